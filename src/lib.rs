@@ -1,0 +1,84 @@
+//! A client for Redis Streams, and for nothing else: Redis 6.2 to 8.10, Valkey 8.1 and 9.1, RESP2 and RESP3.
+//!
+//! ```no_run
+//! use bourn::{Client, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
+//! use std::time::Duration;
+//!
+//! # async fn f() -> Result<(), bourn::Error> {
+//! let client = Client::connect("redis://127.0.0.1").await?;
+//! client.send(XGroupCreate::new("orders", "billing", StartAt::START).mk_stream()).await?;
+//! client.send(XAdd::new("orders").field("sku", "A-7").field("count", 3)).await?;
+//!
+//! let mut reader = client.reader().await?;
+//! let read = XReadGroup::new("billing", "worker-1").stream("orders", GroupFrom::New).count(100);
+//! for entry in reader.read(read.block(Duration::from_secs(5))).await?.iter() {
+//!     println!("{}: {:?}", entry.id(), entry.get_str("sku"));
+//!     client.send(XAck::new("orders", "billing", entry.id())).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # The house
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`Client`], [`Reader`], [`Tail`] | one connection for everyone; one of your own for reads that block |
+//! | [`command`] | a type for each command: its arguments, its reply |
+//! | [`entry`] | entries read in place: [`Entries`], [`EntryRef`], [`Entry`] |
+//! | [`id`] | [`EntryId`], and what each command takes in an id's place |
+//! | [`error`] | [`Error`], and whether the command may have run: [`Outcome`] |
+//! | [`Config`] | which server, how long, how much |
+//! | [`resp`] | RESP itself, for those who bring their own connection |
+//!
+//! # Promises
+//!
+//! * Commands of one [`Client`] run in the order in which their futures were first polled. A reply reaches its own command
+//!   or nobody.
+//! * Every future ends by its deadline. Every error says whether the command may have run.
+//! * Nothing that may have run is sent again.
+//! * Every future can be dropped at any time: no other command is concerned, and a dropped [`Reader::read`] loses no entry.
+//! * Bytes from the network never panic, and never make it allocate more than they justify.
+//!
+//! # Features
+//!
+//! `tokio` (default): the connection, the client and the reader. Without it the pure half builds alone, with no runtime in
+//! the tree: protocol, ids, entries, commands.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod command;
+mod config;
+pub mod entry;
+pub mod error;
+pub mod id;
+pub mod resp;
+
+#[cfg(feature = "tokio")]
+mod client;
+#[cfg(feature = "tokio")]
+mod connection;
+#[cfg(feature = "tokio")]
+mod reader;
+
+#[cfg(feature = "tokio")]
+pub use client::{Batch, Client, IntoBatch, IterKind, TupleKind};
+pub use command::{
+    Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, Ids, PendingEntry, PendingSummary,
+    Raw, Refs, Safety, Trim, XAck, XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XClaim,
+    XClaimJustId, XDel, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy,
+    XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XTrim,
+};
+pub use config::{Address, Config, Protocol, Secret, WhenFull};
+#[cfg(feature = "tokio")]
+pub use connection::ByteStream;
+pub use entry::{Delivery, Entries, Entry, EntryRef, Stream, Streams};
+pub use error::{
+    Code, ConfigError, ConnectError, Disconnect, Error, Outcome, Redirect, ServerError, Unsent,
+};
+pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
+#[cfg(feature = "tokio")]
+pub use reader::{Reader, Tail};
+pub use resp::{DecodeError, ProtocolError};
+
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

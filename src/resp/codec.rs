@@ -1,0 +1,91 @@
+//! `tokio_util`'s Decoder and Encoder, for those who bring their own framing.
+
+use super::{Frame, Limits, Measure, ProtocolError, Scanner, Value, Writer, write::Args};
+use bytes::BytesMut;
+use std::io;
+use tokio_util::codec::{Decoder, Encoder};
+
+/// Splits a byte stream into [`Frame`]s, and writes requests and values.
+///
+/// ```
+/// # use bourn::resp::{Limits, RespCodec};
+/// # use tokio_util::codec::{Decoder, Encoder};
+/// let mut codec = RespCodec::new(Limits::default());
+/// let mut out = bytes::BytesMut::new();
+/// codec.encode(["XLEN", "orders"].as_slice(), &mut out)?;
+/// assert_eq!(&out[..], b"*2\r\n$4\r\nXLEN\r\n$6\r\norders\r\n");
+///
+/// let mut input = bytes::BytesMut::from(":3\r\n:4");
+/// assert_eq!(codec.decode(&mut input)?.unwrap().as_bytes(), b":3\r\n");
+/// assert!(codec.decode(&mut input)?.is_none());
+/// # Ok::<(), bourn::resp::CodecError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct RespCodec {
+    scanner: Scanner,
+}
+
+impl RespCodec {
+    /// A codec at the start of a frame.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { scanner: Scanner::new(limits) }
+    }
+}
+
+impl Default for RespCodec {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+/// Why a framed connection ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The transport failed, or ended inside a frame.
+    #[error("transport failed")]
+    Io(#[from] io::Error),
+    /// The peer sent something that is not RESP, or too large.
+    #[error("protocol error")]
+    Protocol(#[from] ProtocolError),
+}
+
+impl Decoder for RespCodec {
+    type Item = Frame;
+    type Error = CodecError;
+
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+        let Some(len) = self.scanner.scan(src)? else {
+            return Ok(None);
+        };
+        Ok(Some(Frame::scanned(src.split_to(len).freeze())))
+    }
+}
+
+/// A request: an array of bulk strings.
+impl<A: AsRef<[u8]>> Encoder<&[A]> for RespCodec {
+    type Error = CodecError;
+
+    fn encode(&mut self, request: &[A], dst: &mut BytesMut) -> Result<(), CodecError> {
+        let mut measure = Measure::default();
+        request.iter().for_each(|arg| measure.bytes(arg.as_ref()));
+        let mut out = Vec::new();
+        let mut writer = Writer::begin(&mut out, &measure);
+        request.iter().for_each(|arg| writer.bytes(arg.as_ref()));
+        dst.extend_from_slice(&out);
+        Ok(())
+    }
+}
+
+/// Any value, as a server would send it.
+impl Encoder<&Value> for RespCodec {
+    type Error = CodecError;
+
+    fn encode(&mut self, value: &Value, dst: &mut BytesMut) -> Result<(), CodecError> {
+        let mut out = Vec::new();
+        value.write(&mut out);
+        dst.extend_from_slice(&out);
+        Ok(())
+    }
+}

@@ -1,0 +1,354 @@
+//! Value: an owned tree, for raw replies, for printing, and as the oracle of the tests. Pure.
+//!
+//! It is the slow way to look at a reply: every string is copied, every level is a vector. Nothing here recurses, not even
+//! dropping, so a tree may be as deep as memory allows.
+
+use super::{Frame, Limits, ProtocolError, Token, value_parse};
+use std::mem;
+
+/// Any RESP value.
+///
+/// Streamed values are the same as those whose length came first: a streamed string is a [`Value::Bulk`].
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Any of the three nulls.
+    Null,
+    /// A simple string.
+    Simple(Vec<u8>),
+    /// An error, simple or bulk: its text.
+    Error(Vec<u8>),
+    /// An integer.
+    Integer(i64),
+    /// A bulk string.
+    Bulk(Vec<u8>),
+    /// An array.
+    Array(List),
+    /// A map: keys and values by turns. [`List::pairs`] takes them two by two.
+    Map(List),
+    /// A set.
+    Set(List),
+    /// A push.
+    Push(List),
+    /// An attribute: keys and values by turns, and last the value that they describe.
+    Attribute(List),
+    /// A double.
+    Double(f64),
+    /// A boolean.
+    Boolean(bool),
+    /// A big number: sign and digits.
+    BigNumber(Vec<u8>),
+    /// A verbatim string with its three letters and colon, as `txt:hello`.
+    Verbatim(Vec<u8>),
+}
+
+/// The values inside a [`Value`].
+#[derive(Default)]
+pub struct List(Vec<Value>);
+
+impl Value {
+    /// Reads the value at the start of `bytes`, and how many bytes it took; `None` if it is not complete.
+    ///
+    /// It begins anew on each call: for bytes that come in parts, [`Scanner`](super::Scanner) is the tool.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not RESP or break a limit.
+    pub fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
+        value_parse::parse(bytes, limits)
+    }
+
+    /// The value that attributes describe; itself if there are none.
+    #[must_use]
+    pub fn described(&self) -> &Self {
+        let mut value = self;
+        while let Self::Attribute(list) = value {
+            match list.last() {
+                Some(last) => value = last,
+                None => break,
+            }
+        }
+        value
+    }
+
+    /// The bytes of a string of any kind, without the letters of a verbatim one; `None` for other types.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self.described() {
+            Self::Simple(text) | Self::Bulk(text) => Some(text),
+            Self::Verbatim(text) => Some(text.get(4..).unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    /// The text of a string of any kind; `None` for other types and for bytes that are not UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.as_bytes().and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+
+    /// The integer; `None` for other types.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        if let Self::Integer(n) = self.described() { Some(*n) } else { None }
+    }
+
+    /// The values of an array, map, set or push; `None` for other types.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&List> {
+        match self.described() {
+            Self::Array(list) | Self::Map(list) | Self::Set(list) | Self::Push(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// Whether this is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.described(), Self::Null)
+    }
+
+    /// This value and all in it, in the order of the wire.
+    pub(super) fn tokens(&self) -> Tokens<'_> {
+        Tokens { ahead: vec![self] }
+    }
+
+    fn token(&self) -> Token<'_> {
+        match self {
+            Self::Null => Token::Null,
+            Self::Simple(text) => Token::Simple(text),
+            Self::Error(text) if text.iter().any(|b| matches!(b, b'\r' | b'\n')) => {
+                Token::BulkError(text)
+            }
+            Self::Error(text) => Token::Error(text),
+            Self::Integer(n) => Token::Integer(*n),
+            Self::Bulk(text) => Token::Bulk(text),
+            Self::Array(list) => Token::Array(list.len()),
+            Self::Map(list) => Token::Map(list.len() / 2),
+            Self::Set(list) => Token::Set(list.len()),
+            Self::Push(list) => Token::Push(list.len()),
+            Self::Attribute(list) => Token::Attribute(list.len().saturating_sub(1) / 2),
+            Self::Double(n) => Token::Double(*n),
+            Self::Boolean(b) => Token::Boolean(*b),
+            Self::BigNumber(text) => Token::BigNumber(text),
+            Self::Verbatim(text) => Token::Verbatim(text),
+        }
+    }
+
+    fn inner(&self) -> &[Self] {
+        match self {
+            Self::Array(list)
+            | Self::Map(list)
+            | Self::Set(list)
+            | Self::Push(list)
+            | Self::Attribute(list) => list,
+            _ => &[],
+        }
+    }
+
+    fn inner_mut(&mut self) -> Option<&mut List> {
+        match self {
+            Self::Array(list)
+            | Self::Map(list)
+            | Self::Set(list)
+            | Self::Push(list)
+            | Self::Attribute(list) => Some(list),
+            _ => None,
+        }
+    }
+}
+
+impl From<&Frame> for Value {
+    fn from(frame: &Frame) -> Self {
+        // A frame has passed the scanner's limits; here only the bytes that are there bound it.
+        let limits = Limits { reply_bytes: usize::MAX, line_bytes: usize::MAX, depth: usize::MAX };
+        match Self::parse(frame.as_bytes(), limits) {
+            Ok(Some((value, _))) => value,
+            Ok(None) | Err(_) => Self::Null,
+        }
+    }
+}
+
+impl List {
+    fn tokens(&self) -> Tokens<'_> {
+        Tokens { ahead: self.iter().rev().collect() }
+    }
+
+    /// Keys and values of a map, or of the flat array that RESP2 has in its place.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Value, &Value)> {
+        self.0.chunks_exact(2).filter_map(|pair| match pair {
+            [key, value] => Some((key, value)),
+            _ => None,
+        })
+    }
+}
+
+impl std::ops::Deref for List {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+impl From<Vec<Value>> for List {
+    fn from(values: Vec<Value>) -> Self {
+        Self(values)
+    }
+}
+
+impl FromIterator<Value> for List {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+impl IntoIterator for List {
+    type Item = Value;
+    type IntoIter = std::vec::IntoIter<Value>;
+
+    fn into_iter(mut self) -> Self::IntoIter {
+        mem::take(&mut self.0).into_iter()
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        // Takes the inner lists out before their values go, so that no drop goes deeper than one level.
+        let mut ahead = mem::take(&mut self.0);
+        while let Some(mut value) = ahead.pop() {
+            if let Some(list) = value.inner_mut() {
+                ahead.append(&mut list.0);
+            }
+        }
+    }
+}
+
+impl Clone for List {
+    fn clone(&self) -> Self {
+        let mut builder = Builder::default();
+        let mut whole = builder.add(Token::Array(self.len()));
+        for token in self.tokens() {
+            whole = builder.add(token);
+        }
+        whole.and_then(|mut value| value.inner_mut().map(mem::take)).unwrap_or_default()
+    }
+}
+
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.tokens().eq(other.tokens())
+    }
+}
+
+/// Values and all in them, in the order of the wire.
+#[derive(Debug)]
+pub(super) struct Tokens<'a> {
+    ahead: Vec<&'a Value>,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let value = self.ahead.pop()?;
+        self.ahead.extend(value.inner().iter().rev());
+        Some(value.token())
+    }
+}
+
+/// Puts a tree together from tokens in the order of the wire.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    open: Vec<Open>,
+}
+
+/// A value that waits for the values inside it.
+#[derive(Debug)]
+struct Open {
+    kind: Kind,
+    left: usize,
+    values: Vec<Value>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Array,
+    Map,
+    Set,
+    Push,
+    Attribute,
+    /// A streamed string, whose chunks come one by one.
+    Chunks,
+}
+
+impl Builder {
+    /// Adds a token; the whole value when it is complete.
+    pub(super) fn add(&mut self, token: Token<'_>) -> Option<Value> {
+        let value = match token {
+            Token::Chunk(chunk) if !chunk.is_empty() => {
+                if let Some(Open { values, .. }) = self.open.last_mut() {
+                    values.push(Value::Bulk(chunk.to_vec()));
+                }
+                return None;
+            }
+            Token::Chunk(_) | Token::End => self.open.pop().map(Open::close)?,
+            Token::StreamedString => return self.begin(Kind::Chunks, usize::MAX),
+            Token::Array(n) => return self.begin(Kind::Array, n),
+            Token::Map(n) => return self.begin(Kind::Map, 2 * n),
+            Token::Set(n) => return self.begin(Kind::Set, n),
+            Token::Push(n) => return self.begin(Kind::Push, n),
+            Token::Attribute(n) => return self.begin(Kind::Attribute, 2 * n + 1),
+            Token::StreamedArray => return self.begin(Kind::Array, usize::MAX),
+            Token::StreamedSet => return self.begin(Kind::Set, usize::MAX),
+            Token::StreamedMap => return self.begin(Kind::Map, usize::MAX),
+            Token::Null => Value::Null,
+            Token::Simple(text) => Value::Simple(text.to_vec()),
+            Token::Error(text) | Token::BulkError(text) => Value::Error(text.to_vec()),
+            Token::Integer(n) => Value::Integer(n),
+            Token::Bulk(text) => Value::Bulk(text.to_vec()),
+            Token::Double(n) => Value::Double(n),
+            Token::Boolean(b) => Value::Boolean(b),
+            Token::BigNumber(text) => Value::BigNumber(text.to_vec()),
+            Token::Verbatim(text) => Value::Verbatim(text.to_vec()),
+        };
+        self.complete(value)
+    }
+
+    fn begin(&mut self, kind: Kind, left: usize) -> Option<Value> {
+        let open = Open { kind, left, values: Vec::new() };
+        if left == 0 {
+            return self.complete(open.close());
+        }
+        self.open.push(open);
+        None
+    }
+
+    fn complete(&mut self, mut value: Value) -> Option<Value> {
+        loop {
+            let Some(open) = self.open.last_mut() else { return Some(value) };
+            open.values.push(value);
+            open.left -= 1;
+            if open.left > 0 {
+                return None;
+            }
+            value = self.open.pop().map(Open::close)?;
+        }
+    }
+}
+
+impl Open {
+    fn close(self) -> Value {
+        let Self { kind, values, .. } = self;
+        match kind {
+            Kind::Array => Value::Array(List(values)),
+            Kind::Map => Value::Map(List(values)),
+            Kind::Set => Value::Set(List(values)),
+            Kind::Push => Value::Push(List(values)),
+            Kind::Attribute => Value::Attribute(List(values)),
+            Kind::Chunks => {
+                Value::Bulk(values.iter().filter_map(Value::as_bytes).collect::<Vec<_>>().concat())
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! How a value is shown to people, and how it is written to the wire. Pure.
+
+use super::{Token, Value};
+use std::fmt::{self, Write};
+
+impl Value {
+    /// Writes the value in wire form, RESP3, to the end of `out`.
+    ///
+    /// An error of more than one line is written as a bulk error; a simple string is taken to be one line.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for token in self.tokens() {
+            write_token(token, out);
+        }
+    }
+}
+
+fn write_token(token: Token<'_>, out: &mut Vec<u8>) {
+    match token {
+        Token::Null => out.extend_from_slice(b"_\r\n"),
+        Token::Simple(text) => line(out, b'+', text),
+        Token::Error(text) => line(out, b'-', text),
+        Token::Integer(n) => line(out, b':', n.to_string().as_bytes()),
+        Token::Double(n) => line(out, b',', double(n).as_bytes()),
+        Token::Boolean(b) => line(out, b'#', if b { b"t" } else { b"f" }),
+        Token::BigNumber(text) => line(out, b'(', text),
+        Token::Bulk(text) => body(out, b'$', text),
+        Token::Verbatim(text) => body(out, b'=', text),
+        Token::BulkError(text) => body(out, b'!', text),
+        Token::Array(n) => line(out, b'*', n.to_string().as_bytes()),
+        Token::Map(n) => line(out, b'%', n.to_string().as_bytes()),
+        Token::Set(n) => line(out, b'~', n.to_string().as_bytes()),
+        Token::Push(n) => line(out, b'>', n.to_string().as_bytes()),
+        Token::Attribute(n) => line(out, b'|', n.to_string().as_bytes()),
+        Token::StreamedString => line(out, b'$', b"?"),
+        Token::StreamedArray => line(out, b'*', b"?"),
+        Token::StreamedSet => line(out, b'~', b"?"),
+        Token::StreamedMap => line(out, b'%', b"?"),
+        Token::End => line(out, b'.', b""),
+        Token::Chunk(b"") => line(out, b';', b"0"),
+        Token::Chunk(text) => body(out, b';', text),
+    }
+}
+
+fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn body(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
+    line(out, kind, text.len().to_string().as_bytes());
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn double(n: f64) -> String {
+    if n.is_nan() {
+        "nan".to_owned()
+    } else if n.is_infinite() {
+        if n > 0.0 { "inf".to_owned() } else { "-inf".to_owned() }
+    } else {
+        format!("{n:?}")
+    }
+}
+
+/// One line: strings quoted and escaped, errors and nulls in brackets.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of each open value: how many values are still to come, the mark of its end, and whether keys alternate.
+        let mut open: Vec<(usize, char, Option<usize>)> = Vec::new();
+        for token in self.tokens() {
+            print_token(f, token)?;
+            match token.inner() {
+                Some(n) if n > 0 => {
+                    let (end, pairs) = match token {
+                        Token::Map(_) => ('}', Some(n)),
+                        Token::Set(_) => ('}', None),
+                        Token::Attribute(_) => ('>', None),
+                        _ => (']', None),
+                    };
+                    open.push((n, end, pairs));
+                    continue;
+                }
+                _ => {}
+            }
+            while let Some((left, end, pairs)) = open.last_mut() {
+                *left -= 1;
+                if *left > 0 {
+                    let key = pairs.is_some_and(|n| (n - *left) % 2 == 1);
+                    f.write_str(if key { ": " } else { ", " })?;
+                    break;
+                }
+                f.write_char(*end)?;
+                open.pop();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for super::List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('[')?;
+        for (i, value) in self.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            fmt::Display::fmt(value, f)?;
+        }
+        f.write_char(']')
+    }
+}
+
+fn print_token(f: &mut fmt::Formatter<'_>, token: Token<'_>) -> fmt::Result {
+    match token {
+        Token::Null => f.write_str("(nil)"),
+        Token::Simple(text) => write!(f, "{}", text.escape_ascii()),
+        Token::Error(text) | Token::BulkError(text) => write!(f, "(error {})", text.escape_ascii()),
+        Token::Integer(n) => write!(f, "{n}"),
+        Token::Double(n) => write!(f, "{n:?}"),
+        Token::Boolean(b) => write!(f, "{b}"),
+        Token::BigNumber(text) => write!(f, "{}", text.escape_ascii()),
+        Token::Bulk(text) | Token::Verbatim(text) => write!(f, "\"{}\"", text.escape_ascii()),
+        Token::Map(0) | Token::Set(0) => f.write_str("{}"),
+        Token::Array(0) | Token::Push(0) => f.write_str("[]"),
+        Token::Map(_) | Token::Set(_) => f.write_char('{'),
+        Token::Attribute(_) => f.write_char('<'),
+        _ => f.write_char('['),
+    }
+}

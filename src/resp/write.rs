@@ -1,0 +1,204 @@
+//! Args: takes a command's arguments, once to count and measure, once to write. Pure.
+//!
+//! A request is an array of bulk strings, and its header says how many: so a command lists its arguments twice. The first
+//! time they are counted, which also tells the size before a byte is written; the second time they go straight into the
+//! connection's buffer.
+
+/// What a command lists its arguments to.
+///
+/// Every method adds one argument. A command must list the same arguments each time.
+pub trait Args {
+    /// An argument of any bytes.
+    fn bytes(&mut self, arg: &[u8]);
+
+    /// A decimal number.
+    fn number(&mut self, n: u64);
+
+    /// An entry id, `ms-seq`, behind a prefix: empty, or `(` for an exclusive one.
+    fn id(&mut self, prefix: &str, ms: u64, seq: u64);
+
+    /// An argument of text.
+    fn text(&mut self, arg: &str) {
+        self.bytes(arg.as_bytes());
+    }
+}
+
+/// Counts arguments and the bytes that they take on the wire.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// How many arguments there are.
+    pub count: usize,
+    /// The bytes of all arguments on the wire, each with its header; without the header of the request.
+    pub bytes: usize,
+    /// The longest argument.
+    pub longest: usize,
+}
+
+impl Measure {
+    fn add(&mut self, len: usize) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(len).saturating_add(digits(len as u64) + 5);
+        self.longest = self.longest.max(len);
+    }
+
+    /// The bytes of the request with its header.
+    #[must_use]
+    pub fn request_bytes(&self) -> usize {
+        self.bytes.saturating_add(3 + digits(self.count as u64))
+    }
+}
+
+impl Args for Measure {
+    #[inline]
+    fn bytes(&mut self, arg: &[u8]) {
+        self.add(arg.len());
+    }
+
+    fn number(&mut self, n: u64) {
+        self.add(digits(n));
+    }
+
+    fn id(&mut self, prefix: &str, ms: u64, seq: u64) {
+        self.add(prefix.len() + digits(ms) + 1 + digits(seq));
+    }
+}
+
+/// Writes requests to the end of a buffer.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    count: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a request of as many arguments, and as many bytes, as were measured.
+    pub fn begin(out: &'a mut Vec<u8>, measure: &Measure) -> Self {
+        out.reserve(measure.request_bytes());
+        header(out, b'*', measure.count);
+        Self { out, count: 0 }
+    }
+
+    /// How many arguments have been written since the beginning.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Args for Writer<'_> {
+    #[inline]
+    fn bytes(&mut self, arg: &[u8]) {
+        self.count += 1;
+        header(self.out, b'$', arg.len());
+        self.out.extend_from_slice(arg);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn number(&mut self, n: u64) {
+        let mut text = [0; MOST_DIGITS];
+        self.bytes(decimal(n, &mut text));
+    }
+
+    fn id(&mut self, prefix: &str, ms: u64, seq: u64) {
+        self.count += 1;
+        header(self.out, b'$', prefix.len() + digits(ms) + 1 + digits(seq));
+        let mut text = [0; MOST_DIGITS];
+        self.out.extend_from_slice(prefix.as_bytes());
+        self.out.extend_from_slice(decimal(ms, &mut text));
+        self.out.push(b'-');
+        self.out.extend_from_slice(decimal(seq, &mut text));
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// `u64::MAX` has this many digits.
+const MOST_DIGITS: usize = 20;
+
+#[inline]
+fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
+    // Nearly every header is of one of the first two forms.
+    match u8::try_from(n) {
+        Ok(n @ 0..=9) => out.extend_from_slice(&[kind, b'0' + n, b'\r', b'\n']),
+        Ok(n @ 10..=99) => {
+            out.extend_from_slice(&[kind, b'0' + n / 10, b'0' + n % 10, b'\r', b'\n']);
+        }
+        _ => {
+            let mut text = [0; MOST_DIGITS];
+            out.push(kind);
+            out.extend_from_slice(decimal(n as u64, &mut text));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// How many digits `n` has.
+fn digits(n: u64) -> usize {
+    n.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// `n` in decimal, in the last bytes of `text`.
+pub(crate) fn decimal(mut n: u64, text: &mut [u8; MOST_DIGITS]) -> &[u8] {
+    let mut start = MOST_DIGITS;
+    for byte in text.iter_mut().rev() {
+        // A digit is below ten, so nothing is cut off.
+        *byte = b'0' + u8::try_from(n % 10).unwrap_or_default();
+        n /= 10;
+        start -= 1;
+        if n == 0 {
+            break;
+        }
+    }
+    text.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Arg {
+        Bytes(Vec<u8>),
+        Number(u64),
+        Id(u64, u64),
+    }
+
+    fn list(args: &[Arg], out: &mut impl Args) {
+        for arg in args {
+            match arg {
+                Arg::Bytes(bytes) => out.bytes(bytes),
+                Arg::Number(n) => out.number(*n),
+                Arg::Id(ms, seq) => out.id("(", *ms, *seq),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_measured_is_what_is_written(args in prop::collection::vec(prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(Arg::Bytes),
+            any::<u64>().prop_map(Arg::Number),
+            (any::<u64>(), any::<u64>()).prop_map(|(ms, seq)| Arg::Id(ms, seq)),
+        ], 0..120)) {
+            let mut measure = Measure::default();
+            list(&args, &mut measure);
+            let mut out = Vec::new();
+            let mut expected = format!("*{}\r\n", args.len()).into_bytes();
+            for arg in &args {
+                let text = match arg {
+                    Arg::Bytes(bytes) => bytes.clone(),
+                    Arg::Number(n) => n.to_string().into_bytes(),
+                    Arg::Id(ms, seq) => format!("({ms}-{seq}").into_bytes(),
+                };
+                expected.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
+                expected.extend_from_slice(&text);
+                expected.extend_from_slice(b"\r\n");
+            }
+            let mut writer = Writer::begin(&mut out, &measure);
+            list(&args, &mut writer);
+            prop_assert_eq!(writer.count(), measure.count);
+            prop_assert_eq!(out.len(), measure.request_bytes());
+            prop_assert_eq!(out, expected);
+        }
+    }
+}
