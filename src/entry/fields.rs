@@ -1,0 +1,58 @@
+//! The fields of an entry: pairs of bytes, in order. Pure.
+
+use super::index::slice;
+
+/// Field names and values in the order of the entry, as bytes. A name may come more than once.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    bytes: &'a [u8],
+    spans: &'a [u64],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(bytes: &'a [u8], spans: &'a [u64]) -> Self {
+        Self { bytes, spans }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&[name, value], rest) = self.spans.split_first_chunk::<2>()?;
+        self.spans = rest;
+        Some((slice(self.bytes, name), slice(self.bytes, value)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.spans.len() / 2;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Fields<'_> {}
+
+impl DoubleEndedIterator for Fields<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let (rest, &[name, value]) = self.spans.split_last_chunk::<2>()?;
+        self.spans = rest;
+        Some((slice(self.bytes, name), slice(self.bytes, value)))
+    }
+}
+
+/// The values of one field name, in order.
+#[derive(Debug, Clone)]
+pub struct Values<'a, 'n> {
+    pub(super) fields: Fields<'a>,
+    pub(super) name: &'n [u8],
+}
+
+impl<'a> Iterator for Values<'a, '_> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let name = self.name;
+        self.fields.find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,378 @@
+//! Ids: what an entry is called, and what each command takes in an id's place. Pure.
+//!
+//! An id is `ms-seq`, two unsigned 64-bit numbers; the first is unix time in milliseconds if the server made it.
+//!
+//! | position | type | beside an id |
+//! |---|---|---|
+//! | XADD | [`AddId`] | `*`, `ms-*` |
+//! | XREAD | [`ReadFrom`] | `$`, `+` |
+//! | XREADGROUP | [`GroupFrom`] | `>` |
+//! | XGROUP CREATE, SETID | [`StartAt`] | `$` |
+//! | XRANGE, XREVRANGE, XPENDING | any of Rust's ranges over [`EntryId`] | `-`, `+`, `(id` |
+
+use crate::resp::{Args, decimal};
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The id of an entry: `ms-seq`.
+///
+/// Ids are ordered as the server orders them, by milliseconds and then by sequence number.
+///
+/// ```
+/// # use bourn::EntryId;
+/// let id: EntryId = "1700000000000-3".parse()?;
+/// assert_eq!((id.ms(), id.seq()), (1_700_000_000_000, 3));
+/// assert!(id < id.next().unwrap());
+/// # Ok::<(), bourn::ParseIdError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EntryId {
+    ms: u64,
+    seq: u64,
+}
+
+impl EntryId {
+    /// `0-0`: before every entry. No entry has it.
+    pub const MIN: Self = Self::new(0, 0);
+    /// The largest id.
+    pub const MAX: Self = Self::new(u64::MAX, u64::MAX);
+
+    /// The id of these two halves.
+    #[must_use]
+    pub const fn new(ms: u64, seq: u64) -> Self {
+        Self { ms, seq }
+    }
+
+    /// The smallest id of that time, `ms-0`; [`EntryId::MIN`] for a time before 1970.
+    #[must_use]
+    pub fn from_time(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), 0)
+    }
+
+    /// The milliseconds: unix time if the server made the id.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.ms
+    }
+
+    /// The sequence number among the ids of one millisecond.
+    #[must_use]
+    pub const fn seq(self) -> u64 {
+        self.seq
+    }
+
+    /// The milliseconds as a time; `None` if it is beyond what a [`SystemTime`] can hold.
+    #[must_use]
+    pub fn time(self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.ms))
+    }
+
+    /// The smallest id above this one; `None` above [`EntryId::MAX`].
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match (self.seq.checked_add(1), self.ms.checked_add(1)) {
+            (Some(seq), _) => Some(Self::new(self.ms, seq)),
+            (None, Some(ms)) => Some(Self::new(ms, 0)),
+            (None, None) => None,
+        }
+    }
+
+    /// The largest id below this one; `None` below [`EntryId::MIN`].
+    #[must_use]
+    pub const fn prev(self) -> Option<Self> {
+        match (self.seq.checked_sub(1), self.ms.checked_sub(1)) {
+            (Some(seq), _) => Some(Self::new(self.ms, seq)),
+            (None, Some(ms)) => Some(Self::new(ms, u64::MAX)),
+            (None, None) => None,
+        }
+    }
+
+    /// Reads an id as a server writes it. `ms` alone stands for `ms-0`.
+    ///
+    /// # Errors
+    ///
+    /// Anything but one or two decimal numbers of 64 bits with a `-` between them.
+    #[inline]
+    pub fn parse(text: &[u8]) -> Result<Self, ParseIdError> {
+        // Thirteen digits of milliseconds, as in every id made by a clock between 2001 and 2286.
+        if let Some((head, [b'-', seq @ ..])) = text.split_first_chunk::<13>() {
+            if let (Some(ms), Some(seq)) = (thirteen_digits(head), number(seq)) {
+                return Ok(Self::new(ms, seq));
+            }
+        }
+        Self::parse_any(text).ok_or(ParseIdError(()))
+    }
+
+    fn parse_any(text: &[u8]) -> Option<Self> {
+        match memchr::memchr(b'-', text) {
+            Some(dash) => {
+                let (ms, seq) = text.split_at_checked(dash)?;
+                Some(Self::new(number(ms)?, number(seq.get(1..)?)?))
+            }
+            None => Some(Self::new(number(text)?, 0)),
+        }
+    }
+
+    fn arg(self, out: &mut impl Args) {
+        out.id("", self.ms, self.seq);
+    }
+}
+
+/// Up to twenty digits that make an unsigned number of 64 bits.
+fn number(text: &[u8]) -> Option<u64> {
+    match text {
+        [digit] => digit.is_ascii_digit().then(|| u64::from(digit - b'0')),
+        [] => None,
+        _ => text.iter().try_fold(0u64, |n, byte| {
+            let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+            n.checked_mul(10)?.checked_add(digit)
+        }),
+    }
+}
+
+fn thirteen_digits(text: &[u8; 13]) -> Option<u64> {
+    let (head, tail) = text.split_first_chunk::<8>()?;
+    let low = tail
+        .iter()
+        .try_fold(0u64, |n, byte| byte.is_ascii_digit().then(|| n * 10 + u64::from(byte - b'0')))?;
+    Some(eight_digits(*head)? * 100_000 + low)
+}
+
+/// Eight digits at once: pairs of digits are added up to numbers below 100, those to numbers below 10,000, and so on.
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let n = u64::from_le_bytes(text);
+    // Every byte is '0'..='9' if its high half is 3 and stays 3 when 6 is added.
+    let digits = (n & 0xF0F0_F0F0_F0F0_F0F0) == ZEROS
+        && (n.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) == ZEROS;
+    if !digits {
+        return None;
+    }
+    let n = n - ZEROS;
+    let n = (n * 10 + (n >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let n = (n * 100 + (n >> 16)) & 0x0000_FFFF_0000_FFFF;
+    Some((n * 10_000 + (n >> 32)) & 0xFFFF_FFFF)
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut ms, mut seq) = ([0; 20], [0; 20]);
+        let mut text = [0u8; 41];
+        let mut len = 0;
+        for part in [decimal(self.ms, &mut ms), b"-", decimal(self.seq, &mut seq)] {
+            if let Some(space) = text.get_mut(len..len + part.len()) {
+                space.copy_from_slice(part);
+                len += part.len();
+            }
+        }
+        f.pad(std::str::from_utf8(text.get(..len).unwrap_or_default()).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for EntryId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+impl From<(u64, u64)> for EntryId {
+    fn from((ms, seq): (u64, u64)) -> Self {
+        Self::new(ms, seq)
+    }
+}
+
+/// The text is no entry id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an entry id (ms-seq, two unsigned 64-bit numbers)")]
+pub struct ParseIdError(());
+
+/// The id that a new entry gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AddId {
+    /// `*`: the server's clock, and always above the last id.
+    #[default]
+    Auto,
+    /// `ms-*`: this time, the next free sequence number (Redis 7.0).
+    AutoSeq {
+        /// Unix time in milliseconds.
+        ms: u64,
+    },
+    /// This id, which must be above the last one.
+    Id(EntryId),
+}
+
+/// Where XREAD begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadFrom {
+    /// The entries above this id.
+    After(EntryId),
+    /// `$`: the entries added after the call. Between two such calls entries are missed: go on with the last id read, or
+    /// let a tail do it.
+    Latest,
+    /// `+`: the last entry alone (Redis 7.4, Valkey 8.1).
+    Last,
+}
+
+impl ReadFrom {
+    /// From the first entry on.
+    pub const START: Self = Self::After(EntryId::MIN);
+}
+
+/// What XREADGROUP hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum GroupFrom {
+    /// `>`: entries that the group has not been given yet.
+    #[default]
+    New,
+    /// This consumer's own pending entries above this id. Such a call never waits.
+    Pending(EntryId),
+}
+
+impl GroupFrom {
+    /// All of this consumer's pending entries.
+    pub const ALL_PENDING: Self = Self::Pending(EntryId::MIN);
+}
+
+/// Where a group begins: it is given the entries above this id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartAt {
+    /// The entries above this id.
+    After(EntryId),
+    /// `$`: the entries added from now on.
+    End,
+}
+
+impl StartAt {
+    /// From the first entry on.
+    pub const START: Self = Self::After(EntryId::MIN);
+}
+
+impl From<EntryId> for AddId {
+    fn from(id: EntryId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<EntryId> for ReadFrom {
+    fn from(id: EntryId) -> Self {
+        Self::After(id)
+    }
+}
+
+impl From<EntryId> for GroupFrom {
+    fn from(id: EntryId) -> Self {
+        Self::Pending(id)
+    }
+}
+
+impl From<EntryId> for StartAt {
+    fn from(id: EntryId) -> Self {
+        Self::After(id)
+    }
+}
+
+/// A range of ids, made from any of Rust's ranges over [`EntryId`].
+///
+/// `..` is the whole stream. An excluded end is written `(id`, which needs Redis 6.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdRange {
+    start: Bound<EntryId>,
+    end: Bound<EntryId>,
+}
+
+impl IdRange {
+    pub(crate) fn from_bounds(range: impl RangeBounds<EntryId>) -> Self {
+        Self { start: range.start_bound().cloned(), end: range.end_bound().cloned() }
+    }
+}
+
+/// An id or what stands in its place, as one argument of a command.
+pub(crate) trait IdArg {
+    fn arg(&self, out: &mut impl Args);
+}
+
+impl IdArg for EntryId {
+    #[inline]
+    fn arg(&self, out: &mut impl Args) {
+        Self::arg(*self, out);
+    }
+}
+
+impl IdArg for AddId {
+    #[inline]
+    fn arg(&self, out: &mut impl Args) {
+        match self {
+            Self::Auto => out.text("*"),
+            Self::AutoSeq { ms } => {
+                let mut digits = [0; 20];
+                let mut text = decimal(*ms, &mut digits).to_vec();
+                text.extend_from_slice(b"-*");
+                out.bytes(&text);
+            }
+            Self::Id(id) => id.arg(out),
+        }
+    }
+}
+
+impl IdArg for ReadFrom {
+    fn arg(&self, out: &mut impl Args) {
+        match self {
+            Self::After(id) => id.arg(out),
+            Self::Latest => out.text("$"),
+            Self::Last => out.text("+"),
+        }
+    }
+}
+
+impl IdArg for GroupFrom {
+    fn arg(&self, out: &mut impl Args) {
+        match self {
+            Self::New => out.text(">"),
+            Self::Pending(id) => id.arg(out),
+        }
+    }
+}
+
+impl IdArg for StartAt {
+    fn arg(&self, out: &mut impl Args) {
+        match self {
+            Self::After(id) => id.arg(out),
+            Self::End => out.text("$"),
+        }
+    }
+}
+
+impl IdRange {
+    /// The lower end, as XRANGE has it first.
+    pub(crate) fn start_arg(&self, out: &mut impl Args) {
+        bound(self.start, "-", out);
+    }
+
+    /// The upper end, as XRANGE has it second.
+    pub(crate) fn end_arg(&self, out: &mut impl Args) {
+        bound(self.end, "+", out);
+    }
+}
+
+fn bound(bound: Bound<EntryId>, open: &str, out: &mut impl Args) {
+    match bound {
+        Bound::Unbounded => out.text(open),
+        Bound::Included(id) => id.arg(out),
+        Bound::Excluded(id) => out.id("(", id.ms, id.seq),
+    }
+}
