@@ -1,0 +1,140 @@
+//! Blocking: a read that waits for entries, which only a reader can send. Pure.
+
+use super::Command;
+use crate::entry::Streams;
+use crate::resp::{Args, DecodeError, Frame};
+use std::time::Duration;
+
+/// How long a read waits for entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Block {
+    /// At most this long; rounded up to a millisecond, and at least one.
+    For(Duration),
+    /// Until there are entries, however long that takes.
+    Forever,
+}
+
+impl Block {
+    /// The number that BLOCK takes: milliseconds, where 0 stands for ever.
+    pub(crate) fn ms(self) -> u64 {
+        match self {
+            Self::Forever => 0,
+            Self::For(wait) => {
+                let ms = wait.as_nanos().div_ceil(1_000_000).max(1);
+                // The server reads a signed number, and adds the time of day to it.
+                u64::try_from(ms).unwrap_or(MOST_MS).min(MOST_MS)
+            }
+        }
+    }
+}
+
+/// Some 140,000 years: as far as the server can add.
+const MOST_MS: u64 = 1 << 52;
+
+/// A read that can be made to wait.
+pub(crate) trait Blockable: Command<Reply = Streams> {
+    fn args_with(&self, block: Option<Block>, out: &mut impl Args);
+}
+
+/// A read that waits: [`XRead`](super::XRead) or [`XReadGroup`](super::XReadGroup) with `.block()`.
+///
+/// Only a [`Reader`](crate::Reader), which has a connection to itself, takes it. On a shared connection it would hold up
+/// everyone else's commands, so [`Client::send`](crate::Client::send) does not compile with it:
+///
+/// ```compile_fail,E0277
+/// # use bourn::{Client, Error, GroupFrom, XReadGroup};
+/// # use std::time::Duration;
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let read = XReadGroup::new("workers", "worker-1").stream("jobs", GroupFrom::New);
+/// client.send(read.block(Duration::from_secs(5))).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Blocking<C> {
+    command: C,
+    block: Block,
+}
+
+impl<C> Blocking<C> {
+    pub(crate) fn new(command: C, block: Block) -> Self {
+        Self { command, block }
+    }
+}
+
+/// A command that keeps its connection until there is something to say.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no read for a `Reader`",
+    note = "a `Reader` takes `XRead` and `XReadGroup`, with `.block(..)` or without"
+)]
+pub trait BlockingCommand: sealed::Sealed {
+    /// The command's name.
+    const READ: &'static str;
+
+    /// Lists the arguments behind the name.
+    fn read_args(&self, out: &mut impl Args);
+
+    /// How long the server waits; `None` if it answers at once.
+    fn waits(&self) -> Option<Block>;
+
+    /// Reads the reply: no streams if the time is over.
+    ///
+    /// # Errors
+    ///
+    /// The reply is not of the shape that this command answers with.
+    fn read_reply(frame: Frame) -> Result<Streams, DecodeError> {
+        Streams::decode(frame)
+    }
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "sealed: which commands block is known")]
+    pub trait Sealed {}
+    impl<C: super::Blockable> Sealed for C {}
+    impl<C: super::Blockable> Sealed for super::Blocking<C> {}
+}
+
+impl<C: Blockable> BlockingCommand for Blocking<C> {
+    const READ: &'static str = C::NAME;
+
+    fn read_args(&self, out: &mut impl Args) {
+        self.command.args_with(Some(self.block), out);
+    }
+
+    fn waits(&self) -> Option<Block> {
+        Some(self.block)
+    }
+}
+
+impl<C: Blockable> BlockingCommand for C {
+    const READ: &'static str = C::NAME;
+
+    fn read_args(&self, out: &mut impl Args) {
+        self.args_with(None, out);
+    }
+
+    fn waits(&self) -> Option<Block> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_and_is_never_for_ever_by_accident() {
+        let rows = [
+            (Block::For(Duration::ZERO), 1),
+            (Block::For(Duration::from_nanos(1)), 1),
+            (Block::For(Duration::from_millis(5)), 5),
+            (Block::For(Duration::from_micros(5_001)), 6),
+            (Block::For(Duration::MAX), MOST_MS),
+            (Block::Forever, 0),
+        ];
+        for (block, ms) in rows {
+            assert_eq!(block.ms(), ms, "{block:?}");
+        }
+    }
+}

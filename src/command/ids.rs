@@ -1,0 +1,48 @@
+//! Ids: one id or many, as commands on entries take them. Pure.
+
+use crate::EntryId;
+use crate::id::IdArg;
+use crate::resp::Args;
+
+/// The ids that a command is about: one, or a slice of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids<'a>(Repr<'a>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repr<'a> {
+    One(EntryId),
+    Many(&'a [EntryId]),
+}
+
+impl Ids<'_> {
+    pub(crate) fn list(&self, out: &mut impl Args) {
+        match self.0 {
+            Repr::One(id) => id.arg(out),
+            Repr::Many(ids) => ids.iter().for_each(|id| id.arg(out)),
+        }
+    }
+}
+
+impl From<EntryId> for Ids<'_> {
+    fn from(id: EntryId) -> Self {
+        Self(Repr::One(id))
+    }
+}
+
+impl<'a> From<&'a [EntryId]> for Ids<'a> {
+    fn from(ids: &'a [EntryId]) -> Self {
+        Self(Repr::Many(ids))
+    }
+}
+
+impl<'a> From<&'a Vec<EntryId>> for Ids<'a> {
+    fn from(ids: &'a Vec<EntryId>) -> Self {
+        Self(Repr::Many(ids))
+    }
+}
+
+impl<'a, const N: usize> From<&'a [EntryId; N]> for Ids<'a> {
+    fn from(ids: &'a [EntryId; N]) -> Self {
+        Self(Repr::Many(ids))
+    }
+}

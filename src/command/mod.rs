@@ -1,0 +1,155 @@
+//! One file per Redis command: its arguments and its reply beside each other. Pure.
+//!
+//! A command is a value: it lists its arguments ([`Command::args`]) and reads its reply ([`Command::reply`]). Required
+//! arguments are in `new`, in Redis's order; each option is a method named like Redis's word for it. What the command
+//! does not say, the server's default decides. Arguments are borrowed: they are copied once, into the request.
+//!
+//! | command | type | Redis |
+//! |---|---|---|
+//! | XACK | [`XAck`] | 5.0 |
+//! | XADD | [`XAdd`], [`XAddNoMkStream`] | 5.0 |
+//! | XAUTOCLAIM | [`XAutoClaim`], [`XAutoClaimJustId`] | 6.2 |
+//! | XCLAIM | [`XClaim`], [`XClaimJustId`] | 5.0 |
+//! | XDEL | [`XDel`] | 5.0 |
+//! | XGROUP | [`XGroupCreate`], [`XGroupDestroy`], [`XGroupCreateConsumer`], [`XGroupDelConsumer`], [`XGroupSetId`] | 5.0 |
+//! | XLEN | [`XLen`] | 5.0 |
+//! | XPENDING | [`XPending`], [`XPendingRange`] | 5.0 |
+//! | XRANGE, XREVRANGE | [`XRange`], [`XRevRange`] | 5.0 |
+//! | XREAD | [`XRead`], [`Blocking`] | 5.0 |
+//! | XREADGROUP | [`XReadGroup`], [`Blocking`] | 5.0 |
+//! | XTRIM | [`XTrim`] | 5.0 |
+//! | any other | [`Raw`] | |
+
+mod arg;
+mod block;
+mod ids;
+mod raw;
+mod trim;
+mod xack;
+mod xadd;
+mod xautoclaim;
+mod xclaim;
+mod xdel;
+mod xgroup;
+mod xlen;
+mod xpending;
+mod xrange;
+mod xread;
+mod xreadgroup;
+mod xtrim;
+
+pub(crate) mod hello;
+
+pub use arg::Arg;
+pub use block::{Block, Blocking, BlockingCommand};
+pub use ids::Ids;
+pub use raw::Raw;
+pub use trim::{Refs, Trim};
+pub use xack::XAck;
+pub use xadd::{XAdd, XAddNoMkStream};
+pub use xautoclaim::{AutoClaimed, XAutoClaim, XAutoClaimJustId};
+pub use xclaim::{XClaim, XClaimJustId};
+pub use xdel::XDel;
+pub use xgroup::{
+    XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupSetId,
+};
+pub use xlen::XLen;
+pub use xpending::{PendingEntry, PendingSummary, XPending, XPendingRange};
+pub use xrange::{XRange, XRevRange};
+pub use xread::XRead;
+pub use xreadgroup::XReadGroup;
+pub use xtrim::XTrim;
+
+use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
+
+/// A command with a fixed reply type.
+///
+/// Commands of your own can implement it; one that blocks or that changes the state of its connection must not, for the
+/// connection is shared.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent on a shared connection",
+    label = "not a command that answers at once",
+    note = "a read that blocks would hold up everyone who shares the connection: give it to a `Reader` \
+            (`client.reader().await?.read(..)`), or leave `.block()` out"
+)]
+pub trait Command {
+    /// The command's name, words separated by one blank, as `XGROUP CREATE`.
+    const NAME: &'static str;
+
+    /// Whether the command may be sent twice.
+    const SAFETY: Safety;
+
+    /// What the command answers with.
+    type Reply;
+
+    /// Lists the arguments behind the name, in Redis's order; the same ones each time.
+    fn args(&self, out: &mut impl Args);
+
+    /// Reads the reply. Error replies never come here.
+    ///
+    /// # Errors
+    ///
+    /// The reply is not of the shape that this command answers with.
+    fn reply(frame: Frame) -> Result<Self::Reply, DecodeError>;
+
+    /// The key that says which node of a cluster serves the command; `None` if any does.
+    fn key(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Why the command may not be sent on a shared connection; `None` if it may.
+    fn refused(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// Whether it does harm to run a command twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Safety {
+    /// It changes nothing.
+    ReadOnly,
+    /// Run twice it leaves the same as run once.
+    Idempotent,
+    /// Run twice it may do something twice.
+    Write,
+}
+
+/// Lists the whole request, name first.
+#[inline]
+pub(crate) fn request<C: Command>(command: &C, out: &mut impl Args) {
+    if !C::NAME.is_empty() {
+        C::NAME.split(' ').for_each(|word| out.text(word));
+    }
+    command.args(out);
+}
+
+/// Counts and measures the request.
+#[inline]
+pub(crate) fn measure<C: Command>(command: &C) -> Measure {
+    let mut measure = Measure::default();
+    request(command, &mut measure);
+    measure
+}
+
+/// Writes the request to the end of `out`; false if the command listed other arguments than when it was measured, in which
+/// case what was written is of no use.
+#[inline]
+pub(crate) fn write<C: Command>(command: &C, measure: &Measure, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let mut writer = Writer::begin(out, measure);
+    request(command, &mut writer);
+    writer.count() == measure.count && out.len() - start == measure.request_bytes()
+}
+
+/// The request of a command, alone: what goes over the wire.
+///
+/// ```
+/// # use bourn::{XLen, command::encode};
+/// assert_eq!(encode(&XLen::new("orders")), b"*2\r\n$4\r\nXLEN\r\n$6\r\norders\r\n");
+/// ```
+#[must_use]
+pub fn encode<C: Command>(command: &C) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(command, &measure(command), &mut out);
+    out
+}

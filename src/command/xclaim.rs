@@ -1,0 +1,275 @@
+//! XCLAIM: hands pending entries over to another consumer. Pure.
+
+use super::arg::Arg;
+use super::ids::Ids;
+use super::xadd::id;
+use super::xreadgroup::ms;
+use super::{Command, Safety};
+use crate::EntryId;
+use crate::entry::Entries;
+use crate::id::IdArg;
+use crate::resp::{Args, Cursor, DecodeError, Frame};
+use std::time::{Duration, SystemTime};
+
+/// Hands pending entries over to this consumer, if they have been idle for long enough.
+///
+/// `XCLAIM key group consumer min-idle id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT n] [FORCE] [LASTID id]` (Redis
+/// 5.0). Answers with the entries that are now this consumer's. What is not pending, or not idle for that long because
+/// someone else was faster, is not among them: compare ids, do not count.
+///
+/// A pending entry that is no longer in the stream is left out, and no longer pending, since Redis 7.0. Redis 6.2
+/// claims it and answers with a null in its place, which [`Entries::nulls`] counts.
+///
+/// # Errors
+///
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the stream or the group does not exist; [`Code::Err`](crate::Code::Err)
+/// without any id.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, EntryId, Error, XClaim};
+/// # use std::time::Duration;
+/// # async fn f(client: &Client, stuck: &[EntryId]) -> Result<(), Error> {
+/// let claim = XClaim::new("orders", "billing", "worker-2", Duration::from_secs(60), stuck);
+/// for entry in &client.send(claim).await? { /* ... */ }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XClaim<'a> {
+    key: Arg<'a>,
+    group: Arg<'a>,
+    consumer: Arg<'a>,
+    min_idle: Duration,
+    ids: Ids<'a>,
+    delivered: Option<Delivered>,
+    retry_count: Option<u64>,
+    force: bool,
+    last_id: Option<EntryId>,
+}
+
+/// What counts as the time of delivery.
+#[derive(Debug, Clone, Copy)]
+enum Delivered {
+    Ago(Duration),
+    At(SystemTime),
+}
+
+impl<'a> XClaim<'a> {
+    /// Claims these entries for this consumer, which is made if there is none. The time is rounded up to a millisecond;
+    /// zero takes an entry however lately it was delivered.
+    pub fn new(
+        key: impl Into<Arg<'a>>,
+        group: impl Into<Arg<'a>>,
+        consumer: impl Into<Arg<'a>>,
+        min_idle: Duration,
+        ids: impl Into<Ids<'a>>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            group: group.into(),
+            consumer: consumer.into(),
+            min_idle,
+            ids: ids.into(),
+            delivered: None,
+            retry_count: None,
+            force: false,
+            last_id: None,
+        }
+    }
+
+    /// The entries count as delivered this long ago; without it, and if that is before 1970, now. Takes the place of
+    /// [`XClaim::time`]. Rounded up to a millisecond.
+    pub fn idle(self, idle: Duration) -> Self {
+        Self { delivered: Some(Delivered::Ago(idle)), ..self }
+    }
+
+    /// The entries count as delivered at this time; without it, and if that is still to come, now. Takes the place of
+    /// [`XClaim::idle`]. Rounded down to a millisecond; a time before 1970 is 1970.
+    pub fn time(self, time: SystemTime) -> Self {
+        Self { delivered: Some(Delivered::At(time)), ..self }
+    }
+
+    /// The entries count as delivered this often; without it, once more than before.
+    pub fn retry_count(self, deliveries: u64) -> Self {
+        Self { retry_count: Some(deliveries), ..self }
+    }
+
+    /// Also takes entries that are in the stream and not pending, as if they had been.
+    pub fn force(self) -> Self {
+        Self { force: true, ..self }
+    }
+
+    /// `LASTID`: moves the group on, so that it has been given the entries up to this id. Never moves it back.
+    pub fn last_id(self, id: EntryId) -> Self {
+        Self { last_id: Some(id), ..self }
+    }
+
+    /// `JUSTID`: answers with ids alone. The entries then do not count as delivered once more.
+    pub fn just_id(self) -> XClaimJustId<'a> {
+        XClaimJustId(self)
+    }
+
+    fn list(&self, just_id: bool, out: &mut impl Args) {
+        self.key.list(out);
+        self.group.list(out);
+        self.consumer.list(out);
+        out.number(ms(self.min_idle));
+        self.ids.list(out);
+        match self.delivered {
+            Some(Delivered::Ago(idle)) => {
+                out.text("IDLE");
+                out.number(ms(idle));
+            }
+            Some(Delivered::At(time)) => {
+                out.text("TIME");
+                // The server reads a signed number; as far off as that is the same as now.
+                out.number(EntryId::from_time(time).ms().min(i64::MAX.unsigned_abs()));
+            }
+            None => {}
+        }
+        if let Some(deliveries) = self.retry_count {
+            out.text("RETRYCOUNT");
+            out.number(deliveries);
+        }
+        if self.force {
+            out.text("FORCE");
+        }
+        if just_id {
+            out.text("JUSTID");
+        }
+        if let Some(id) = self.last_id {
+            out.text("LASTID");
+            id.arg(out);
+        }
+    }
+}
+
+/// [`XClaim`] that answers with ids: `XCLAIM ... JUSTID` (Redis 5.0).
+///
+/// Answers with the ids that are now this consumer's. Entries that are no longer in the stream are among them on Redis
+/// 6.2, and left out since 7.0.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XClaimJustId<'a>(XClaim<'a>);
+
+impl Command for XClaim<'_> {
+    const NAME: &'static str = "XCLAIM";
+    const SAFETY: Safety = Safety::Write;
+    type Reply = Entries;
+
+    fn args(&self, out: &mut impl Args) {
+        self.list(false, out);
+    }
+
+    fn reply(frame: Frame) -> Result<Entries, DecodeError> {
+        Entries::decode(frame)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_bytes()
+    }
+}
+
+impl Command for XClaimJustId<'_> {
+    const NAME: &'static str = "XCLAIM";
+    const SAFETY: Safety = Safety::Write;
+    type Reply = Vec<EntryId>;
+
+    fn args(&self, out: &mut impl Args) {
+        self.0.list(true, out);
+    }
+
+    fn reply(frame: Frame) -> Result<Vec<EntryId>, DecodeError> {
+        ids(&mut frame.cursor())
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.0.key.as_bytes()
+    }
+}
+
+/// An array of ids; null is one of none, as it is for entries.
+pub(super) fn ids(cursor: &mut Cursor<'_>) -> Result<Vec<EntryId>, DecodeError> {
+    let len = cursor.array_or_null("entry ids")?.unwrap_or_default();
+    (0..len).map(|_| id(cursor.string("an entry id")?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn options_follow_the_ids() {
+        let (id, ids) = (EntryId::new(1, 2), [EntryId::new(1, 2), EntryId::new(3, 4)]);
+        let claim = XClaim::new("s", "g", "c", SECOND, id);
+        let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
+        let rows = [
+            (claim.clone(), "XCLAIM s g c 1000 1-2", ""),
+            (XClaim::new("s", "g", "c", Duration::ZERO, &ids), "XCLAIM s g c 0 1-2 3-4", ""),
+            (claim.clone().idle(SECOND), "XCLAIM s g c 1000 1-2 IDLE 1000", ""),
+            (claim.clone().time(at(1500)), "XCLAIM s g c 1000 1-2 TIME 1500", ""),
+            (claim.clone().time(at(1)).idle(SECOND), "XCLAIM s g c 1000 1-2 IDLE 1000", ""),
+            (claim.clone().idle(SECOND).time(at(1)), "XCLAIM s g c 1000 1-2 TIME 1", ""),
+            (
+                claim.clone().time(SystemTime::UNIX_EPOCH - SECOND),
+                "XCLAIM s g c 1000 1-2 TIME 0",
+                "",
+            ),
+            (claim.clone().retry_count(0), "XCLAIM s g c 1000 1-2 RETRYCOUNT 0", ""),
+            (claim.clone().force(), "XCLAIM s g c 1000 1-2 FORCE", ""),
+            (claim.clone().last_id(id), "XCLAIM s g c 1000 1-2", " LASTID 1-2"),
+            (
+                claim.last_id(id).force().retry_count(7).idle(Duration::MAX),
+                "XCLAIM s g c 1000 1-2 IDLE 9223372036854775807 RETRYCOUNT 7 FORCE",
+                " LASTID 1-2",
+            ),
+        ];
+        for (claim, head, tail) in rows {
+            let plain = format!("{head}{tail}");
+            assert_eq!(encode(&claim), encode(&Raw::new(&plain)), "{plain}");
+            assert_eq!(claim.key(), Some(&b"s"[..]));
+            let (just_id, plain) = (claim.just_id(), format!("{head} JUSTID{tail}"));
+            assert_eq!(encode(&just_id), encode(&Raw::new(&plain)), "{plain}");
+            assert_eq!(just_id.key(), Some(&b"s"[..]));
+        }
+    }
+
+    #[test]
+    fn nulls_among_entries_are_counted() {
+        let rows = [
+            ("*0\r\n", Some((0, 0))),
+            ("*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n", Some((1, 0))),
+            ("*3\r\n$-1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n*-1\r\n", Some((1, 2))),
+            ("*2\r\n_\r\n_\r\n", Some((0, 2))),
+            ("*1\r\n$3\r\n1-1\r\n", None),
+            ("+OK\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            let claimed = XClaim::reply(frame).ok().map(|entries| (entries.len(), entries.nulls()));
+            assert_eq!(claimed, expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn just_ids_are_ids_and_nothing_else() {
+        let rows = [
+            ("*0\r\n", Some(vec![])),
+            ("*-1\r\n", Some(vec![])),
+            ("*2\r\n$3\r\n1-1\r\n+2-0\r\n", Some(vec![EntryId::new(1, 1), EntryId::new(2, 0)])),
+            ("*1\r\n$-1\r\n", None),
+            ("*1\r\n$1\r\nx\r\n", None),
+            ("*1\r\n*2\r\n$3\r\n1-1\r\n*0\r\n", None),
+            (":1\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(XClaimJustId::reply(frame).ok(), expected, "{bytes:?}");
+        }
+    }
+}

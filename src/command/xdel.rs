@@ -1,0 +1,84 @@
+//! XDEL: removes entries from a stream. Pure.
+
+use super::arg::Arg;
+use super::ids::Ids;
+use super::{Command, Safety};
+use crate::resp::{Args, DecodeError, Frame};
+
+/// Removes entries from a stream.
+///
+/// `XDEL key id [id ...]` (Redis 5.0). Answers with the number of entries that there were; 0 if there is no stream.
+/// Where a group has an entry pending it stays so, and is read as a [deleted](crate::EntryRef::is_deleted) one. A
+/// stream without entries is still a stream.
+///
+/// # Errors
+///
+/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err)
+/// without any id.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, EntryId, Error, XDel};
+/// # async fn f(client: &Client, wrong: EntryId) -> Result<(), Error> {
+/// let was_there = client.send(XDel::new("orders", wrong)).await? == 1;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XDel<'a> {
+    key: Arg<'a>,
+    ids: Ids<'a>,
+}
+
+impl<'a> XDel<'a> {
+    /// Removes these entries; at least one.
+    pub fn new(key: impl Into<Arg<'a>>, ids: impl Into<Ids<'a>>) -> Self {
+        Self { key: key.into(), ids: ids.into() }
+    }
+}
+
+impl Command for XDel<'_> {
+    const NAME: &'static str = "XDEL";
+    const SAFETY: Safety = Safety::Idempotent;
+    type Reply = u64;
+
+    fn args(&self, out: &mut impl Args) {
+        self.key.list(out);
+        self.ids.list(out);
+    }
+
+    fn reply(frame: Frame) -> Result<u64, DecodeError> {
+        frame.cursor().count("a number of removed entries")
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EntryId;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    #[test]
+    fn ids_follow_the_key() {
+        let ids = [EntryId::new(1, 2), EntryId::new(3, 0)];
+        let rows =
+            [(XDel::new("s", ids[0]), "XDEL s 1-2"), (XDel::new("s", &ids), "XDEL s 1-2 3-0")];
+        for (del, expected) in rows {
+            assert_eq!(encode(&del), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(del.key(), Some(&b"s"[..]));
+        }
+    }
+
+    #[test]
+    fn the_reply_is_a_count() {
+        for (bytes, expected) in [(":0\r\n", Some(0)), (":2\r\n", Some(2)), ("_\r\n", None)] {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(XDel::reply(frame).ok(), expected, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! XGROUP CREATECONSUMER: makes a consumer. Pure.
+
+use super::done;
+use crate::command::{Arg, Command, Safety};
+use crate::resp::{Args, DecodeError, Frame};
+
+/// Makes a consumer. Reading or claiming in its name makes it as well.
+///
+/// `XGROUP CREATECONSUMER key group consumer` (Redis 6.2). Answers whether it was made; false if it was there.
+///
+/// # Errors
+///
+/// [`Code::NoGroup`](crate::Code::NoGroup) when there is no such group; [`Code::Err`](crate::Code::Err) when there is
+/// no stream; [`Code::Oom`](crate::Code::Oom) when the server's memory is used up.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, XGroupCreateConsumer};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let create = XGroupCreateConsumer::new("orders", "billing", "worker-1");
+/// let is_new: bool = client.send(create).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XGroupCreateConsumer<'a> {
+    key: Arg<'a>,
+    group: Arg<'a>,
+    consumer: Arg<'a>,
+}
+
+impl<'a> XGroupCreateConsumer<'a> {
+    /// Makes this consumer of this group.
+    pub fn new(
+        key: impl Into<Arg<'a>>,
+        group: impl Into<Arg<'a>>,
+        consumer: impl Into<Arg<'a>>,
+    ) -> Self {
+        Self { key: key.into(), group: group.into(), consumer: consumer.into() }
+    }
+}
+
+impl Command for XGroupCreateConsumer<'_> {
+    const NAME: &'static str = "XGROUP CREATECONSUMER";
+    const SAFETY: Safety = Safety::Idempotent;
+    type Reply = bool;
+
+    fn args(&self, out: &mut impl Args) {
+        self.key.list(out);
+        self.group.list(out);
+        self.consumer.list(out);
+    }
+
+    fn reply(frame: Frame) -> Result<bool, DecodeError> {
+        done(frame)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode};
+
+    #[test]
+    fn the_consumer_is_the_last_argument() {
+        let create = XGroupCreateConsumer::new("s", "g", "c");
+        assert_eq!(encode(&create), encode(&Raw::new("XGROUP CREATECONSUMER s g c")));
+        assert_eq!(create.key(), Some(&b"s"[..]));
+    }
+}

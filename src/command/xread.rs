@@ -1,0 +1,138 @@
+//! XREAD: reads the entries above an id, of one stream or several. Pure.
+
+use super::arg::Arg;
+use super::block::{Block, Blockable, Blocking};
+use super::{Command, Safety};
+use crate::entry::Streams;
+use crate::id::{IdArg, ReadFrom};
+use crate::resp::{Args, DecodeError, Frame};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// Reads the entries above an id, of one stream or several.
+///
+/// `XREAD [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] STREAMS key [key ...] id [id ...]` (Redis 5.0). Streams with
+/// nothing to read are left out of the reply; without any it is empty.
+///
+/// # Errors
+///
+/// [`Code::WrongType`](crate::Code::WrongType) when a key holds something else.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, ReadFrom, XRead};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let read = XRead::new().stream("orders", ReadFrom::START).stream("returns", ReadFrom::START);
+/// for stream in client.send(read.count(100)).await?.streams() {
+///     println!("{}: {} entries", stream.key().escape_ascii(), stream.entries().len());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct XRead<'a> {
+    limits: ReadLimits,
+    streams: Vec<(Arg<'a>, ReadFrom)>,
+}
+
+impl<'a> XRead<'a> {
+    /// A read of no stream yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more stream to read.
+    pub fn stream(mut self, key: impl Into<Arg<'a>>, from: impl Into<ReadFrom>) -> Self {
+        self.streams.push((key.into(), from.into()));
+        self
+    }
+
+    /// At most this many entries of each stream. 0 is no limit, as it is without it.
+    pub fn count(mut self, entries: u64) -> Self {
+        self.limits.count = Some(entries);
+        self
+    }
+
+    /// At most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
+    pub fn max_count(mut self, entries: NonZeroU64) -> Self {
+        self.limits.max_count = Some(entries);
+        self
+    }
+
+    /// No further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
+    pub fn max_size(mut self, bytes: NonZeroU64) -> Self {
+        self.limits.max_size = Some(bytes);
+        self
+    }
+
+    /// Waits for entries, up to this long; rounded up to a millisecond.
+    pub fn block(self, wait: Duration) -> Blocking<Self> {
+        Blocking::new(self, Block::For(wait))
+    }
+
+    /// Waits for entries, however long it takes.
+    pub fn block_forever(self) -> Blocking<Self> {
+        Blocking::new(self, Block::Forever)
+    }
+}
+
+/// What bounds a read; XREAD and XREADGROUP have it in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ReadLimits {
+    pub(super) count: Option<u64>,
+    pub(super) max_count: Option<NonZeroU64>,
+    pub(super) max_size: Option<NonZeroU64>,
+}
+
+impl ReadLimits {
+    pub(super) fn list(&self, block: Option<Block>, out: &mut impl Args) {
+        if let Some(entries) = self.count {
+            out.text("COUNT");
+            out.number(entries);
+        }
+        if let Some(entries) = self.max_count {
+            out.text("MAXCOUNT");
+            out.number(entries.get());
+        }
+        if let Some(bytes) = self.max_size {
+            out.text("MAXSIZE");
+            out.number(bytes.get());
+        }
+        if let Some(block) = block {
+            out.text("BLOCK");
+            out.number(block.ms());
+        }
+    }
+}
+
+/// Keys and then as many ids: the pairs of a read, in the server's order.
+pub(super) fn list_streams(streams: &[(Arg<'_>, impl IdArg)], out: &mut impl Args) {
+    out.text("STREAMS");
+    streams.iter().for_each(|(key, _)| key.list(out));
+    streams.iter().for_each(|(_, from)| from.arg(out));
+}
+
+impl Blockable for XRead<'_> {
+    fn args_with(&self, block: Option<Block>, out: &mut impl Args) {
+        self.limits.list(block, out);
+        list_streams(&self.streams, out);
+    }
+}
+
+impl Command for XRead<'_> {
+    const NAME: &'static str = "XREAD";
+    const SAFETY: Safety = Safety::ReadOnly;
+    type Reply = Streams;
+
+    fn args(&self, out: &mut impl Args) {
+        self.args_with(None, out);
+    }
+
+    fn reply(frame: Frame) -> Result<Streams, DecodeError> {
+        Streams::decode(frame)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.streams.first().and_then(|(key, _)| key.as_bytes())
+    }
+}

@@ -1,0 +1,102 @@
+//! XTRIM: shortens a stream. Pure.
+
+use super::arg::Arg;
+use super::trim::{Refs, Trim};
+use super::{Command, Safety};
+use crate::resp::{Args, DecodeError, Frame};
+
+/// Removes the oldest entries of a stream, down to a length or up to an id.
+///
+/// `XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT count] [KEEPREF|DELREF|ACKED]` (Redis 5.0). Answers with the number
+/// of entries removed; 0 if there is no stream.
+///
+/// # Errors
+///
+/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, EntryId, Error, Trim, XTrim};
+/// # use std::time::{Duration, SystemTime};
+/// # async fn f(client: &Client, now: SystemTime) -> Result<(), Error> {
+/// let yesterday = EntryId::from_time(now - Duration::from_secs(86_400));
+/// let removed = client.send(XTrim::new("orders", Trim::min_id(yesterday).approximate())).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XTrim<'a> {
+    key: Arg<'a>,
+    trim: Trim,
+    refs: Option<Refs>,
+}
+
+impl<'a> XTrim<'a> {
+    /// Trims this stream to that.
+    pub fn new(key: impl Into<Arg<'a>>, trim: Trim) -> Self {
+        Self { key: key.into(), trim, refs: None }
+    }
+
+    /// What becomes of groups that refer to what is removed (Redis 8.2).
+    pub fn refs(self, refs: Refs) -> Self {
+        Self { refs: Some(refs), ..self }
+    }
+}
+
+impl Command for XTrim<'_> {
+    const NAME: &'static str = "XTRIM";
+    // However often it runs, nothing goes that the threshold does not give up.
+    const SAFETY: Safety = Safety::Idempotent;
+    type Reply = u64;
+
+    fn args(&self, out: &mut impl Args) {
+        self.key.list(out);
+        self.trim.list(out);
+        if let Some(refs) = self.refs {
+            refs.list(out);
+        }
+    }
+
+    fn reply(frame: Frame) -> Result<u64, DecodeError> {
+        frame.cursor().count("a number of removed entries")
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EntryId;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    #[test]
+    fn the_policy_stands_behind_the_threshold() {
+        let (len, id) = (Trim::max_len(5), Trim::min_id(EntryId::new(1, 2)));
+        let rows = [
+            (XTrim::new("s", len), "XTRIM s MAXLEN = 5"),
+            (XTrim::new("s", len.approximate()), "XTRIM s MAXLEN ~ 5"),
+            (XTrim::new("s", len.limit(7)), "XTRIM s MAXLEN ~ 5 LIMIT 7"),
+            (XTrim::new("s", id), "XTRIM s MINID = 1-2"),
+            (XTrim::new("s", id.limit(0)), "XTRIM s MINID ~ 1-2 LIMIT 0"),
+            (XTrim::new("s", len).refs(Refs::Keep), "XTRIM s MAXLEN = 5 KEEPREF"),
+            (XTrim::new("s", len).refs(Refs::Acked), "XTRIM s MAXLEN = 5 ACKED"),
+            (XTrim::new("s", id.limit(7)).refs(Refs::Delete), "XTRIM s MINID ~ 1-2 LIMIT 7 DELREF"),
+        ];
+        for (trim, expected) in rows {
+            assert_eq!(encode(&trim), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(trim.key(), Some(&b"s"[..]));
+        }
+    }
+
+    #[test]
+    fn the_reply_is_a_count() {
+        for (bytes, expected) in [(":0\r\n", Some(0)), (":9\r\n", Some(9)), ("$-1\r\n", None)] {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(XTrim::reply(frame).ok(), expected, "{bytes:?}");
+        }
+    }
+}
