@@ -1,0 +1,304 @@
+//! Config: which server, who we are, how long and how much. Reads URLs. Pure.
+
+mod secret;
+mod url;
+
+pub use secret::Secret;
+
+use crate::error::ConfigError;
+use crate::resp::Limits;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How to reach a server, and what a connection to it may take.
+///
+/// Made from a URL, or from [`Config::tcp`] and [`Config::unix`]; each setting is a method.
+///
+/// | URL | |
+/// |---|---|
+/// | `redis://[user[:password]@]host[:port][/db]` | TCP, port 6379 and database 0 unless given; `valkey://` is the same |
+/// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket; `valkey+unix` and `unix` are the same |
+///
+/// Both take the parameters `db`, `user`, `password`, `client_name`, `protocol` (2 or 3), `connect_timeout_ms` and
+/// `command_timeout_ms`. User, password, path and parameters are percent-decoded.
+///
+/// ```
+/// # use bourn::Config;
+/// # use std::time::Duration;
+/// let config: Config = "redis://worker:s3cret@redis.example.com/1".parse()?;
+/// let config = config.client_name("billing-7").command_timeout(Duration::from_secs(2));
+/// assert!(!format!("{config:?}").contains("s3cret"));
+/// # Ok::<(), bourn::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "what reads it connects"))]
+pub struct Config {
+    pub(crate) address: Address,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: u32,
+    pub(crate) client_name: Option<String>,
+    pub(crate) protocol: Protocol,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) command_timeout: Duration,
+    pub(crate) block_grace: Duration,
+    pub(crate) budget_bytes: usize,
+    pub(crate) when_full: WhenFull,
+    pub(crate) limits: Limits,
+    pub(crate) reconnect_min: Duration,
+    pub(crate) reconnect_max: Duration,
+    pub(crate) keepalive: Option<Duration>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
+    /// A host name or an address, and a port.
+    Tcp {
+        /// The name is resolved on each connect.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix {
+        /// The socket's path.
+        path: PathBuf,
+    },
+}
+
+/// Which version of RESP to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// RESP3, and RESP2 where the server refuses it: servers before 6.0, some proxies.
+    #[default]
+    Auto,
+    /// RESP2 always.
+    Resp2,
+}
+
+/// What a command does when the byte budget is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// Waits for room, within its deadline.
+    #[default]
+    Wait,
+    /// Fails at once with [`Unsent::Full`](crate::Unsent::Full).
+    Fail,
+}
+
+impl Config {
+    /// A server at this host and port.
+    #[must_use]
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Self::at(Address::Tcp { host: host.into(), port })
+    }
+
+    /// A server at this Unix socket.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self::at(Address::Unix { path: path.into() })
+    }
+
+    fn at(address: Address) -> Self {
+        Self {
+            address,
+            user: None,
+            password: None,
+            database: 0,
+            client_name: None,
+            protocol: Protocol::Auto,
+            connect_timeout: Duration::from_secs(5),
+            command_timeout: Duration::from_secs(5),
+            block_grace: Duration::from_secs(5),
+            budget_bytes: 16 << 20,
+            when_full: WhenFull::Wait,
+            limits: Limits::default(),
+            reconnect_min: Duration::from_millis(10),
+            reconnect_max: Duration::from_secs(1),
+            keepalive: Some(Duration::from_secs(30)),
+        }
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The ACL user to authenticate as (Redis 6.0). Without one, a password is the default user's.
+    #[must_use]
+    pub fn user(self, user: impl Into<String>) -> Self {
+        Self { user: Some(user.into()), ..self }
+    }
+
+    /// The password. It is never shown, whatever is printed.
+    #[must_use]
+    pub fn password(self, password: impl Into<Secret>) -> Self {
+        Self { password: Some(password.into()), ..self }
+    }
+
+    /// The database to use; 0 by default, and the only one in a cluster.
+    #[must_use]
+    pub fn database(self, database: u32) -> Self {
+        Self { database, ..self }
+    }
+
+    /// What CLIENT LIST shows as this connection's name. No blanks or control characters.
+    #[must_use]
+    pub fn client_name(self, name: impl Into<String>) -> Self {
+        Self { client_name: Some(name.into()), ..self }
+    }
+
+    /// Which version of RESP to speak: RESP3 by default, with RESP2 where that is refused.
+    #[must_use]
+    pub fn protocol(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
+    }
+
+    /// The time for resolving, dialling and shaking hands together. 5 s by default.
+    #[must_use]
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        Self { connect_timeout: timeout, ..self }
+    }
+
+    /// The time that a command has from the call to its reply: for waiting in line, for a connection, for writing and for
+    /// the server. 5 s by default.
+    #[must_use]
+    pub fn command_timeout(self, timeout: Duration) -> Self {
+        Self { command_timeout: timeout, ..self }
+    }
+
+    /// How much longer than its BLOCK a read may take before its connection is given up. 5 s by default.
+    ///
+    /// Some servers (7.0 to 7.2.4) begin the wait anew when they look at the stream, so this should be generous.
+    #[must_use]
+    pub fn block_grace(self, grace: Duration) -> Self {
+        Self { block_grace: grace, ..self }
+    }
+
+    /// How many bytes of commands may be queued or waiting for a reply. 16 MiB by default.
+    ///
+    /// Each command counts with its bytes on the wire and 128 more. A command larger than the whole budget is sent alone.
+    #[must_use]
+    pub fn budget_bytes(self, bytes: usize) -> Self {
+        Self { budget_bytes: bytes, ..self }
+    }
+
+    /// What a command does when the budget is used up: wait, by default.
+    #[must_use]
+    pub fn when_full(self, what: WhenFull) -> Self {
+        Self { when_full: what, ..self }
+    }
+
+    /// How large a whole reply may be: its bytes, and 32 more for each element. 512 MiB by default, 4 GiB - 1 at most.
+    #[must_use]
+    pub fn reply_bytes(mut self, bytes: usize) -> Self {
+        self.limits.reply_bytes = bytes;
+        self
+    }
+
+    /// How long one line of a reply may be: simple strings, errors, numbers. 64 KiB by default.
+    #[must_use]
+    pub fn line_bytes(mut self, bytes: usize) -> Self {
+        self.limits.line_bytes = bytes;
+        self
+    }
+
+    /// How deep a reply may be nested. 64 by default; the deepest stream reply has 7 levels.
+    #[must_use]
+    pub fn reply_depth(mut self, levels: usize) -> Self {
+        self.limits.depth = levels;
+        self
+    }
+
+    /// How long to wait before connecting again: a random time below a bound that doubles from `min` to `max`. 10 ms and
+    /// 1 s by default.
+    #[must_use]
+    pub fn reconnect(self, min: Duration, max: Duration) -> Self {
+        Self { reconnect_min: min, reconnect_max: max, ..self }
+    }
+
+    /// After how long an idle TCP connection is probed by the kernel. 30 s by default; `None` for never.
+    #[must_use]
+    pub fn keepalive(self, idle: Option<Duration>) -> Self {
+        Self { keepalive: idle, ..self }
+    }
+
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    ///
+    /// Names the first setting that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let range = |setting, range| Err(ConfigError::Range { setting, range });
+        if self
+            .client_name
+            .as_deref()
+            .is_some_and(|name| !name.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(ConfigError::ClientName);
+        }
+        if self.limits.reply_bytes < 1024 || self.limits.reply_bytes > u32::MAX as usize {
+            return range("reply_bytes", "from 1 KiB to 4 GiB - 1");
+        }
+        if self.limits.line_bytes < 1024 {
+            return range("line_bytes", "1 KiB at least");
+        }
+        if !(8..=1024).contains(&self.limits.depth) {
+            return range("reply_depth", "from 8 to 1024");
+        }
+        if self.budget_bytes < 1024 {
+            return range("budget_bytes", "1 KiB at least");
+        }
+        if self.connect_timeout.is_zero() || self.command_timeout.is_zero() {
+            return range("a timeout", "above zero");
+        }
+        if self.reconnect_min.is_zero() || self.reconnect_min > self.reconnect_max {
+            return range("reconnect", "above zero, and min not above max");
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Config {
+    type Err = ConfigError;
+
+    fn from_str(url: &str) -> Result<Self, ConfigError> {
+        url::parse(url)
+    }
+}
+
+impl TryFrom<&str> for Config {
+    type Error = ConfigError;
+
+    fn try_from(url: &str) -> Result<Self, ConfigError> {
+        url.parse()
+    }
+}
+
+impl TryFrom<&String> for Config {
+    type Error = ConfigError;
+
+    fn try_from(url: &String) -> Result<Self, ConfigError> {
+        url.parse()
+    }
+}
+
+impl TryFrom<String> for Config {
+    type Error = ConfigError;
+
+    fn try_from(url: String) -> Result<Self, ConfigError> {
+        url.parse()
+    }
+}
+
+impl From<&Self> for Config {
+    fn from(config: &Self) -> Self {
+        config.clone()
+    }
+}

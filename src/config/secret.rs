@@ -1,0 +1,30 @@
+//! Secret: a password that is never shown. Pure.
+
+use std::fmt;
+
+/// Text that does not appear in Debug output, errors or traces.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// The text itself, for the handshake.
+    #[cfg_attr(
+        not(any(test, feature = "tokio")),
+        expect(dead_code, reason = "what reads it connects")
+    )]
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<Box<str>>> From<T> for Secret {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,186 @@
+//! URLs: `scheme://[user[:password]@]host[:port][/db][?parameters]`. Pure.
+
+use super::{Config, Protocol};
+use crate::error::ConfigError;
+use std::time::Duration;
+
+pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
+    let (scheme, rest) = url.split_once("://").ok_or(ConfigError::Scheme)?;
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password with a raw `#` or `?` would be taken apart in the wrong place, and parts of it shown.
+    if rest.contains('#') || query.contains('@') {
+        return Err(ConfigError::Encoding);
+    }
+    let config = match scheme.to_ascii_lowercase().as_str() {
+        "redis" | "valkey" => tcp(place)?,
+        "redis+unix" | "valkey+unix" | "unix" => unix(place)?,
+        "rediss" | "valkeys" => return Err(ConfigError::Tls),
+        _ => return Err(ConfigError::Scheme),
+    };
+    let config =
+        query.split('&').filter(|pair| !pair.is_empty()).try_fold(config, |config, pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            parameter(config, &decode(name)?, &decode(value)?)
+        })?;
+    config.check()?;
+    Ok(config)
+}
+
+fn tcp(place: &str) -> Result<Config, ConfigError> {
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    // A password may contain an `@`, a host may not.
+    let (identity, server) = match authority.rsplit_once('@') {
+        Some((identity, server)) => (Some(identity), server),
+        None => (None, authority),
+    };
+    let (host, port) = if let Some(rest) = server.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or(ConfigError::Host)?;
+        if host.parse::<core::net::Ipv6Addr>().is_err() {
+            return Err(ConfigError::Host);
+        }
+        match port {
+            "" => (host, None),
+            port => (host, Some(port.strip_prefix(':').ok_or(ConfigError::Host)?)),
+        }
+    } else {
+        match server.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (server, None),
+        }
+    };
+    let host = decode(host)?;
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(ConfigError::Host);
+    }
+    let port = match port {
+        None | Some("") => 6379,
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            port.parse().ok().filter(|port| *port > 0).ok_or(ConfigError::Port)?
+        }
+        Some(_) => return Err(ConfigError::Port),
+    };
+    let mut config = Config::tcp(host, port);
+    if let Some(identity) = identity {
+        let (user, password) = match identity.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (identity, None),
+        };
+        if !user.is_empty() {
+            config = config.user(decode(user)?);
+        }
+        if let Some(password) = password {
+            config = config.password(decode(password)?);
+        }
+    }
+    match path.trim_end_matches('/') {
+        "" => Ok(config),
+        database => Ok(config.database(database.parse().map_err(|_| ConfigError::Database)?)),
+    }
+}
+
+fn unix(place: &str) -> Result<Config, ConfigError> {
+    if !place.starts_with('/') {
+        return Err(ConfigError::Host);
+    }
+    Ok(Config::unix(decode(place)?))
+}
+
+fn parameter(config: Config, name: &str, value: &str) -> Result<Config, ConfigError> {
+    let ms = |name| {
+        let ms = value.parse().map_err(|_| ConfigError::Value { name })?;
+        Ok(Duration::from_millis(ms))
+    };
+    Ok(match name {
+        "db" => config.database(value.parse().map_err(|_| ConfigError::Database)?),
+        "user" => config.user(value),
+        "password" => config.password(value),
+        "client_name" => config.client_name(value),
+        "protocol" => config.protocol(match value {
+            "3" => Protocol::Auto,
+            "2" => Protocol::Resp2,
+            _ => return Err(ConfigError::Value { name: "protocol" }),
+        }),
+        "connect_timeout_ms" => config.connect_timeout(ms("connect_timeout_ms")?),
+        "command_timeout_ms" => config.command_timeout(ms("command_timeout_ms")?),
+        name => return Err(ConfigError::Parameter { name: name.to_owned() }),
+    })
+}
+
+/// Takes `%XX` back to bytes, which must be UTF-8 together.
+fn decode(text: &str) -> Result<String, ConfigError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (&[high, low], tail) = tail.split_first_chunk().ok_or(ConfigError::Encoding)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(ConfigError::Encoding);
+        let byte = digit(high)? * 16 + digit(low)?;
+        bytes.push(u8::try_from(byte).map_err(|_| ConfigError::Encoding)?);
+        rest = tail;
+    }
+    String::from_utf8(bytes).map_err(|_| ConfigError::Encoding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Address;
+
+    #[test]
+    fn urls_say_where_and_who() {
+        let rows = [
+            ("redis://localhost", "localhost", 6379, None, None, 0),
+            ("valkey://h:7000/3", "h", 7000, None, None, 3),
+            ("redis://:pw@h", "h", 6379, None, Some("pw"), 0),
+            ("redis://u@h/", "h", 6379, Some("u"), None, 0),
+            ("redis://u:p%40s:s@[::1]:7001/0", "::1", 7001, Some("u"), Some("p@s:s"), 0),
+            ("redis://u:p@s@h", "h", 6379, Some("u"), Some("p@s"), 0),
+            ("REDIS://h?db=2&user=a%20b&password=", "h", 6379, Some("a b"), Some(""), 2),
+        ];
+        for (url, host, port, user, password, database) in rows {
+            let config = parse(url).expect(url);
+            assert_eq!(config.address, Address::Tcp { host: host.into(), port }, "{url}");
+            assert_eq!(config.user.as_deref(), user, "{url}");
+            assert_eq!(config.password.as_ref().map(|p| p.reveal()), password, "{url}");
+            assert_eq!(config.database, database, "{url}");
+        }
+    }
+
+    #[test]
+    fn unix_urls_say_the_path() {
+        let config = parse("redis+unix:///tmp/a%20b.sock?db=1&protocol=2&client_name=n").unwrap();
+        assert_eq!(config.address, Address::Unix { path: "/tmp/a b.sock".into() });
+        assert_eq!((config.database, config.protocol), (1, Protocol::Resp2));
+    }
+
+    #[test]
+    fn bad_urls_say_what_is_wrong() {
+        let rows = [
+            ("localhost:6379", ConfigError::Scheme),
+            ("http://h", ConfigError::Scheme),
+            ("rediss://h", ConfigError::Tls),
+            ("redis://", ConfigError::Host),
+            ("redis://[::1", ConfigError::Host),
+            ("redis://[x]", ConfigError::Host),
+            ("redis://h:0", ConfigError::Port),
+            ("redis://h:65536", ConfigError::Port),
+            ("redis://h:+1", ConfigError::Port),
+            ("redis://h/x", ConfigError::Database),
+            ("redis://u:%zz@h", ConfigError::Encoding),
+            ("redis://u:%ff@h", ConfigError::Encoding),
+            ("redis://u:12#ss@h", ConfigError::Encoding),
+            ("redis://u:12?ss@h", ConfigError::Encoding),
+            ("redis://h?colour=red", ConfigError::Parameter { name: "colour".into() }),
+            ("redis://h?protocol=4", ConfigError::Value { name: "protocol" }),
+            ("redis://h?client_name=a%20b", ConfigError::ClientName),
+            ("unix://relative", ConfigError::Host),
+        ];
+        for (url, error) in rows {
+            assert_eq!(parse(url).expect_err(url), error, "{url}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Budget: how many bytes may be queued or in flight, and who waits for room. Pure.
+//!
+//! Room is given in the order of asking: a large request is not overtaken for ever by small ones. A request larger than the
+//! whole budget goes alone.
+
+use crate::config::WhenFull;
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+
+/// What a request takes beside its bytes: its place in the queue, its slot, its reply.
+const REQUEST_BYTES: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: usize,
+    when_full: WhenFull,
+    line: VecDeque<Asking>,
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Asking {
+    ticket: u64,
+    cost: usize,
+    waker: Waker,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize, when_full: WhenFull) -> Self {
+        Self { limit, when_full, line: VecDeque::new(), next_ticket: 0 }
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// What a request of so many bytes takes.
+    pub(super) fn cost(bytes: usize) -> usize {
+        bytes.saturating_add(REQUEST_BYTES)
+    }
+
+    fn fits(&self, cost: usize, used: usize) -> bool {
+        used == 0 || used.saturating_add(cost) <= self.limit
+    }
+
+    /// Lets a request in, if there is room and nobody waits before it. Otherwise the ticket of its place in the line, or
+    /// `None` if it shall not wait.
+    #[inline]
+    pub(super) fn admit(
+        &mut self,
+        cost: usize,
+        used: usize,
+        ticket: Option<u64>,
+        cx: &Context<'_>,
+    ) -> Result<(), Option<u64>> {
+        let first = self.line.front().map(|asking| asking.ticket);
+        if (first.is_none() || first == ticket) && self.fits(cost, used) {
+            if first.is_some() {
+                self.line.pop_front();
+            }
+            return Ok(());
+        }
+        if self.when_full == WhenFull::Fail {
+            return Err(None);
+        }
+        let waker = cx.waker().clone();
+        if let Some(asking) = self.line.iter_mut().find(|asking| Some(asking.ticket) == ticket) {
+            asking.waker = waker;
+            return Err(ticket);
+        }
+        self.next_ticket += 1;
+        self.line.push_back(Asking { ticket: self.next_ticket, cost, waker });
+        Err(Some(self.next_ticket))
+    }
+
+    /// Gives up a place in the line.
+    pub(super) fn leave(&mut self, ticket: u64) {
+        self.line.retain(|asking| asking.ticket != ticket);
+    }
+
+    /// The first in the line, if there is room for it now.
+    #[inline]
+    pub(super) fn next(&self, used: usize) -> Option<Waker> {
+        let first = self.line.front()?;
+        self.fits(first.cost, used).then(|| first.waker.clone())
+    }
+
+    /// Sends everyone in the line home.
+    pub(super) fn clear(&mut self) -> Vec<Waker> {
+        self.line.drain(..).map(|asking| asking.waker).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    #[test]
+    fn room_is_given_in_the_order_of_asking() {
+        let mut budget = Budget::new(1000, WhenFull::Wait);
+        assert_eq!(budget.admit(900, 0, None, &cx()), Ok(()));
+        let large = budget.admit(800, 900, None, &cx()).unwrap_err();
+        let small = budget.admit(50, 900, None, &cx()).unwrap_err();
+        assert!(large.is_some() && small.is_some() && large != small);
+        assert!(budget.next(900).is_none());
+        assert_eq!(budget.admit(50, 0, small, &cx()), Err(small), "not before its turn");
+        assert!(budget.next(100).is_some());
+        assert_eq!(budget.admit(800, 100, large, &cx()), Ok(()));
+        assert_eq!(budget.admit(50, 900, small, &cx()), Ok(()));
+    }
+
+    #[test]
+    fn a_request_beyond_the_budget_goes_alone() {
+        let mut budget = Budget::new(1000, WhenFull::Wait);
+        let ticket = budget.admit(5000, 1, None, &cx()).unwrap_err();
+        assert_eq!(budget.admit(5000, 0, ticket, &cx()), Ok(()));
+    }
+
+    #[test]
+    fn who_leaves_the_line_lets_the_next_one_in() {
+        let mut budget = Budget::new(1000, WhenFull::Wait);
+        let first = budget.admit(900, 900, None, &cx()).unwrap_err().unwrap();
+        let second = budget.admit(50, 900, None, &cx()).unwrap_err();
+        budget.leave(first);
+        assert!(budget.next(900).is_some());
+        assert_eq!(budget.admit(50, 900, second, &cx()), Ok(()));
+    }
+
+    #[test]
+    fn who_does_not_want_to_wait_is_told_at_once() {
+        let mut budget = Budget::new(1000, WhenFull::Fail);
+        assert_eq!(budget.admit(900, 200, None, &cx()), Err(None));
+    }
+}

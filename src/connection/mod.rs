@@ -1,0 +1,82 @@
+//! One socket, shared by everyone who sends on it.
+//!
+//! | room | what it does |
+//! |---|---|
+//! | `outbox` | callers write their requests into one buffer, and wait in one queue |
+//! | `pipeline` | who waits for which reply; who is overdue |
+//! | `budget` | how much may be queued; who waits for room |
+//! | `call` | the future that a caller awaits |
+//! | `driver` | the one task that reads and writes |
+//! | `handshake` | the first words on a socket |
+//! | `reconnect`, `backoff` | a new socket when the old one is gone |
+//! | `transport` | TCP, Unix sockets, streams of the user's |
+//!
+//! Promises. Requests are written in the order in which their futures were first polled, and answered in that order. Each
+//! future ends: with its replies, or with an error that says whether the request may have run, by its deadline. When a
+//! connection ends, requests of which any byte was handed to the socket are lost and never sent again; the others wait for
+//! the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
+
+mod backoff;
+mod budget;
+mod call;
+mod driver;
+mod handshake;
+mod one;
+mod outbox;
+mod pipeline;
+mod reconnect;
+mod transport;
+
+pub(crate) use call::{Call, Enqueue, Patience, Request, Ticket};
+pub(crate) use one::{One, decode, error, measure, name};
+pub(crate) use outbox::{Shared, Size};
+pub(crate) use pipeline::{Failure, Replies};
+pub use transport::ByteStream;
+pub(crate) use transport::Dialler;
+
+use crate::config::Config;
+use crate::error::Error;
+use budget::Budget;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// A connection that is kept up until its last handle is dropped.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    /// Connects, and leaves a task behind that keeps the connection up.
+    pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
+        config.check()?;
+        let first = reconnect::establish(&config, &dialler).await?;
+        let budget = Budget::new(config.budget_bytes, config.when_full);
+        let shared = Arc::new(Shared::new(budget, config.command_timeout));
+        tokio::spawn(reconnect::run(Arc::clone(&shared), config, dialler, first));
+        Ok(Self { shared })
+    }
+
+    /// Sends a request; nothing happens before the future is polled.
+    pub(crate) fn call<R: Request>(&self, request: R) -> Call<'_, R> {
+        Call::new(&self.shared, request)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Takes no more requests, and returns when those under way are finished and the socket is closed.
+    pub(crate) async fn close(&self) {
+        self.shared.close();
+        poll_fn(|cx| if self.shared.ended(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+/// What is queued is still finished.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}

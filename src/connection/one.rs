@@ -1,0 +1,85 @@
+//! One command on its way, and how its end is told.
+
+use super::call::Request;
+use super::outbox::Size;
+use super::pipeline::{Failure, Replies};
+use crate::command::{self, Command};
+use crate::error::{Disconnect, Error, ServerError, Unsent};
+use crate::resp::{Frame, Measure};
+use std::time::Duration;
+
+/// No server takes a longer argument by default (proto-max-bulk-len).
+const MOST_ARGUMENT_BYTES: usize = 512 << 20;
+
+#[derive(Debug)]
+pub(crate) struct One<C> {
+    command: C,
+    measure: Result<Measure, Unsent>,
+}
+
+impl<C: Command> One<C> {
+    pub(crate) fn new(command: C) -> Self {
+        let measure = measure(&command);
+        Self { command, measure }
+    }
+}
+
+impl<C: Command> Request for One<C> {
+    type Output = Result<C::Reply, Error>;
+
+    #[inline]
+    fn size(&self) -> Result<Size, Unsent> {
+        let measure = self.measure.as_ref().map_err(Unsent::clone)?;
+        Ok(Size { replies: 1, bytes: measure.request_bytes() })
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        let Ok(measure) = &self.measure else { return false };
+        command::write(&self.command, measure, out)
+    }
+
+    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> Self::Output {
+        match (replies, failure) {
+            (Replies::One(frame), None) => decode::<C>(frame),
+            (_, failure) => Err(error(name::<C>(), failure, waited)),
+        }
+    }
+}
+
+/// Counts and measures a command, if it may be sent.
+pub(crate) fn measure<C: Command>(command: &C) -> Result<Measure, Unsent> {
+    if let Some(reason) = command.refused() {
+        return Err(Unsent::Refused { reason });
+    }
+    let measure = command::measure(command);
+    if measure.longest > MOST_ARGUMENT_BYTES {
+        return Err(Unsent::TooLarge { bytes: measure.longest });
+    }
+    Ok(measure)
+}
+
+/// What a command is called in errors.
+pub(crate) fn name<C: Command>() -> &'static str {
+    if C::NAME.is_empty() { "a raw command" } else { C::NAME }
+}
+
+/// Reads the reply to a command.
+pub(crate) fn decode<C: Command>(frame: Frame) -> Result<C::Reply, Error> {
+    if let Some(text) = frame.error() {
+        return Err(Error::Server(Box::new(ServerError::new(name::<C>(), text))));
+    }
+    C::reply(frame).map_err(|source| Error::Decode { command: name::<C>(), source })
+}
+
+/// The error for a command that got no reply.
+pub(crate) fn error(command: &'static str, failure: Option<Failure>, waited: Duration) -> Error {
+    match failure {
+        Some(Failure::Unsent(reason)) => Error::Unsent { command, reason },
+        Some(Failure::Lost(Disconnect::Protocol(source))) => Error::Protocol { command, source },
+        Some(Failure::Lost(reason)) => Error::Lost { command, reason },
+        Some(Failure::TimedOut) => Error::TimedOut { command, waited },
+        // A request always ends with as many replies as it asked for, or with a failure.
+        None => Error::Lost { command, reason: Disconnect::Closed },
+    }
+}

@@ -1,0 +1,333 @@
+//! Who waits for which reply, in order; and until when. Pure.
+//!
+//! Redis answers in the order it was asked, so a queue of waiters is all the bookkeeping there is. A waiter may wait for
+//! several replies: a pipeline or a transaction is one waiter. Push frames are out-of-band and never take a waiter: they do
+//! not come here.
+//!
+//! A waiter's replies are collected in a slot, which the caller's future looks into. The queue and the future let go of the
+//! slot independently: a caller that has given up leaves its waiter in the queue, so that its reply is thrown away when it
+//! comes and nobody else gets it.
+
+use crate::error::{Disconnect, Unsent};
+use crate::resp::{Frame, ProtocolError};
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+/// The place where a caller's replies are collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotId(usize);
+
+/// The replies that came for a waiter.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) enum Replies {
+    #[default]
+    None,
+    One(Frame),
+    Many(Vec<Frame>),
+}
+
+/// Why there are fewer replies than were asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    Unsent(Unsent),
+    Lost(Disconnect),
+    TimedOut,
+}
+
+/// A request that has been queued and not answered in full.
+#[derive(Debug)]
+struct Waiter {
+    slot: SlotId,
+    /// Replies still to come.
+    left: usize,
+    /// Bytes of the request on the wire.
+    bytes: usize,
+    /// What it takes of the budget.
+    cost: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    replies: Replies,
+    failure: Option<Failure>,
+    done: bool,
+    /// The caller's future still wants it.
+    held: bool,
+    /// The queue still owes it a reply.
+    owed: bool,
+    waker: Option<Waker>,
+    deadline: Option<Instant>,
+}
+
+/// What came of going through overdue waiters.
+#[derive(Debug, Default)]
+pub(super) struct Expired {
+    /// Byte ranges of requests taken out of the unsent ones, as lengths: (keep, drop) by turns.
+    pub(super) cuts: Vec<(usize, usize)>,
+    pub(super) wakers: Vec<Waker>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    queue: VecDeque<Waiter>,
+    /// How many at the front of the queue have been handed to the socket's writer.
+    sent: usize,
+    slots: Vec<Slot>,
+    free: Vec<SlotId>,
+    /// The cost of all in the queue.
+    cost: usize,
+}
+
+impl Pipeline {
+    /// Queues a waiter for `replies` replies to a request of `bytes`.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        replies: usize,
+        bytes: usize,
+        cost: usize,
+        deadline: Option<Instant>,
+        waker: Option<Waker>,
+    ) -> SlotId {
+        let slot = Slot { held: true, owed: true, waker, deadline, ..Slot::default() };
+        let id = match self.free.pop() {
+            Some(id) => {
+                if let Some(place) = self.slots.get_mut(id.0) {
+                    *place = slot;
+                }
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                SlotId(self.slots.len() - 1)
+            }
+        };
+        self.queue.push_back(Waiter { slot: id, left: replies, bytes, cost });
+        self.cost += cost;
+        id
+    }
+
+    /// All that is queued has been handed to the writer.
+    pub(super) fn all_sent(&mut self) {
+        self.sent = self.queue.len();
+    }
+
+    /// Requests that the writer has and the server has not answered.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Requests that no writer has yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.queue.len() - self.sent
+    }
+
+    /// All requests that are not answered.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether every caller has been told how its request ended. Replies may still be owed for some that were late.
+    pub(super) fn all_told(&self) -> bool {
+        let done = |waiter: &Waiter| self.slots.get(waiter.slot.0).is_none_or(|slot| slot.done);
+        self.queue.iter().all(done)
+    }
+
+    /// What all requests that are not answered take of the budget.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// A reply came: it belongs to the oldest waiter. The waker of a caller that has all its replies goes to `wakers`.
+    ///
+    /// # Errors
+    ///
+    /// Nobody waits for a reply; the connection's place in the stream is lost.
+    #[inline]
+    pub(super) fn reply(
+        &mut self,
+        frame: Frame,
+        wakers: &mut Vec<Waker>,
+    ) -> Result<(), ProtocolError> {
+        let Some(waiter) = self.queue.front_mut().filter(|_| self.sent > 0) else {
+            return Err(ProtocolError::Unasked);
+        };
+        let id = waiter.slot;
+        waiter.left -= 1;
+        let complete = waiter.left == 0;
+        if let Some(slot) = self.slots.get_mut(id.0).filter(|slot| slot.held && !slot.done) {
+            match &mut slot.replies {
+                Replies::None if complete => slot.replies = Replies::One(frame),
+                Replies::None => {
+                    // All that are still to come fit: a pipeline costs one allocation.
+                    let mut frames = Vec::with_capacity(waiter.left + 1);
+                    frames.push(frame);
+                    slot.replies = Replies::Many(frames);
+                }
+                Replies::Many(frames) => frames.push(frame),
+                Replies::One(_) => {}
+            }
+        }
+        if complete {
+            self.sent -= 1;
+            self.pop_front(None, wakers);
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest waiter out of the queue; with a failure if it has not got all its replies.
+    fn pop_front(&mut self, failure: Option<Failure>, wakers: &mut Vec<Waker>) {
+        if let Some(waiter) = self.queue.pop_front() {
+            self.settle(&waiter, failure, wakers);
+        }
+    }
+
+    fn settle(&mut self, waiter: &Waiter, failure: Option<Failure>, wakers: &mut Vec<Waker>) {
+        self.cost -= waiter.cost;
+        let Some(slot) = self.slots.get_mut(waiter.slot.0) else { return };
+        slot.owed = false;
+        if !slot.held {
+            return self.release(waiter.slot);
+        }
+        if !slot.done {
+            slot.done = true;
+            slot.failure = failure;
+            wakers.extend(slot.waker.take());
+        }
+    }
+
+    fn release(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(id.0) {
+            *slot = Slot::default();
+            self.free.push(id);
+        }
+    }
+
+    /// What came for this slot, if all did; the caller then has nothing to do with it any more.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        id: SlotId,
+        cx: &mut Context<'_>,
+    ) -> Option<(Replies, Option<Failure>)> {
+        let slot = self.slots.get_mut(id.0)?;
+        if !slot.done {
+            if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                slot.waker = Some(cx.waker().clone());
+            }
+            return None;
+        }
+        let replies = std::mem::take(&mut slot.replies);
+        let failure = slot.failure.take();
+        self.abandon(id);
+        Some((replies, failure))
+    }
+
+    /// The caller gives up its slot. A reply that is still owed is thrown away when it comes.
+    pub(super) fn abandon(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get_mut(id.0) else { return };
+        slot.held = false;
+        slot.waker = None;
+        slot.replies = Replies::None;
+        if !slot.owed {
+            self.release(id);
+        }
+    }
+
+    /// The earliest time at which a waiter will be overdue.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let open = |waiter: &Waiter| self.slots.get(waiter.slot.0).filter(|slot| !slot.done);
+        self.queue.iter().filter_map(|waiter| open(waiter)?.deadline).min()
+    }
+
+    /// Settles the waiters that are overdue.
+    ///
+    /// Those that no writer has yet leave the queue, for they shall not be sent any more; `unsent` makes their failure. The
+    /// others keep their place, for their replies will come.
+    pub(super) fn expire(&mut self, now: Instant, unsent: impl Fn() -> Unsent) -> Expired {
+        let overdue = |slot: &Slot| slot.deadline.is_some_and(|deadline| deadline <= now);
+        let mut expired = Expired::default();
+        for waiter in self.queue.iter().take(self.sent) {
+            if let Some(slot) = self.slots.get_mut(waiter.slot.0) {
+                if !slot.done && overdue(slot) {
+                    slot.done = true;
+                    slot.failure = Some(Failure::TimedOut);
+                    expired.wakers.extend(slot.waker.take());
+                }
+            }
+        }
+        self.cut(&mut expired, unsent, |slot| overdue(slot));
+        expired
+    }
+
+    /// Takes out the unsent requests whose callers have given up.
+    pub(super) fn drop_abandoned(&mut self) -> Expired {
+        let mut expired = Expired::default();
+        self.cut(&mut expired, || Unsent::Closed, |slot| !slot.held);
+        expired
+    }
+
+    /// Takes the unsent requests that `which` picks out of the queue.
+    fn cut(
+        &mut self,
+        expired: &mut Expired,
+        unsent: impl Fn() -> Unsent,
+        which: impl Fn(&Slot) -> bool,
+    ) {
+        let picked =
+            |slots: &Vec<Slot>, waiter: &Waiter| slots.get(waiter.slot.0).is_some_and(&which);
+        if !self.queue.iter().skip(self.sent).any(|waiter| picked(&self.slots, waiter)) {
+            return;
+        }
+        for waiter in self.queue.split_off(self.sent) {
+            let out = picked(&self.slots, &waiter);
+            match expired.cuts.last_mut() {
+                Some((keep, 0)) if !out => *keep += waiter.bytes,
+                Some((_, cut)) if out => *cut += waiter.bytes,
+                _ if out => expired.cuts.push((0, waiter.bytes)),
+                _ => expired.cuts.push((waiter.bytes, 0)),
+            }
+            if out {
+                self.settle(&waiter, Some(Failure::Unsent(unsent())), &mut expired.wakers);
+            } else {
+                self.queue.push_back(waiter);
+            }
+        }
+    }
+
+    /// The connection is gone. Of the requests that the writer had, the last `unwritten` bytes never left: those that lie
+    /// wholly in there stay in the queue as unsent, all before them are lost. Returns how many of the bytes are kept.
+    pub(super) fn disconnected(
+        &mut self,
+        unwritten: usize,
+        reason: &Disconnect,
+        wakers: &mut Vec<Waker>,
+    ) -> usize {
+        let mut kept = 0;
+        let mut lost = self.sent;
+        for waiter in self.queue.iter().take(self.sent).rev() {
+            if kept + waiter.bytes > unwritten {
+                break;
+            }
+            kept += waiter.bytes;
+            lost -= 1;
+        }
+        for _ in 0..lost {
+            self.pop_front(Some(Failure::Lost(reason.clone())), wakers);
+        }
+        self.sent = 0;
+        kept
+    }
+
+    /// Settles all that is left; nothing will be sent any more.
+    pub(super) fn close(&mut self, wakers: &mut Vec<Waker>) {
+        self.sent = 0;
+        while !self.queue.is_empty() {
+            self.pop_front(Some(Failure::Unsent(Unsent::Closed)), wakers);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Connects, hands the socket to the driver, connects again.
+//!
+//! The name is resolved, the socket dialled and the hand shaken within one deadline. Between attempts a random time passes.
+//! What callers queue meanwhile waits for the next socket, each request within its own deadline.
+
+use super::backoff::Backoff;
+use super::driver::{Alarm, Driver};
+use super::handshake::{Handshake, Next};
+use super::outbox::Shared;
+use super::transport::{Dialler, Io};
+use crate::command::hello::HelloReply;
+use crate::config::{Address, Config};
+use crate::error::{ConnectError, Disconnect};
+use crate::resp::{Frame, Scanner};
+use bytes::BytesMut;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A socket on which the hand has been shaken.
+#[derive(Debug)]
+pub(super) struct Established {
+    pub(super) io: Io,
+    /// What was read behind the last answer.
+    pub(super) input: BytesMut,
+    pub(super) hello: Option<HelloReply>,
+}
+
+/// Dials and shakes hands, within the connect deadline.
+pub(super) async fn establish(
+    config: &Config,
+    dialler: &Dialler,
+) -> Result<Established, ConnectError> {
+    let after = config.connect_timeout;
+    match timeout(after, dial_and_greet(config, dialler)).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::TimedOut { after }),
+    }
+}
+
+async fn dial_and_greet(config: &Config, dialler: &Dialler) -> Result<Established, ConnectError> {
+    let failed = |error: io::Error| {
+        let address = match &config.address {
+            Address::Tcp { host, port } => format!("{host}:{port}"),
+            Address::Unix { path } => path.display().to_string(),
+        };
+        ConnectError::Io { address, source: Arc::new(error) }
+    };
+    let mut io = dialler.dial(config).await.map_err(failed)?;
+    let mut scanner = Scanner::new(config.limits);
+    let mut input = BytesMut::new();
+    let (mut handshake, out) = Handshake::begin(config);
+    write_all(&mut io, &out).await.map_err(failed)?;
+    loop {
+        let frame = loop {
+            if let Some(len) = scanner.scan(&input).map_err(ConnectError::Protocol)? {
+                break Frame::scanned(input.split_to(len).freeze());
+            }
+            input.reserve(1024);
+            match poll_fn(|cx| io.poll_read(cx, &mut input)).await {
+                Ok(0) => return Err(ConnectError::Eof),
+                Ok(_) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        };
+        match handshake.answer(&frame)? {
+            Next::Wait => {}
+            Next::Send(out) => write_all(&mut io, &out).await.map_err(failed)?,
+            Next::Done(hello) => return Ok(Established { io, input, hello }),
+        }
+    }
+}
+
+async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match poll_fn(|cx| io.poll_write(cx, bytes)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => bytes = bytes.get(n..).unwrap_or_default(),
+        }
+    }
+    poll_fn(|cx| io.poll_flush(cx)).await
+}
+
+/// Keeps a connection up until it is closed.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    config: Arc<Config>,
+    dialler: Dialler,
+    first: Established,
+) {
+    let end = End(Arc::clone(&shared));
+    let mut backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
+    let mut next = Some(first);
+    while let Some(Established { io, input, hello }) = next {
+        shared.greeted(hello);
+        backoff.connected(Instant::now().into_std());
+        let reason = Driver::new(io, Arc::clone(&shared), input, config.limits).await;
+        backoff.disconnected(Instant::now().into_std());
+        if matches!(reason, Disconnect::Closed) {
+            break;
+        }
+        next = while_open(&shared, reconnect(&shared, &config, &dialler, &mut backoff)).await;
+    }
+    drop(end);
+}
+
+async fn reconnect(
+    shared: &Shared,
+    config: &Config,
+    dialler: &Dialler,
+    backoff: &mut Backoff,
+) -> Established {
+    loop {
+        sleep(backoff.delay(fastrand::f64())).await;
+        match establish(config, dialler).await {
+            Ok(established) => return established,
+            Err(error) => shared.not_connected(error),
+        }
+    }
+}
+
+/// Goes on until the future is ready or the connection is closed; callers whose time is over are told meanwhile.
+async fn while_open<T>(shared: &Arc<Shared>, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut alarm = Alarm::new(Arc::clone(shared), false);
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(value));
+        }
+        shared.sleep(cx);
+        match alarm.poll(cx) {
+            Some(Disconnect::Closed) => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// However the task ends, also with its runtime, everyone who waits is told.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

@@ -1,0 +1,183 @@
+//! Byte streams to a server: TCP, Unix sockets, or whatever the user opens.
+
+use crate::config::{Address, Config};
+use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+/// Data that the peer has not confirmed for this long ends a TCP connection.
+const UNCONFIRMED: Duration = Duration::from_secs(10);
+
+/// A byte stream that a [`Client`](crate::Client) can work on.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
+
+/// An open connection, before RESP.
+pub(crate) enum Io {
+    Tcp(tcp::OwnedReadHalf, Arc<tcp::OwnedWriteHalf>),
+    Unix(unix::OwnedReadHalf, Arc<unix::OwnedWriteHalf>),
+    Other(Box<dyn ByteStream>),
+}
+
+/// The writing side of a socket that anyone may write to without waiting.
+#[derive(Debug, Clone)]
+pub(super) enum Direct {
+    Tcp(Arc<tcp::OwnedWriteHalf>),
+    Unix(Arc<unix::OwnedWriteHalf>),
+}
+
+impl Direct {
+    /// Writes as much as the socket takes now.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Unix(socket) => socket.try_write(bytes),
+        }
+    }
+}
+
+impl Io {
+    /// The socket for direct writing, if it is one.
+    pub(super) fn direct(&self) -> Option<Direct> {
+        match self {
+            Self::Tcp(_, socket) => Some(Direct::Tcp(Arc::clone(socket))),
+            Self::Unix(_, socket) => Some(Direct::Unix(Arc::clone(socket))),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Reads what there is to the end of the buffer, as far as its capacity goes; 0 at the end of the stream.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(socket, _) => poll_read_buf(Pin::new(socket), cx, buf),
+            Self::Unix(socket, _) => poll_read_buf(Pin::new(socket), cx, buf),
+            Self::Other(stream) => poll_read_buf(Pin::new(stream), cx, buf),
+        }
+    }
+
+    /// Writes some of the bytes.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // A socket is shared with callers who write directly, so it is asked for readiness and then tried.
+        macro_rules! try_write {
+            ($socket:expr) => {
+                loop {
+                    ready!($socket.as_ref().as_ref().poll_write_ready(cx))?;
+                    match $socket.try_write(bytes) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        result => return Poll::Ready(result),
+                    }
+                }
+            };
+        }
+        match self {
+            Self::Tcp(_, socket) => try_write!(socket),
+            Self::Unix(_, socket) => try_write!(socket),
+            Self::Other(stream) => {
+                let written = ready!(poll_write_buf(Pin::new(stream), cx, &mut bytes))?;
+                // A stream that buffers, as TLS does, is made to send.
+                let _ = Pin::new(stream).poll_flush(cx)?;
+                Poll::Ready(Ok(written))
+            }
+        }
+    }
+
+    /// Sends what a buffering stream still holds; sockets hold nothing.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(..) | Self::Unix(..) => Poll::Ready(Ok(())),
+            Self::Other(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(..) => "Io::Tcp",
+            Self::Unix(..) => "Io::Unix",
+            Self::Other(..) => "Io::Other",
+        })
+    }
+}
+
+/// A connection being opened.
+pub(crate) type Dialling = Pin<Box<dyn Future<Output = io::Result<Io>> + Send>>;
+
+/// How connections are opened: by the settings, or by a function of the user's.
+#[derive(Clone)]
+pub(crate) struct Dialler(Arc<dyn Fn(&Config) -> Dialling + Send + Sync>);
+
+impl Dialler {
+    /// Dials the address of the settings.
+    pub(crate) fn by_address() -> Self {
+        Self(Arc::new(|config| {
+            let (address, keepalive) = (config.address.clone(), config.keepalive);
+            Box::pin(async move {
+                match address {
+                    Address::Tcp { host, port } => {
+                        let socket = TcpStream::connect((host.as_str(), port)).await?;
+                        set_options(&socket, keepalive)?;
+                        let (read, write) = socket.into_split();
+                        Ok(Io::Tcp(read, Arc::new(write)))
+                    }
+                    Address::Unix { path } => {
+                        let (read, write) = UnixStream::connect(path).await?.into_split();
+                        Ok(Io::Unix(read, Arc::new(write)))
+                    }
+                }
+            })
+        }))
+    }
+
+    /// Calls a function of the user's.
+    pub(crate) fn by<F, S>(dial: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: ByteStream,
+    {
+        Self(Arc::new(move |_| {
+            let stream = dial();
+            Box::pin(async move { Ok(Io::Other(Box::new(stream.await?))) })
+        }))
+    }
+
+    pub(super) fn dial(&self, config: &Config) -> Dialling {
+        (self.0)(config)
+    }
+}
+
+impl fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dialler")
+    }
+}
+
+fn set_options(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    if let Some(idle) = keepalive {
+        let interval = (idle / 3).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(3);
+        SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(socket).set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    Ok(())
+}
