@@ -1,0 +1,205 @@
+//! Several commands in one round trip: tuples of different ones, or many of one kind.
+
+use crate::command::{self, Command};
+use crate::connection::{Failure, Replies, Request, Size, decode, error, measure, name};
+use crate::error::{Error, Unsent};
+use crate::resp::{Frame, Measure};
+use std::time::Duration;
+
+/// Commands that are sent together.
+///
+/// Implemented for tuples of up to twelve commands and for vectors; not to be implemented elsewhere.
+pub trait Batch: sealed::Sealed {
+    /// The results, in the order of the commands.
+    type Results;
+
+    #[doc(hidden)]
+    fn measure_each(&self, add: &mut dyn FnMut(Result<Measure, Unsent>));
+
+    #[doc(hidden)]
+    fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool;
+
+    #[doc(hidden)]
+    fn results(&self, next: &mut dyn FnMut(&'static str) -> Result<Frame, Error>) -> Self::Results;
+}
+
+/// What can be sent as a batch: a tuple of commands, or anything that iterates over commands.
+///
+/// `Kind` tells the two apart; it is always inferred.
+pub trait IntoBatch<Kind> {
+    /// The commands in hand.
+    type Batch: Batch;
+
+    /// Collects the commands.
+    fn into_batch(self) -> Self::Batch;
+}
+
+/// Says that a batch is a tuple.
+#[derive(Debug, Clone, Copy)]
+pub enum TupleKind {}
+
+/// Says that a batch is an iterator.
+#[derive(Debug, Clone, Copy)]
+pub enum IterKind {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "sealed: what a batch is, is known")]
+    pub trait Sealed {}
+}
+
+impl<C: Command> sealed::Sealed for Vec<C> {}
+
+impl<C: Command> Batch for Vec<C> {
+    type Results = Vec<Result<C::Reply, Error>>;
+
+    fn measure_each(&self, add: &mut dyn FnMut(Result<Measure, Unsent>)) {
+        self.iter().for_each(|command| add(measure(command)));
+    }
+
+    fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool {
+        self.len() == measures.len()
+            && self
+                .iter()
+                .zip(measures)
+                .all(|(command, measure)| command::write(command, measure, out))
+    }
+
+    fn results(&self, next: &mut dyn FnMut(&'static str) -> Result<Frame, Error>) -> Self::Results {
+        self.iter().map(|_| next(name::<C>()).and_then(decode::<C>)).collect()
+    }
+}
+
+impl<C: Command, I: IntoIterator<Item = C>> IntoBatch<IterKind> for I {
+    type Batch = Vec<C>;
+
+    fn into_batch(self) -> Vec<C> {
+        self.into_iter().collect()
+    }
+}
+
+macro_rules! tuple {
+    ($($command:ident $value:ident),+) => {
+        impl<$($command: Command),+> sealed::Sealed for ($($command,)+) {}
+
+        impl<$($command: Command),+> Batch for ($($command,)+) {
+            type Results = ($(Result<$command::Reply, Error>,)+);
+
+            fn measure_each(&self, add: &mut dyn FnMut(Result<Measure, Unsent>)) {
+                let ($($value,)+) = self;
+                $(add(measure($value));)+
+            }
+
+            fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool {
+                let ($($value,)+) = self;
+                let mut measures = measures.iter();
+                $(measures.next().is_some_and(|measure| command::write($value, measure, out)))&&+
+            }
+
+            fn results(
+                &self,
+                next: &mut dyn FnMut(&'static str) -> Result<Frame, Error>,
+            ) -> Self::Results {
+                ($(next(name::<$command>()).and_then(decode::<$command>),)+)
+            }
+        }
+
+        impl<$($command: Command),+> IntoBatch<TupleKind> for ($($command,)+) {
+            type Batch = Self;
+
+            fn into_batch(self) -> Self {
+                self
+            }
+        }
+    };
+}
+
+tuple!(A a);
+tuple!(A a, B b);
+tuple!(A a, B b, C c);
+tuple!(A a, B b, C c, D d);
+tuple!(A a, B b, C c, D d, E e);
+tuple!(A a, B b, C c, D d, E e, F f);
+tuple!(A a, B b, C c, D d, E e, F f, G g);
+tuple!(A a, B b, C c, D d, E e, F f, G g, H h);
+tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i);
+tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j);
+tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k);
+tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k, L l);
+
+/// The commands of a batch with their sizes, if all may be sent.
+#[derive(Debug)]
+pub(super) struct Measured<B> {
+    pub(super) batch: B,
+    pub(super) measures: Result<Vec<Measure>, Unsent>,
+}
+
+impl<B: Batch> Measured<B> {
+    pub(super) fn new(batch: B) -> Self {
+        let mut measures = Ok(Vec::new());
+        batch.measure_each(&mut |measure| match (&mut measures, measure) {
+            (Ok(all), Ok(measure)) => all.push(measure),
+            (Ok(_), Err(unsent)) => measures = Err(unsent),
+            (Err(_), _) => {}
+        });
+        Self { batch, measures }
+    }
+
+    /// How many commands, and their bytes together.
+    pub(super) fn size(&self) -> Result<Size, Unsent> {
+        let measures = self.measures.as_ref().map_err(Unsent::clone)?;
+        let bytes = measures.iter().map(Measure::request_bytes).fold(0, usize::saturating_add);
+        Ok(Size { replies: measures.len(), bytes })
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> bool {
+        self.measures.as_ref().is_ok_and(|measures| self.batch.write_each(measures, out))
+    }
+
+    /// Each command's result from the replies in order; where those end, from the failure.
+    pub(super) fn results(
+        &self,
+        frames: Vec<Frame>,
+        failure: Option<Failure>,
+        waited: Duration,
+    ) -> B::Results {
+        let mut frames = frames.into_iter();
+        self.batch.results(&mut |command| {
+            frames.next().ok_or_else(|| error(command, failure.clone(), waited))
+        })
+    }
+}
+
+/// The replies as a list.
+pub(super) fn frames(replies: Replies) -> Vec<Frame> {
+    match replies {
+        Replies::None => Vec::new(),
+        Replies::One(frame) => vec![frame],
+        Replies::Many(frames) => frames,
+    }
+}
+
+/// A batch without a transaction around it.
+#[derive(Debug)]
+pub(super) struct Pipelined<B>(Measured<B>);
+
+impl<B: Batch> Pipelined<B> {
+    pub(super) fn new(batch: B) -> Self {
+        Self(Measured::new(batch))
+    }
+}
+
+impl<B: Batch> Request for Pipelined<B> {
+    type Output = B::Results;
+
+    fn size(&self) -> Result<Size, Unsent> {
+        self.0.size()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        self.0.write(out)
+    }
+
+    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> B::Results {
+        self.0.results(frames(replies), failure, waited)
+    }
+}

@@ -1,0 +1,214 @@
+//! Client: what users hold; sends a command to the right connection.
+
+mod batch;
+mod transaction;
+
+pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
+
+use crate::command::Command;
+use crate::config::Config;
+use crate::connection::{ByteStream, Connection, Dialler, One};
+use crate::error::Error;
+use crate::id::ReadFrom;
+use crate::reader::{Reader, Tail};
+use batch::Pipelined;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use transaction::Transaction;
+
+/// A connection to a server, shared by everyone who has a clone of it.
+///
+/// Clones are cheap and use the same connection; commands of many tasks go out together. It is kept up for ever: when it is
+/// lost, another one is made, and commands that were not sent yet wait for it within their own time.
+///
+/// A command is sent when its future is first polled, after all commands whose futures were polled before. Dropping the
+/// future before that sends nothing; dropping it later throws the reply away, and the command runs. No other command is
+/// concerned either way.
+///
+/// When the last clone is dropped, what is queued is still finished; [`Client::close`] waits for that.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), bourn::Error> {
+/// use bourn::{Client, XAdd, XLen};
+///
+/// let client = Client::connect("redis://127.0.0.1").await?;
+/// let id = client.send(XAdd::new("orders").field("sku", "A-7").field("count", 3)).await?;
+/// println!("{id} is one of {}", client.send(XLen::new("orders")).await?);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+    config: Arc<Config>,
+    dialler: Dialler,
+}
+
+impl Client {
+    /// Connects to a server: a URL or a [`Config`].
+    ///
+    /// Needs a tokio runtime with its I/O and time drivers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for settings that are wrong, [`Error::Connect`] if there is no connection within the connect
+    /// timeout. Only this first connection is an error of this function; later ones are tried for ever.
+    pub async fn connect<C>(config: C) -> Result<Self, Error>
+    where
+        C: TryInto<Config>,
+        Error: From<C::Error>,
+    {
+        Self::open(config.try_into()?, Dialler::by_address()).await
+    }
+
+    /// Connects by calling `dial` for each connection: through a proxy, over a stream of your own, to a fake in a test.
+    ///
+    /// The settings' address is not used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn connect_with<C, F, S>(
+        config: C,
+        dial: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Self, Error>
+    where
+        C: TryInto<Config>,
+        Error: From<C::Error>,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: ByteStream,
+    {
+        Self::open(config.try_into()?, Dialler::by(dial)).await
+    }
+
+    async fn open(config: Config, dialler: Dialler) -> Result<Self, Error> {
+        let config = Arc::new(config);
+        let connection = Connection::open(Arc::clone(&config), dialler.clone()).await?;
+        Ok(Self { connection: Arc::new(connection), config, dialler })
+    }
+
+    /// Sends a command and waits for its reply.
+    ///
+    /// A read that blocks is no such command: it does not compile. [`Client::reader`] has a connection for those.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before its first poll the command is not sent. Dropped later it runs, and its reply is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::outcome`] says whether the command may have run.
+    pub fn send<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Error>> {
+        self.connection.call(One::new(command))
+    }
+
+    /// Sends several commands in one round trip; each has its own result, in order.
+    ///
+    /// A tuple of up to twelve commands gives a tuple of results; anything that iterates over commands of one type gives a
+    /// vector. Other tasks' commands do not come in between, but the commands are not a transaction.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, Error, XAdd, XLen};
+    /// # async fn f(client: &Client) -> Result<(), Error> {
+    /// let (id, len) = client.send_all((XAdd::new("a").field("k", "v"), XLen::new("b"))).await;
+    /// let ids = client.send_all((0..100).map(|n| XAdd::new("a").field("n", n))).await;
+    /// # let _ = (id?, len?, ids); Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::send`], for all of them together.
+    pub fn send_all<K, B: IntoBatch<K>>(
+        &self,
+        commands: B,
+    ) -> impl Future<Output = <B::Batch as Batch>::Results> {
+        self.connection.call(Pipelined::new(commands.into_batch()))
+    }
+
+    /// Sends several commands as one transaction, in one round trip: all of them run, with nothing in between, or none.
+    ///
+    /// `MULTI`, the commands, `EXEC`. A command that the server refuses while queueing (a wrong argument, no memory, no
+    /// permission) discards the whole; one that fails while running does not undo the others, so each has its own result.
+    /// In a cluster all keys must be in one slot.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, EntryId, Error, XAck, XAdd};
+    /// # async fn f(client: &Client, id: EntryId) -> Result<(), Error> {
+    /// let dead = XAdd::new("{jobs}:dead").field("reason", "poison");
+    /// let (dead, acked) = client.transact((dead, XAck::new("{jobs}", "workers", id))).await?;
+    /// # let _ = (dead?, acked?); Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Client::send`], for all of them together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Server`] if it was discarded: with the error of the command that was refused, if one was. Nothing was done
+    /// then. Others as in [`Client::send`].
+    pub fn transact<K, B: IntoBatch<K>>(
+        &self,
+        commands: B,
+    ) -> impl Future<Output = Result<<B::Batch as Batch>::Results, Error>> {
+        self.connection.call(Transaction::new(commands.into_batch()))
+    }
+
+    /// A connection of its own for reads that block.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        Reader::open(Arc::clone(&self.config), self.dialler.clone()).await
+    }
+
+    /// The entries of a stream as they are added: a [`Stream`](futures_core::Stream) that does not end.
+    ///
+    /// `XREAD BLOCK` on a connection of its own, again and again from the last id on. [`ReadFrom::Latest`] is resolved once,
+    /// when the stream is first polled, so nothing that is added from then on is missed.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, ReadFrom};
+    /// # use futures_util::StreamExt;
+    /// # async fn f(client: &Client) -> Result<(), bourn::Error> {
+    /// let mut tail = client.tail("orders", ReadFrom::Latest);
+    /// while let Some(entry) = tail.next().await {
+    ///     println!("{:?}", entry?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn tail(&self, key: impl AsRef<[u8]>, from: impl Into<ReadFrom>) -> Tail {
+        Tail::new(Arc::clone(&self.config), self.dialler.clone(), key.as_ref(), from.into())
+    }
+
+    /// Closes the connection, for every clone: what is under way is finished, what comes later fails with
+    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed. Readers and tails are not concerned.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection closes even if the future is dropped after its first poll.
+    pub async fn close(&self) {
+        self.connection.close().await;
+    }
+
+    /// The connection's id at the server, as in CLIENT LIST; of the connection that was made last. `None` if the server does
+    /// not say it (before Redis 6.0).
+    #[must_use]
+    pub fn connection_id(&self) -> Option<i64> {
+        self.connection.shared().server_id()
+    }
+}

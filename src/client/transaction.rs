@@ -1,0 +1,85 @@
+//! MULTI ... EXEC around a batch: one request, one typed reply.
+
+use super::batch::{Batch, Measured, frames};
+use crate::connection::{Failure, Replies, Request, Size, error};
+use crate::error::{Code, Error, ServerError, Unsent};
+use crate::resp::{DecodeError, Frame};
+use std::time::Duration;
+
+const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+
+#[derive(Debug)]
+pub(super) struct Transaction<B>(Measured<B>);
+
+impl<B: Batch> Transaction<B> {
+    pub(super) fn new(batch: B) -> Self {
+        Self(Measured::new(batch))
+    }
+
+    /// The replies: OK, as often QUEUED as there are commands, and EXEC's.
+    fn results(&self, replies: Vec<Frame>, waited: Duration) -> Result<B::Results, Error> {
+        let mut replies = replies.into_iter();
+        let ok = replies.next();
+        let exec = replies.next_back();
+        let (Some(ok), Some(exec)) = (ok, exec) else {
+            return Err(error("EXEC", None, waited));
+        };
+        // Without MULTI the commands have run one by one: what came of them is not what was asked for.
+        if ok.as_bytes() != b"+OK\r\n" {
+            return Err(unlike("MULTI", "OK", &ok));
+        }
+        let refused = replies.find(|reply| reply.as_bytes() != b"+QUEUED\r\n");
+        if let Some(text) = exec.error() {
+            let discarded = ServerError::new("EXEC", text);
+            let cause = refused.as_ref().and_then(Frame::error);
+            let error = match cause {
+                Some(text) if *discarded.code() == Code::ExecAbort => {
+                    ServerError::new("MULTI", text)
+                }
+                _ => discarded,
+            };
+            return Err(Error::Server(Box::new(error)));
+        }
+        if let Some(refused) = refused {
+            return Err(unlike("MULTI", "QUEUED", &refused));
+        }
+        let decode = |source| Error::Decode { command: "EXEC", source };
+        let replies = exec.elements().map_err(decode)?;
+        let replies = replies.ok_or_else(|| decode(DecodeError::new("an array", "null")))?;
+        let count = self.0.measures.as_ref().map_or(0, Vec::len);
+        if replies.len() != count {
+            return Err(decode(DecodeError::new("a reply to each command", "another number")));
+        }
+        Ok(self.0.results(replies, None, waited))
+    }
+}
+
+/// The error for a reply that is not the one word it should be.
+fn unlike(command: &'static str, expected: &'static str, reply: &Frame) -> Error {
+    let text = reply.as_bytes().strip_suffix(b"\r\n").unwrap_or(reply.as_bytes());
+    Error::Decode { command, source: DecodeError::text(expected, text) }
+}
+
+impl<B: Batch> Request for Transaction<B> {
+    type Output = Result<B::Results, Error>;
+
+    fn size(&self) -> Result<Size, Unsent> {
+        let Size { replies, bytes } = self.0.size()?;
+        Ok(Size { replies: replies + 2, bytes: bytes.saturating_add(MULTI.len() + EXEC.len()) })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(MULTI);
+        let written = self.0.write(out);
+        out.extend_from_slice(EXEC);
+        written
+    }
+
+    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> Self::Output {
+        match failure {
+            None => self.results(frames(replies), waited),
+            failure => Err(error("EXEC", failure, waited)),
+        }
+    }
+}
