@@ -1,0 +1,213 @@
+//! Which decoder reads the reply of which command.
+
+use super::Case;
+use super::json::{Json, list};
+use super::meaning::Means;
+use bourn::resp::{DecodeError, Frame, Value};
+use bourn::{
+    Blocking, BlockingCommand, Command, Raw, ServerError, XAck, XAdd, XAddNoMkStream, XAutoClaim,
+    XAutoClaimJustId, XClaim, XClaimJustId, XDel, XGroupCreate, XGroupCreateConsumer,
+    XGroupDelConsumer, XGroupDestroy, XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead,
+    XReadGroup, XRevRange, XTrim,
+};
+use std::fmt::Debug;
+
+/// The decoder of one command.
+pub(crate) struct Decoder {
+    /// The type that it belongs to.
+    pub(crate) name: &'static str,
+    command: &'static str,
+    decode: fn(Frame, &Json) -> Result<(), String>,
+    takes: fn(Frame) -> bool,
+    fits: fn(&Value) -> bool,
+}
+
+/// The decoders of every command that has a type.
+pub(crate) const TYPED: [Decoder; 23] = [
+    decoder::<XAck<'_>>("XAck", is_integer),
+    decoder::<XAdd<'_>>("XAdd", is_string),
+    decoder::<XAddNoMkStream<'_>>("XAddNoMkStream", |value| value.is_null() || is_string(value)),
+    decoder::<XAutoClaim<'_>>("XAutoClaim", is_array),
+    decoder::<XAutoClaimJustId<'_>>("XAutoClaimJustId", is_array),
+    decoder::<XClaim<'_>>("XClaim", is_array_or_null),
+    decoder::<XClaimJustId<'_>>("XClaimJustId", is_array_or_null),
+    decoder::<XDel<'_>>("XDel", is_integer),
+    decoder::<XGroupCreate<'_>>("XGroupCreate", is_ok),
+    decoder::<XGroupCreateConsumer<'_>>("XGroupCreateConsumer", is_integer),
+    decoder::<XGroupDelConsumer<'_>>("XGroupDelConsumer", is_integer),
+    decoder::<XGroupDestroy<'_>>("XGroupDestroy", is_integer),
+    decoder::<XGroupSetId<'_>>("XGroupSetId", is_ok),
+    decoder::<XLen<'_>>("XLen", is_integer),
+    decoder::<XPending<'_>>("XPending", is_array),
+    decoder::<XPendingRange<'_>>("XPendingRange", is_array_or_null),
+    decoder::<XRange<'_>>("XRange", is_array_or_null),
+    decoder::<XRead<'_>>("XRead", is_map_or_null),
+    decoder::<XReadGroup<'_>>("XReadGroup", is_map_or_null),
+    decoder::<XRevRange<'_>>("XRevRange", is_array_or_null),
+    decoder::<XTrim<'_>>("XTrim", is_integer),
+    blocking::<Blocking<XRead<'_>>>("Blocking<XRead>"),
+    blocking::<Blocking<XReadGroup<'_>>>("Blocking<XReadGroup>"),
+];
+
+/// The decoder of every other command.
+pub(crate) const RAW: Decoder = decoder::<Raw<'_>>("Raw", |_| true);
+
+const fn decoder<C: Command>(name: &'static str, fits: fn(&Value) -> bool) -> Decoder
+where
+    C::Reply: Means + Debug,
+{
+    Decoder {
+        name,
+        command: C::NAME,
+        decode: |frame, value| compare(C::reply(frame), value),
+        takes: |frame| C::reply(frame).is_ok(),
+        fits,
+    }
+}
+
+const fn blocking<C: BlockingCommand>(name: &'static str) -> Decoder {
+    Decoder {
+        name,
+        command: C::READ,
+        decode: |frame, value| compare(C::read_reply(frame), value),
+        takes: |frame| C::read_reply(frame).is_ok(),
+        fits: is_map_or_null,
+    }
+}
+
+fn compare<R: Means + Debug>(reply: Result<R, DecodeError>, value: &Json) -> Result<(), String> {
+    match reply {
+        Ok(reply) if reply.means(value) => Ok(()),
+        Ok(reply) => Err(format!("{reply:.200?} is not {value:.200}")),
+        Err(error) => Err(format!("{error}, in place of {value:.200}")),
+    }
+}
+
+impl Decoder {
+    /// The decoder of the command that was sent; for handmade bytes, of one that answers with this kind of reply.
+    pub(crate) fn of(command: &[Json], kind: &str) -> &'static Self {
+        let words: Vec<_> = command.iter().map(|word| word.as_str().unwrap_or_default()).collect();
+        let has = |option| words.contains(&option);
+        let name = match *words {
+            ["XACK", ..] => "XAck",
+            ["XADD", ..] if has("NOMKSTREAM") => "XAddNoMkStream",
+            ["XADD", ..] => "XAdd",
+            ["XAUTOCLAIM", ..] if has("JUSTID") => "XAutoClaimJustId",
+            ["XAUTOCLAIM", ..] => "XAutoClaim",
+            ["XCLAIM", ..] if has("JUSTID") => "XClaimJustId",
+            ["XCLAIM", ..] => "XClaim",
+            ["XDEL", ..] => "XDel",
+            ["XGROUP", "CREATE", ..] => "XGroupCreate",
+            ["XGROUP", "CREATECONSUMER", ..] => "XGroupCreateConsumer",
+            ["XGROUP", "DELCONSUMER", ..] => "XGroupDelConsumer",
+            ["XGROUP", "DESTROY", ..] => "XGroupDestroy",
+            ["XGROUP", "SETID", ..] => "XGroupSetId",
+            ["XLEN", ..] => "XLen",
+            ["XPENDING", _, _] => "XPending",
+            ["XPENDING", ..] => "XPendingRange",
+            ["XRANGE", ..] => "XRange",
+            ["XREAD", ..] if has("BLOCK") => "Blocking<XRead>",
+            ["XREAD", ..] => "XRead",
+            ["XREADGROUP", ..] if has("BLOCK") => "Blocking<XReadGroup>",
+            ["XREADGROUP", ..] => "XReadGroup",
+            ["XREVRANGE", ..] => "XRevRange",
+            ["XTRIM", ..] => "XTrim",
+            [] if kind == "int" => "XLen",
+            [] if kind == "ok" => "XGroupCreate",
+            [] if kind == "streams" => "XReadGroup",
+            _ => "Raw",
+        };
+        TYPED.iter().find(|decoder| decoder.name == name).unwrap_or(&RAW)
+    }
+
+    /// Whether the frame decodes to what it means.
+    pub(crate) fn check(&self, frame: Frame, kind: &str, value: &Json) -> Result<(), String> {
+        if let Some(text) = frame.error() {
+            let error = ServerError::new(self.command, text);
+            let same = kind == "error" && error.command() == self.command && error.means(value);
+            return if same { Ok(()) } else { Err(format!("{error} is not {value}")) };
+        }
+        if frame.is_null() != value.is_null() {
+            return Err(format!("{frame:?} is not {value:.200}"));
+        }
+        (self.decode)(frame, value)
+    }
+
+    /// Whether the frame, which is this value, is taken for a reply that it cannot be.
+    pub(crate) fn is_taken_in(&self, frame: &Frame, value: &Value) -> bool {
+        (self.takes)(frame.clone()) && !(self.fits)(value.described())
+    }
+}
+
+/// How a case was decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// By these decoders.
+    Typed(Vec<&'static str>),
+    /// As an error.
+    Error,
+    /// As a tree.
+    Tree,
+}
+
+/// Decodes the frame that answers, and compares it with what it means.
+pub(crate) fn check(case: &Case, frame: Frame) -> Result<How, String> {
+    let (kind, value) = (case.kind(), case.value());
+    if let Some(kinds) = kind.strip_prefix("exec:") {
+        return check_transaction(case, kinds, frame);
+    }
+    let decoder = Decoder::of(list(&case.json["command"]), kind);
+    decoder.check(frame, kind, value)?;
+    Ok(match kind {
+        "error" => How::Error,
+        _ if decoder.name == RAW.name => How::Tree,
+        _ => How::Typed(vec![decoder.name]),
+    })
+}
+
+/// EXEC: each part by the decoder of the command that was queued for it.
+fn check_transaction(case: &Case, kinds: &str, frame: Frame) -> Result<How, String> {
+    let parts = frame.elements().map_err(|error| error.to_string())?.ok_or("null for a list")?;
+    let pipeline = list(&case.json["pipeline"]);
+    let queued = pipeline.iter().skip_while(|command| command[0] != "MULTI").skip(1);
+    let values = list(case.value());
+    let kinds: Vec<_> = kinds.split(',').collect();
+    if parts.len() != values.len() || parts.len() != kinds.len() {
+        return Err(format!("{} parts", parts.len()));
+    }
+    let mut names = Vec::new();
+    for (((part, value), kind), command) in parts.into_iter().zip(values).zip(kinds).zip(queued) {
+        let decoder = Decoder::of(list(command), kind);
+        if value["kind"] != kind {
+            return Err(format!("{value} is not of kind {kind}"));
+        }
+        decoder.check(part, kind, &value["value"])?;
+        names.push(decoder.name);
+    }
+    Ok(How::Typed(names))
+}
+
+fn is_string(value: &Value) -> bool {
+    value.as_bytes().is_some()
+}
+
+fn is_ok(value: &Value) -> bool {
+    value.as_bytes() == Some(b"OK")
+}
+
+/// Integers, and strings that are one: what HELLO and INFO say in RESP2.
+fn is_integer(value: &Value) -> bool {
+    value.as_integer().is_some() || value.as_str().is_some_and(|text| text.parse::<i64>().is_ok())
+}
+
+fn is_array(value: &Value) -> bool {
+    matches!(value, Value::Array(_) | Value::Set(_) | Value::Push(_))
+}
+
+fn is_array_or_null(value: &Value) -> bool {
+    is_array(value) || value.is_null()
+}
+
+fn is_map_or_null(value: &Value) -> bool {
+    matches!(value, Value::Map(_) | Value::Array(_) | Value::Null)
+}
