@@ -1,0 +1,80 @@
+//! The codec finds what the scanner finds, in a stream that comes in pieces.
+
+use super::trees::{frame, ways, written};
+use bourn::resp::{CodecError, Frame, Limits, ProtocolError, RespCodec, Value};
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use proptest::prelude::*;
+use tokio::io::AsyncWriteExt;
+use tokio_util::codec::{Decoder, Encoder, FramedRead};
+
+proptest! {
+    #[test]
+    fn frames_come_out_as_they_were_written(
+        values in prop::collection::vec((frame(), ways()), 1..6),
+        sizes in prop::collection::vec(1..400usize, 1..9),
+    ) {
+        let frames: Vec<_> = values.iter().map(|(value, ways)| written(value, ways)).collect();
+        let bytes = frames.concat();
+        let mut codec = RespCodec::default();
+        let (mut buf, mut found) = (BytesMut::new(), Vec::<Frame>::new());
+        let mut rest = bytes.as_slice();
+        for size in sizes.into_iter().cycle() {
+            let (piece, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
+            buf.extend_from_slice(piece);
+            while let Some(frame) = codec.decode(&mut buf).unwrap() {
+                found.push(frame);
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert!(buf.is_empty());
+        prop_assert!(codec.decode_eof(&mut buf).unwrap().is_none());
+        let found: Vec<_> = found.iter().map(Frame::as_bytes).collect();
+        prop_assert_eq!(found, frames);
+    }
+
+    #[test]
+    fn a_value_is_encoded_as_it_is_written(value in frame()) {
+        let mut out = BytesMut::from("+before\r\n");
+        RespCodec::default().encode(&value, &mut out).unwrap();
+        prop_assert_eq!(out.split_off(9), written(&value, &[]));
+    }
+}
+
+#[test]
+fn a_request_is_an_array_of_bulk_strings() {
+    let mut out = BytesMut::new();
+    let mut codec = RespCodec::default();
+    codec.encode([&b"SET"[..], b"a\r\nb", b""].as_slice(), &mut out).unwrap();
+    assert_eq!(&out[..], b"*3\r\n$3\r\nSET\r\n$4\r\na\r\nb\r\n$0\r\n\r\n");
+}
+
+#[test]
+fn the_end_inside_a_frame_is_an_error() {
+    let mut buf = BytesMut::from("+OK\r\n$5\r\nhel");
+    let mut codec = RespCodec::new(Limits::default());
+    assert_eq!(codec.decode_eof(&mut buf).unwrap().unwrap().as_bytes(), b"+OK\r\n");
+    assert!(matches!(codec.decode_eof(&mut buf), Err(CodecError::Io(_))));
+}
+
+#[tokio::test]
+async fn a_framed_stream_ends_with_its_error() {
+    let (near, mut far) = tokio::io::duplex(16);
+    let mut framed = FramedRead::new(near, RespCodec::default());
+    let value = Value::Bulk(vec![b'a'; 100]);
+    let write = async {
+        far.write_all(&written(&value, &[1])).await.unwrap();
+        far.write_all(b":1\r\n@").await.unwrap();
+    };
+    let read = async {
+        let frame = framed.next().await.unwrap().unwrap();
+        assert_eq!(Value::from(&frame), value);
+        assert_eq!(framed.next().await.unwrap().unwrap().as_bytes(), b":1\r\n");
+        let error = framed.next().await.unwrap().unwrap_err();
+        assert!(matches!(error, CodecError::Protocol(ProtocolError::UnknownType { byte: b'@' })));
+    };
+    tokio::join!(write, read);
+}

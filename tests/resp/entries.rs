@@ -1,0 +1,154 @@
+//! Entries read in place: nothing is allocated for an entry, and nothing is other than the slow way reads it.
+
+use super::fuzz::slow::{batch, of_entries, of_streams, streams};
+use super::fuzz::{replies, shapes};
+use allocation_counter::{AllocationInfo, measure};
+use bourn::command::Command;
+use bourn::resp::{Frame, Limits, Value};
+use bourn::{Entries, Streams, XRange, XRead, XReadGroup};
+use bytes::BytesMut;
+use proptest::prelude::*;
+
+/// An entry as RESP: its id, fields and values of these lengths, and what CLAIM adds.
+fn entry(ms: u64, lengths: impl IntoIterator<Item = usize>, delivery: &str) -> String {
+    let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
+    let spans: Vec<_> = lengths.into_iter().map(|len| bulk("x".repeat(len))).collect();
+    let parts = if delivery.is_empty() { 2 } else { 4 };
+    let id = bulk(format!("{ms}-0"));
+    format!("*{parts}\r\n{id}*{}\r\n{}{delivery}", spans.len(), spans.concat())
+}
+
+/// A reply as the driver hands it over: split off a read buffer, with more behind it.
+fn frame(reply: &str) -> Frame {
+    let mut buf = BytesMut::from(reply);
+    buf.extend_from_slice(b"+OK\r\n");
+    Frame::parse(buf.split_to(reply.len()).freeze(), Limits::default()).expect("a frame")
+}
+
+fn read<C: Command>(reply: &str) -> (C::Reply, AllocationInfo) {
+    let (frame, mut read) = (frame(reply), None);
+    let info = measure(|| read = Some(C::reply(frame)));
+    (read.and_then(Result::ok).expect("a reply"), info)
+}
+
+#[test]
+fn a_batch_costs_two_allocations_at_most() {
+    const THOUSAND: usize = 1000;
+    let lengths = |i: usize, fields: usize| (0..2 * fields).map(move |j| (i + j) % 30);
+    let fields: [(&str, fn(usize) -> usize); 6] = [
+        ("five fields each", |_| 5),
+        ("one, and then more", |i| 1 + usize::from(i > 0) * 4),
+        ("ever more", |i| i % 25),
+        ("ever fewer", |i| 25 - i % 25),
+        ("one with many, first", |i| if i == 0 { 500 } else { 1 }),
+        ("one with many, last", |i| if i == THOUSAND - 1 { 500 } else { 1 }),
+    ];
+    for delivery in ["", ":12345\r\n:3\r\n"] {
+        for (name, fields) in fields {
+            let entries: Vec<_> = (0..THOUSAND)
+                .map(|i| entry(1_700_000_000_000 + i as u64, lengths(i, fields(i)), delivery))
+                .collect();
+            let list = format!("*{THOUSAND}\r\n{}", entries.concat());
+            let (entries, info): (Entries, _) = read::<XRange<'_>>(&list);
+            assert!(info.count_total <= 2, "{name}: {} allocations", info.count_total);
+            let counts: Vec<_> = entries.iter().map(|entry| entry.fields().len()).collect();
+            assert_eq!(counts, (0..THOUSAND).map(fields).collect::<Vec<_>>(), "{name}");
+            assert_eq!(entries.last().map(|last| last.id().ms()), Some(1_700_000_000_999));
+
+            for reply in [format!("%1\r\n+s\r\n{list}"), format!("*1\r\n*2\r\n$1\r\ns\r\n{list}")] {
+                let (streams, info): (Streams, _) = read::<XRead<'_>>(&reply);
+                assert!(info.count_total <= 2, "{name}, stream: {} allocations", info.count_total);
+                assert_eq!(streams.get("s"), Some(&entries), "{name}");
+                let (streams, info): (Streams, _) = read::<XReadGroup<'_>>(&reply);
+                assert!(info.count_total <= 2, "{name}, group: {} allocations", info.count_total);
+                assert_eq!(streams.len(), 1000);
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_cost_two_allocations_each_and_one_for_their_list() {
+    let list = format!("*2\r\n{}{}", entry(1, [1, 1], ""), entry(2, [9, 90, 900, 9], ""));
+    for count in [2, 3, 50] {
+        let reply = format!("%{count}\r\n{}", format!("+s\r\n{list}").repeat(count));
+        let (streams, info): (Streams, _) = read::<XRead<'_>>(&reply);
+        assert!(info.count_total <= 2 * count as u64 + 1, "{count}: {}", info.count_total);
+        assert_eq!(streams.len(), 2 * count);
+    }
+}
+
+#[test]
+fn what_is_held_is_the_reply_and_its_index() {
+    let list: String = (0..100).map(|i| entry(i, [3, 10, 4, 20], "")).collect();
+    let reply = format!("*100\r\n{list}");
+    let (entries, info): (Entries, _) = read::<XRange<'_>>(&reply);
+    assert_eq!(entries.held_bytes(), reply.len() + usize::try_from(info.bytes_max).unwrap());
+    assert!(entries.held_bytes() < 4 * reply.len());
+}
+
+#[test]
+fn an_array_of_nothing_reserves_for_what_its_bytes_could_hold() {
+    // An entry, and then nulls or what is none: room is made when there is a first entry.
+    let first = [
+        entry(1, [], ""),
+        entry(1, [1, 1], ""),
+        entry(1, [1; 40], ""),
+        entry(1, [], ":1\r\n:1\r\n"),
+    ];
+    for element in ["_\r\n", "*0\r\n", ":1\r\n"] {
+        for first in first.iter().map(String::as_str).chain([""]) {
+            let reply =
+                format!("*{}\r\n{first}{}", 100_000, element.repeat(100_000 - first.len().min(1)));
+            let frame = frame(&reply);
+            let info = measure(|| drop(XRange::reply(frame)));
+            let factor = info.bytes_max as f64 / reply.len() as f64;
+            assert!(
+                factor < 9.0,
+                "{first:?} and {element:?}: {factor:.1} bytes for each of the reply"
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn entries_are_what_the_slow_way_reads(shape in prop::collection::vec(any::<u8>(), 0..400)) {
+        let bytes = shapes::reply(&mut shapes::Source(&shape));
+        let frame = Frame::parse(bytes.clone(), Limits::default()).unwrap();
+        prop_assume!(!bytes.windows(3).any(|bytes| bytes == b"?\r\n"));
+        let value = Value::from(&frame);
+        let entries = XRange::reply(frame.clone()).ok();
+        prop_assert_eq!(entries.as_ref().map(of_entries), batch(&value));
+        let read = <XRead<'_> as Command>::reply(frame).ok();
+        prop_assert_eq!(read.as_ref().map(of_streams), streams(&value));
+        replies::holds(&[b"\x01", shape.as_slice()].concat());
+    }
+
+    #[test]
+    fn alike_and_unlike_entries_are_read_alike(
+        rows in prop::collection::vec((0..4u64, prop::collection::vec(0..120usize, 0..20)), 1..30),
+        forms in prop::collection::vec(0..12u8, 1..9),
+    ) {
+        // Entries of which many have the headers of the one before, with lengths of one, two and three digits.
+        let entries: String = rows
+            .iter()
+            .map(|(ms, lengths)| entry(*ms, lengths.iter().take(lengths.len() & !1).copied(), ""))
+            .collect();
+        // Some strings as simple ones, whose beginnings do not tell their lengths, or behind an attribute.
+        let mut forms = forms.into_iter().cycle();
+        let mut parts = entries.split('$');
+        let mut reply = format!("*{}\r\n{}", rows.len(), parts.next().unwrap_or_default());
+        for part in parts {
+            match (forms.next(), part.split_once("\r\n")) {
+                (Some(0), Some((_, text))) => reply.extend(["+", text]),
+                (Some(1), _) => reply.extend(["|0\r\n$", part]),
+                _ => reply.extend(["$", part]),
+            }
+        }
+        let frame = frame(&reply);
+        let slow = batch(&Value::from(&frame));
+        prop_assert!(slow.is_some());
+        prop_assert_eq!(XRange::reply(frame).ok().as_ref().map(of_entries), slow);
+    }
+}
