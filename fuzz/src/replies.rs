@@ -1,0 +1,107 @@
+//! Any frame may answer any command: its reply is read, or is an error, in memory that the frame's length bounds.
+//!
+//! An input is a byte, odd or even, and the rest: even, frames one behind the other; odd, bytes that [`shapes`] makes a
+//! reply of. What is read as entries is what the slow way reads, with two allocations at most.
+
+use super::{shapes, slow};
+use bourn::command::*;
+use bourn::resp::{Frame, Limits, Scanner, Value};
+use bytes::Bytes;
+use std::fmt::Debug;
+
+/// Frames of one input that are looked at.
+const FRAMES: usize = 16;
+
+/// Memory that a reply may take for each byte of the frame. The most is a value tree's: a null of three bytes is a value
+/// of 32, in a vector that moves to one of twice the length; or an array of one, of four bytes, is a vector of 128.
+const FACTOR: u64 = 40;
+
+/// Frames up to this length are kept in place.
+const INLINE: usize = 38;
+
+/// Runs one input.
+///
+/// # Panics
+///
+/// It does not hold.
+pub fn holds(data: &[u8]) {
+    let Some((&mode, rest)) = data.split_first() else { return };
+    if mode % 2 == 1 {
+        let bytes = shapes::reply(&mut shapes::Source(rest));
+        return every(&Frame::parse(bytes, Limits::default()).expect("a frame"));
+    }
+    let mut scanner = Scanner::new(Limits::default());
+    let mut bytes = Bytes::copy_from_slice(rest);
+    for _ in 0..FRAMES {
+        let Ok(Some(len)) = scanner.scan(&bytes) else { return };
+        let frame = bytes.split_to(len);
+        every(&Frame::parse(frame, Limits::default()).expect("a frame"));
+    }
+}
+
+fn every(frame: &Frame) {
+    macro_rules! each {
+        ($($command:ty),* $(,)?) => { $(one::<$command>(frame);)* };
+    }
+    each!(
+        Raw<'_>,
+        XAck<'_>,
+        XAdd<'_>,
+        XAddNoMkStream<'_>,
+        XAutoClaim<'_>,
+        XAutoClaimJustId<'_>,
+        XClaim<'_>,
+        XClaimJustId<'_>,
+        XDel<'_>,
+        XGroupCreate<'_>,
+        XGroupCreateConsumer<'_>,
+        XGroupDelConsumer<'_>,
+        XGroupDestroy<'_>,
+        XGroupSetId<'_>,
+        XLen<'_>,
+        XPending<'_>,
+        XPendingRange<'_>,
+        XRange<'_>,
+        XRead<'_>,
+        XReadGroup<'_>,
+        XRevRange<'_>,
+        XTrim<'_>,
+    );
+    // The fast way does not take streamed forms, which the tree has as any other.
+    let streamed = frame.as_bytes().windows(3).any(|bytes| bytes == b"?\r\n");
+    if !streamed {
+        as_slow(frame);
+    }
+}
+
+fn one<C: Command>(frame: &Frame)
+where
+    C::Reply: Debug,
+{
+    let len = frame.as_bytes().len();
+    let mut reply = None;
+    let info = allocation_counter::measure(|| reply = Some(C::reply(frame.clone())));
+    let most = FACTOR * len as u64 + (16 << 10);
+    assert!(info.bytes_max <= most, "{}: {} bytes for {len}", C::NAME, info.bytes_max);
+    if len < 4096 {
+        drop(format!("{reply:?}"));
+    }
+}
+
+fn as_slow(frame: &Frame) {
+    let value = Value::from(frame);
+    // A frame that is not small is shared from here on, as one that was split off a read buffer is.
+    let shared = frame.clone();
+    let mut reply = None;
+    let info = allocation_counter::measure(|| reply = XRange::reply(shared).ok());
+    let reply = reply.map(|entries| {
+        // A frame so small that it lies in itself is copied out first.
+        let most = if frame.as_bytes().len() <= INLINE { 4 } else { 2 };
+        assert!(info.count_total <= most, "{} allocations for entries", info.count_total);
+        slow::of_entries(&entries)
+    });
+    assert_eq!(reply, slow::batch(&value), "entries");
+    let streams = <XRead<'_> as Command>::reply(frame.clone()).ok();
+    let streams = streams.map(|streams| slow::of_streams(&streams));
+    assert_eq!(streams, slow::streams(&value), "streams");
+}
