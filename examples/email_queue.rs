@@ -48,6 +48,9 @@ impl Office {
 
     /// Sends the e-mails of a batch and acknowledges them with one command.
     async fn deal_with(&self, entries: &Entries) -> Result<u64, Error> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
         for entry in entries {
             let user = entry.get_str("user_id").ok().flatten().and_then(|id| id.parse().ok());
             let template = entry.get_str("template").ok().flatten();

@@ -191,6 +191,10 @@ impl<B: Batch> Pipelined<B> {
 impl<B: Batch> Request for Pipelined<B> {
     type Output = B::Results;
 
+    fn is_empty(&self) -> bool {
+        self.0.measures.as_ref().is_ok_and(Vec::is_empty)
+    }
+
     fn size(&self) -> Result<Size, Unsent> {
         self.0.size()
     }

@@ -23,8 +23,8 @@ use transaction::Transaction;
 /// lost, another one is made, and commands that were not sent yet wait for it within their own time.
 ///
 /// A command is sent when its future is first polled, after all commands whose futures were polled before. Dropping the
-/// future before that sends nothing; dropping it later throws the reply away, and the command runs. No other command is
-/// concerned either way.
+/// future before that sends nothing; dropping it later throws the reply away, and the command runs, unless it was still
+/// waiting for another connection. No other command is concerned either way.
 ///
 /// When the last clone is dropped, what is queued is still finished; [`Client::close`] waits for that.
 ///

@@ -3,7 +3,7 @@
 use super::batch::{Batch, Measured, frames};
 use crate::connection::{Failure, Replies, Request, Size, error};
 use crate::error::{Code, Error, ServerError, Unsent};
-use crate::resp::{DecodeError, Frame};
+use crate::resp::{DecodeError, Frame, Token};
 use std::time::Duration;
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
@@ -26,10 +26,10 @@ impl<B: Batch> Transaction<B> {
             return Err(error("EXEC", None, waited));
         };
         // Without MULTI the commands have run one by one: what came of them is not what was asked for.
-        if ok.as_bytes() != b"+OK\r\n" {
+        if !says(&ok, b"OK") {
             return Err(unlike("MULTI", "OK", &ok));
         }
-        let refused = replies.find(|reply| reply.as_bytes() != b"+QUEUED\r\n");
+        let refused = replies.find(|reply| !says(reply, b"QUEUED"));
         if let Some(text) = exec.error() {
             let discarded = ServerError::new("EXEC", text);
             let cause = refused.as_ref().and_then(Frame::error);
@@ -53,6 +53,11 @@ impl<B: Batch> Transaction<B> {
         }
         Ok(self.0.results(replies, None, waited))
     }
+}
+
+/// Whether a reply is this one word, attributes before it aside.
+fn says(reply: &Frame, word: &[u8]) -> bool {
+    matches!(reply.cursor().value("a word"), Ok(Token::Simple(text)) if text == word)
 }
 
 /// The error for a reply that is not the one word it should be.

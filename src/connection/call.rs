@@ -14,6 +14,11 @@ use tokio::time::{Instant, Sleep};
 pub(crate) trait Request {
     type Output;
 
+    /// Whether there is nothing to send and nothing to wait for.
+    fn is_empty(&self) -> bool {
+        false
+    }
+
     /// How many replies, how many bytes; or why it cannot be sent.
     fn size(&self) -> Result<Size, Unsent>;
 
@@ -96,6 +101,14 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         request: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket<S>, Unsent>> {
+        if let Some((_, Some(sleep))) = &mut self.line {
+            // Who finds room at the last moment has no time left to be answered in.
+            if sleep.as_mut().poll(cx).is_ready() {
+                self.leave_line();
+                let source = self.shared.trouble();
+                return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
+            }
+        }
         let size = match request.size() {
             Ok(size) => size,
             Err(unsent) => return Poll::Ready(Err(unsent)),
@@ -114,26 +127,28 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             }
             Queued::Not(unsent) => Poll::Ready(Err(unsent)),
             Queued::Wait(ticket) => {
-                let (_, sleep) = self.line.get_or_insert_with(|| {
-                    (ticket, deadline.map(|at| Box::pin(tokio::time::sleep_until(at))))
-                });
-                match sleep.as_mut().map(|sleep| sleep.as_mut().poll(cx)) {
-                    Some(Poll::Ready(())) => {
-                        let source = self.shared.trouble();
-                        Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }))
-                    }
-                    _ => Poll::Pending,
+                if self.line.is_none() {
+                    let mut sleep = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
+                    // The deadline lies ahead: this sets the timer.
+                    let _ = sleep.as_mut().map(|sleep| sleep.as_mut().poll(cx));
+                    self.line = Some((ticket, sleep));
                 }
+                Poll::Pending
             }
+        }
+    }
+
+    /// Gives the place in the line up at once: who has given up may be kept for long, and others wait behind.
+    fn leave_line(&mut self) {
+        if let Some((ticket, _)) = self.line.take() {
+            self.shared.leave_line(ticket);
         }
     }
 }
 
 impl<S: Deref<Target = Shared> + Clone> Drop for Enqueue<S> {
     fn drop(&mut self) {
-        if let Some((ticket, _)) = self.line {
-            self.shared.leave_line(ticket);
-        }
+        self.leave_line();
     }
 }
 
@@ -148,6 +163,7 @@ pub(crate) struct Call<'a, R> {
 enum Stage<'a> {
     Queueing(Enqueue<&'a Shared>),
     Waiting(Ticket<&'a Shared>, Duration),
+    Over,
 }
 
 impl<'a, R: Request> Call<'a, R> {
@@ -164,8 +180,9 @@ impl<R: Request> Future for Call<'_, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Output> {
         let Self { request, stage } = self.get_mut();
-        if let Stage::Queueing(enqueue) = stage {
-            match enqueue.poll(request, cx) {
+        let (replies, failure, waited) = match stage {
+            Stage::Queueing(_) if request.is_empty() => (Replies::None, None, Duration::ZERO),
+            Stage::Queueing(enqueue) => match enqueue.poll(request, cx) {
                 Poll::Ready(Ok(ticket)) => {
                     let waited = enqueue.waited();
                     *stage = Stage::Waiting(ticket, waited);
@@ -173,18 +190,18 @@ impl<R: Request> Future for Call<'_, R> {
                     return Poll::Pending;
                 }
                 Poll::Ready(Err(unsent)) => {
-                    let failure = Some(Failure::Unsent(unsent));
-                    return Poll::Ready(request.finish(Replies::None, failure, enqueue.waited()));
+                    (Replies::None, Some(Failure::Unsent(unsent)), enqueue.waited())
                 }
                 Poll::Pending => return Poll::Pending,
-            }
-        }
-        let Stage::Waiting(ticket, waited) = stage else { return Poll::Pending };
-        match ticket.poll(cx) {
-            Poll::Ready((replies, failure)) => {
-                Poll::Ready(request.finish(replies, failure, *waited))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+            },
+            Stage::Waiting(ticket, waited) => match ticket.poll(cx) {
+                Poll::Ready((replies, failure)) => (replies, failure, *waited),
+                Poll::Pending => return Poll::Pending,
+            },
+            // Whoever polls on must not send again, nor take what now comes to another's slot.
+            Stage::Over => return Poll::Pending,
+        };
+        *stage = Stage::Over;
+        Poll::Ready(request.finish(replies, failure, waited))
     }
 }

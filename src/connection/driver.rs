@@ -39,6 +39,8 @@ pub(super) struct Driver {
     /// How much of `output` has been written.
     written: usize,
     gave_way: bool,
+    /// Nothing has been done yet: `input` has not been looked at.
+    fresh: bool,
     alarm: Alarm,
     frames: Vec<Frame>,
     wakers: Vec<Waker>,
@@ -58,6 +60,7 @@ impl Driver {
             output: Vec::new(),
             written: 0,
             gave_way: false,
+            fresh: true,
             alarm,
             frames: Vec::new(),
             wakers: Vec::new(),
@@ -119,6 +122,11 @@ impl Driver {
         if !self.frames.is_empty() {
             self.shared.replies(&mut self.frames, &mut self.wakers)?;
         }
+        // The beginning of a reply that nobody asked for: who asks next must not get its end.
+        if self.input.first().is_some_and(|byte| *byte != b'>') && !self.shared.is_owed() {
+            scanned?;
+            return Err(ProtocolError::Unasked);
+        }
         scanned
     }
 
@@ -171,6 +179,10 @@ impl Driver {
     }
 
     fn go_on(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
+        if std::mem::take(&mut self.fresh) {
+            // What came behind the handshake.
+            self.hand_out().map_err(Disconnect::Protocol)?;
+        }
         self.read(cx)?;
         self.write(cx)?;
         match self.alarm.poll(cx) {

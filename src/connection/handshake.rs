@@ -27,7 +27,7 @@ pub(super) struct Handshake<'a> {
     /// HELLO was refused; what else was sent with it is answered, and then said again in RESP2.
     fall_back: bool,
     hello: Option<HelloReply>,
-    error: Option<ConnectError>,
+    failed: Option<ConnectError>,
 }
 
 /// What an answer leads to.
@@ -45,7 +45,7 @@ impl<'a> Handshake<'a> {
     /// Begins, and what is to be sent first.
     pub(super) fn begin(config: &'a Config) -> (Self, Vec<u8>) {
         let mut handshake =
-            Self { config, asked: [].into(), fall_back: false, hello: None, error: None };
+            Self { config, asked: [].into(), fall_back: false, hello: None, failed: None };
         let mut out = Vec::new();
         handshake.hello(&mut out);
         handshake.rest(&mut out);
@@ -109,6 +109,29 @@ impl<'a> Handshake<'a> {
         out
     }
 
+    /// A server's error. Some quote the command that they do not know, or the beginning of it: the password is taken out.
+    fn error(&self, command: &'static str, text: &[u8]) -> ServerError {
+        const QUOTE: &[u8] = b"with args beginning with";
+        let quote = text.windows(QUOTE.len()).position(|words| words == QUOTE);
+        let text = text.get(..quote.unwrap_or(text.len())).unwrap_or(text);
+        let secret = self.config.password.as_ref().map_or("", |password| password.reveal());
+        if secret.is_empty() {
+            return ServerError::new(command, text);
+        }
+        let mut rest = text;
+        let mut shown = Vec::with_capacity(text.len());
+        while let Some(&byte) = rest.first() {
+            rest = if let Some(behind) = rest.strip_prefix(secret.as_bytes()) {
+                shown.extend_from_slice(b"***");
+                behind
+            } else {
+                shown.push(byte);
+                rest.get(1..).unwrap_or_default()
+            };
+        }
+        ServerError::new(command, &shown)
+    }
+
     /// Takes the next answer.
     pub(super) fn answer(&mut self, frame: &Frame) -> Result<Next, ConnectError> {
         if frame.is_push() {
@@ -117,7 +140,7 @@ impl<'a> Handshake<'a> {
         let asked = self.asked.pop_front();
         match (asked, frame.error()) {
             (Some(Asked::Hello), Some(text)) => {
-                let error = ServerError::new("HELLO", text);
+                let error = self.error("HELLO", text);
                 if refuses_hello(&error) {
                     self.fall_back = true;
                 } else {
@@ -136,12 +159,12 @@ impl<'a> Handshake<'a> {
                     Asked::Select => "SELECT",
                     _ => "CLIENT SETNAME",
                 };
-                let error = ConnectError::Refused(Box::new(ServerError::new(command, text)));
-                self.error.get_or_insert(error);
+                let error = ConnectError::Refused(Box::new(self.error(command, text)));
+                self.failed.get_or_insert(error);
             }
             // Sent unasked when there are too many clients.
             (None, Some(text)) => {
-                return Err(ConnectError::Refused(Box::new(ServerError::new("HELLO", text))));
+                return Err(ConnectError::Refused(Box::new(self.error("HELLO", text))));
             }
             (None, None) => {
                 return Err(ConnectError::Protocol(crate::resp::ProtocolError::Unasked));
@@ -150,7 +173,7 @@ impl<'a> Handshake<'a> {
         if !self.asked.is_empty() {
             return Ok(Next::Wait);
         }
-        if let Some(error) = self.error.take() {
+        if let Some(error) = self.failed.take() {
             return Err(error);
         }
         if std::mem::take(&mut self.fall_back) {

@@ -54,6 +54,8 @@ impl Connection {
         let first = reconnect::establish(&config, &dialler).await?;
         let budget = Budget::new(config.budget_bytes, config.when_full);
         let shared = Arc::new(Shared::new(budget, config.command_timeout));
+        // The task may run later than its caller asks.
+        shared.greeted(first.hello.clone());
         tokio::spawn(reconnect::run(Arc::clone(&shared), config, dialler, first));
         Ok(Self { shared })
     }

@@ -248,8 +248,16 @@ impl Shared {
         let mut state = self.lock();
         state.link = Link::Up(direct);
         state.kill = None;
+    }
+
+    /// What callers gave up while there was no connection is not sent on the next one.
+    pub(super) fn drop_abandoned(&self) {
+        let mut state = self.lock();
         let expired = state.pipeline.drop_abandoned();
         state.cut(&expired.cuts);
+        let next = state.budget.next(state.pipeline.cost());
+        drop(state);
+        next.into_iter().for_each(Waker::wake);
     }
 
     /// An attempt to connect failed.
@@ -286,6 +294,11 @@ impl Shared {
         wakers.append(&mut state.end);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the server owes a reply.
+    pub(super) fn is_owed(&self) -> bool {
+        self.lock().pipeline.sent() > 0
     }
 
     /// Hands out replies, in order; the frames are taken out of the vector.

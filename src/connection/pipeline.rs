@@ -261,10 +261,10 @@ impl Pipeline {
         expired
     }
 
-    /// Takes out the unsent requests whose callers have given up.
+    /// Takes out the unsent requests whose callers have given up or been told that their time is over.
     pub(super) fn drop_abandoned(&mut self) -> Expired {
         let mut expired = Expired::default();
-        self.cut(&mut expired, || Unsent::Closed, |slot| !slot.held);
+        self.cut(&mut expired, || Unsent::Closed, |slot| !slot.held || slot.done);
         expired
     }
 

@@ -103,6 +103,7 @@ pub(super) async fn run(
             break;
         }
         next = while_open(&shared, reconnect(&shared, &config, &dialler, &mut backoff)).await;
+        shared.drop_abandoned();
     }
     drop(end);
 }

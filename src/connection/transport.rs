@@ -93,7 +93,8 @@ impl Io {
             Self::Other(stream) => {
                 let written = ready!(poll_write_buf(Pin::new(stream), cx, &mut bytes))?;
                 // A stream that buffers, as TLS does, is made to send.
-                let _ = Pin::new(stream).poll_flush(cx)?;
+                // Its error is found by the next call; these bytes are taken and may be on their way.
+                let _ = Pin::new(stream).poll_flush(cx);
                 Poll::Ready(Ok(written))
             }
         }
