@@ -1,0 +1,133 @@
+//! Connections of readers that end: cut off by the server, given up, closed.
+
+use super::{LONG, after, group, history, new};
+use crate::both::{add, in_both, in_both_from, kill, listed, ms, poll_once, until, until_blocked};
+use crate::support::Server;
+use bourn::{Client, Disconnect, Error, Outcome, Reader, XPending};
+use std::pin::pin;
+use std::time::Duration;
+
+/// Waits until the server has no such connection any more.
+async fn until_gone(client: &Client, connection: i64) {
+    until("the connection is gone", async || listed(client, connection).await.is_none()).await;
+}
+
+/// Polls a read that blocks for ever once and drops it.
+async fn leave_read(client: &Client, reader: &mut Reader) {
+    let mut read = pin!(reader.read(new().block_forever()));
+    assert!(poll_once(read.as_mut()).await.is_pending());
+    until_blocked(client, 1).await;
+}
+
+#[test]
+fn a_read_whose_connection_is_killed_is_lost_and_the_next_one_has_another() {
+    in_both(async |_, client| {
+        group(client, 0).await;
+        let mut reader = client.reader().await.unwrap();
+        for round in 1..=3 {
+            let connection = reader.connection_id().unwrap();
+            let error = {
+                let mut read = pin!(reader.read(new().block_forever()));
+                assert!(poll_once(read.as_mut()).await.is_pending());
+                until_blocked(client, 1).await;
+                kill(client, connection).await;
+                read.await.unwrap_err()
+            };
+            assert_eq!(error.outcome(), Outcome::Unknown);
+            let Error::Lost { command: "XREADGROUP", reason: Disconnect::Eof } = error else {
+                panic!("{error:?}");
+            };
+            add(client, "s", round..=round).await;
+            let streams = reader.read(new().block_forever()).await.unwrap();
+            assert_eq!(ms(streams.get("s").unwrap()), [round]);
+            assert_ne!(reader.connection_id(), Some(connection));
+        }
+    });
+}
+
+#[test]
+fn a_dropped_read_whose_connection_is_killed_is_told_to_the_next() {
+    in_both(async |_, client| {
+        group(client, 1).await;
+        let mut reader = client.reader().await.unwrap();
+        assert_eq!(reader.read(new()).await.unwrap().len(), 1);
+        leave_read(client, &mut reader).await;
+        kill(client, reader.connection_id().unwrap()).await;
+        let error = reader.read(new()).await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
+        assert_eq!(reader.read(history()).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn what_was_given_out_before_the_reply_was_lost_is_pending() {
+    in_both(async |_, client| {
+        group(client, 0).await;
+        let mut reader = client.reader().await.unwrap();
+        leave_read(client, &mut reader).await;
+        // The server gives the entry to the read, and its connection ends before anyone looks.
+        add(client, "s", 1..=1).await;
+        drop(reader);
+        assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 1);
+        let mut reader = client.reader().await.unwrap();
+        assert_eq!(ms(reader.read(history()).await.unwrap().get("s").unwrap()), [1]);
+    });
+}
+
+#[test]
+fn a_dropped_reader_is_gone_at_the_server_though_it_waits_for_ever() {
+    in_both(async |_, client| {
+        group(client, 0).await;
+        for waits in [false, true] {
+            let mut reader = client.reader().await.unwrap();
+            let connection = reader.connection_id().unwrap();
+            if waits {
+                leave_read(client, &mut reader).await;
+            }
+            assert!(listed(client, connection).await.is_some());
+            drop(reader);
+            until_gone(client, connection).await;
+            until_blocked(client, 0).await;
+        }
+        // No entry went to the reader that is gone.
+        add(client, "s", 1..=1).await;
+        assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 0);
+    });
+}
+
+#[test]
+fn a_reader_outlives_the_client_that_it_came_from() {
+    in_both(async |_, client| {
+        add(client, "s", 1..=1).await;
+        let own = client.clone();
+        let mut reader = own.reader().await.unwrap();
+        own.close().await;
+        assert_eq!(reader.read(after(0).block_forever()).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_server_that_falls_silent_is_given_up_after_block_and_grace() {
+    in_both_from(&Server::builder(), async |server, config| {
+        let config = config.block_grace(Duration::from_millis(50));
+        let client = Client::connect(&config).await.unwrap();
+        group(&client, 1).await;
+        let mut reader = client.reader().await.unwrap();
+        let connection = reader.connection_id().unwrap();
+        server.pause();
+        let error = reader.read(new().block(Duration::from_millis(1))).await.unwrap_err();
+        server.resume();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        let Error::TimedOut { command: "XREADGROUP", waited } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(waited, Duration::from_millis(51));
+        // It had been sent, so it runs now, and its entry becomes pending.
+        until("the read has run", async || {
+            client.send(XPending::new("s", "g")).await.unwrap().count == 1
+        })
+        .await;
+        assert_eq!(reader.read(history().block(LONG)).await.unwrap().len(), 1);
+        assert_ne!(reader.connection_id(), Some(connection));
+    });
+}

@@ -1,0 +1,163 @@
+//! Each law is tried in RESP2 and in RESP3, every time on a new server; and what most laws need.
+
+use crate::support::{Builder, Server};
+use bourn::{Client, Config, Entries, EntryId, Error, Outcome, Protocol, Raw, XAdd};
+use std::fmt::Debug;
+use std::future::{Future, poll_fn};
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::runtime;
+
+/// A law that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Tries a law with a client of an empty server.
+pub(crate) fn in_both(law: impl AsyncFn(&Server, &Client)) {
+    in_both_from(&Server::builder(), async |server, config| {
+        let client = Client::connect(config).await.expect("the server takes connections");
+        law(&server, &client).await;
+    });
+}
+
+/// Tries a law with a server that this builder makes, and the settings to reach it by TCP.
+pub(crate) fn in_both_from(builder: &Builder, law: impl AsyncFn(Server, Config)) {
+    let mut runtime = runtime::Builder::new_current_thread();
+    in_both_on(&mut runtime, builder, async |server, config, _| law(server, config).await);
+}
+
+/// Tries a law on a runtime of this kind; it is told the protocol, too.
+pub(crate) fn in_both_on(
+    runtime: &mut runtime::Builder,
+    builder: &Builder,
+    law: impl AsyncFn(Server, Config, Protocol),
+) {
+    for protocol in [Protocol::Resp2, Protocol::Auto] {
+        println!("in {}:", if protocol == Protocol::Auto { "RESP3" } else { "RESP2" });
+        let server = builder.clone().start();
+        let config = Config::tcp("127.0.0.1", server.port()).protocol(protocol);
+        let config = config.reconnect(Duration::from_millis(1), Duration::from_millis(10));
+        runtime.enable_all().build().expect("a runtime can be made").block_on(async {
+            let law = law(server, config, protocol);
+            tokio::time::timeout(LIMIT, law).await.expect("the law comes to an end");
+        });
+    }
+}
+
+/// The id `ms-0`.
+pub(crate) const fn id(ms: u64) -> EntryId {
+    EntryId::new(ms, 0)
+}
+
+/// Adds the entries `ms-0` of this range, each with the field `n`, its number.
+pub(crate) async fn add(client: &Client, key: &str, range: RangeInclusive<u64>) {
+    for added in client.send_all(range.map(|n| XAdd::new(key).id(id(n)).field("n", n))).await {
+        added.expect("the stream takes it");
+    }
+}
+
+/// The first halves of the entries' ids.
+pub(crate) fn ms(entries: &Entries) -> Vec<u64> {
+    entries.ids().map(EntryId::ms).collect()
+}
+
+/// Sends any command; it has to work.
+pub(crate) async fn run(client: &Client, words: &str) -> bourn::resp::Value {
+    client.send(Raw::new(words)).await.unwrap_or_else(|error| panic!("{words}: {error:?}"))
+}
+
+/// The text of the server's error, which is what the result has to be.
+#[track_caller]
+pub(crate) fn refusal<T: Debug>(result: Result<T, Error>) -> String {
+    match result {
+        Err(error @ Error::Server(_)) => {
+            assert_eq!(error.outcome(), Outcome::NotApplied);
+            let Error::Server(error) = error else { unreachable!() };
+            format!("{} {}", error.code(), String::from_utf8_lossy(error.message()))
+        }
+        other => panic!("not refused but {other:?}"),
+    }
+}
+
+/// Polls a future once.
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// Asks again and again until it is so: the server is another process, and has no event to await.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < LIMIT / 2, "in vain until {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until so many connections are blocked at the server.
+pub(crate) async fn until_blocked(client: &Client, connections: u32) {
+    let wanted = format!("blocked_clients:{connections}\r\n");
+    until(&wanted, async || {
+        run(client, "INFO clients").await.as_str().is_some_and(|info| info.contains(&wanted))
+    })
+    .await;
+}
+
+/// The line of CLIENT LIST about a connection; `None` if there is none.
+pub(crate) async fn listed(client: &Client, connection: i64) -> Option<String> {
+    let list = run(client, "CLIENT LIST").await;
+    let start = format!("id={connection} ");
+    let text = list.as_str().expect("CLIENT LIST is text");
+    text.lines().find(|line| line.starts_with(&start)).map(str::to_owned)
+}
+
+/// Has the server end a connection.
+pub(crate) async fn kill(client: &Client, connection: i64) {
+    let killed = client.send(Raw::new("CLIENT KILL").arg("ID").arg(connection)).await;
+    assert_eq!(killed.expect("it can be killed").as_integer(), Some(1));
+}
+
+/// Numbers that look random (xorshift), the same for the same seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        // Multiplied, so that seeds side by side do not begin alike; zero would stay zero.
+        Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// The number that `BOURN_SEED` says, else one of this moment. It is printed, to be said again.
+    pub(crate) fn seed() -> u64 {
+        let said = std::env::var("BOURN_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = said.unwrap_or_else(|| {
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+            u64::from(now.subsec_nanos())
+        });
+        println!("BOURN_SEED={seed}");
+        seed
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    /// A number below this.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// One of these; none of none.
+    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        let place = self.next().checked_rem(all.len() as u64)?;
+        all.get(usize::try_from(place).ok()?)
+    }
+
+    /// So many bytes.
+    pub(crate) fn bytes(&mut self, len: u64) -> Vec<u8> {
+        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+}

@@ -1,0 +1,9 @@
+//! A client: several commands at once, transactions, tails, who it is to the server, and how it begins and ends.
+
+mod batches;
+mod closing;
+mod handshake;
+mod limits;
+mod restart;
+mod tail;
+mod transactions;

@@ -1,0 +1,192 @@
+//! XGROUP: groups and consumers come, move and go.
+
+use super::{WRONG_TYPE, group, pending, set_text};
+use crate::both::{add, id, in_both, ms, refusal, run};
+use bourn::{
+    Client, GroupFrom, StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer,
+    XGroupDestroy, XGroupSetId, XPending, XReadGroup,
+};
+
+const NO_KEY: &str = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE \
+                      you may want to use the MKSTREAM option to create an empty stream automatically.";
+
+const NO_GROUP: &str = "NOGROUP No such consumer group 'g' for key name 's'";
+
+/// What the group `g` of `s` is given next.
+async fn next(client: &Client) -> Vec<u64> {
+    let read = XReadGroup::new("g", "c").stream("s", GroupFrom::New).no_ack();
+    client.send(read).await.unwrap().get("s").map(ms).unwrap_or_default()
+}
+
+/// What XINFO GROUPS says under this name about the only group of `s`.
+async fn info(client: &Client, name: &str) -> Option<i64> {
+    let groups = run(client, "XINFO GROUPS s").await;
+    let pairs = groups.as_list().and_then(|groups| groups.first()).and_then(|g| g.as_list());
+    let mut pairs = pairs.expect("there is a group").pairs();
+    pairs.find(|(key, _)| key.as_str() == Some(name)).and_then(|(_, value)| value.as_integer())
+}
+
+#[test]
+fn a_group_begins_where_it_is_made_to() {
+    in_both(async |_, client| {
+        add(client, "s", 1..=3).await;
+        let rows = [
+            (StartAt::START, vec![1, 2, 3]),
+            (StartAt::After(id(1)), vec![2, 3]),
+            (StartAt::End, vec![]),
+            (StartAt::After(id(9)), vec![]),
+        ];
+        for (start, expected) in rows {
+            client.send(XGroupCreate::new("s", "g", start)).await.unwrap();
+            assert_eq!(next(client).await, expected, "{start:?}");
+            assert!(client.send(XGroupDestroy::new("s", "g")).await.unwrap());
+        }
+        client.send(XGroupCreate::new("s", "g", StartAt::End)).await.unwrap();
+        add(client, "s", 4..=4).await;
+        assert_eq!(next(client).await, [4]);
+    });
+}
+
+#[test]
+fn a_group_that_is_there_stays_as_it_is() {
+    in_both(async |_, client| {
+        group(client, 3).await;
+        let again = XGroupCreate::new("s", "g", StartAt::End).mk_stream();
+        let busy = "BUSYGROUP Consumer Group name already exists";
+        assert_eq!(refusal(client.send(again).await), busy);
+        assert_eq!(next(client).await, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_group_needs_its_stream_unless_it_may_make_one() {
+    in_both(async |_, client| {
+        set_text(client).await;
+        let create = |key| XGroupCreate::new(key, "g", StartAt::START);
+        assert_eq!(refusal(client.send(create("s")).await), NO_KEY);
+        client.send(create("s").mk_stream()).await.unwrap();
+        assert_eq!(next(client).await, [] as [u64; 0]);
+        assert_eq!(refusal(client.send(create("text").mk_stream()).await), WRONG_TYPE);
+    });
+}
+
+#[test]
+fn a_group_moves_forth_and_back() {
+    in_both(async |_, client| {
+        group(client, 3).await;
+        let rows = [
+            (StartAt::After(id(2)), vec![3]),
+            (StartAt::START, vec![1, 2, 3]),
+            (StartAt::End, vec![]),
+        ];
+        for (start, expected) in rows {
+            client.send(XGroupSetId::new("s", "g", start)).await.unwrap();
+            assert_eq!(next(client).await, expected, "{start:?}");
+        }
+    });
+}
+
+#[test]
+fn entries_read_is_what_the_server_tells_the_lag_from() {
+    in_both(async |server, client| {
+        add(client, "s", 1..=5).await;
+        let create = XGroupCreate::new("s", "g", id(2)).mk_stream().entries_read(2);
+        let created = client.send(create).await;
+        if !server.redis_at_least(7, 0) {
+            let unknown = |form: &str| {
+                format!(
+                    "ERR Unknown subcommand or wrong number of arguments for '{form}'. Try XGROUP HELP."
+                )
+            };
+            assert_eq!(refusal(created), unknown("CREATE"));
+            group(client, 0).await;
+            let set_id = XGroupSetId::new("s", "g", id(2)).entries_read(2);
+            assert_eq!(refusal(client.send(set_id).await), unknown("SETID"));
+            return;
+        }
+        created.unwrap();
+        assert_eq!(info(client, "entries-read").await, Some(2));
+        assert_eq!(info(client, "lag").await, Some(3));
+        let set_id = XGroupSetId::new("s", "g", id(4));
+        client.send(set_id.clone().entries_read(4)).await.unwrap();
+        assert_eq!(info(client, "entries-read").await, Some(4));
+        assert_eq!(info(client, "lag").await, Some(1));
+        client.send(set_id).await.unwrap();
+        assert_eq!(info(client, "entries-read").await, None);
+    });
+}
+
+#[test]
+fn a_consumer_is_made_once() {
+    in_both(async |_, client| {
+        group(client, 3).await;
+        for consumer in ["c", "", "a b\r\n"] {
+            let create = XGroupCreateConsumer::new("s", "g", consumer);
+            assert!(client.send(create.clone()).await.unwrap());
+            assert!(!client.send(create).await.unwrap());
+        }
+        assert_eq!(info(client, "consumers").await, Some(3));
+    });
+}
+
+#[test]
+fn what_a_removed_consumer_had_pending_is_lost() {
+    in_both(async |_, client| {
+        pending(client, 3, 2).await;
+        let del = XGroupDelConsumer::new("s", "g", "c");
+        assert_eq!(client.send(del.clone()).await.unwrap(), 2);
+        assert_eq!(client.send(del).await.unwrap(), 0, "there is no such consumer any more");
+        assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 0);
+        assert_eq!(next(client).await, [3]);
+    });
+}
+
+#[test]
+fn a_group_goes_once() {
+    in_both(async |_, client| {
+        group(client, 3).await;
+        let destroy = XGroupDestroy::new("s", "g");
+        assert!(client.send(destroy.clone()).await.unwrap());
+        assert!(!client.send(destroy).await.unwrap());
+    });
+}
+
+#[test]
+fn a_name_may_be_empty() {
+    in_both(async |_, client| {
+        add(client, "s", 1..=1).await;
+        client.send(XGroupCreate::new("s", "", StartAt::START)).await.unwrap();
+        let read = XReadGroup::new("", "").stream("s", GroupFrom::New);
+        assert_eq!(client.send(read).await.unwrap().len(), 1);
+        let summary = client.send(XPending::new("s", "")).await.unwrap();
+        assert_eq!(summary.consumers, [("".into(), 1)]);
+    });
+}
+
+#[test]
+fn no_form_works_without_the_stream_and_most_need_the_group() {
+    in_both(async |_, client| {
+        set_text(client).await;
+        let forms = |key| {
+            (
+                XGroupSetId::new(key, "g", StartAt::START),
+                XGroupCreateConsumer::new(key, "g", "c"),
+                XGroupDelConsumer::new(key, "g", "c"),
+                XGroupDestroy::new(key, "g"),
+            )
+        };
+        for (key, expected) in [("s", NO_KEY), ("text", WRONG_TYPE)] {
+            let (set_id, create, del, destroy) = client.send_all(forms(key)).await;
+            assert_eq!(refusal(set_id), expected);
+            assert_eq!(refusal(create), expected);
+            assert_eq!(refusal(del), expected);
+            assert_eq!(refusal(destroy), expected);
+        }
+        add(client, "s", 1..=1).await;
+        let (set_id, create, del, destroy) = client.send_all(forms("s")).await;
+        assert_eq!(refusal(set_id), NO_GROUP);
+        assert_eq!(refusal(create), NO_GROUP);
+        assert_eq!(refusal(del), NO_GROUP);
+        assert!(!destroy.unwrap());
+    });
+}

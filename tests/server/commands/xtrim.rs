@@ -1,0 +1,82 @@
+//! XTRIM: what goes, what stays, and what becomes of what is pending.
+
+use super::{SYNTAX, WRONG_TYPE, set_text};
+use crate::both::{add, id, in_both, ms, refusal, run};
+use bourn::{GroupFrom, Refs, Trim, XAck, XPendingRange, XRange, XReadGroup, XTrim};
+
+#[test]
+fn a_trim_counts_what_it_removed() {
+    in_both(async |_, client| {
+        // Nodes have 100 entries, and an approximate trim takes whole ones.
+        let rows = [
+            (Trim::max_len(3), 247),
+            (Trim::max_len(0), 250),
+            (Trim::max_len(250), 0),
+            (Trim::min_id(id(240)), 239),
+            (Trim::min_id(id(1)), 0),
+            (Trim::min_id(id(251)), 250),
+            (Trim::max_len(10).approximate(), 200),
+            (Trim::min_id(id(190)).approximate(), 100),
+            (Trim::max_len(10).limit(100), 100),
+            (Trim::max_len(10).limit(99), 0),
+            (Trim::min_id(id(240)).limit(0), 200),
+        ];
+        for (trim, expected) in rows {
+            add(client, "s", 1..=250).await;
+            assert_eq!(client.send(XTrim::new("s", trim)).await.unwrap(), expected, "{trim:?}");
+            let left = ms(&client.send(XRange::new("s", ..)).await.unwrap());
+            assert_eq!(left, (expected + 1..=250).collect::<Vec<_>>(), "{trim:?}");
+            run(client, "DEL s").await;
+        }
+        assert_eq!(client.send(XTrim::new("none", Trim::max_len(0))).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn refs_say_what_becomes_of_what_is_pending() {
+    in_both(async |server, client| {
+        // Of four entries, three were given to a consumer, and the first of them is acknowledged.
+        let rows =
+            [(Refs::Keep, 3, vec![2, 3]), (Refs::Delete, 3, vec![]), (Refs::Acked, 1, vec![2, 3])];
+        for (refs, removed, pending) in rows {
+            super::pending(client, 4, 3).await;
+            client.send(XAck::new("s", "g", id(1))).await.unwrap();
+            let result = client.send(XTrim::new("s", Trim::max_len(1)).refs(refs)).await;
+            if server.redis_at_least(8, 2) {
+                assert_eq!(result.unwrap(), removed, "{refs:?}");
+                let left = client.send(XPendingRange::new("s", "g", .., 10)).await.unwrap();
+                let left: Vec<_> = left.iter().map(|entry| entry.id.ms()).collect();
+                assert_eq!(left, pending, "{refs:?}");
+            } else {
+                assert_eq!(refusal(result), SYNTAX);
+            }
+            run(client, "DEL s").await;
+        }
+    });
+}
+
+#[test]
+fn an_approximate_trim_with_refs_and_a_limit_is_one_command() {
+    in_both(async |server, client| {
+        super::pending(client, 250, 250).await;
+        let trim = XTrim::new("s", Trim::max_len(10).limit(150)).refs(Refs::Delete);
+        let result = client.send(trim).await;
+        if server.redis_at_least(8, 2) {
+            // 8.2 itself trims nothing when it is to be approximate and to look at references.
+            let removed = if server.redis_at_least(8, 6) { 100 } else { 0 };
+            assert_eq!(result.unwrap(), removed);
+            let read = XReadGroup::new("g", "c").stream("s", GroupFrom::ALL_PENDING);
+            assert_eq!(client.send(read).await.unwrap().len() as u64, 250 - removed);
+        } else {
+            assert_eq!(refusal(result), SYNTAX);
+        }
+    });
+}
+
+#[test]
+fn what_is_no_stream_is_not_trimmed() {
+    in_both(async |_, client| {
+        set_text(client).await;
+        assert_eq!(refusal(client.send(XTrim::new("text", Trim::max_len(0))).await), WRONG_TYPE);
+    });
+}

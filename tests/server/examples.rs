@@ -1,0 +1,62 @@
+//! Each example, run as the program that it is.
+
+use crate::support::Server;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The program of an example, built beside this one.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("this program has a path");
+    let profile = own.ancestors().nth(2).expect("it lies in target/PROFILE/deps");
+    let path = profile.join("examples").join(name);
+    assert!(path.exists(), "{} is missing: `cargo build --examples`", path.display());
+    path
+}
+
+/// Runs an example; it has to succeed. What it printed.
+fn run(name: &str, args: &[&str]) -> String {
+    let output = Command::new(program(name)).args(args).output().expect("the example runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {}\n{said}\n{errors}", output.status);
+    said
+}
+
+/// The server's URL, in each protocol.
+fn urls(server: &Server) -> [String; 2] {
+    ["?protocol=2", "?protocol=3"].map(|parameter| server.url() + parameter)
+}
+
+#[test]
+fn a_consumer_prints_what_a_producer_added_and_acknowledges_it() {
+    let server = Server::start();
+    for (round, url) in (1..).zip(urls(&server)) {
+        let added = run("producer", &[&url]);
+        let id = added.trim_end().strip_prefix("added ").expect("it prints the id");
+        assert_eq!(run("consumer", &[&url]), format!("{id} says Ok(Some(\"hello\"))\n"));
+        assert_eq!(server.command(&["XLEN", "greetings"]), round.to_string());
+        let pending = server.command(&["XPENDING", "greetings", "readers"]);
+        assert_eq!(pending.lines().next(), Some("0"));
+    }
+}
+
+#[test]
+fn a_queue_sends_every_email_once_though_a_worker_crashes() {
+    let server = Server::start();
+    for url in urls(&server) {
+        let said = run("email_queue", &["--tasks", "2000", &url]);
+        let number = |name: &str| {
+            let rest = said.lines().find_map(|line| line.strip_prefix(name));
+            let number = rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+            number.unwrap_or_else(|| panic!("no number of {name:?} in:\n{said}"))
+        };
+        assert_eq!(number("added "), 2000);
+        assert!(number("reclaimed by worker-3 ") > 0, "{said}");
+        assert_eq!(number("pending  "), 0, "{said}");
+        assert!(
+            said.lines()
+                .any(|line| line.starts_with("every e-mail sent once") && line.ends_with(" yes"))
+        );
+        assert_eq!(server.command(&["EXISTS", "email:tasks"]), "0", "it leaves nothing behind");
+    }
+}

@@ -1,0 +1,31 @@
+//! Every command and every promise, against a real server.
+//!
+//! Which one `BOURN_SERVER` says; where it is too old for an option, its refusal is what is checked. Each law is tried in
+//! RESP2 and in RESP3.
+//!
+//! | room | what is tried |
+//! |---|---|
+//! | `commands` | each command with each option: its reply, its empty reply, an error |
+//! | `blocking` | a reader: waiting, being woken, being dropped, losing its connection |
+//! | `client` | batches, transactions, tails, closing, credentials, restarts of the server |
+//! | `storm` | many tasks on one connection that is cut again and again: nobody gets another's reply |
+//! | `roundtrip` | any entry comes back as it went |
+//! | `examples` | each example as a program |
+
+mod support;
+
+// Said again for clippy, which takes only what is marked so for a test, where an index may panic.
+#[cfg(test)]
+mod blocking;
+#[cfg(test)]
+mod both;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod roundtrip;
+#[cfg(test)]
+mod storm;

@@ -1,0 +1,133 @@
+//! One task of the storm: it adds entries in every way there is, and remembers what it was told of each.
+
+use super::EACH;
+use crate::both::{Random, poll_once};
+use bourn::{Client, EntryId, Error, Outcome, Raw, XAdd};
+use std::pin::pin;
+use std::task::Poll;
+use tokio::sync::mpsc;
+
+/// What a task knows of an entry.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fate {
+    Confirmed(EntryId),
+    NotSent,
+    Unknown,
+    Dropped,
+}
+
+impl Fate {
+    fn of(result: &Result<EntryId, Error>) -> Self {
+        match result {
+            Ok(id) => Self::Confirmed(*id),
+            Err(error) => match error.outcome() {
+                Outcome::NotSent => Self::NotSent,
+                Outcome::Unknown => Self::Unknown,
+                Outcome::NotApplied => panic!("the server refuses no entry: {error:?}"),
+            },
+        }
+    }
+}
+
+/// One task's work: its entries have the numbers `task << 32 | n`.
+pub(super) struct Worker {
+    client: Client,
+    random: Random,
+    next: u64,
+    fates: Vec<(u64, Fate)>,
+    confirmed: u64,
+}
+
+impl Worker {
+    pub(super) fn new(client: Client, task: u64, seed: u64) -> Self {
+        let random = Random::new(seed ^ (task << 32));
+        Self { client, random, next: task << 32, fates: Vec::new(), confirmed: 0 }
+    }
+
+    /// Adds until enough is confirmed, and tells how much of it as it goes.
+    pub(super) async fn work(mut self, progress: mpsc::UnboundedSender<u64>) -> Vec<(u64, Fate)> {
+        while self.confirmed < EACH {
+            let before = self.confirmed;
+            match self.random.below(100) {
+                0..4 => self.poll_and_drop(1).await,
+                4..6 => self.poll_and_drop(2).await,
+                6..8 => {
+                    let nonce = self.nonce();
+                    drop(self.client.send(XAdd::new("s").field("nonce", nonce)));
+                    self.fates.push((nonce, Fate::NotSent));
+                }
+                8..12 => self.echo().await,
+                12..13 => self.batch(false).await,
+                13..14 => self.batch(true).await,
+                _ => {
+                    let nonce = self.nonce();
+                    let result = self.client.send(XAdd::new("s").field("nonce", nonce)).await;
+                    self.tell(nonce, Fate::of(&result));
+                }
+            }
+            // Whoever listens may have heard enough.
+            let _ = progress.send(self.confirmed - before);
+        }
+        self.fates
+    }
+
+    fn nonce(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn tell(&mut self, nonce: u64, fate: Fate) {
+        self.confirmed += u64::from(matches!(fate, Fate::Confirmed(_)));
+        self.fates.push((nonce, fate));
+    }
+
+    /// Polls so many times, letting others run in between, and drops the future if it has not ended.
+    async fn poll_and_drop(&mut self, polls: usize) {
+        let nonce = self.nonce();
+        let mut fate = Fate::Dropped;
+        {
+            let mut call = pin!(self.client.send(XAdd::new("s").field("nonce", nonce)));
+            for _ in 0..polls {
+                if let Poll::Ready(result) = poll_once(call.as_mut()).await {
+                    fate = Fate::of(&result);
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        self.tell(nonce, fate);
+    }
+
+    /// Asks for something that only this task has asked for.
+    async fn echo(&mut self) {
+        let text = format!("only {}", self.nonce());
+        if self.random.below(4) == 0 {
+            let mut call = pin!(self.client.send(Raw::new("ECHO").arg(&text)));
+            let _ = poll_once(call.as_mut()).await;
+            return;
+        }
+        match self.client.send(Raw::new("ECHO").arg(&text)).await {
+            Ok(said) => assert_eq!(said.as_str(), Some(text.as_str())),
+            Err(error) => assert_ne!(error.outcome(), Outcome::NotApplied, "{error:?}"),
+        }
+    }
+
+    /// Several entries at once.
+    async fn batch(&mut self, transaction: bool) {
+        let nonces: Vec<u64> = (0..1 + self.random.below(16)).map(|_| self.nonce()).collect();
+        let adds: Vec<_> =
+            nonces.iter().map(|nonce| XAdd::new("s").field("nonce", *nonce)).collect();
+        let fates: Vec<Fate> = if transaction {
+            match self.client.transact(adds).await {
+                Ok(results) => results.iter().map(Fate::of).collect(),
+                Err(error) => vec![Fate::of(&Err(error)); nonces.len()],
+            }
+        } else {
+            self.client.send_all(adds).await.iter().map(Fate::of).collect()
+        };
+        assert_eq!(fates.len(), nonces.len());
+        for (nonce, fate) in nonces.into_iter().zip(fates) {
+            self.tell(nonce, fate);
+        }
+    }
+}
