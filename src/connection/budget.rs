@@ -4,7 +4,7 @@
 //! whole budget goes alone.
 
 use crate::config::WhenFull;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
 /// What a request takes beside its bytes: its place in the queue, its slot, its reply.
@@ -14,20 +14,20 @@ const REQUEST_BYTES: usize = 128;
 pub(super) struct Budget {
     limit: usize,
     when_full: WhenFull,
-    line: VecDeque<Asking>,
+    /// By ticket: whoever asked first is first.
+    line: BTreeMap<u64, Asking>,
     next_ticket: u64,
 }
 
 #[derive(Debug)]
 struct Asking {
-    ticket: u64,
     cost: usize,
     waker: Waker,
 }
 
 impl Budget {
     pub(super) fn new(limit: usize, when_full: WhenFull) -> Self {
-        Self { limit, when_full, line: VecDeque::new(), next_ticket: 0 }
+        Self { limit, when_full, line: BTreeMap::new(), next_ticket: 0 }
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -53,41 +53,39 @@ impl Budget {
         ticket: Option<u64>,
         cx: &Context<'_>,
     ) -> Result<(), Option<u64>> {
-        let first = self.line.front().map(|asking| asking.ticket);
+        let first = self.line.keys().next().copied();
         if (first.is_none() || first == ticket) && self.fits(cost, used) {
-            if first.is_some() {
-                self.line.pop_front();
-            }
+            self.line.pop_first();
             return Ok(());
         }
         if self.when_full == WhenFull::Fail {
             return Err(None);
         }
         let waker = cx.waker().clone();
-        if let Some(asking) = self.line.iter_mut().find(|asking| Some(asking.ticket) == ticket) {
+        if let Some(asking) = ticket.and_then(|ticket| self.line.get_mut(&ticket)) {
             asking.waker = waker;
             return Err(ticket);
         }
         self.next_ticket += 1;
-        self.line.push_back(Asking { ticket: self.next_ticket, cost, waker });
+        self.line.insert(self.next_ticket, Asking { cost, waker });
         Err(Some(self.next_ticket))
     }
 
     /// Gives up a place in the line.
     pub(super) fn leave(&mut self, ticket: u64) {
-        self.line.retain(|asking| asking.ticket != ticket);
+        self.line.remove(&ticket);
     }
 
     /// The first in the line, if there is room for it now.
     #[inline]
     pub(super) fn next(&self, used: usize) -> Option<Waker> {
-        let first = self.line.front()?;
+        let (_, first) = self.line.first_key_value()?;
         self.fits(first.cost, used).then(|| first.waker.clone())
     }
 
     /// Sends everyone in the line home.
     pub(super) fn clear(&mut self) -> Vec<Waker> {
-        self.line.drain(..).map(|asking| asking.waker).collect()
+        std::mem::take(&mut self.line).into_values().map(|asking| asking.waker).collect()
     }
 }
 

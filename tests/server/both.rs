@@ -1,7 +1,7 @@
 //! Each law is tried in RESP2 and in RESP3, every time on a new server; and what most laws need.
 
 use crate::support::{Builder, Server};
-use bourn::{Client, Config, Entries, EntryId, Error, Outcome, Protocol, Raw, XAdd};
+use bourn::{Client, Config, Entries, EntryId, Error, Protocol, Raw, XAdd};
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
 use std::ops::RangeInclusive;
@@ -67,13 +67,11 @@ pub(crate) async fn run(client: &Client, words: &str) -> bourn::resp::Value {
     client.send(Raw::new(words)).await.unwrap_or_else(|error| panic!("{words}: {error:?}"))
 }
 
-/// The text of the server's error, which is what the result has to be.
+/// Code and text of the server's error, which is what the result has to be.
 #[track_caller]
 pub(crate) fn refusal<T: Debug>(result: Result<T, Error>) -> String {
     match result {
-        Err(error @ Error::Server(_)) => {
-            assert_eq!(error.outcome(), Outcome::NotApplied);
-            let Error::Server(error) = error else { unreachable!() };
+        Err(Error::Server(error)) => {
             format!("{} {}", error.code(), String::from_utf8_lossy(error.message()))
         }
         other => panic!("not refused but {other:?}"),

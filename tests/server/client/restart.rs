@@ -11,7 +11,6 @@ fn what_was_in_flight_ends_and_what_was_not_sent_waits_for_the_server() {
     in_both_from(&Server::builder().append_only(), async |mut server, config| {
         let client = Client::connect(config).await.unwrap();
         client.send(XAdd::new("s").id(id(1)).field("f", "v")).await.unwrap();
-        let first = client.connection_id();
         for round in 1..=3 {
             // Halted, the server takes what is sent and says nothing.
             server.pause();
@@ -46,7 +45,6 @@ fn what_was_in_flight_ends_and_what_was_not_sent_waits_for_the_server() {
         // Everything that was confirmed is there, once; what was lost is there at most once.
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 1 + 3 * 50);
         assert!(client.send(XLen::new("lost")).await.unwrap() <= 3 * 50);
-        assert!(client.connection_id().is_some() && first.is_some());
     });
 }
 
@@ -145,13 +143,13 @@ fn a_connection_that_is_cut_off_under_load_tells_everyone_the_truth() {
         let there: Vec<u64> = entries.iter().map(|entry| nonce(entry).unwrap()).collect();
         let once: HashSet<_> = there.iter().copied().collect();
         assert_eq!(once.len(), there.len(), "nothing was sent twice");
-        let unsure: HashSet<_> = ends.iter().map(|(nonce, _)| *nonce).collect();
+        let untold: HashSet<_> = ends.iter().map(|(nonce, _)| *nonce).collect();
         for nonce in (0..16).flat_map(|worker| (0..200).map(move |n| worker * 1000 + n)) {
-            assert!(once.contains(&nonce) || unsure.contains(&nonce), "{nonce} was confirmed");
+            assert!(once.contains(&nonce) || untold.contains(&nonce), "{nonce} was confirmed");
         }
         for (nonce, outcome) in &ends {
-            assert_eq!(*outcome, Outcome::Unknown);
-            assert!(*nonce < 16_000);
+            assert_ne!(*outcome, Outcome::NotApplied, "{nonce}");
+            assert!(*outcome == Outcome::Unknown || !once.contains(nonce), "{nonce} was not sent");
         }
     });
 }

@@ -1,0 +1,177 @@
+//! More than a server takes: callers wait or are told, memory stays bounded, and nobody waits for each other for ever.
+
+use super::memory::takes_at_most;
+use super::peer::{Server, config, ends, ms, poll_once, settle};
+use bourn::{Client, Error, Outcome, Raw, WhenFull, XAdd, XLen};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep};
+
+const CALLS: usize = 100_000;
+
+/// What a caller holds of its own: its future on the heap, its place among the others, its timer.
+const CALLER_BYTES: usize = 1024;
+
+/// Calls that all end at the deadline of each, with their outcomes counted: not sent, unknown.
+async fn all_end_in_time(client: &Client, timeout: Duration, spread: Duration) -> (usize, usize) {
+    let mut calls = FuturesUnordered::new();
+    let step = CALLS / 100;
+    let (mut unsent, mut unknown) = (0, 0);
+    for n in 0..CALLS {
+        calls.push(async {
+            let start = Instant::now();
+            let result = client.send(XLen::new("a stream")).await;
+            (result.expect_err("nobody answers"), start.elapsed())
+        });
+        if n % step == 0 {
+            // All are polled, some ends are taken.
+            while let Some(Some((error, after))) = poll_once(&mut calls.next()).await {
+                count(&error, after, timeout, &mut unsent, &mut unknown);
+            }
+            sleep(spread / 100).await;
+        }
+    }
+    while let Some((error, after)) = ends(calls.next()).await {
+        count(&error, after, timeout, &mut unsent, &mut unknown);
+    }
+    (unsent, unknown)
+}
+
+fn count(error: &Error, after: Duration, timeout: Duration, unsent: &mut usize, unknown: &mut usize) {
+    match error.outcome() {
+        Outcome::NotSent => *unsent += 1,
+        Outcome::Unknown => *unknown += 1,
+        Outcome::NotApplied => panic!("{error:?}"),
+    }
+    // Whoever is not polled in between sees its end a little later.
+    assert!(after >= timeout && after <= timeout + ms(20), "{error:?} after {after:?}");
+}
+
+/// How many requests lie with a peer that has read nothing but its handshake.
+async fn requests_in(mut peer: super::peer::Peer, client: Client) -> usize {
+    drop(client);
+    let mut requests = 0;
+    while ends(peer.next_request()).await.is_some() {
+        requests += 1;
+    }
+    requests
+}
+
+#[test]
+fn a_hundred_thousand_calls_to_a_mute_server_end_truthfully_and_take_little() {
+    let callers = (CALLS * CALLER_BYTES) as u64 >> 20;
+    let name =
+        "backpressure::a_hundred_thousand_calls_to_a_mute_server_end_truthfully_and_take_little";
+    takes_at_most(64 + callers, name, async || {
+        let server = Server::with_buffer(4096);
+        let config = config().budget_bytes(4 << 20).command_timeout(ms(500));
+        let (client, peer) = server.connect(config).await;
+        let (unsent, unknown) = all_end_in_time(&client, ms(500), ms(100)).await;
+        assert_eq!(unsent + unknown, CALLS);
+        // The budget holds some 26,000 of them, and nearly all others stood in line.
+        assert!(unsent > CALLS / 2, "{unsent} not sent, {unknown} unknown");
+        assert!(unknown > 0);
+        // Those of which it is said that they were not sent were not sent.
+        let came = requests_in(peer, client).await;
+        assert!(came <= unknown, "{came} came of {unknown}");
+    });
+}
+
+#[test]
+fn a_hundred_thousand_calls_without_a_connection_are_not_sent_and_take_little() {
+    let callers = (CALLS * CALLER_BYTES) as u64 >> 20;
+    let name =
+        "backpressure::a_hundred_thousand_calls_without_a_connection_are_not_sent_and_take_little";
+    takes_at_most(64 + callers, name, async || {
+        let server = Server::new();
+        let config = config().command_timeout(ms(500));
+        let (client, peer) = server.connect(config).await;
+        server.plan([super::wire::Plan::Never]);
+        drop(peer);
+        settle().await;
+        let (unsent, unknown) = all_end_in_time(&client, ms(500), ms(100)).await;
+        assert_eq!((unsent, unknown), (CALLS, 0));
+        server.unplan();
+        let mut peer = server.greet().await;
+        let (next, request) = tokio::join!(client.send(XLen::new("next")), peer.answer(":1\r\n"));
+        assert_eq!((next.unwrap(), request.as_str()), (1, "XLEN next"));
+    });
+}
+
+#[test]
+fn who_shall_not_wait_costs_nothing_when_the_budget_is_used_up() {
+    let name = "backpressure::who_shall_not_wait_costs_nothing_when_the_budget_is_used_up";
+    takes_at_most(16, name, async || {
+        let server = Server::with_buffer(4096);
+        let config = config().budget_bytes(1 << 20).when_full(WhenFull::Fail);
+        let (client, _peer) = server.connect(config).await;
+        let mut held = Vec::new();
+        for n in 0..CALLS {
+            let mut call = Box::pin(client.send(XLen::new("a stream")));
+            match poll_once(&mut call).await {
+                None => held.push(call),
+                Some(result) => assert_eq!(result.unwrap_err().outcome(), Outcome::NotSent, "{n}"),
+            }
+        }
+        // 26 bytes and 128 each.
+        assert!((6_500..7_000).contains(&held.len()), "{}", held.len());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn megabytes_both_ways_through_a_small_pipe_come_through() {
+    // The server answers while it is being asked, and takes no more until its answer is taken: whoever writes all before
+    // reading any waits for ever.
+    const BODY: usize = 1 << 20;
+    let server = Server::with_buffer(4096);
+    let (client, mut peer) = server.connect(config().command_timeout(ms(60_000))).await;
+    let body = "b".repeat(BODY);
+    let echo = async {
+        // PING with a body is answered with that body, piece by piece as it comes.
+        for _ in 0..4 {
+            let head = format!("*2\r\n$4\r\nPING\r\n${BODY}\r\n");
+            assert_eq!(peer.take(head.len()).await, head.as_bytes());
+            peer.send(format!("${BODY}\r\n")).await;
+            let mut left = BODY + 2;
+            while left > 0 {
+                let piece = peer.take(left.min(1000)).await;
+                peer.send(&piece).await;
+                left -= piece.len();
+            }
+        }
+    };
+    let ping = || client.send(Raw::new("PING").arg(&body));
+    let start = Instant::now();
+    let (a, b, c, d, ()) =
+        ends(async { tokio::join!(ping(), ping(), ping(), ping(), echo) }).await;
+    for reply in [a, b, c, d] {
+        assert!(reply.unwrap().as_str() == Some(&body));
+    }
+    assert_eq!(start.elapsed(), ms(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_before_it_reads_on_is_read_while_it_is_written_to() {
+    // Small requests, large replies, both in flight: 64 of each through pipes that hold less than one of either.
+    let server = Server::with_buffer(512);
+    let (client, peer) = server.connect(config().command_timeout(ms(60_000))).await;
+    let field = "f".repeat(100_000);
+    let adds = (0..64).map(|_| client.send(XAdd::new("s").field("f", &field)));
+    let adds = futures_util::future::join_all(adds);
+    let request = bourn::command::encode(&XAdd::new("s").field("f", &field)).len();
+    let mut stream = peer.into_stream();
+    let serve = async {
+        let mut buffer = vec![0; request];
+        for n in 0..64 {
+            stream.read_exact(&mut buffer).await.unwrap();
+            let attribute = format!("|1\r\n+note\r\n${}\r\n{field}\r\n", field.len());
+            stream.write_all(format!("{attribute}+{n}-1\r\n").as_bytes()).await.unwrap();
+        }
+    };
+    let (ids, ()) = ends(async { tokio::join!(adds, serve) }).await;
+    for (n, id) in ids.into_iter().enumerate() {
+        assert_eq!(id.unwrap().ms(), n as u64);
+    }
+}

@@ -1,0 +1,291 @@
+//! A reader has a connection of its own, and its deadline is the block's time and the grace. What it cannot know it says.
+
+use super::echo::entry;
+use super::peer::{Peer, Server, config, ends, ms, poll_once, settle};
+use super::wire::Plan;
+use bourn::{
+    Blocking, Client, Code, Disconnect, Error, GroupFrom, Outcome, ReadFrom, Reader, Streams,
+    Unsent, XRead, XReadGroup,
+};
+use tokio::time::{Instant, sleep};
+
+/// A reader, and the other end of its connection: the client's is the first, this one the second.
+async fn reader(server: &Server, config: bourn::Config) -> ((Client, Peer), Reader, Peer) {
+    let client = server.connect(config).await;
+    let (reader, peer) = ends(async { tokio::join!(client.0.reader(), server.greet()) }).await;
+    settle().await;
+    (client, reader.unwrap(), peer)
+}
+
+fn read() -> Blocking<XRead<'static>> {
+    XRead::new().stream("s", ReadFrom::START).block(ms(200))
+}
+
+const READ: &str = "XREAD BLOCK 200 STREAMS s 0-0";
+
+fn ids(streams: &Streams) -> Vec<u64> {
+    streams.iter().map(|entry| entry.id().ms()).collect()
+}
+
+/// The next read goes to this connection and brings what it answers.
+async fn next_read_works(reader: &mut Reader, peer: &mut Peer) {
+    let (streams, request) =
+        ends(async { tokio::join!(reader.read(read()), peer.answer(entry(9))) }).await;
+    assert_eq!((ids(&streams.unwrap()), request.as_str()), (vec![9], READ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mute_server_is_given_up_after_the_block_and_the_grace() {
+    for grace in [ms(0), ms(1), ms(300)] {
+        let server = Server::new();
+        let (_client, mut reader, mut peer) = reader(&server, config().block_grace(grace)).await;
+        let start = Instant::now();
+        let (late, request) =
+            ends(async { tokio::join!(reader.read(read()), peer.request()) }).await;
+        let error = late.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { command: "XREAD", .. }), "{error:?}");
+        assert_eq!((error.outcome(), start.elapsed()), (Outcome::Unknown, ms(200) + grace));
+        assert_eq!(request, READ);
+        // The connection is closed, and another one takes its place: this one's reply is nobody's.
+        assert!(peer.rest().await.is_empty());
+        let mut peer = server.greet().await;
+        next_read_works(&mut reader, &mut peer).await;
+        assert_eq!(server.dials().len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_without_a_block_has_the_command_timeout() {
+    let server = Server::new();
+    let (_client, mut reader, mut peer) = reader(&server, config().command_timeout(ms(700))).await;
+    let start = Instant::now();
+    let read = XRead::new().stream("s", ReadFrom::START);
+    let (late, request) = ends(async { tokio::join!(reader.read(read), peer.request()) }).await;
+    assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+    assert_eq!((start.elapsed(), request.as_str()), (ms(700), "XREAD STREAMS s 0-0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_for_ever_waits_for_ever() {
+    let server = Server::new();
+    let (_client, mut reader, mut peer) = reader(&server, config()).await;
+    let read = XReadGroup::new("g", "c").stream("s", GroupFrom::New).block_forever();
+    let day = ms(86_400_000);
+    let (streams, ()) = tokio::join!(reader.read(read), async {
+        assert_eq!(peer.request().await, "XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+        sleep(day).await;
+        peer.send(entry(7)).await;
+    });
+    assert_eq!(ids(&streams.unwrap()), [7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_block_is_no_error_and_brings_no_entries() {
+    let server = Server::new();
+    let (_client, mut reader, mut peer) = reader(&server, config()).await;
+    for nothing in ["_\r\n", "*-1\r\n", "$-1\r\n", "*0\r\n", "%0\r\n", "%1\r\n+s\r\n*0\r\n"] {
+        let (streams, _) =
+            ends(async { tokio::join!(reader.read(read()), peer.answer(nothing)) }).await;
+        assert!(streams.unwrap().is_empty(), "{nothing:?}");
+    }
+    next_read_works(&mut reader, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_shapes_are_decode_errors_and_the_connection_lives_on() {
+    let server = Server::new();
+    let (_client, mut reader, mut peer) = reader(&server, config()).await;
+    let shapes = [
+        ":7\r\n",
+        "+OK\r\n",
+        "$5\r\nhello\r\n",
+        ",7.5\r\n",
+        "#t\r\n",
+        "(7\r\n",
+        "=7\r\ntxt:1-2\r\n",
+        "~1\r\n+s\r\n",
+        "*1\r\n:1\r\n",
+        "*1\r\n*1\r\n+s\r\n",
+        "*1\r\n*2\r\n+s\r\n:1\r\n",
+        "*1\r\n*2\r\n+s\r\n*1\r\n*2\r\n+x\r\n*0\r\n",
+        "*1\r\n*2\r\n+s\r\n*1\r\n*2\r\n+1-1\r\n*1\r\n+odd\r\n",
+        "%1\r\n+s\r\n%1\r\n+1-1\r\n*0\r\n",
+        "%1\r\n:1\r\n*0\r\n",
+        "*?\r\n.\r\n",
+        "%?\r\n+s\r\n*0\r\n.\r\n",
+        "$?\r\n;0\r\n",
+    ];
+    for shape in shapes {
+        let (streams, _) =
+            ends(async { tokio::join!(reader.read(read()), peer.answer(shape)) }).await;
+        let error = streams.expect_err(shape);
+        assert!(matches!(error, Error::Decode { command: "XREAD", .. }), "{shape:?}: {error:?}");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{shape:?}");
+        next_read_works(&mut reader, &mut peer).await;
+    }
+    for (reply, code) in [("-UNBLOCKED a\r\n", Code::Unblocked), ("-NOGROUP b\r\n", Code::NoGroup)]
+    {
+        let (streams, _) =
+            ends(async { tokio::join!(reader.read(read()), peer.answer(reply)) }).await;
+        assert_eq!(streams.unwrap_err().code(), Some(&code));
+        next_read_works(&mut reader, &mut peer).await;
+    }
+    assert_eq!(server.dials().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_reads_reply_comes_first_and_the_next_command_after_it() {
+    let server = Server::new();
+    let (_client, mut reader, mut peer) = reader(&server, config()).await;
+    let mut dropped = Box::pin(reader.read(read()));
+    assert!(poll_once(&mut dropped).await.is_none());
+    drop(dropped);
+    assert_eq!(peer.request().await, READ);
+    let other = || XRead::new().stream("t", ReadFrom::START);
+    // It had entries: the command that this call was given is not sent.
+    peer.send(entry(1)).await;
+    let first = ends(reader.read(other())).await.unwrap();
+    assert_eq!((ids(&first), reader.is_under_way()), (vec![1], false));
+    let (second, request) =
+        ends(async { tokio::join!(reader.read(other()), peer.answer(entry(2))) }).await;
+    assert_eq!((ids(&second.unwrap()), request.as_str()), (vec![2], "XREAD STREAMS t 0-0"));
+    // It had none: the command is sent.
+    let mut dropped = Box::pin(reader.read(read()));
+    assert!(poll_once(&mut dropped).await.is_none());
+    drop(dropped);
+    let (third, requests) = ends(async {
+        tokio::join!(reader.read(other()), async {
+            [peer.answer("_\r\n").await, peer.answer(entry(3)).await]
+        })
+    })
+    .await;
+    assert_eq!(ids(&third.unwrap()), [3]);
+    assert_eq!(requests, [READ, "XREAD STREAMS t 0-0"]);
+    // It was an error: that is returned, once.
+    let mut dropped = Box::pin(reader.read(read()));
+    assert!(poll_once(&mut dropped).await.is_none());
+    drop(dropped);
+    peer.answer("-NOGROUP no\r\n").await;
+    assert_eq!(ends(reader.read(other())).await.unwrap_err().code(), Some(&Code::NoGroup));
+    next_read_works(&mut reader, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_read_keeps_its_deadline() {
+    let server = Server::new();
+    let (_client, mut reader, mut peer) = reader(&server, config().block_grace(ms(100))).await;
+    let mut dropped = Box::pin(reader.read(read()));
+    assert!(poll_once(&mut dropped).await.is_none());
+    drop(dropped);
+    peer.request().await;
+    sleep(ms(10_000)).await;
+    let start = Instant::now();
+    let error = ends(reader.read(read())).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+    assert_eq!(start.elapsed(), ms(0));
+    assert!(peer.rest().await.is_empty());
+    let mut peer = server.greet().await;
+    next_read_works(&mut reader, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_whose_connection_ends_is_lost_and_not_sent_again() {
+    // While it is waited for, and when it was dropped before.
+    for dropped in [false, true] {
+        for reply in ["", "%1\r\n$1\r\ns\r\n*1\r\n"] {
+            let server = Server::new();
+            let (_client, mut reader, mut peer) = reader(&server, config()).await;
+            let mut call = Box::pin(reader.read(read()));
+            assert!(poll_once(&mut call).await.is_none());
+            assert_eq!(peer.request().await, READ);
+            peer.send(reply).await;
+            drop(peer);
+            let result = if dropped {
+                drop(call);
+                let mut peer = server.greet().await;
+                let result = ends(reader.read(read())).await;
+                next_read_works(&mut reader, &mut peer).await;
+                result
+            } else {
+                let result = ends(call).await;
+                let mut peer = server.greet().await;
+                next_read_works(&mut reader, &mut peer).await;
+                result
+            };
+            let error = result.unwrap_err();
+            assert!(matches!(error, Error::Lost { reason: Disconnect::Eof, .. }), "{error:?}");
+            assert_eq!(error.outcome(), Outcome::Unknown);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_finds_no_connection_was_not_sent() {
+    let server = Server::new();
+    let (_client, mut reader, peer) = reader(&server, config().block_grace(ms(100))).await;
+    server.plan([Plan::Refuse; 1000]);
+    drop(peer);
+    settle().await;
+    let start = Instant::now();
+    let error = ends(reader.read(read())).await.unwrap_err();
+    let unsent = matches!(error, Error::Unsent { reason: Unsent::TimedOut { .. }, .. });
+    assert!(unsent, "{error:?}");
+    assert_eq!(start.elapsed(), ms(300));
+    server.unplan();
+    let mut peer = server.greet().await;
+    next_read_works(&mut reader, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_readers_do_not_wait_for_each_other_nor_for_the_client() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    let (one, mut one_peer) = tokio::join!(client.reader(), server.greet());
+    let (two, mut two_peer) = tokio::join!(client.reader(), server.greet());
+    let (mut one, mut two) = (one.unwrap(), two.unwrap());
+    let start = Instant::now();
+    let (first, second, len, ()) = ends(async {
+        tokio::join!(
+            one.read(read()),
+            two.read(read()),
+            client.send(bourn::XLen::new("s")),
+            async {
+                one_peer.request().await;
+                two_peer.request().await;
+                peer.answer(":3\r\n").await;
+                two_peer.send(entry(2)).await;
+                one_peer.send(entry(1)).await;
+            }
+        )
+    })
+    .await;
+    assert_eq!((ids(&first.unwrap()), ids(&second.unwrap()), len.unwrap()), (vec![1], vec![2], 3));
+    assert_eq!(start.elapsed(), ms(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_reader_closes_its_connection_at_once() {
+    // Idle; with a read under way; while there is no connection.
+    for scene in ["idle", "reading", "connecting"] {
+        let server = Server::new();
+        let (client, mut reader, mut peer) = reader(&server, config()).await;
+        if scene == "reading" {
+            let mut call = Box::pin(reader.read(read()));
+            assert!(poll_once(&mut call).await.is_none());
+            peer.request().await;
+        }
+        if scene == "connecting" {
+            server.plan([Plan::Never; 3]);
+            drop(peer);
+            settle().await;
+        }
+        let start = Instant::now();
+        drop(reader);
+        settle().await;
+        assert_eq!((server.open(), start.elapsed()), (1, ms(0)), "{scene}: the client's is left");
+        let dials = server.dials().len();
+        sleep(ms(60_000)).await;
+        assert_eq!(server.dials().len(), dials, "{scene}");
+        drop(client);
+    }
+}

@@ -1,0 +1,121 @@
+//! The password is nowhere to be seen: not in settings, not in errors, not in what a server says back.
+
+use super::peer::{Server, config, ends, ms};
+use bourn::{Client, Config, Error, XLen};
+use std::error::Error as _;
+
+const SECRET: &str = "s3cret-pässword-with-64-letters-so-that-no-server-quotes-it-whole";
+
+/// All that can be printed of an error.
+fn all_of(error: &Error) -> String {
+    let mut text = format!("{error:?} {error:#?} {error}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(" {error:?} {error:#?} {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[track_caller]
+fn is_clean(text: &str) {
+    let bytes = format!("{:?}", SECRET.as_bytes());
+    let shown = [SECRET, &SECRET[..10], &SECRET[20..], bytes.trim_matches(['[', ']'])];
+    for secret in shown {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+fn secret() -> Config {
+    config().password(SECRET).command_timeout(ms(500))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_quotes_the_password_does_not_get_it_printed() {
+    let quoted = format!("with args beginning with: `3`, `AUTH`, `default`, `{SECRET}`, ");
+    let cut = &quoted[..quoted.len() - 20];
+    let refusals = [
+        format!("-ERR Unknown subcommand, {quoted}\r\n"),
+        format!("-ERR syntax error, {cut}\r\n"),
+        format!("-ERR wrong argument: {SECRET}\r\n"),
+        format!("-WRONGPASS {SECRET}\r\n"),
+        format!("-WRONGPASS {SECRET}{SECRET} \r\n"),
+        format!("!{}\r\nERR {quoted}\r\n", quoted.len() + 4),
+    ];
+    for refusal in &refusals {
+        // In the place of HELLO's answer, and of AUTH's where HELLO is unknown.
+        for fall_back in [false, true] {
+            let server = Server::new();
+            let answer = async {
+                let mut peer = server.accept().await;
+                peer.requests(3).await;
+                if fall_back {
+                    let unknown = format!("-ERR unknown command `HELLO`, {quoted}\r\n");
+                    peer.send(unknown + "+OK\r\n+OK\r\n").await;
+                    assert_eq!(peer.request().await, format!("AUTH {SECRET}"));
+                }
+                peer.send(refusal).await;
+            };
+            let connect = Client::connect_with(secret(), server.dialler());
+            let (client, ()) = ends(async { tokio::join!(connect, answer) }).await;
+            let error = client.expect_err(refusal);
+            assert!(error.code().is_some(), "{error:?}");
+            is_clean(&all_of(&error));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_a_user_holds_prints_the_password() {
+    is_clean(&format!("{0:?} {0:#?}", secret()));
+    let url = format!("redis://u:{SECRET}@h/1?client_name=n");
+    is_clean(&format!("{:?}", url.parse::<Config>().unwrap()));
+    let server = Server::new();
+    let (client, mut peer) = server.connect(secret()).await;
+    let reader = ends(async {
+        let (reader, _) = tokio::join!(client.reader(), server.greet());
+        reader.unwrap()
+    })
+    .await;
+    is_clean(&format!(
+        "{client:?} {client:#?} {reader:?} {:?}",
+        client.tail("s", bourn::EntryId::MIN)
+    ));
+    let (error, _) = tokio::join!(client.send(XLen::new("s")), peer.answer("-ERR no\r\n"));
+    is_clean(&all_of(&error.unwrap_err()));
+    // What a caller is told while the server refuses the client.
+    drop(peer);
+    let refuse = async {
+        for _ in 0..5 {
+            let mut peer = server.accept().await;
+            peer.requests(3).await;
+            peer.send(format!("-WRONGPASS no user with {SECRET}\r\n")).await;
+        }
+    };
+    let (error, ()) = ends(async { tokio::join!(client.send(XLen::new("s")), refuse) }).await;
+    is_clean(&all_of(&error.unwrap_err()));
+    is_clean(&format!("{client:?} {client:#?}"));
+}
+
+#[test]
+fn no_url_that_is_wrong_is_quoted_with_its_password() {
+    let urls = [
+        format!("redis://u:{SECRET}@h:notaport"),
+        format!("redis://u:{SECRET}@[::1"),
+        format!("redis://u:{SECRET}@"),
+        format!("http://u:{SECRET}@h"),
+        format!("rediss://u:{SECRET}@h"),
+        format!("redis://u:{SECRET}%zz@h"),
+        format!("redis://u:{SECRET}@h/notadatabase"),
+        format!("redis://u:{SECRET}/@h"),
+        format!("redis://h?password={SECRET}%zz"),
+        format!("redis://h?db={SECRET}"),
+        format!("redis://u:1?{SECRET}@h"),
+        format!("redis://u:1/{SECRET}@h"),
+        format!("redis://u:1#{SECRET}@h/x"),
+    ];
+    for url in urls {
+        let Err(error) = url.parse::<Config>() else { continue };
+        is_clean(&all_of(&Error::from(error)));
+    }
+}

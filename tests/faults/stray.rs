@@ -1,0 +1,265 @@
+//! A reply reaches its own command or nobody: replies that nobody asked for, pushes and attributes between replies.
+
+use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
+use bourn::{Client, ConnectError, Error, Raw, XLen, resp::ProtocolError};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll, Waker};
+use tokio::time::{Instant, sleep};
+
+/// The next command gets its own reply, and on a new connection.
+async fn next_works_on_a_new_connection(server: &Server, client: &Client, what: &str) -> Peer {
+    let answer = async {
+        let mut peer = server.greet().await;
+        let request = peer.answer(":7\r\n").await;
+        assert_eq!(request, "XLEN next", "{what}");
+        peer
+    };
+    let (next, peer) = ends(async { tokio::join!(client.send(XLen::new("next")), answer) }).await;
+    assert_eq!(next.expect(what), 7, "{what}");
+    assert_eq!((peer.number, server.dials().len()), (2, 2), "{what}");
+    peer
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_too_many_behind_an_answer_ends_the_connection() {
+    for piece in [usize::MAX, 1] {
+        let server = Server::new();
+        let (client, mut peer) = server.connect(config()).await;
+        let (asked, ()) = tokio::join!(client.send(XLen::new("a")), async {
+            peer.request().await;
+            peer.send_in_pieces(b":1\r\n:666\r\n", piece).await;
+        });
+        assert_eq!(asked.unwrap(), 1);
+        assert!(peer.rest().await.is_empty());
+        next_works_on_a_new_connection(&server, &client, "behind an answer").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_too_many_behind_a_batch_ends_the_connection() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    let (asked, ()) = tokio::join!(client.send_all((XLen::new("a"), XLen::new("b"))), async {
+        peer.requests(2).await;
+        peer.send(":1\r\n:2\r\n:666\r\n").await;
+    });
+    assert_eq!((asked.0.unwrap(), asked.1.unwrap()), (1, 2));
+    next_works_on_a_new_connection(&server, &client, "behind a batch").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_while_nobody_waits_ends_the_connection() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    peer.send(":666\r\n").await;
+    settle().await;
+    next_works_on_a_new_connection(&server, &client, "while idle").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_came_before_its_command_was_sent_is_not_that_commands() {
+    // It lies in the socket when the command is queued, and is read before the command is written.
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    peer.send(":666\r\n").await;
+    next_works_on_a_new_connection(&server, &client, "just before").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_reply_while_nobody_waits_ends_the_connection() {
+    for half in [":6", ":", "$3\r\n66", "*1\r\n"] {
+        let server = Server::new();
+        let (client, mut peer) = server.connect(config()).await;
+        peer.send(half).await;
+        settle().await;
+        next_works_on_a_new_connection(&server, &client, half).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_too_many_behind_the_handshake_is_nobodys() {
+    for stray in [":666\r\n", ":66", "-ERR too late\r\n"] {
+        let server = Server::new();
+        let answer = async {
+            let mut peer = server.accept().await;
+            peer.requests(3).await;
+            peer.send(hello_reply(1) + "+OK\r\n+OK\r\n" + stray).await;
+            peer
+        };
+        let (client, peer) =
+            ends(async { tokio::join!(Client::connect_with(config(), server.dialler()), answer) })
+                .await;
+        match client {
+            Ok(client) => {
+                // Nothing is ever asked on this connection.
+                next_works_on_a_new_connection(&server, &client, stray).await;
+                assert!(peer.rest().await.is_empty(), "{stray:?}");
+            }
+            Err(Error::Connect(ConnectError::Protocol(ProtocolError::Unasked))) => {}
+            Err(other) => panic!("{stray:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_answer_nobody_wherever_they_come_between_replies() {
+    let pushes = [
+        ">0\r\n",
+        ">1\r\n+x\r\n",
+        ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n",
+        ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$9\r\n:1\r\n:2\r\n3\r\n",
+        ">1\r\n-ERR not an error\r\n",
+        ">1\r\n_\r\n",
+    ];
+    for push in pushes {
+        for piece in [usize::MAX, 3, 1] {
+            let server = Server::new();
+            let (client, mut peer) = server.connect(config()).await;
+            peer.send_in_pieces(push.as_bytes(), piece).await;
+            let (batch, single, ()) = ends(async {
+                tokio::join!(
+                    client.send_all((XLen::new("a"), XLen::new("b"))),
+                    client.send(XLen::new("c")),
+                    async {
+                        peer.requests(3).await;
+                        let bytes = format!("{push}:1\r\n{push}{push}:2\r\n{push}:3\r\n{push}");
+                        peer.send_in_pieces(bytes.as_bytes(), piece).await;
+                    }
+                )
+            })
+            .await;
+            assert_eq!((batch.0.unwrap(), batch.1.unwrap(), single.unwrap()), (1, 2, 3), "{push}");
+            let (next, _) = tokio::join!(client.send(XLen::new("d")), peer.answer(":4\r\n"));
+            assert_eq!((next.unwrap(), server.dials().len()), (4, 1), "{push}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_never_ends_does_not_move_a_deadline() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config().command_timeout(ms(200))).await;
+    let start = Instant::now();
+    let (late, ()) = tokio::join!(client.send(XLen::new("a")), async {
+        peer.request().await;
+        peer.send(">1000\r\n").await;
+        for _ in 0..300 {
+            peer.send("+x\r\n").await;
+            sleep(ms(1)).await;
+        }
+    });
+    assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+    assert_eq!(start.elapsed(), ms(300), "the peer went on for 300 ms, the call ended at 200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_belong_to_the_reply_behind_them() {
+    let rows = [
+        ("|1\r\n+k\r\n+v\r\n:5\r\n", 5),
+        ("|0\r\n:5\r\n", 5),
+        ("|1\r\n+k\r\n|1\r\n+a\r\n+b\r\n+v\r\n|1\r\n+c\r\n+d\r\n:5\r\n", 5),
+        ("|2\r\n+k\r\n*2\r\n:1\r\n:2\r\n+l\r\n%1\r\n:1\r\n:2\r\n:5\r\n", 5),
+    ];
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    for (reply, length) in rows {
+        let both = format!("{reply}:6\r\n");
+        let (first, second, ()) = ends(async {
+            tokio::join!(client.send(XLen::new("a")), client.send(XLen::new("b")), async {
+                peer.requests(2).await;
+                peer.send_in_pieces(both.as_bytes(), 1).await;
+            })
+        })
+        .await;
+        assert_eq!((first.unwrap(), second.unwrap()), (length, 6), "{reply:?}");
+    }
+    let (error, _) = tokio::join!(
+        client.send(XLen::new("a")),
+        peer.answer("|1\r\n+k\r\n+v\r\n-NOAUTH Authentication required.\r\n")
+    );
+    assert_eq!(error.unwrap_err().code().map(|code| code.as_str()), Some("NOAUTH"));
+    assert_eq!(server.dials().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streamed_replies_end_where_they_end_however_they_are_cut() {
+    // Nothing comes behind them: whoever waits for more than the end would wait for ever.
+    let replies = [
+        "$?\r\n;0\r\n",
+        "$?\r\n;2\r\nab\r\n;1\r\nc\r\n;0\r\n",
+        "*?\r\n.\r\n",
+        "*?\r\n:1\r\n.\r\n",
+        "*?\r\n$3\r\nabc\r\n.\r\n",
+        "*?\r\n*?\r\n.\r\n.\r\n",
+        "~?\r\n:1\r\n:2\r\n.\r\n",
+        "%?\r\n.\r\n",
+        "%?\r\n+k\r\n:1\r\n.\r\n",
+        "*2\r\n*?\r\n:1\r\n.\r\n:2\r\n",
+        "*1\r\n%?\r\n+k\r\n*0\r\n.\r\n",
+        "|1\r\n+k\r\n*?\r\n.\r\n*?\r\n.\r\n",
+    ];
+    for reply in replies {
+        for cut in 0..reply.len() {
+            let server = Server::new();
+            let (client, mut peer) = server.connect(config()).await;
+            let start = Instant::now();
+            let (value, ()) = tokio::join!(client.send(Raw::new("ANY")), async {
+                peer.request().await;
+                peer.send(&reply[..cut]).await;
+                settle().await;
+                peer.send(&reply[cut..]).await;
+            });
+            assert!(value.is_ok(), "{reply:?} cut at {cut}: {value:?}");
+            assert_eq!(start.elapsed(), ms(0), "{reply:?} cut at {cut}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_nothing_is_answered_at_once_and_takes_nobodys_reply() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    let start = Instant::now();
+    let (before, nothing, after, _) = ends(async {
+        tokio::join!(
+            client.send(XLen::new("a")),
+            client.send_all(Vec::<XLen<'_>>::new()),
+            client.send(XLen::new("b")),
+            async {
+                peer.requests(2).await;
+                peer.send(":1\r\n:2\r\n").await;
+            }
+        )
+    })
+    .await;
+    assert_eq!((before.unwrap(), nothing.len(), after.unwrap()), (1, 0, 2));
+    let (none, request) = ends(async {
+        tokio::join!(client.transact(Vec::<XLen<'_>>::new()), async {
+            let requests = peer.requests(2).await;
+            peer.send("+OK\r\n*0\r\n").await;
+            requests
+        })
+    })
+    .await;
+    assert_eq!((none.unwrap().len(), request.join(" ")), (0, "MULTI EXEC".to_owned()));
+    assert_eq!((start.elapsed(), server.dials().len()), (ms(0), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_polled_again_after_its_end_takes_nobodys_reply() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    let mut over = Box::pin(client.send(XLen::new("a")));
+    let (ended, _) = tokio::join!(&mut over, peer.answer(":1\r\n"));
+    assert_eq!(ended.unwrap(), 1);
+    let mut next = Box::pin(client.send(XLen::new("b")));
+    assert!(poll_once(&mut next).await.is_none());
+    peer.answer(":2\r\n").await;
+    settle().await;
+    // It may panic, as the futures of async functions do, or wait for ever.
+    let mut cx = Context::from_waker(Waker::noop());
+    let again = catch_unwind(AssertUnwindSafe(|| over.as_mut().poll(&mut cx)));
+    assert!(!matches!(again, Ok(Poll::Ready(_))), "{again:?}");
+    assert_eq!(ends(next).await.unwrap(), 2);
+}
