@@ -1,6 +1,6 @@
 //! Limits: how large a reply may be. Pure.
 
-/// How large a reply may be. Beyond a limit the connection is closed with a [`ProtocolError`] that names it.
+/// How large a reply may be. Beyond a limit the connection is closed with a [`ProtocolError`](super::ProtocolError) that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -39,7 +39,13 @@ async fn all_end_in_time(client: &Client, timeout: Duration, spread: Duration) -
     (unsent, unknown)
 }
 
-fn count(error: &Error, after: Duration, timeout: Duration, unsent: &mut usize, unknown: &mut usize) {
+fn count(
+    error: &Error,
+    after: Duration,
+    timeout: Duration,
+    unsent: &mut usize,
+    unknown: &mut usize,
+) {
     match error.outcome() {
         Outcome::NotSent => *unsent += 1,
         Outcome::Unknown => *unknown += 1,
@@ -144,8 +150,7 @@ async fn megabytes_both_ways_through_a_small_pipe_come_through() {
     };
     let ping = || client.send(Raw::new("PING").arg(&body));
     let start = Instant::now();
-    let (a, b, c, d, ()) =
-        ends(async { tokio::join!(ping(), ping(), ping(), ping(), echo) }).await;
+    let (a, b, c, d, ()) = ends(async { tokio::join!(ping(), ping(), ping(), ping(), echo) }).await;
     for reply in [a, b, c, d] {
         assert!(reply.unwrap().as_str() == Some(&body));
     }

@@ -66,7 +66,7 @@ async fn every_k(call: impl for<'a> Fn(&'a Client, &'a [String; 3]) -> Ended<'a>
 fn a_dropped_pipeline_harms_nobody_after_any_poll() {
     in_small_steps(async {
         every_k(|client, names| {
-            let all = client.send_all(names.iter().map(|name| XLen::new(name)));
+            let all = client.send_all(names.iter().map(XLen::new));
             Box::pin(async {
                 let results = all.await;
                 let values = results.into_iter().map(|value| value.unwrap().to_string());
@@ -96,7 +96,7 @@ fn a_dropped_command_harms_nobody_after_any_poll() {
 fn a_dropped_transaction_harms_nobody_after_any_poll() {
     in_small_steps(async {
         every_k(|client, names| {
-            let all = client.transact(names.iter().map(|name| XLen::new(name)));
+            let all = client.transact(names.iter().map(XLen::new));
             Box::pin(async {
                 let results = all.await.unwrap();
                 let values = results.into_iter().map(|value| value.unwrap().to_string());

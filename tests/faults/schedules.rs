@@ -36,7 +36,7 @@ async fn call(client: Client, n: u64, mut rng: Rng, ends: Ends) {
             check(&names[0], &result);
         }),
         1 => Box::pin(async {
-            let commands: Vec<_> = names.iter().map(|name| XLen::new(name)).collect();
+            let commands: Vec<_> = names.iter().map(XLen::new).collect();
             let results = client.send_all(commands).await;
             names.iter().zip(&results).for_each(|(name, result)| check(name, result));
         }),
@@ -159,7 +159,7 @@ async fn run(seed: u64, scene: Scene) {
 #[tokio::test(start_paused = true)]
 async fn each_caller_gets_its_own_reply_in_every_order() {
     for seed in 0..60 {
-        let buffer = [1, 7, 64, 1000, 1 << 16][seed as usize % 5];
+        let buffer = [1, 7, 64, 1000, 1 << 16][usize::try_from(seed % 5).expect("below 5")];
         run(seed, Scene { cuts: false, buffer }).await;
     }
 }
@@ -167,7 +167,7 @@ async fn each_caller_gets_its_own_reply_in_every_order() {
 #[tokio::test(start_paused = true)]
 async fn each_caller_gets_its_own_reply_or_the_truth_when_connections_end_anywhere() {
     for seed in 1000..1100 {
-        let buffer = [1, 7, 64, 1000, 1 << 16][seed as usize % 5];
+        let buffer = [1, 7, 64, 1000, 1 << 16][usize::try_from(seed % 5).expect("below 5")];
         run(seed, Scene { cuts: true, buffer }).await;
     }
 }
