@@ -60,7 +60,7 @@ mod connection;
 mod reader;
 
 #[cfg(feature = "tokio")]
-pub use client::{Batch, Client, IntoBatch, IterKind, TupleKind};
+pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Transact, TupleKind};
 pub use command::{
     Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, Ids, PendingEntry, PendingSummary,
     Raw, Refs, Safety, Trim, XAck, XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XClaim,

@@ -1,9 +1,12 @@
 //! Several commands in one round trip: tuples of different ones, or many of one kind.
 
 use crate::command::{self, Command};
-use crate::connection::{Failure, Replies, Request, Size, decode, error, measure, name};
+use crate::connection::{Call, Failure, Replies, Request, Size, decode, error, measure, name};
 use crate::error::{Error, Unsent};
 use crate::resp::{Frame, Measure};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Commands that are sent together.
@@ -205,5 +208,20 @@ impl<B: Batch> Request for Pipelined<B> {
 
     fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> B::Results {
         self.0.results(frames(replies), failure, waited)
+    }
+}
+
+/// The results to come of [`Client::send_all`](super::Client::send_all).
+///
+/// It holds the commands and not what they were made from, so that it can be sent to another task.
+#[derive(Debug)]
+#[must_use = "nothing is sent before it is awaited"]
+pub struct SendAll<'a, B>(pub(super) Call<'a, Pipelined<B>>);
+
+impl<B: Batch> Future for SendAll<'_, B> {
+    type Output = B::Results;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Results> {
+        Pin::new(&mut self.get_mut().0).poll(cx)
     }
 }

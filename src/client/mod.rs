@@ -3,7 +3,8 @@
 mod batch;
 mod transaction;
 
-pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
+pub use batch::{Batch, IntoBatch, IterKind, SendAll, TupleKind};
+pub use transaction::Transact;
 
 use crate::command::Command;
 use crate::config::Config;
@@ -126,11 +127,8 @@ impl Client {
     /// # Cancel safety
     ///
     /// As [`Client::send`], for all of them together.
-    pub fn send_all<K, B: IntoBatch<K>>(
-        &self,
-        commands: B,
-    ) -> impl Future<Output = <B::Batch as Batch>::Results> {
-        self.connection.call(Pipelined::new(commands.into_batch()))
+    pub fn send_all<K, B: IntoBatch<K>>(&self, commands: B) -> SendAll<'_, B::Batch> {
+        SendAll(self.connection.call(Pipelined::new(commands.into_batch())))
     }
 
     /// Sends several commands as one transaction, in one round trip: all of them run, with nothing in between, or none.
@@ -155,11 +153,8 @@ impl Client {
     ///
     /// [`Error::Server`] if it was discarded: with the error of the command that was refused, if one was. Nothing was done
     /// then. Others as in [`Client::send`].
-    pub fn transact<K, B: IntoBatch<K>>(
-        &self,
-        commands: B,
-    ) -> impl Future<Output = Result<<B::Batch as Batch>::Results, Error>> {
-        self.connection.call(Transaction::new(commands.into_batch()))
+    pub fn transact<K, B: IntoBatch<K>>(&self, commands: B) -> Transact<'_, B::Batch> {
+        Transact(self.connection.call(Transaction::new(commands.into_batch())))
     }
 
     /// A connection of its own for reads that block.

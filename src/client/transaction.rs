@@ -1,9 +1,12 @@
 //! MULTI ... EXEC around a batch: one request, one typed reply.
 
 use super::batch::{Batch, Measured, frames};
-use crate::connection::{Failure, Replies, Request, Size, error};
+use crate::connection::{Call, Failure, Replies, Request, Size, error};
 use crate::error::{Code, Error, ServerError, Unsent};
 use crate::resp::{DecodeError, Frame, Token};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
@@ -86,5 +89,18 @@ impl<B: Batch> Request for Transaction<B> {
             None => self.results(frames(replies), waited),
             failure => Err(error("EXEC", failure, waited)),
         }
+    }
+}
+
+/// The results to come of [`Client::transact`](super::Client::transact).
+#[derive(Debug)]
+#[must_use = "nothing is sent before it is awaited"]
+pub struct Transact<'a, B>(pub(super) Call<'a, Transaction<B>>);
+
+impl<B: Batch> Future for Transact<'_, B> {
+    type Output = Result<B::Results, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().0).poll(cx)
     }
 }

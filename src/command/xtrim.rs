@@ -38,6 +38,8 @@ impl<'a> XTrim<'a> {
     }
 
     /// What becomes of groups that refer to what is removed (Redis 8.2).
+    ///
+    /// Redis 8.2 removes nothing by an approximate trim with [`Refs::Delete`] or [`Refs::Acked`]; 8.6 does.
     pub fn refs(self, refs: Refs) -> Self {
         Self { refs: Some(refs), ..self }
     }

@@ -247,7 +247,10 @@ impl Shared {
     pub(super) fn connected(&self, direct: Option<Direct>) {
         let mut state = self.lock();
         state.link = Link::Up(direct);
-        state.kill = None;
+        // What was to give up the last connection is done with; an end that was asked for meanwhile is not.
+        if !matches!(state.kill, Some(Disconnect::Closed)) {
+            state.kill = None;
+        }
     }
 
     /// What callers gave up while there was no connection is not sent on the next one.

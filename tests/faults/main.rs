@@ -1,4 +1,7 @@
 //! What happens when the server, the network or the caller does not do what it should.
+//!
+//! The modules are `cfg(test)` for clippy, which lets tests unwrap only where it sees that they are tests.
+
 #[cfg(test)]
 mod backpressure;
 #[cfg(test)]

@@ -129,3 +129,17 @@ fn a_batch_with_a_command_that_may_not_be_sent_is_not_sent_at_all() {
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0);
     });
 }
+
+#[test]
+fn commands_made_by_a_closure_can_be_sent_from_another_task() {
+    in_both(async |_, client| {
+        let client = client.clone();
+        let task = tokio::spawn(async move {
+            let numbers = [1u64, 2, 3];
+            let adds = || numbers.iter().map(|n| XAdd::new("s").field("n", *n));
+            let added = client.send_all(adds()).await.len();
+            added + client.transact(adds()).await.unwrap().len()
+        });
+        assert_eq!(task.await.unwrap(), 6);
+    });
+}
