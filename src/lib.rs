@@ -34,7 +34,7 @@
 //!
 //! * Commands of one [`Client`] run in the order in which their futures were first polled. A reply reaches its own command
 //!   or nobody.
-//! * Every future ends by its deadline. Every error says whether the command may have run.
+//! * Every future ends by its deadline, but for a read that is to wait for ever. Every error says whether the command may have run.
 //! * Nothing that may have run is sent again.
 //! * Every future can be dropped at any time: no other command is concerned, and a dropped [`Reader::read`] loses no entry.
 //! * Bytes from the network never panic, and never make it allocate more than they justify.

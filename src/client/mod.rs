@@ -27,7 +27,8 @@ use transaction::Transaction;
 /// future before that sends nothing; dropping it later throws the reply away, and the command runs, unless it was still
 /// waiting for another connection. No other command is concerned either way.
 ///
-/// When the last clone is dropped, what is queued is still finished; [`Client::close`] waits for that.
+/// When the last clone is dropped, what is queued is still finished; [`Client::close`] waits for that. Without a connection
+/// nothing can be: what waits for one then ends as unsent.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), bourn::Error> {
@@ -114,7 +115,8 @@ impl Client {
     /// Sends several commands in one round trip; each has its own result, in order.
     ///
     /// A tuple of up to twelve commands gives a tuple of results; anything that iterates over commands of one type gives a
-    /// vector. Other tasks' commands do not come in between, but the commands are not a transaction.
+    /// vector. Other tasks' commands do not come in between, but the commands are not a transaction. One that may not be sent
+    /// at all, refused or too large, keeps all of them from being sent: each result then has its reason.
     ///
     /// ```no_run
     /// # use bourn::{Client, Error, XAdd, XLen};
@@ -152,7 +154,8 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Server`] if it was discarded: with the error of the command that was refused, if one was. Nothing was done
-    /// then. Others as in [`Client::send`].
+    /// then. [`Error::Decode`] if the server refused MULTI itself, to a user who may not use it: the commands have then run
+    /// one by one. Others as in [`Client::send`].
     pub fn transact<K, B: IntoBatch<K>>(&self, commands: B) -> Transact<'_, B::Batch> {
         Transact(self.connection.call(Transaction::new(commands.into_batch())))
     }
@@ -173,7 +176,8 @@ impl Client {
     /// The entries of a stream as they are added: a [`Stream`](futures_core::Stream) that does not end.
     ///
     /// `XREAD BLOCK` on a connection of its own, again and again from the last id on. [`ReadFrom::Latest`] is resolved once,
-    /// when the stream is first polled, so nothing that is added from then on is missed.
+    /// when the stream is first polled, so nothing that is added from then on is missed. Should the stream be deleted and begun
+    /// again with lower ids, those are below the cursor and are not seen.
     ///
     /// ```no_run
     /// # use bourn::{Client, ReadFrom};

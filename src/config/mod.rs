@@ -166,7 +166,7 @@ impl Config {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// The time that a command has from the call to its reply: for waiting in line, for a connection, for writing and for
+    /// The time that a command has from the first poll of its future to its reply: for waiting in line, for a connection, for writing and for
     /// the server. 5 s by default.
     #[must_use]
     pub fn command_timeout(self, timeout: Duration) -> Self {

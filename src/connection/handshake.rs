@@ -105,6 +105,7 @@ impl<'a> Handshake<'a> {
             let args = [b"CLIENT".as_slice(), b"SETNAME", name.as_bytes()];
             self.ask(Asked::SetName, &mut out, &args);
         }
+        // A server that does not know HELLO does not know SETINFO either.
         self.select(&mut out);
         out
     }

@@ -56,7 +56,8 @@ impl Connection {
         let shared = Arc::new(Shared::new(budget, config.command_timeout));
         // The task may run later than its caller asks.
         shared.greeted(first.hello.clone());
-        tokio::spawn(reconnect::run(Arc::clone(&shared), config, dialler, first));
+        let end = reconnect::End(Arc::clone(&shared));
+        tokio::spawn(reconnect::run(end, config, dialler, first));
         Ok(Self { shared })
     }
 

@@ -4,7 +4,7 @@ use super::call::Request;
 use super::outbox::Size;
 use super::pipeline::{Failure, Replies};
 use crate::command::{self, Command};
-use crate::error::{Disconnect, Error, ServerError, Unsent};
+use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub(crate) fn measure<C: Command>(command: &C) -> Result<Measure, Unsent> {
 
 /// What a command is called in errors.
 pub(crate) fn name<C: Command>() -> &'static str {
-    if C::NAME.is_empty() { "a raw command" } else { C::NAME }
+    if C::NAME.is_empty() { RAW } else { C::NAME }
 }
 
 /// Reads the reply to a command.

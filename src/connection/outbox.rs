@@ -30,6 +30,9 @@ const FEW: usize = 2;
 /// A kick comes at half the requests lately in flight, but within these bounds.
 const KICK: std::ops::RangeInclusive<usize> = 16..=64;
 
+/// More than this is the driver's to write: the caller holds the lock while it writes.
+const DIRECT_BYTES: usize = 64 << 10;
+
 /// A buffer larger than this is not kept for the next batch.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -332,6 +335,11 @@ impl Shared {
         if buffer.capacity() > KEPT_BYTES {
             *buffer = Vec::new();
         }
+        if state.kill.is_some() {
+            // What is not written yet is for the next connection.
+            state.sleep(cx);
+            return Turn::Sleep;
+        }
         if !state.rest.is_empty() {
             std::mem::swap(buffer, &mut state.rest);
             state.driver_writes = true;
@@ -412,7 +420,8 @@ impl State {
     #[inline]
     fn write_directly(&mut self) -> bool {
         let Link::Up(Some(direct)) = &self.link else { return false };
-        if self.driver_writes || !self.rest.is_empty() {
+        let barred = self.driver_writes || !self.rest.is_empty() || self.kill.is_some();
+        if barred || self.out.len() > DIRECT_BYTES {
             return false;
         }
         let kick = (self.window / 2).clamp(*KICK.start(), *KICK.end());

@@ -85,13 +85,8 @@ async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Keeps a connection up until it is closed.
-pub(super) async fn run(
-    shared: Arc<Shared>,
-    config: Arc<Config>,
-    dialler: Dialler,
-    first: Established,
-) {
-    let end = End(Arc::clone(&shared));
+pub(super) async fn run(end: End, config: Arc<Config>, dialler: Dialler, first: Established) {
+    let shared = Arc::clone(&end.0);
     let mut backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
     let mut next = Some(first);
     while let Some(Established { io, input, hello }) = next {
@@ -132,16 +127,20 @@ async fn while_open<T>(shared: &Arc<Shared>, future: impl Future<Output = T>) ->
             return Poll::Ready(Some(value));
         }
         shared.sleep(cx);
-        match alarm.poll(cx) {
-            Some(Disconnect::Closed) => Poll::Ready(None),
-            _ => Poll::Pending,
+        loop {
+            match alarm.poll(cx) {
+                Some(Disconnect::Closed) => return Poll::Ready(None),
+                // There is no connection to give up; what is asked of the alarm still holds.
+                Some(_) => {}
+                None => return Poll::Pending,
+            }
         }
     })
     .await
 }
 
-/// However the task ends, also with its runtime, everyone who waits is told.
-struct End(Arc<Shared>);
+/// However the task ends, also with its runtime and before it has begun, everyone who waits is told.
+pub(super) struct End(pub(super) Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {

@@ -86,8 +86,8 @@ const MOST_BYTES: usize = u32::MAX as usize;
 /// The least that a field name or value takes on the wire: `$0`, CRLF, CRLF.
 const SPAN_BYTES: usize = 6;
 
-/// The least that an entry takes: `*2`, an id of three characters, a null body.
-const ENTRY_BYTES: usize = 16;
+/// The least that an entry takes: `*2`, an id of three characters as a simple string, a null body.
+const ENTRY_BYTES: usize = 13;
 
 /// Indexes the array of entries at `pos`; also says where it ends. Null counts as an array of none.
 pub(super) fn read(bytes: &Bytes, pos: usize) -> Result<(Entries, usize), DecodeError> {

@@ -96,7 +96,9 @@ impl Entries {
         self.nulls
     }
 
-    /// The bytes of memory that the batch holds: the reply it lies in, and the index.
+    /// The bytes of memory that the batch uses: the reply it lies in, and the index.
+    ///
+    /// A small reply is a part of the buffer that it was read into (64 KiB and more) and keeps that whole.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.bytes.len() + self.table.capacity() * size_of::<u64>()

@@ -105,7 +105,8 @@ impl<'a> EntryRef<'a> {
         self.delivery
     }
 
-    /// This entry to keep. It shares the buffer of the whole reply; [`Entry::detach`] copies it out of there.
+    /// This entry to keep. It shares the buffer of the whole reply, which is never less than the 64 KiB that were read at
+    /// once; [`Entry::detach`] copies it out of there.
     #[must_use]
     pub fn to_entry(&self) -> Entry {
         Entry {

@@ -27,6 +27,9 @@ pub enum Outcome {
     Unknown,
 }
 
+/// What a raw command is called in errors.
+pub(crate) const RAW: &str = "a raw command";
+
 /// Why a command brought no reply.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -58,7 +61,8 @@ pub enum Error {
         /// The time that the command had, from the call on.
         waited: Duration,
     },
-    /// The server answered with an error. The command did not run.
+    /// The server answered with an error. The command did not run; only of a script that was sent through
+    /// [`Raw`](crate::Raw), and failed with a code of its own or none, that is not known.
     #[error(transparent)]
     Server(#[from] Box<ServerError>),
     /// The reply is not what the command answers with. The command may have run; other commands are not concerned.
@@ -94,6 +98,8 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Unsent { .. } | Self::Connect(_) | Self::Config(_) => Outcome::NotSent,
+            // A script may fail half way, and its error says nothing of that.
+            Self::Server(error) if error.command() == RAW && error.is_vague() => Outcome::Unknown,
             Self::Server(_) => Outcome::NotApplied,
             Self::Lost { .. }
             | Self::TimedOut { .. }

@@ -104,7 +104,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// An error that the server answered with. The command did not run.
+/// An error that the server answered with, and the command that it answers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerError {
     command: &'static str,
@@ -143,6 +143,11 @@ impl ServerError {
     #[must_use]
     pub fn command(&self) -> &'static str {
         self.command
+    }
+
+    /// Whether the code says nothing of why: a script's error may have any.
+    pub(crate) fn is_vague(&self) -> bool {
+        matches!(self.code, Code::Err | Code::Other(_))
     }
 
     /// The text behind the code, as it came; it may quote names of any bytes.

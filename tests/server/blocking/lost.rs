@@ -131,3 +131,37 @@ fn a_server_that_falls_silent_is_given_up_after_block_and_grace() {
         assert_ne!(reader.connection_id(), Some(connection));
     });
 }
+
+#[test]
+fn a_reader_dropped_before_its_connection_did_anything_takes_no_entries() {
+    in_both(async |_, client| {
+        group(client, 3).await;
+        let mut reader = client.reader().await.unwrap();
+        let connection = reader.connection_id().unwrap();
+        {
+            let mut read = pin!(reader.read(new().block_forever()));
+            assert!(poll_once(read.as_mut()).await.is_pending());
+        }
+        drop(reader);
+        until("it is gone", async || listed(client, connection).await.is_none()).await;
+        assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 0);
+    });
+}
+
+#[test]
+fn a_read_after_one_that_timed_out_is_not_sent_on_the_connection_that_is_given_up() {
+    in_both_from(&Server::builder(), async |server, config| {
+        let config = config.block_grace(Duration::from_millis(20));
+        let client = Client::connect(&config).await.unwrap();
+        group(&client, 1).await;
+        let mut reader = client.reader().await.unwrap();
+        assert_eq!(reader.read(new()).await.unwrap().len(), 1);
+        server.pause();
+        let error = reader.read(new().block(Duration::from_millis(1))).await.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+        let mut read = pin!(reader.read(history().block(Duration::from_secs(5))));
+        assert!(poll_once(read.as_mut()).await.is_pending());
+        server.resume();
+        assert_eq!(read.await.unwrap().len(), 1);
+    });
+}

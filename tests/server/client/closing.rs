@@ -101,3 +101,15 @@ fn when_the_runtime_ends_what_is_under_way_is_lost_and_nothing_more_is_sent() {
         assert!(matches!(error, Error::Unsent { reason: Unsent::Closed, .. }), "{error:?}");
     }
 }
+
+#[test]
+fn a_client_whose_runtime_ended_before_it_did_anything_says_so() {
+    let server = Server::start();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let client = first.block_on(Client::connect(server.url())).unwrap();
+    drop(first);
+    let error = runtime().block_on(client.send(XLen::new("s"))).unwrap_err();
+    assert!(matches!(error, Error::Unsent { reason: Unsent::Closed, .. }), "{error:?}");
+    runtime().block_on(client.close());
+}
