@@ -146,7 +146,10 @@ impl Driver {
                 self.output.clear();
                 self.written = 0;
                 match self.shared.turn(&mut self.output, self.gave_way, cx) {
-                    Turn::Write => self.gave_way = false,
+                    Turn::Write(start) => {
+                        self.gave_way = false;
+                        self.written = start;
+                    }
                     Turn::GiveWay => {
                         self.gave_way = true;
                         cx.waker().wake_by_ref();

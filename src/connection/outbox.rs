@@ -30,7 +30,7 @@ const FEW: usize = 2;
 /// A kick comes at half the requests lately in flight, but within these bounds.
 const KICK: std::ops::RangeInclusive<usize> = 16..=64;
 
-/// More than this is the driver's to write: the caller holds the lock while it writes.
+/// A caller writes no more than this, for it holds the lock while it writes; the rest is the driver's.
 const DIRECT_BYTES: usize = 64 << 10;
 
 /// A buffer larger than this is not kept for the next batch.
@@ -47,8 +47,10 @@ pub(crate) struct Shared {
 struct State {
     /// Requests that no writer has yet: those of the pipeline's unsent waiters, in order.
     out: Vec<u8>,
-    /// What is left of requests that a caller could write in part only: the driver's to write, before `out`.
+    /// Requests that a caller has written in part: the driver's to finish, before `out`.
     rest: Vec<u8>,
+    /// How much of `rest` has been written.
+    rest_written: usize,
     pipeline: Pipeline,
     budget: Budget,
     link: Link,
@@ -100,8 +102,8 @@ pub(crate) enum Queued {
 
 /// What the driver does next.
 pub(super) enum Turn {
-    /// Write what is in the buffer.
-    Write,
+    /// Write what is in the buffer, from here on.
+    Write(usize),
     /// Come back at once: others are about to send.
     GiveWay,
     /// Sleep until woken.
@@ -113,6 +115,7 @@ impl Shared {
         let state = State {
             out: Vec::new(),
             rest: Vec::new(),
+            rest_written: 0,
             pipeline: Pipeline::default(),
             budget,
             link: Link::Down(None),
@@ -279,7 +282,8 @@ impl Shared {
         state.driver_writes = false;
         // One of the two is empty: a caller writes only when the driver has nothing to write.
         let rest = std::mem::take(&mut state.rest);
-        let unwritten = if unwritten.is_empty() { &rest } else { unwritten };
+        let rest = rest.get(state.rest_written..).unwrap_or_default();
+        let unwritten = if unwritten.is_empty() { rest } else { unwritten };
         let kept = state.pipeline.disconnected(unwritten.len(), reason, &mut wakers);
         let kept = unwritten.get(unwritten.len() - kept..).unwrap_or_default();
         state.out.splice(..0, kept.iter().copied());
@@ -343,7 +347,7 @@ impl Shared {
         if !state.rest.is_empty() {
             std::mem::swap(buffer, &mut state.rest);
             state.driver_writes = true;
-            return Turn::Write;
+            return Turn::Write(state.rest_written);
         }
         if state.out.is_empty() {
             state.sleep(cx);
@@ -355,7 +359,7 @@ impl Shared {
         std::mem::swap(buffer, &mut state.out);
         state.pipeline.all_sent();
         state.driver_writes = true;
-        Turn::Write
+        Turn::Write(0)
     }
 
     /// The driver sleeps until something changes.
@@ -420,8 +424,7 @@ impl State {
     #[inline]
     fn write_directly(&mut self) -> bool {
         let Link::Up(Some(direct)) = &self.link else { return false };
-        let barred = self.driver_writes || !self.rest.is_empty() || self.kill.is_some();
-        if barred || self.out.len() > DIRECT_BYTES {
+        if self.driver_writes || !self.rest.is_empty() || self.kill.is_some() {
             return false;
         }
         let kick = (self.window / 2).clamp(*KICK.start(), *KICK.end());
@@ -431,14 +434,17 @@ impl State {
             return false;
         }
         // An error is the driver's to find: it reads the same socket.
-        let Ok(written) = direct.try_write(&self.out) else { return false };
+        let first = self.out.get(..DIRECT_BYTES).unwrap_or(&self.out);
+        let Ok(written) = direct.try_write(first) else { return false };
         self.pipeline.all_sent();
         if written < self.out.len() {
-            // The socket is full. Requests may be cut in the middle, so what is left is not unsent any more.
-            self.rest.extend_from_slice(self.out.get(written..).unwrap_or_default());
+            // Requests may be cut in the middle, so what is left is not unsent any more.
+            std::mem::swap(&mut self.rest, &mut self.out);
+            self.rest_written = written;
+            return false;
         }
         self.out.clear();
-        self.rest.is_empty()
+        true
     }
 
     /// Takes byte ranges out of the requests that no writer has: (keep, drop) by turns, and the rest is kept.

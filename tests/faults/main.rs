@@ -1,11 +1,27 @@
 //! What happens when the server, the network or the caller does not do what it should.
 //!
 //! The modules are `cfg(test)` for clippy, which lets tests unwrap only where it sees that they are tests.
+//!
+//! | room | what goes wrong |
+//! |---|---|
+//! | `hostile`, `flood` | the server's bytes are not RESP, or too many |
+//! | `stray` | a reply that nobody asked for, pushes, attributes |
+//! | `shapes` | a reply of another type than the command's |
+//! | `cuts` | the connection ends, at every byte |
+//! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
+//! | `cancel`, `closing` | the caller goes away, and the client |
+//! | `reconnect`, `secrets` | there is no server, or it refuses |
+//! | `reading`, `tails` | all this, while a read waits |
+//! | `schedules`, `sockets` | everything at once, in any order |
+//!
+//! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
 
 #[cfg(test)]
 mod backpressure;
 #[cfg(test)]
 mod cancel;
+#[cfg(test)]
+mod closing;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
@@ -31,7 +47,11 @@ mod secrets;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod stray;
+#[cfg(test)]
+mod tails;
 #[cfg(test)]
 mod time;
 #[cfg(test)]

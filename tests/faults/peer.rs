@@ -274,6 +274,13 @@ pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// Runs a test as `#[tokio::test(start_paused = true)]` does.
+pub(crate) fn in_paused_time(test: impl Future<Output = ()>) {
+    let mut runtime = Builder::new_current_thread();
+    runtime.enable_time().start_paused(true);
+    runtime.build().expect("a runtime").block_on(test);
+}
+
 /// Runs a test in which the other tasks take one step each time the test gives way.
 pub(crate) fn in_small_steps(test: impl Future<Output = ()>) {
     let mut runtime = Builder::new_current_thread();

@@ -198,18 +198,41 @@ async fn who_leaves_the_line_lets_the_next_one_in() {
     let mut large = Box::pin(client.send(XLen::new(&most)));
     assert!(poll_once(&mut first).await.is_none());
     assert!(poll_once(&mut large).await.is_none());
-    let small = client.send(XLen::new(&rest));
-    let (small, ()) = ends(async {
-        tokio::join!(small, async {
-            assert_eq!(peer.request().await.len(), 5 + most.len());
-            settle().await;
-            drop(large);
-            assert_eq!(peer.request().await.len(), 5 + rest.len());
-            peer.send(":1\r\n:2\r\n").await;
-        })
-    })
-    .await;
-    assert_eq!((ends(first).await.unwrap(), small.unwrap()), (1, 2));
+    // A task of its own, which nothing wakes but its turn.
+    let (clone, key) = (client.clone(), rest.clone());
+    let small = tokio::spawn(async move { clone.send(XLen::new(&key)).await });
+    assert_eq!(peer.request().await.len(), 5 + most.len());
+    settle().await;
+    drop(large);
+    assert_eq!(peer.request().await.len(), 5 + rest.len());
+    peer.send(":1\r\n:2\r\n").await;
+    assert_eq!((ends(first).await.unwrap(), ends(small).await.unwrap().unwrap()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_when_the_client_is_closed_is_sent_home_at_once() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config().budget_bytes(BUDGET)).await;
+    let most = key_for(BUDGET - 100);
+    let mut first = Box::pin(client.send(XLen::new(&most)));
+    assert!(poll_once(&mut first).await.is_none());
+    let start = Instant::now();
+    let waiting = [0; 3].map(|_| {
+        let (client, key) = (client.clone(), most.clone());
+        tokio::spawn(async move { client.send(XLen::new(&key)).await })
+    });
+    settle().await;
+    let mut close = Box::pin(client.close());
+    assert!(poll_once(&mut close).await.is_none());
+    for call in waiting {
+        let error = ends(call).await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Unsent { reason: Unsent::Closed, .. }), "{error:?}");
+    }
+    // What is under way is still finished.
+    peer.answer(":1\r\n").await;
+    ends(close).await;
+    assert_eq!((ends(first).await.unwrap(), start.elapsed()), (1, ms(0)));
+    assert!(peer.rest().await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
