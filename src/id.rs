@@ -299,6 +299,11 @@ impl IdRange {
     pub(crate) fn from_bounds(range: impl RangeBounds<EntryId>) -> Self {
         Self { start: range.start_bound().cloned(), end: range.end_bound().cloned() }
     }
+
+    /// Whether an end of it is written `(id`.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        matches!((self.start, self.end), (Bound::Excluded(_), _) | (_, Bound::Excluded(_)))
+    }
 }
 
 /// An id or what stands in its place, as one argument of a command.

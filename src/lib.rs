@@ -51,6 +51,7 @@ pub mod entry;
 pub mod error;
 pub mod id;
 pub mod resp;
+mod server;
 
 #[cfg(feature = "tokio")]
 mod client;
@@ -62,22 +63,25 @@ mod reader;
 #[cfg(feature = "tokio")]
 pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Transact, TupleKind};
 pub use command::{
-    Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, Ids, PendingEntry, PendingSummary,
-    Raw, Refs, Safety, Trim, XAck, XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XClaim,
-    XClaimJustId, XDel, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy,
-    XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XTrim,
+    Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, Ids, OwnCommand, PendingEntry,
+    PendingSummary, Raw, Refs, Safety, Trim, XAck, XAdd, XAddNoMkStream, XAutoClaim,
+    XAutoClaimJustId, XClaim, XClaimJustId, XDel, XGroupCreate, XGroupCreateConsumer,
+    XGroupDelConsumer, XGroupDestroy, XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead,
+    XReadGroup, XRevRange, XTrim,
 };
 pub use config::{Address, Config, Protocol, Secret, WhenFull};
 #[cfg(feature = "tokio")]
 pub use connection::ByteStream;
 pub use entry::{Delivery, Entries, Entry, EntryRef, Stream, Streams};
 pub use error::{
-    Code, ConfigError, ConnectError, Disconnect, Error, Outcome, Redirect, ServerError, Unsent,
+    Code, ConfigError, ConnectError, Disconnect, Error, Outcome, Redirect, ServerError, TooOld,
+    Unsent,
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]
 pub use reader::{Reader, Tail};
 pub use resp::{DecodeError, ProtocolError};
+pub use server::{Feature, Features, Flavour, Server, Version};
 
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../README.md")]

@@ -1,9 +1,12 @@
 //! Several commands in one round trip: tuples of different ones, or many of one kind.
 
 use crate::command::{self, Command};
-use crate::connection::{Call, Failure, Replies, Request, Size, decode, error, measure, name};
-use crate::error::{Error, Unsent};
+use crate::connection::{
+    Asked, Call, Failure, Replies, Request, Size, decode, error, measure, name,
+};
+use crate::error::{Error, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
+use crate::server::Features;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,8 +26,14 @@ pub trait Batch: sealed::Sealed {
     fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool;
 
     #[doc(hidden)]
-    fn results(&self, next: &mut dyn FnMut(&'static str) -> Result<Frame, Error>) -> Self::Results;
+    fn name_each(&self, add: &mut dyn FnMut(&'static str, Features));
+
+    #[doc(hidden)]
+    fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results;
 }
+
+/// The next command's reply: the command's name goes in.
+type Next<'a> = &'a mut dyn FnMut(&'static str) -> Result<Frame, Error>;
 
 /// What can be sent as a batch: a tuple of commands, or anything that iterates over commands.
 ///
@@ -67,8 +76,13 @@ impl<C: Command> Batch for Vec<C> {
                 .all(|(command, measure)| command::write(command, measure, out))
     }
 
-    fn results(&self, next: &mut dyn FnMut(&'static str) -> Result<Frame, Error>) -> Self::Results {
-        self.iter().map(|_| next(name::<C>()).and_then(decode::<C>)).collect()
+    fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
+        self.iter().for_each(|command| add(name::<C>(), command.needs()));
+    }
+
+    fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
+        let result = |c| next(name::<C>()).and_then(|frame| decode(c, frame, server));
+        self.iter().map(result).collect()
     }
 }
 
@@ -98,11 +112,14 @@ macro_rules! tuple {
                 $(measures.next().is_some_and(|measure| command::write($value, measure, out)))&&+
             }
 
-            fn results(
-                &self,
-                next: &mut dyn FnMut(&'static str) -> Result<Frame, Error>,
-            ) -> Self::Results {
-                ($(next(name::<$command>()).and_then(decode::<$command>),)+)
+            fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
+                let ($($value,)+) = self;
+                $(add(name::<$command>(), $value.needs());)+
+            }
+
+            fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
+                let ($($value,)+) = self;
+                ($(next(name::<$command>()).and_then(|frame| decode($value, frame, server)),)+)
             }
         }
 
@@ -164,11 +181,20 @@ impl<B: Batch> Measured<B> {
         frames: Vec<Frame>,
         failure: Option<Failure>,
         waited: Duration,
+        server: Asked<'_>,
     ) -> B::Results {
         let mut frames = frames.into_iter();
-        self.batch.results(&mut |command| {
-            frames.next().ok_or_else(|| error(command, failure.clone(), waited))
-        })
+        let mut next =
+            |command| frames.next().ok_or_else(|| error(command, failure.clone(), waited));
+        self.batch.results(&mut next, server)
+    }
+
+    /// The error for a refusal of the command at this place.
+    pub(super) fn refusal(&self, place: usize, text: &[u8], server: Asked<'_>) -> Error {
+        let mut named = Vec::new();
+        self.batch.name_each(&mut |name, needs| named.push((name, needs)));
+        let (name, needs) = named.get(place).copied().unwrap_or(("MULTI", Features::NONE));
+        Error::refusal(ServerError::new(name, text), needs, server)
     }
 }
 
@@ -206,8 +232,14 @@ impl<B: Batch> Request for Pipelined<B> {
         self.0.write(out)
     }
 
-    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> B::Results {
-        self.0.results(frames(replies), failure, waited)
+    fn finish(
+        &self,
+        replies: Replies,
+        failure: Option<Failure>,
+        waited: Duration,
+        server: Asked<'_>,
+    ) -> B::Results {
+        self.0.results(frames(replies), failure, waited, server)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::connection::{ByteStream, Connection, Dialler, One};
 use crate::error::Error;
 use crate::id::ReadFrom;
 use crate::reader::{Reader, Tail};
+use crate::server::Server;
 use batch::Pipelined;
 use std::future::Future;
 use std::io;
@@ -202,6 +203,21 @@ impl Client {
     /// The connection closes even if the future is dropped after its first poll.
     pub async fn close(&self) {
         self.connection.close().await;
+    }
+
+    /// Who answers: Redis, Valkey or another, in which version, and what that can do; of the connection that was made last.
+    /// `None` if the server does not say it (before Redis 6.0).
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, Feature};
+    /// # fn f(client: &Client) {
+    /// let server = client.server();
+    /// let nack = server.is_some_and(|server| server.supports(Feature::XNack) == Some(true));
+    /// # let _ = nack; }
+    /// ```
+    #[must_use]
+    pub fn server(&self) -> Option<Arc<Server>> {
+        self.connection.shared().server()
     }
 
     /// The connection's id at the server, as in CLIENT LIST; of the connection that was made last. `None` if the server does

@@ -1,7 +1,7 @@
 //! MULTI ... EXEC around a batch: one request, one typed reply.
 
 use super::batch::{Batch, Measured, frames};
-use crate::connection::{Call, Failure, Replies, Request, Size, error};
+use crate::connection::{Asked, Call, Failure, Replies, Request, Size, error};
 use crate::error::{Code, Error, ServerError, Unsent};
 use crate::resp::{DecodeError, Frame, Token};
 use std::future::Future;
@@ -21,7 +21,12 @@ impl<B: Batch> Transaction<B> {
     }
 
     /// The replies: OK, as often QUEUED as there are commands, and EXEC's.
-    fn results(&self, replies: Vec<Frame>, waited: Duration) -> Result<B::Results, Error> {
+    fn results(
+        &self,
+        replies: Vec<Frame>,
+        waited: Duration,
+        server: Asked<'_>,
+    ) -> Result<B::Results, Error> {
         let mut replies = replies.into_iter();
         let ok = replies.next();
         let exec = replies.next_back();
@@ -32,19 +37,18 @@ impl<B: Batch> Transaction<B> {
         if !says(&ok, b"OK") {
             return Err(unlike("MULTI", "OK", &ok));
         }
-        let refused = replies.find(|reply| !says(reply, b"QUEUED"));
+        let refused = replies.enumerate().find(|(_, reply)| !says(reply, b"QUEUED"));
         if let Some(text) = exec.error() {
             let discarded = ServerError::new("EXEC", text);
-            let cause = refused.as_ref().and_then(Frame::error);
-            let error = match cause {
-                Some(text) if *discarded.code() == Code::ExecAbort => {
-                    ServerError::new("MULTI", text)
+            let cause = refused.as_ref().and_then(|(nth, reply)| Some((*nth, reply.error()?)));
+            return Err(match cause {
+                Some((nth, text)) if *discarded.code() == Code::ExecAbort => {
+                    self.0.refusal(nth, text, server)
                 }
-                _ => discarded,
-            };
-            return Err(Error::Server(Box::new(error)));
+                _ => Error::Server(Box::new(discarded)),
+            });
         }
-        if let Some(refused) = refused {
+        if let Some((_, refused)) = refused {
             return Err(unlike("MULTI", "QUEUED", &refused));
         }
         let decode = |source| Error::Decode { command: "EXEC", source };
@@ -54,7 +58,7 @@ impl<B: Batch> Transaction<B> {
         if replies.len() != count {
             return Err(decode(DecodeError::new("a reply to each command", "another number")));
         }
-        Ok(self.0.results(replies, None, waited))
+        Ok(self.0.results(replies, None, waited, server))
     }
 }
 
@@ -84,9 +88,15 @@ impl<B: Batch> Request for Transaction<B> {
         written
     }
 
-    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> Self::Output {
+    fn finish(
+        &self,
+        replies: Replies,
+        failure: Option<Failure>,
+        waited: Duration,
+        server: Asked<'_>,
+    ) -> Self::Output {
         match failure {
-            None => self.results(frames(replies), waited),
+            None => self.results(frames(replies), waited, server),
             failure => Err(error("EXEC", failure, waited)),
         }
     }

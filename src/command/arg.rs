@@ -5,6 +5,7 @@ use crate::id::IdArg;
 use crate::resp::Args;
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// One argument: borrowed bytes or text, a number, or an id. Numbers are written in decimal.
 ///
@@ -99,4 +100,11 @@ impl From<EntryId> for Arg<'_> {
     fn from(id: EntryId) -> Self {
         Self(Repr::Id(id))
     }
+}
+
+/// Whole milliseconds, rounded up: how long a time is at least, as an argument.
+pub(super) fn ms(time: Duration) -> u64 {
+    // The server reads a signed number.
+    let most = u64::try_from(i64::MAX).unwrap_or_default();
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(most).min(most)
 }

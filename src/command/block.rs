@@ -3,6 +3,7 @@
 use super::Command;
 use crate::entry::Streams;
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::Features;
 use std::time::Duration;
 
 /// How long a read waits for entries.
@@ -78,6 +79,9 @@ pub trait BlockingCommand: sealed::Sealed {
     /// How long the server waits; `None` if it answers at once.
     fn waits(&self) -> Option<Block>;
 
+    /// What of it not every server has.
+    fn read_needs(&self) -> Features;
+
     /// Reads the reply: no streams if the time is over.
     ///
     /// # Errors
@@ -105,6 +109,10 @@ impl<C: Blockable> BlockingCommand for Blocking<C> {
     fn waits(&self) -> Option<Block> {
         Some(self.block)
     }
+
+    fn read_needs(&self) -> Features {
+        self.command.needs()
+    }
 }
 
 impl<C: Blockable> BlockingCommand for C {
@@ -116,6 +124,10 @@ impl<C: Blockable> BlockingCommand for C {
 
     fn waits(&self) -> Option<Block> {
         None
+    }
+
+    fn read_needs(&self) -> Features {
+        self.needs()
     }
 }
 

@@ -2,14 +2,13 @@
 #![cfg(any(test, feature = "tokio"))]
 
 use crate::resp::{Args, Cursor, DecodeError, Frame, Measure, Writer};
+use crate::server::Server;
 
 /// Who answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HelloReply {
-    /// `redis` or `valkey`.
-    pub(crate) server: String,
-    /// As `8.10.2`.
-    pub(crate) version: String,
+    /// Who answered.
+    pub(crate) server: Server,
     /// The protocol now spoken: 2 or 3.
     pub(crate) proto: i64,
     /// The connection's id.
@@ -39,9 +38,10 @@ pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
         }
     }
     let missing = |expected| DecodeError::new(expected, "a reply to HELLO without it");
+    let server = server.ok_or_else(|| missing("a server's name"))?;
+    let version = version.ok_or_else(|| missing("a server's version"))?;
     Ok(HelloReply {
-        server: server.ok_or_else(|| missing("a server's name"))?,
-        version: version.ok_or_else(|| missing("a server's version"))?,
+        server: Server::new(&server, &version),
         proto: proto.ok_or_else(|| missing("a protocol's number"))?,
         id,
         mode,
@@ -79,8 +79,7 @@ mod tests {
 
     fn redis() -> HelloReply {
         HelloReply {
-            server: "redis".into(),
-            version: "8.10.2".into(),
+            server: Server::new("redis", "8.10.2"),
             proto: 3,
             id: Some(496),
             mode: Some("standalone".into()),

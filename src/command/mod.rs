@@ -23,7 +23,9 @@
 mod arg;
 mod block;
 mod ids;
+mod own;
 mod raw;
+mod reply;
 mod trim;
 mod xack;
 mod xadd;
@@ -43,6 +45,7 @@ pub(crate) mod hello;
 pub use arg::Arg;
 pub use block::{Block, Blocking, BlockingCommand};
 pub use ids::Ids;
+pub use own::OwnCommand;
 pub use raw::Raw;
 pub use trim::{Refs, Trim};
 pub use xack::XAck;
@@ -61,6 +64,7 @@ pub use xreadgroup::XReadGroup;
 pub use xtrim::XTrim;
 
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
+use crate::server::Features;
 
 /// A command with a fixed reply type.
 ///
@@ -95,6 +99,11 @@ pub trait Command {
     /// The key that says which node of a cluster serves the command; `None` if any does.
     fn key(&self) -> Option<&[u8]> {
         None
+    }
+
+    /// What of it not every server has, by which a refusal is explained: [`Error::TooOld`](crate::Error::TooOld).
+    fn needs(&self) -> Features {
+        Features::NONE
     }
 
     /// Why the command may not be sent on a shared connection; `None` if it may.

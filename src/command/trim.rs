@@ -3,6 +3,7 @@
 use crate::EntryId;
 use crate::id::IdArg;
 use crate::resp::Args;
+use crate::server::{Feature, Features};
 
 /// What to trim a stream to.
 ///
@@ -60,6 +61,13 @@ impl Trim {
     #[must_use]
     pub fn limit(self, entries: u64) -> Self {
         Self { how: How::Limited(entries), ..self }
+    }
+
+    /// What of it not every server has.
+    pub(crate) fn needs(&self) -> Features {
+        Features::NONE
+            .and_if(matches!(self.threshold, Threshold::MinId(_)), Feature::MinId)
+            .and_if(matches!(self.how, How::Limited(_)), Feature::TrimLimit)
     }
 
     pub(crate) fn list(&self, out: &mut impl Args) {

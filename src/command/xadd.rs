@@ -1,11 +1,13 @@
 //! XADD: adds an entry. Pure.
 
 use super::arg::Arg;
+use super::reply::id;
 use super::trim::{Refs, Trim};
 use super::{Command, Safety};
 use crate::EntryId;
 use crate::id::{AddId, IdArg};
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 
 /// Fields that lie in the command itself; more than these cost an allocation.
 const INLINE_FIELDS: usize = 4;
@@ -158,6 +160,19 @@ impl Command for XAdd<'_> {
         self.list(false, out);
     }
 
+    fn needs(&self) -> Features {
+        let idempotence = match &self.idempotence {
+            Some(Idempotence::Named { .. }) => Feature::Idmp.into(),
+            Some(Idempotence::Auto { .. }) => Feature::IdmpAuto.into(),
+            None => Features::NONE,
+        };
+        let trim = self.trim.map_or(Features::NONE, |trim| trim.needs());
+        idempotence
+            .union(trim)
+            .and_if(self.refs.is_some(), Feature::Refs)
+            .and_if(matches!(self.id, AddId::AutoSeq { .. }), Feature::AutoSeq)
+    }
+
     #[inline]
     fn reply(frame: Frame) -> Result<EntryId, DecodeError> {
         id(frame.cursor().string(ID)?)
@@ -184,6 +199,10 @@ impl Command for XAddNoMkStream<'_> {
         self.0.list(true, out);
     }
 
+    fn needs(&self) -> Features {
+        self.0.needs().and(Feature::NoMkStream)
+    }
+
     fn reply(frame: Frame) -> Result<Option<EntryId>, DecodeError> {
         frame.cursor().string_or_null(ID)?.map(id).transpose()
     }
@@ -194,7 +213,3 @@ impl Command for XAddNoMkStream<'_> {
 }
 
 const ID: &str = "an entry id";
-
-pub(super) fn id(text: &[u8]) -> Result<EntryId, DecodeError> {
-    EntryId::parse(text).map_err(|_| DecodeError::text(ID, text))
-}

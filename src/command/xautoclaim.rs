@@ -1,14 +1,13 @@
 //! XAUTOCLAIM: hands over what has been pending for too long, page by page. Pure.
 
-use super::arg::Arg;
-use super::xadd::id;
-use super::xclaim::ids;
-use super::xreadgroup::ms;
+use super::arg::{Arg, ms};
+use super::reply::{at_least, id, ids};
 use super::{Command, Safety};
 use crate::EntryId;
 use crate::entry::Entries;
 use crate::id::IdRange;
 use crate::resp::{Args, Cursor, DecodeError, Frame};
+use crate::server::{Feature, Features};
 use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::time::Duration;
@@ -128,6 +127,10 @@ impl Command for XAutoClaim<'_> {
         self.list(out);
     }
 
+    fn needs(&self) -> Features {
+        Feature::XAutoClaim.into()
+    }
+
     fn reply(frame: Frame) -> Result<AutoClaimed, DecodeError> {
         let bytes = frame.into_bytes();
         page(Cursor::at(&bytes, 0), |cursor| Entries::decode_at(&bytes, cursor))
@@ -148,6 +151,10 @@ impl Command for XAutoClaimJustId<'_> {
         out.text("JUSTID");
     }
 
+    fn needs(&self) -> Features {
+        Feature::XAutoClaim.into()
+    }
+
     fn reply(frame: Frame) -> Result<AutoClaimed<Vec<EntryId>>, DecodeError> {
         page(frame.cursor(), ids)
     }
@@ -163,10 +170,8 @@ fn page<'a, E>(
     mut cursor: Cursor<'a>,
     claimed: impl FnOnce(&mut Cursor<'a>) -> Result<E, DecodeError>,
 ) -> Result<AutoClaimed<E>, DecodeError> {
-    let parts = cursor.array("a page of claimed entries")?;
-    if parts < 2 {
-        return Err(DecodeError::new("a page of claimed entries", "an array too short"));
-    }
+    const PAGE: &str = "a page of claimed entries";
+    let parts = at_least(2, cursor.array(PAGE)?, PAGE)?;
     let next = id(cursor.string("where to go on claiming")?)?;
     let entries = claimed(&mut cursor)?;
     let deleted = if parts > 2 { Some(ids(&mut cursor)?) } else { None };

@@ -1,14 +1,13 @@
 //! XCLAIM: hands pending entries over to another consumer. Pure.
 
-use super::arg::Arg;
+use super::arg::{Arg, ms};
 use super::ids::Ids;
-use super::xadd::id;
-use super::xreadgroup::ms;
+use super::reply::ids;
 use super::{Command, Safety};
 use crate::EntryId;
 use crate::entry::Entries;
 use crate::id::IdArg;
-use crate::resp::{Args, Cursor, DecodeError, Frame};
+use crate::resp::{Args, DecodeError, Frame};
 use std::time::{Duration, SystemTime};
 
 /// Hands pending entries over to this consumer, if they have been idle for long enough.
@@ -187,12 +186,6 @@ impl Command for XClaimJustId<'_> {
     fn key(&self) -> Option<&[u8]> {
         self.0.key.as_bytes()
     }
-}
-
-/// An array of ids; null is one of none, as it is for entries.
-pub(super) fn ids(cursor: &mut Cursor<'_>) -> Result<Vec<EntryId>, DecodeError> {
-    let len = cursor.array_or_null("entry ids")?.unwrap_or_default();
-    (0..len).map(|_| id(cursor.string("an entry id")?)).collect()
 }
 
 #[cfg(test)]

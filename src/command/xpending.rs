@@ -1,12 +1,12 @@
 //! XPENDING: what a group has been given and not acknowledged. Pure.
 
-use super::arg::Arg;
-use super::xadd::id;
-use super::xreadgroup::ms;
+use super::arg::{Arg, ms};
+use super::reply::{at_least, id};
 use super::{Command, Safety};
 use crate::EntryId;
 use crate::id::IdRange;
 use crate::resp::{Args, Cursor, DecodeError, Frame};
+use crate::server::{Feature, Features};
 use bytes::Bytes;
 use std::ops::RangeBounds;
 use std::time::Duration;
@@ -193,6 +193,12 @@ impl Command for XPendingRange<'_> {
         }
     }
 
+    fn needs(&self) -> Features {
+        Features::NONE
+            .and_if(self.idle.is_some(), Feature::PendingIdle)
+            .and_if(self.range.is_exclusive(), Feature::Exclusive)
+    }
+
     fn reply(frame: Frame) -> Result<Vec<PendingEntry>, DecodeError> {
         let bytes = frame.into_bytes();
         let mut cursor = Cursor::at(&bytes, 0);
@@ -220,11 +226,6 @@ impl Command for XPendingRange<'_> {
 const SUMMARY: &str = "a summary of pending entries";
 const CONSUMER: &str = "a consumer and a number";
 const ENTRY: &str = "a pending entry";
-
-/// `len`, unless it is less than it must be. More is what a later server may add.
-fn at_least(least: usize, len: usize, expected: &'static str) -> Result<usize, DecodeError> {
-    if len < least { Err(DecodeError::new(expected, "an array too short")) } else { Ok(len) }
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use crate::EntryId;
 use crate::entry::Entries;
 use crate::id::IdRange;
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 use std::ops::RangeBounds;
 
 /// The entries of a range, oldest first.
@@ -103,6 +104,10 @@ impl Command for XRange<'_> {
         list_count(self.count, out);
     }
 
+    fn needs(&self) -> Features {
+        Features::NONE.and_if(self.range.is_exclusive(), Feature::Exclusive)
+    }
+
     fn reply(frame: Frame) -> Result<Entries, DecodeError> {
         Entries::decode(frame)
     }
@@ -122,6 +127,10 @@ impl Command for XRevRange<'_> {
         self.range.end_arg(out);
         self.range.start_arg(out);
         list_count(self.count, out);
+    }
+
+    fn needs(&self) -> Features {
+        Features::NONE.and_if(self.range.is_exclusive(), Feature::Exclusive)
     }
 
     fn reply(frame: Frame) -> Result<Entries, DecodeError> {

@@ -6,6 +6,7 @@ use super::{Command, Safety};
 use crate::entry::Streams;
 use crate::id::{IdArg, ReadFrom};
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -85,6 +86,13 @@ pub(super) struct ReadLimits {
 }
 
 impl ReadLimits {
+    /// What of them not every server has.
+    pub(super) fn needs(&self) -> Features {
+        Features::NONE
+            .and_if(self.max_count.is_some(), Feature::MaxCount)
+            .and_if(self.max_size.is_some(), Feature::MaxSize)
+    }
+
     pub(super) fn list(&self, block: Option<Block>, out: &mut impl Args) {
         if let Some(entries) = self.count {
             out.text("COUNT");
@@ -126,6 +134,11 @@ impl Command for XRead<'_> {
 
     fn args(&self, out: &mut impl Args) {
         self.args_with(None, out);
+    }
+
+    fn needs(&self) -> Features {
+        let last = self.streams.iter().any(|(_, from)| *from == ReadFrom::Last);
+        self.limits.needs().and_if(last, Feature::ReadLast)
     }
 
     fn reply(frame: Frame) -> Result<Streams, DecodeError> {

@@ -1,12 +1,13 @@
 //! XREADGROUP: takes entries for a consumer of a group. Pure.
 
-use super::arg::Arg;
+use super::arg::{Arg, ms};
 use super::block::{Block, Blockable, Blocking};
 use super::xread::{ReadLimits, list_streams};
 use super::{Command, Safety};
 use crate::entry::Streams;
 use crate::id::GroupFrom;
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -111,13 +112,6 @@ impl<'a> XReadGroup<'a> {
     }
 }
 
-/// Whole milliseconds, rounded up: how long an idle time is at least.
-pub(super) fn ms(time: Duration) -> u64 {
-    // The server reads a signed number.
-    let most = u64::try_from(i64::MAX).unwrap_or_default();
-    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(most).min(most)
-}
-
 impl Blockable for XReadGroup<'_> {
     fn args_with(&self, block: Option<Block>, out: &mut impl Args) {
         out.text("GROUP");
@@ -142,6 +136,10 @@ impl Command for XReadGroup<'_> {
 
     fn args(&self, out: &mut impl Args) {
         self.args_with(None, out);
+    }
+
+    fn needs(&self) -> Features {
+        self.limits.needs().and_if(self.claim.is_some(), Feature::Claim)
     }
 
     fn reply(frame: Frame) -> Result<Streams, DecodeError> {

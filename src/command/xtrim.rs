@@ -4,6 +4,7 @@ use super::arg::Arg;
 use super::trim::{Refs, Trim};
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 
 /// Removes the oldest entries of a stream, down to a length or up to an id.
 ///
@@ -57,6 +58,10 @@ impl Command for XTrim<'_> {
         if let Some(refs) = self.refs {
             refs.list(out);
         }
+    }
+
+    fn needs(&self) -> Features {
+        self.trim.needs().and_if(self.refs.is_some(), Feature::Refs)
     }
 
     fn reply(frame: Frame) -> Result<u64, DecodeError> {

@@ -3,9 +3,11 @@
 use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failure, Replies, SlotId};
 use crate::error::Unsent;
+use crate::server::Server;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -25,9 +27,18 @@ pub(crate) trait Request {
     /// Writes it to the end of the buffer; false if it is not what was measured.
     fn write(&self, out: &mut Vec<u8>) -> bool;
 
-    /// Makes the result of what came.
-    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> Self::Output;
+    /// Makes the result of what came; `server` says who answered.
+    fn finish(
+        &self,
+        replies: Replies,
+        failure: Option<Failure>,
+        waited: Duration,
+        server: Asked<'_>,
+    ) -> Self::Output;
 }
+
+/// Who answers, if it is asked: only a refusal is worth the lock.
+pub(crate) type Asked<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
 
 /// When a call gives up.
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +166,7 @@ impl<S: Deref<Target = Shared> + Clone> Drop for Enqueue<S> {
 /// A request from its queueing to its last reply.
 #[derive(Debug)]
 pub(crate) struct Call<'a, R> {
+    shared: &'a Shared,
     request: R,
     stage: Stage<'a>,
 }
@@ -168,7 +180,7 @@ enum Stage<'a> {
 
 impl<'a, R: Request> Call<'a, R> {
     pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
-        Self { request, stage: Stage::Queueing(Enqueue::new(shared, Patience::Usual)) }
+        Self { shared, request, stage: Stage::Queueing(Enqueue::new(shared, Patience::Usual)) }
     }
 }
 
@@ -179,7 +191,7 @@ impl<R: Request> Future for Call<'_, R> {
     type Output = R::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Output> {
-        let Self { request, stage } = self.get_mut();
+        let Self { shared, request, stage } = self.get_mut();
         let (replies, failure, waited) = match stage {
             Stage::Queueing(_) if request.is_empty() => (Replies::None, None, Duration::ZERO),
             Stage::Queueing(enqueue) => match enqueue.poll(request, cx) {
@@ -202,6 +214,6 @@ impl<R: Request> Future for Call<'_, R> {
             Stage::Over => return Poll::Pending,
         };
         *stage = Stage::Over;
-        Poll::Ready(request.finish(replies, failure, waited))
+        Poll::Ready(request.finish(replies, failure, waited, &|| shared.server()))
     }
 }

@@ -27,7 +27,7 @@ mod pipeline;
 mod reconnect;
 mod transport;
 
-pub(crate) use call::{Call, Enqueue, Patience, Request, Ticket};
+pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
 pub(crate) use one::{One, decode, error, measure, name};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failure, Replies};

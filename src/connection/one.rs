@@ -1,6 +1,6 @@
 //! One command on its way, and how its end is told.
 
-use super::call::Request;
+use super::call::{Asked, Request};
 use super::outbox::Size;
 use super::pipeline::{Failure, Replies};
 use crate::command::{self, Command};
@@ -39,9 +39,15 @@ impl<C: Command> Request for One<C> {
         command::write(&self.command, measure, out)
     }
 
-    fn finish(&self, replies: Replies, failure: Option<Failure>, waited: Duration) -> Self::Output {
+    fn finish(
+        &self,
+        replies: Replies,
+        failure: Option<Failure>,
+        waited: Duration,
+        server: Asked<'_>,
+    ) -> Self::Output {
         match (replies, failure) {
-            (Replies::One(frame), None) => decode::<C>(frame),
+            (Replies::One(frame), None) => decode(&self.command, frame, server),
             (_, failure) => Err(error(name::<C>(), failure, waited)),
         }
     }
@@ -65,9 +71,14 @@ pub(crate) fn name<C: Command>() -> &'static str {
 }
 
 /// Reads the reply to a command.
-pub(crate) fn decode<C: Command>(frame: Frame) -> Result<C::Reply, Error> {
+pub(crate) fn decode<C: Command>(
+    command: &C,
+    frame: Frame,
+    server: Asked<'_>,
+) -> Result<C::Reply, Error> {
     if let Some(text) = frame.error() {
-        return Err(Error::Server(Box::new(ServerError::new(name::<C>(), text))));
+        let refusal = ServerError::new(name::<C>(), text);
+        return Err(Error::refusal(refusal, command.needs(), server));
     }
     C::reply(frame).map_err(|source| Error::Decode { command: name::<C>(), source })
 }

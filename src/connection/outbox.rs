@@ -20,6 +20,7 @@ use super::transport::Direct;
 use crate::command::hello::HelloReply;
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
+use crate::server::Server;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -68,8 +69,9 @@ struct State {
     kill: Option<Disconnect>,
     /// Futures that wait for the end.
     end: Vec<Waker>,
-    /// What the server said about itself when the connection was made.
-    hello: Option<HelloReply>,
+    /// Who answers, as it said when the connection was made; and the connection's id there.
+    server: Option<Arc<Server>>,
+    id: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -126,7 +128,8 @@ impl Shared {
             closing: false,
             kill: None,
             end: Vec::new(),
-            hello: None,
+            server: None,
+            id: None,
         };
         Self { state: Mutex::new(state), timeout }
     }
@@ -219,7 +222,12 @@ impl Shared {
 
     /// The connection's own id at the server, as CLIENT ID says it; `None` where the server does not know HELLO.
     pub(crate) fn server_id(&self) -> Option<i64> {
-        self.lock().hello.as_ref().and_then(|hello| hello.id)
+        self.lock().id
+    }
+
+    /// Who answers; `None` where the server does not know HELLO.
+    pub(crate) fn server(&self) -> Option<Arc<Server>> {
+        self.lock().server.clone()
     }
 
     /// Whether all has ended; if not, the waker is woken when it has.
@@ -246,7 +254,9 @@ impl Shared {
 impl Shared {
     /// The hand has been shaken.
     pub(super) fn greeted(&self, hello: Option<HelloReply>) {
-        self.lock().hello = hello;
+        let mut state = self.lock();
+        state.id = hello.as_ref().and_then(|hello| hello.id);
+        state.server = hello.map(|hello| Arc::new(hello.server));
     }
 
     /// A connection stands.

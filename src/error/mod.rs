@@ -4,12 +4,15 @@
 //! |---|---|---|
 //! | [`Error::Unsent`] | not sent | send it again whenever it suits |
 //! | [`Error::Server`] | not applied | look at the [`Code`] |
+//! | [`Error::TooOld`] | not applied | do without, or on another server |
 //! | [`Error::Lost`], [`Error::TimedOut`], [`Error::Protocol`], [`Error::Decode`] | unknown | send again only what may safely run twice |
 //! | [`Error::Connect`], [`Error::Config`] | not sent | mend the address, the credentials, the settings |
 
 mod server;
+mod too_old;
 
 pub use server::{Code, Redirect, ServerError};
+pub use too_old::TooOld;
 
 use crate::resp::{DecodeError, ProtocolError};
 use std::io;
@@ -65,6 +68,9 @@ pub enum Error {
     /// [`Raw`](crate::Raw), and failed with a code of its own or none, that is not known.
     #[error(transparent)]
     Server(#[from] Box<ServerError>),
+    /// The server refused a command, or an option of it, that it is too old for. It did not run.
+    #[error(transparent)]
+    TooOld(#[from] Box<TooOld>),
     /// The reply is not what the command answers with. The command may have run; other commands are not concerned.
     #[error("unexpected reply to {command}")]
     Decode {
@@ -100,7 +106,7 @@ impl Error {
             Self::Unsent { .. } | Self::Connect(_) | Self::Config(_) => Outcome::NotSent,
             // A script may fail half way, and its error says nothing of that.
             Self::Server(error) if error.command() == RAW && error.is_vague() => Outcome::Unknown,
-            Self::Server(_) => Outcome::NotApplied,
+            Self::Server(_) | Self::TooOld(_) => Outcome::NotApplied,
             Self::Lost { .. }
             | Self::TimedOut { .. }
             | Self::Decode { .. }
@@ -119,6 +125,7 @@ impl Error {
     pub fn code(&self) -> Option<&Code> {
         match self {
             Self::Server(error) | Self::Connect(ConnectError::Refused(error)) => Some(error.code()),
+            Self::TooOld(error) => Some(error.refusal().code()),
             _ => None,
         }
     }

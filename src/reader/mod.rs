@@ -7,11 +7,13 @@ pub use tail::Tail;
 use crate::command::{Block, BlockingCommand};
 use crate::config::Config;
 use crate::connection::{
-    Connection, Dialler, Enqueue, Failure, Patience, Replies, Request, Shared, Size, Ticket, error,
+    Asked, Connection, Dialler, Enqueue, Failure, Patience, Replies, Request, Shared, Size, Ticket,
+    error,
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, ServerError, Unsent};
 use crate::resp::{Args, Measure, Writer};
+use crate::server::{Features, Server};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ pub struct Reader {
 struct UnderWay {
     ticket: Ticket<Arc<Shared>>,
     command: &'static str,
+    needs: Features,
     waited: Duration,
 }
 
@@ -77,7 +80,8 @@ impl Reader {
         let waited = enqueue.waited();
         let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
         let ticket = queued.map_err(|reason| Error::Unsent { command: C::READ, reason })?;
-        self.under_way = Some(UnderWay { ticket, command: C::READ, waited });
+        let needs = request.0.read_needs();
+        self.under_way = Some(UnderWay { ticket, command: C::READ, needs, waited });
         self.finish().await
     }
 
@@ -85,6 +89,12 @@ impl Reader {
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.under_way.is_some()
+    }
+
+    /// Who answers, as [`Client::server`](crate::Client::server) says it.
+    #[must_use]
+    pub fn server(&self) -> Option<Arc<Server>> {
+        self.connection.shared().server()
     }
 
     /// The connection's id at the server, as CLIENT UNBLOCK takes it. `None` if the server does not say it (before Redis
@@ -98,14 +108,18 @@ impl Reader {
     async fn finish(&mut self) -> Result<Streams, Error> {
         let Some(under_way) = &mut self.under_way else { return Ok(Streams::default()) };
         let (replies, failure) = poll_fn(|cx| under_way.ticket.poll(cx)).await;
-        let UnderWay { command, waited, .. } = *under_way;
+        let UnderWay { command, needs, waited, .. } = *under_way;
         self.under_way = None;
         if matches!(failure, Some(Failure::TimedOut)) {
             self.connection.shared().kill(Disconnect::Silent);
         }
         match (replies, failure) {
             (Replies::One(frame), None) => match frame.error() {
-                Some(text) => Err(Error::Server(Box::new(ServerError::new(command, text)))),
+                Some(text) => {
+                    let refusal = ServerError::new(command, text);
+                    let shared = self.connection.shared();
+                    Err(Error::refusal(refusal, needs, || shared.server()))
+                }
                 None => Streams::decode(frame).map_err(|source| Error::Decode { command, source }),
             },
             (_, failure) => Err(error(command, failure, waited)),
@@ -149,5 +163,5 @@ impl<C: BlockingCommand> Request for Read<C> {
         writer.count() == measure.count
     }
 
-    fn finish(&self, _: Replies, _: Option<Failure>, _: Duration) {}
+    fn finish(&self, _: Replies, _: Option<Failure>, _: Duration, _: Asked<'_>) {}
 }

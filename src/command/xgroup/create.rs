@@ -1,9 +1,11 @@
 //! XGROUP CREATE: makes a group. Pure.
 
-use super::{list_entries_read, ok};
+use super::list_entries_read;
+use crate::command::reply::ok;
 use crate::command::{Arg, Command, Safety};
 use crate::id::{IdArg, StartAt};
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 
 /// Makes a group, which is given the entries above an id.
 ///
@@ -74,6 +76,10 @@ impl Command for XGroupCreate<'_> {
             out.text("MKSTREAM");
         }
         list_entries_read(self.entries_read, out);
+    }
+
+    fn needs(&self) -> Features {
+        Features::NONE.and_if(self.entries_read.is_some(), Feature::EntriesRead)
     }
 
     fn reply(frame: Frame) -> Result<(), DecodeError> {

@@ -1,8 +1,9 @@
 //! XGROUP CREATECONSUMER: makes a consumer. Pure.
 
-use super::done;
+use crate::command::reply::done;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 
 /// Makes a consumer. Reading or claiming in its name makes it as well.
 ///
@@ -49,6 +50,10 @@ impl Command for XGroupCreateConsumer<'_> {
         self.key.list(out);
         self.group.list(out);
         self.consumer.list(out);
+    }
+
+    fn needs(&self) -> Features {
+        Feature::XGroupCreateConsumer.into()
     }
 
     fn reply(frame: Frame) -> Result<bool, DecodeError> {

@@ -1,6 +1,6 @@
 //! XGROUP DESTROY: removes a group. Pure.
 
-use super::done;
+use crate::command::reply::done;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 

@@ -1,9 +1,11 @@
 //! XGROUP SETID: moves a group. Pure.
 
-use super::{list_entries_read, ok};
+use super::list_entries_read;
+use crate::command::reply::ok;
 use crate::command::{Arg, Command, Safety};
 use crate::id::{IdArg, StartAt};
 use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
 
 /// Moves a group, which is then given the entries above an id.
 ///
@@ -61,6 +63,10 @@ impl Command for XGroupSetId<'_> {
         self.group.list(out);
         self.start.arg(out);
         list_entries_read(self.entries_read, out);
+    }
+
+    fn needs(&self) -> Features {
+        Features::NONE.and_if(self.entries_read.is_some(), Feature::EntriesRead)
     }
 
     fn reply(frame: Frame) -> Result<(), DecodeError> {

@@ -1,0 +1,75 @@
+//! Own: commands for a connection of one's own. Pure.
+//!
+//! Some commands hold their connection up or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. Others must not be concerned, so
+//! [`Client::send`](crate::Client::send) does not compile with them; a [`Reader`](crate::Reader) takes them, and whatever
+//! else is a [`Command`].
+
+use super::{Block, Command};
+use crate::resp::{Args, DecodeError, Frame};
+use crate::server::Features;
+
+/// A command for a [`Reader`](crate::Reader)'s own connection: any [`Command`], and those that block or change the
+/// connection they are sent on.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent on a reader's connection",
+    note = "a read that blocks is for `Reader::read`"
+)]
+pub trait OwnCommand: sealed::Sealed {
+    /// The command's name.
+    const OWN_NAME: &'static str;
+
+    /// What the command answers with.
+    type OwnReply;
+
+    /// Lists the arguments behind the name.
+    fn own_args(&self, out: &mut impl Args);
+
+    /// Reads the reply. Error replies never come here.
+    ///
+    /// # Errors
+    ///
+    /// The reply is not of the shape that this command answers with.
+    fn own_reply(frame: Frame) -> Result<Self::OwnReply, DecodeError>;
+
+    /// How long the server may take before it answers; `None` if it answers at once.
+    fn own_waits(&self) -> Option<Block> {
+        None
+    }
+
+    /// What of it not every server has.
+    fn own_needs(&self) -> Features {
+        Features::NONE
+    }
+
+    /// Why the command may not be sent; `None` if it may.
+    fn own_refused(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl<C: Command> OwnCommand for C {
+    const OWN_NAME: &'static str = C::NAME;
+    type OwnReply = C::Reply;
+
+    fn own_args(&self, out: &mut impl Args) {
+        self.args(out);
+    }
+
+    fn own_reply(frame: Frame) -> Result<C::Reply, DecodeError> {
+        C::reply(frame)
+    }
+
+    fn own_needs(&self) -> Features {
+        self.needs()
+    }
+
+    fn own_refused(&self) -> Option<&'static str> {
+        self.refused()
+    }
+}
+
+pub(super) mod sealed {
+    #[expect(unnameable_types, reason = "sealed: which commands need a connection is known")]
+    pub trait Sealed {}
+    impl<C: super::Command> Sealed for C {}
+}

@@ -1,0 +1,89 @@
+//! What several commands answer with. Pure.
+
+use crate::EntryId;
+use crate::resp::{Cursor, DecodeError, Frame, Value};
+use bytes::Bytes;
+
+const ID: &str = "an entry id";
+
+/// The text of an id.
+#[inline]
+pub(super) fn id(text: &[u8]) -> Result<EntryId, DecodeError> {
+    EntryId::parse(text).map_err(|_| DecodeError::text(ID, text))
+}
+
+/// An array of ids; null is one of none, as it is for entries.
+pub(super) fn ids(cursor: &mut Cursor<'_>) -> Result<Vec<EntryId>, DecodeError> {
+    let len = cursor.array_or_null("entry ids")?.unwrap_or_default();
+    (0..len).map(|_| id(cursor.string(ID)?)).collect()
+}
+
+/// Nothing but `OK`.
+pub(super) fn ok(frame: Frame) -> Result<(), DecodeError> {
+    match frame.cursor().string("OK")? {
+        b"OK" => Ok(()),
+        other => Err(DecodeError::text("OK", other)),
+    }
+}
+
+/// 0 or 1, whether something was done.
+pub(super) fn done(frame: Frame) -> Result<bool, DecodeError> {
+    match frame.cursor().integer("0 or 1")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::new("0 or 1", "another number")),
+    }
+}
+
+/// The value at the cursor's place in a reply, of which `bytes` are all, as a tree.
+#[expect(dead_code, reason = "the commands that keep what they do not know come next")]
+pub(super) fn tree(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Value {
+    let start = cursor.position();
+    cursor.skip();
+    Value::from(&Frame::scanned(bytes.slice(start..cursor.position())))
+}
+
+/// `len`, unless it is less than it must be. More is what a later server may add.
+pub(super) fn at_least(
+    least: usize,
+    len: usize,
+    expected: &'static str,
+) -> Result<usize, DecodeError> {
+    if len < least { Err(DecodeError::new(expected, "an array too short")) } else { Ok(len) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::Limits;
+
+    #[test]
+    fn ok_is_nothing_else() {
+        for (bytes, expected) in [
+            ("+OK\r\n", true),
+            ("$2\r\nOK\r\n", true),
+            ("+QUEUED\r\n", false),
+            (":1\r\n", false),
+            ("$-1\r\n", false),
+            ("_\r\n", false),
+        ] {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(ok(frame).is_ok(), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn done_is_one_and_not_done_zero() {
+        for (bytes, expected) in [
+            (":0\r\n", Some(false)),
+            (":1\r\n", Some(true)),
+            (":2\r\n", None),
+            (":-1\r\n", None),
+            ("+OK\r\n", None),
+            ("_\r\n", None),
+        ] {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(done(frame).ok(), expected, "{bytes:?}");
+        }
+    }
+}

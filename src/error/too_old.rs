@@ -1,0 +1,149 @@
+//! A server that does not know a command, and why. Pure.
+
+use super::{Code, Error, ServerError};
+use crate::server::{FIRST_VALKEY, Feature, Features, Server};
+use std::fmt;
+use std::sync::Arc;
+
+/// The server refused a command that it is too old for, or an option of it. It did not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooOld {
+    feature: Feature,
+    server: Arc<Server>,
+    refusal: ServerError,
+}
+
+impl TooOld {
+    /// What the server lacks.
+    #[must_use]
+    pub fn feature(&self) -> Feature {
+        self.feature
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// What the server said itself: a text that differs from version to version, and may be about something else.
+    #[must_use]
+    pub fn refusal(&self) -> &ServerError {
+        &self.refusal
+    }
+}
+
+/// As `XNACK needs Redis 8.8; this is valkey 9.1.2`.
+impl fmt::Display for TooOld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let feature = self.feature;
+        if !feature.is_command() {
+            write!(f, "{} ", self.refusal.command())?;
+        }
+        write!(f, "{} needs Redis {:#}", feature.name(), feature.redis())?;
+        // What every Valkey has need not be said.
+        if let Some(valkey) = feature.valkey().filter(|version| *version > FIRST_VALKEY) {
+            write!(f, " or Valkey {valkey:#}")?;
+        }
+        write!(f, "; this is {}", self.server)
+    }
+}
+
+impl std::error::Error for TooOld {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.refusal)
+    }
+}
+
+impl Error {
+    /// The error for a refusal, explained by what the command needs and what the server, if it is known, can do.
+    ///
+    /// A command that may not be known is sent all the same, for the server knows best: so only a refusal is explained,
+    /// and only one that is of no particular kind.
+    #[cfg(any(test, feature = "tokio"))]
+    pub(crate) fn refusal(
+        refusal: ServerError,
+        needs: Features,
+        server: impl FnOnce() -> Option<Arc<Server>>,
+    ) -> Self {
+        if *refusal.code() == Code::Err && needs != Features::NONE {
+            if let Some(server) = server() {
+                let lacks = |feature: &Feature| server.supports(*feature) == Some(false);
+                if let Some(feature) = needs.iter().find(lacks) {
+                    return Self::TooOld(Box::new(TooOld { feature, server, refusal }));
+                }
+            }
+        }
+        Self::Server(Box::new(refusal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(name: &str, version: &str, needs: Features, text: &str) -> String {
+        let server = Arc::new(Server::new(name, version));
+        let refusal = ServerError::new("XADD", text.as_bytes());
+        let error = Error::refusal(refusal, needs, || Some(server));
+        assert_eq!(error.outcome(), crate::Outcome::NotApplied);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_refusal_is_explained_by_what_the_server_lacks() {
+        let (nack, idmp) = (Features::from(Feature::XNack), Features::from(Feature::Idmp));
+        let both = idmp.and(Feature::Refs);
+        let rows = [
+            ("valkey", "9.1.2", nack, "XNACK needs Redis 8.8; this is valkey 9.1.2"),
+            ("redis", "8.6.2", nack, "XNACK needs Redis 8.8; this is redis 8.6.2"),
+            ("redis", "8.2.3", both, "XADD IDMP needs Redis 8.6; this is redis 8.2.3"),
+            (
+                "redis",
+                "8.0.2",
+                both,
+                "XADD KEEPREF, DELREF and ACKED needs Redis 8.2; this is redis 8.0.2",
+            ),
+            (
+                "valkey",
+                "9.1.2",
+                Feature::XAckDel.into(),
+                "XACKDEL needs Redis 8.2 or Valkey 9.2; this is valkey 9.1.2",
+            ),
+            (
+                "redis",
+                "7.2.4",
+                Feature::ReadLast.into(),
+                "XADD + needs Redis 7.4 or Valkey 8.1; this is redis 7.2.4",
+            ),
+            (
+                "redis",
+                "6.0.1",
+                Feature::MinId.into(),
+                "XADD MINID needs Redis 6.2; this is redis 6.0.1",
+            ),
+        ];
+        for (name, version, needs, expected) in rows {
+            assert_eq!(explained(name, version, needs, "ERR whatever"), expected);
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_another_kind_or_of_a_server_that_can_stays_as_it_is() {
+        let nack = Features::from(Feature::XNack);
+        let rows = [
+            ("redis", "8.8.0", nack, "ERR whatever"),
+            ("valkey", "9.2.0", nack, "ERR whatever"),
+            ("other", "1.0.0", nack, "ERR whatever"),
+            ("redis", "6.2.0", Features::NONE, "ERR whatever"),
+            ("redis", "8.6.0", nack, "NOPERM whatever"),
+            ("redis", "8.6.0", nack, "WRONGTYPE whatever"),
+        ];
+        for (name, version, needs, text) in rows {
+            assert_eq!(explained(name, version, needs, text), format!("XADD: {text}"));
+        }
+        let refusal = ServerError::new("XNACK", b"ERR unknown command");
+        let error = Error::refusal(refusal, nack, || None);
+        assert_eq!(error.to_string(), "XNACK: ERR unknown command");
+    }
+}
