@@ -45,7 +45,9 @@ pub(crate) mod hello;
 pub use arg::Arg;
 pub use block::{Block, Blocking, BlockingCommand};
 pub use ids::Ids;
-pub use own::OwnCommand;
+#[cfg(feature = "tokio")]
+pub(crate) use own::own_request;
+pub use own::{OwnCommand, encode_own};
 pub use raw::Raw;
 pub use trim::{Refs, Trim};
 pub use xack::XAck;

@@ -5,7 +5,7 @@
 //! else is a [`Command`].
 
 use super::{Block, Command};
-use crate::resp::{Args, DecodeError, Frame};
+use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 
 /// A command for a [`Reader`](crate::Reader)'s own connection: any [`Command`], and those that block or change the
@@ -66,6 +66,24 @@ impl<C: Command> OwnCommand for C {
     fn own_refused(&self) -> Option<&'static str> {
         self.refused()
     }
+}
+
+/// Lists the whole request, name first.
+pub(crate) fn own_request<C: OwnCommand>(command: &C, out: &mut impl Args) {
+    if !C::OWN_NAME.is_empty() {
+        C::OWN_NAME.split(' ').for_each(|word| out.text(word));
+    }
+    command.own_args(out);
+}
+
+/// The request of a command for a connection of one's own, alone: what goes over the wire.
+#[must_use]
+pub fn encode_own<C: OwnCommand>(command: &C) -> Vec<u8> {
+    let mut measure = Measure::default();
+    own_request(command, &mut measure);
+    let mut out = Vec::new();
+    own_request(command, &mut Writer::begin(&mut out, &measure));
+    out
 }
 
 pub(super) mod sealed {

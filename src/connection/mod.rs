@@ -28,7 +28,7 @@ mod reconnect;
 mod transport;
 
 pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
-pub(crate) use one::{One, decode, error, measure, name};
+pub(crate) use one::{One, decode, error, measure, name, sendable};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failure, Replies};
 pub use transport::ByteStream;

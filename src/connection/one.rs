@@ -55,14 +55,19 @@ impl<C: Command> Request for One<C> {
 
 /// Counts and measures a command, if it may be sent.
 pub(crate) fn measure<C: Command>(command: &C) -> Result<Measure, Unsent> {
-    if let Some(reason) = command.refused() {
+    let measure = command::measure(command);
+    sendable(command.refused(), &measure).map(|_| measure)
+}
+
+/// The size of a single command, unless it is refused or too long.
+pub(crate) fn sendable(refused: Option<&'static str>, measure: &Measure) -> Result<Size, Unsent> {
+    if let Some(reason) = refused {
         return Err(Unsent::Refused { reason });
     }
-    let measure = command::measure(command);
     if measure.longest > MOST_ARGUMENT_BYTES {
         return Err(Unsent::TooLarge { bytes: measure.longest });
     }
-    Ok(measure)
+    Ok(Size { replies: 1, bytes: measure.request_bytes() })
 }
 
 /// What a command is called in errors.

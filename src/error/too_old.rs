@@ -56,12 +56,12 @@ impl std::error::Error for TooOld {
 }
 
 impl Error {
-    /// The error for a refusal, explained by what the command needs and what the server, if it is known, can do.
+    /// The error for a server's refusal, explained by what the command [needs](crate::Command::needs) and what the server,
+    /// if it is known, can do. For those who bring their own connection; a client does it by itself.
     ///
-    /// A command that may not be known is sent all the same, for the server knows best: so only a refusal is explained,
-    /// and only one that is of no particular kind.
-    #[cfg(any(test, feature = "tokio"))]
-    pub(crate) fn refusal(
+    /// Nothing is kept from a server, for it knows best: so only a refusal is explained, and only one that is of no
+    /// particular kind.
+    pub fn refusal(
         refusal: ServerError,
         needs: Features,
         server: impl FnOnce() -> Option<Arc<Server>>,

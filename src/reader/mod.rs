@@ -4,15 +4,15 @@ mod tail;
 
 pub use tail::Tail;
 
-use crate::command::{Block, BlockingCommand};
+use crate::command::{self, Block, BlockingCommand, OwnCommand};
 use crate::config::Config;
 use crate::connection::{
     Asked, Connection, Dialler, Enqueue, Failure, Patience, Replies, Request, Shared, Size, Ticket,
-    error,
+    error, sendable,
 };
 use crate::entry::Streams;
-use crate::error::{Disconnect, Error, ServerError, Unsent};
-use crate::resp::{Args, Measure, Writer};
+use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
+use crate::resp::{Args, Frame, Measure, Writer};
 use crate::server::{Features, Server};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -70,11 +70,7 @@ impl Reader {
                 return Ok(streams);
             }
         }
-        let patience = match command.waits() {
-            None => Patience::Usual,
-            Some(Block::For(wait)) => Patience::For(wait.saturating_add(self.grace)),
-            Some(Block::Forever) => Patience::Endless,
-        };
+        let patience = self.patience(command.waits());
         let request = Read(command);
         let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
         let waited = enqueue.waited();
@@ -83,6 +79,37 @@ impl Reader {
         let needs = request.0.read_needs();
         self.under_way = Some(UnderWay { ticket, command: C::READ, needs, waited });
         self.finish().await
+    }
+
+    /// Sends a command on this connection: one that blocks it or changes it, such as [`Wait`](crate::Wait) or
+    /// [`Auth`](crate::Auth), or any other [`Command`](crate::Command).
+    ///
+    /// A read that is under way comes first: the server answers in order. Its reply stays for the next
+    /// [`Reader::read`]. What a command changes in the connection is gone when another one has to be made.
+    ///
+    /// The deadline is the time that the command itself may take and the settings' grace; for one that answers at once it
+    /// is the command timeout. When it passes, the connection is given up and another one made, unless a read is under way,
+    /// which the server may rightly still be at.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before its first poll the command is not sent. Dropped later it runs, and its reply is thrown away; what is
+    /// sent next waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::outcome`] says whether the command may have run.
+    pub async fn send<C: OwnCommand>(&mut self, command: C) -> Result<C::OwnReply, Error> {
+        let patience = self.patience(command.own_waits());
+        let name = if C::OWN_NAME.is_empty() { RAW } else { C::OWN_NAME };
+        let request = Own(&command);
+        let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
+        let waited = enqueue.waited();
+        let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
+        let mut ticket = queued.map_err(|reason| Error::Unsent { command: name, reason })?;
+        let came = poll_fn(|cx| ticket.poll(cx)).await;
+        let frame = self.settle(name, command.own_needs(), waited, came)?;
+        C::own_reply(frame).map_err(|source| Error::Decode { command: name, source })
     }
 
     /// Whether a read was dropped whose reply the next one will return.
@@ -107,20 +134,40 @@ impl Reader {
     /// Waits for the reply that is under way.
     async fn finish(&mut self) -> Result<Streams, Error> {
         let Some(under_way) = &mut self.under_way else { return Ok(Streams::default()) };
-        let (replies, failure) = poll_fn(|cx| under_way.ticket.poll(cx)).await;
+        let came = poll_fn(|cx| under_way.ticket.poll(cx)).await;
         let UnderWay { command, needs, waited, .. } = *under_way;
         self.under_way = None;
-        if matches!(failure, Some(Failure::TimedOut)) {
-            self.connection.shared().kill(Disconnect::Silent);
+        let frame = self.settle(command, needs, waited, came)?;
+        Streams::decode(frame).map_err(|source| Error::Decode { command, source })
+    }
+
+    fn patience(&self, waits: Option<Block>) -> Patience {
+        match waits {
+            None => Patience::Usual,
+            Some(Block::For(wait)) => Patience::For(wait.saturating_add(self.grace)),
+            Some(Block::Forever) => Patience::Endless,
+        }
+    }
+
+    /// The reply that came, or why there is none. A server that is overdue is given up, unless it is at a read.
+    fn settle(
+        &self,
+        command: &'static str,
+        needs: Features,
+        waited: Duration,
+        (replies, failure): (Replies, Option<Failure>),
+    ) -> Result<Frame, Error> {
+        let shared = self.connection.shared();
+        if matches!(failure, Some(Failure::TimedOut)) && self.under_way.is_none() {
+            shared.kill(Disconnect::Silent);
         }
         match (replies, failure) {
             (Replies::One(frame), None) => match frame.error() {
                 Some(text) => {
                     let refusal = ServerError::new(command, text);
-                    let shared = self.connection.shared();
                     Err(Error::refusal(refusal, needs, || shared.server()))
                 }
-                None => Streams::decode(frame).map_err(|source| Error::Decode { command, source }),
+                None => Ok(frame),
             },
             (_, failure) => Err(error(command, failure, waited)),
         }
@@ -134,30 +181,51 @@ impl Drop for Reader {
     }
 }
 
+/// What a reader sends: a list of arguments, name first, and what keeps it from being sent.
+trait Listed {
+    fn list(&self, out: &mut impl Args);
+
+    fn refused(&self) -> Option<&'static str> {
+        None
+    }
+}
+
 struct Read<C>(C);
 
-impl<C: BlockingCommand> Read<C> {
+impl<C: BlockingCommand> Listed for Read<C> {
     fn list(&self, out: &mut impl Args) {
         out.text(C::READ);
         self.0.read_args(out);
     }
+}
 
-    fn measure(&self) -> Measure {
-        let mut measure = Measure::default();
-        self.list(&mut measure);
-        measure
+struct Own<'c, C>(&'c C);
+
+impl<C: OwnCommand> Listed for Own<'_, C> {
+    fn list(&self, out: &mut impl Args) {
+        command::own_request(self.0, out);
+    }
+
+    fn refused(&self) -> Option<&'static str> {
+        self.0.own_refused()
     }
 }
 
-impl<C: BlockingCommand> Request for Read<C> {
+fn measured(request: &impl Listed) -> Measure {
+    let mut measure = Measure::default();
+    request.list(&mut measure);
+    measure
+}
+
+impl<L: Listed> Request for L {
     type Output = ();
 
     fn size(&self) -> Result<Size, Unsent> {
-        Ok(Size { replies: 1, bytes: self.measure().request_bytes() })
+        sendable(self.refused(), &measured(self))
     }
 
     fn write(&self, out: &mut Vec<u8>) -> bool {
-        let measure = self.measure();
+        let measure = measured(self);
         let mut writer = Writer::begin(out, &measure);
         self.list(&mut writer);
         writer.count() == measure.count

@@ -1,7 +1,7 @@
 //! Each law is tried in RESP2 and in RESP3, every time on a new server; and what most laws need.
 
 use crate::support::{Builder, Server};
-use bourn::{Client, Config, Entries, EntryId, Error, Protocol, Raw, XAdd};
+use bourn::{Client, Config, Entries, EntryId, Error, Feature, Protocol, Raw, XAdd};
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
 use std::ops::RangeInclusive;
@@ -75,6 +75,17 @@ pub(crate) fn refusal<T: Debug>(result: Result<T, Error>) -> String {
             format!("{} {}", error.code(), String::from_utf8_lossy(error.message()))
         }
         other => panic!("not refused but {other:?}"),
+    }
+}
+
+/// What a server said that is too old for one of these.
+#[track_caller]
+pub(crate) fn too_old<T: Debug>(result: Result<T, Error>, features: &[Feature]) -> String {
+    match result {
+        Err(Error::TooOld(error)) if features.contains(&error.feature()) => {
+            refusal::<()>(Err(Error::Server(Box::new(error.refusal().clone()))))
+        }
+        other => panic!("not too old for one of {features:?} but {other:?}"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! XADD: ids, streams that are not there, what it trims, adding once only.
 
 use super::{BAD_ID, WRONG_TYPE, set_text};
-use crate::both::{add, id, in_both, ms, refusal, run};
+use crate::both::{add, id, in_both, ms, refusal, run, too_old};
 use bourn::{
-    AddId, EntryId, GroupFrom, Refs, StartAt, Trim, XAdd, XGroupCreate, XLen, XRange, XReadGroup,
+    AddId, EntryId, Feature, GroupFrom, Refs, StartAt, Trim, XAdd, XGroupCreate, XLen, XRange,
+    XReadGroup,
 };
 
 #[test]
@@ -32,7 +33,8 @@ fn a_time_alone_takes_the_next_sequence_number_of_that_time() {
         let add = |ms| XAdd::new("s").id(AddId::AutoSeq { ms }).field("f", "v");
         let all = client.send_all([add(5), add(5), add(6), add(6)]).await;
         if !server.redis_at_least(7, 0) {
-            all.into_iter().for_each(|result| assert_eq!(refusal(result), BAD_ID));
+            all.into_iter()
+                .for_each(|result| assert_eq!(too_old(result, &[Feature::AutoSeq]), BAD_ID));
             return;
         }
         let ids: Vec<_> = all.into_iter().map(Result::unwrap).collect();
@@ -138,7 +140,7 @@ fn refs_say_what_trimming_does_to_what_is_pending() {
                 let streams = client.send(read).await.unwrap();
                 assert_eq!(ms(streams.get("s").unwrap()), pending, "{refs:?}");
             } else {
-                assert_eq!(refusal(result), BAD_ID);
+                assert_eq!(too_old(result, &[Feature::Refs]), BAD_ID);
             }
             run(client, "DEL s").await;
         }
@@ -152,7 +154,7 @@ fn refs_need_no_trim() {
         if server.redis_at_least(8, 2) {
             assert_eq!(result.unwrap(), id(1));
         } else {
-            assert_eq!(refusal(result), BAD_ID);
+            assert_eq!(too_old(result, &[Feature::Refs]), BAD_ID);
         }
     });
 }
@@ -176,7 +178,7 @@ fn what_a_producer_has_added_it_does_not_add_again() {
         for (name, add, count) in rows {
             let result = client.send(add).await;
             if !server.redis_at_least(8, 6) {
-                assert_eq!(refusal(result), BAD_ID, "{name}");
+                assert_eq!(too_old(result, &[Feature::Idmp, Feature::IdmpAuto]), BAD_ID, "{name}");
                 continue;
             }
             let id = result.unwrap();

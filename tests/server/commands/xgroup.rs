@@ -1,9 +1,9 @@
 //! XGROUP: groups and consumers come, move and go.
 
 use super::{WRONG_TYPE, group, pending, set_text};
-use crate::both::{add, id, in_both, ms, refusal, run};
+use crate::both::{add, id, in_both, ms, refusal, run, too_old};
 use bourn::{
-    Client, GroupFrom, StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer,
+    Client, Feature, GroupFrom, StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer,
     XGroupDestroy, XGroupSetId, XPending, XReadGroup,
 };
 
@@ -98,10 +98,13 @@ fn entries_read_is_what_the_server_tells_the_lag_from() {
                     "ERR Unknown subcommand or wrong number of arguments for '{form}'. Try XGROUP HELP."
                 )
             };
-            assert_eq!(refusal(created), unknown("CREATE"));
+            assert_eq!(too_old(created, &[Feature::EntriesRead]), unknown("CREATE"));
             group(client, 0).await;
             let set_id = XGroupSetId::new("s", "g", id(2)).entries_read(2);
-            assert_eq!(refusal(client.send(set_id).await), unknown("SETID"));
+            assert_eq!(
+                too_old(client.send(set_id).await, &[Feature::EntriesRead]),
+                unknown("SETID")
+            );
             return;
         }
         created.unwrap();

@@ -1,9 +1,9 @@
 //! XREAD that answers at once.
 
 use super::{BAD_ID, SYNTAX, WRONG_TYPE, set_text};
-use crate::both::{add, id, in_both, ms, refusal};
+use crate::both::{add, id, in_both, ms, refusal, too_old};
 use crate::support::Server;
-use bourn::{EntryId, ReadFrom, Streams, XAdd, XRead};
+use bourn::{EntryId, Feature, ReadFrom, Streams, XAdd, XRead};
 use std::num::NonZeroU64;
 
 /// The streams of a reply in order: the key, and the first halves of the entries' ids.
@@ -82,7 +82,7 @@ fn last_is_the_last_entry_alone() {
             if has_last(server) {
                 assert_eq!(shape(&result.unwrap()), expected, "{read:?}");
             } else {
-                assert_eq!(refusal(result), BAD_ID);
+                assert_eq!(too_old(result, &[Feature::ReadLast]), BAD_ID);
             }
         }
     });
@@ -106,7 +106,7 @@ fn max_count_is_for_all_streams_together() {
             if server.redis_at_least(8, 10) {
                 assert_eq!(shape(&result.unwrap()), expected, "{read:?}");
             } else {
-                assert_eq!(refusal(result), SYNTAX);
+                assert_eq!(too_old(result, &[Feature::MaxCount]), SYNTAX);
             }
         }
     });
@@ -126,7 +126,7 @@ fn max_size_ends_the_reply_behind_the_entry_that_reaches_it() {
             if server.redis_at_least(8, 10) {
                 assert_eq!(result.unwrap().len(), expected, "{bytes} bytes");
             } else {
-                assert_eq!(refusal(result), SYNTAX);
+                assert_eq!(too_old(result, &[Feature::MaxSize]), SYNTAX);
             }
         }
     });

@@ -2,10 +2,10 @@
 
 use super::xread::shape;
 use super::{NO_GROUP, SYNTAX, WRONG_TYPE, group, pending, set_text};
-use crate::both::{add, id, in_both, ms, refusal, run};
+use crate::both::{add, id, in_both, ms, refusal, run, too_old};
 use bourn::{
-    EntryId, GroupFrom, StartAt, XAck, XAdd, XClaim, XDel, XGroupCreate, XGroupCreateConsumer,
-    XPending, XPendingRange, XReadGroup,
+    EntryId, Feature, GroupFrom, StartAt, XAck, XAdd, XClaim, XDel, XGroupCreate,
+    XGroupCreateConsumer, XPending, XPendingRange, XReadGroup,
 };
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -117,7 +117,7 @@ fn claim_gives_what_is_pending_for_too_long_before_what_is_new() {
         let claim = |ms| read("c").stream("s", GroupFrom::New).claim(Duration::from_millis(ms));
         let result = client.send(claim(60_000)).await;
         if !server.redis_at_least(8, 6) {
-            assert_eq!(refusal(result), SYNTAX);
+            assert_eq!(too_old(result, &[Feature::Claim]), SYNTAX);
             return;
         }
         let streams = result.unwrap();
@@ -170,7 +170,7 @@ fn max_count_and_max_size_bound_a_group_read() {
             if server.redis_at_least(8, 10) {
                 assert_eq!(ms(result.unwrap().get("s").unwrap()), expected, "{read:?}");
             } else {
-                assert_eq!(refusal(result), SYNTAX);
+                assert_eq!(too_old(result, &[Feature::MaxCount, Feature::MaxSize]), SYNTAX);
             }
         }
     });
