@@ -3,54 +3,56 @@
 use std::fmt;
 
 /// The first word of an error, which says what kind it is. The text behind it changes from version to version.
+///
+/// Every one of them says that the command did not run. Whether it may later: [`Code::is_retryable`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
-    /// `ERR`: by default the caller's mistake: an unknown command, a wrong argument.
+    /// `ERR`: by default the caller's mistake, such as an id that is not above the last one: mend the command.
     Err,
-    /// The key holds something else than a stream.
+    /// `WRONGTYPE`: the key holds something else than a stream: take another key.
     WrongType,
-    /// The stream or the group does not exist: create it, or stop.
+    /// `NOGROUP`: the stream or the group does not exist: create it, or stop.
     NoGroup,
-    /// The group exists already: take it as done.
+    /// `BUSYGROUP`: the group exists already: take it as done.
     BusyGroup,
-    /// A blocked read was ended by CLIENT UNBLOCK, a role change or a deleted key: read again.
+    /// `UNBLOCKED`: a blocked read was ended by CLIENT UNBLOCK, a role change or (Redis 7.0) a deleted key: read again.
     Unblocked,
-    /// The connection has not authenticated.
+    /// `NOAUTH`: the connection has not authenticated: put user and password into the settings.
     NoAuth,
-    /// Wrong user or password, or the user is disabled.
+    /// `WRONGPASS`: wrong user or password, or the user is disabled: mend the credentials.
     WrongPass,
-    /// The user may not run this command, or not on this key.
+    /// `NOPERM`: the user may not run this command, or not on this key: mend the server's ACL.
     NoPerm,
-    /// The server does not speak the protocol version asked for.
+    /// `NOPROTO`: the server does not speak the protocol version asked for: ask for RESP2.
     NoProto,
-    /// The server's memory is used up; writes are refused until there is room.
+    /// `OOM`: the server's memory is used up; writes are refused until there is room: trim, or wait.
     Oom,
-    /// This is a replica: find the master and write there.
+    /// `READONLY`: this is a replica: find the master, which after a failover may be this very address soon.
     ReadOnly,
-    /// This replica has lost its master and does not answer until it is back.
+    /// `MASTERDOWN`: this replica has lost its master and does not answer until it is back: wait, or ask another.
     MasterDown,
-    /// The server is reading its data in: wait.
+    /// `LOADING`: the server is reading its data in: wait.
     Loading,
-    /// The server is busy with a script: wait.
+    /// `BUSY`: the server is busy with a script: wait.
     Busy,
-    /// The server cannot save to disk and so refuses writes: an operator has to look.
+    /// `MISCONF`: the server cannot save to disk and so refuses writes: wait until an operator has looked.
     MisConf,
-    /// Too few replicas for a write: wait.
+    /// `NOREPLICAS`: too few replicas for a write: wait.
     NoReplicas,
-    /// The transaction was discarded; nothing of it was done.
+    /// `EXECABORT`: the transaction was discarded, and nothing of it was done: mend it.
     ExecAbort,
-    /// The key's slot lies on another node: ask there, from now on. [`ServerError::redirect`] says where.
+    /// `MOVED`: the key's slot lies on another node: ask there, from now on. [`ServerError::redirect`] says where.
     Moved,
-    /// The key's slot is moving to another node: ask there, once, after ASKING.
+    /// `ASK`: the key's slot is moving to another node: ask there, once, after ASKING. [`ServerError::redirect`] says where.
     Ask,
-    /// The keys of a command are on two nodes while their slot moves: wait.
+    /// `TRYAGAIN`: the keys of a command are on two nodes while their slot moves: wait.
     TryAgain,
-    /// The keys of a command are in different slots: the caller's mistake.
+    /// `CROSSSLOT`: the keys of a command are in different slots: give them one `{tag}`.
     CrossSlot,
-    /// No node serves the slot, or too few nodes are up: wait.
+    /// `CLUSTERDOWN`: no node serves the slot, or too few nodes are up: wait.
     ClusterDown,
-    /// A Valkey replica sends its clients to the master.
+    /// `REDIRECT`: a Valkey replica sends its clients to the master. [`ServerError::redirect`] says where.
     Redirect,
     /// Another code, as it came; empty if the error has none.
     Other(Box<str>),
@@ -86,6 +88,40 @@ impl Code {
     fn of(word: &str) -> Self {
         let known = NAMES.iter().find(|(name, _)| *name == word);
         known.map_or_else(|| Self::Other(word.into()), |(_, code)| code.clone())
+    }
+
+    /// Whether the same command may be taken later or by another node, without any change to it: the server is in a state
+    /// that passes. Wait before the next attempt; for `MOVED`, `ASK` and `REDIRECT` go where they point.
+    ///
+    /// False for what the caller, or whoever set the server up, has to mend, and for a code that is not known.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unblocked
+            | Self::Oom
+            | Self::ReadOnly
+            | Self::MasterDown
+            | Self::Loading
+            | Self::Busy
+            | Self::MisConf
+            | Self::NoReplicas
+            | Self::Moved
+            | Self::Ask
+            | Self::TryAgain
+            | Self::ClusterDown
+            | Self::Redirect => true,
+            Self::Err
+            | Self::WrongType
+            | Self::NoGroup
+            | Self::BusyGroup
+            | Self::NoAuth
+            | Self::WrongPass
+            | Self::NoPerm
+            | Self::NoProto
+            | Self::ExecAbort
+            | Self::CrossSlot
+            | Self::Other(_) => false,
+        }
     }
 
     /// The code as the server wrote it; empty if the error had none.
@@ -238,6 +274,23 @@ mod tests {
         for (text, code, message) in rows {
             let error = ServerError::new("XADD", text);
             assert_eq!((error.code().as_str(), error.message()), (code, message));
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_word_and_some_pass() {
+        let pass = "UNBLOCKED OOM READONLY MASTERDOWN LOADING BUSY MISCONF NOREPLICAS MOVED ASK TRYAGAIN \
+                    CLUSTERDOWN REDIRECT";
+        let stay =
+            "ERR WRONGTYPE NOGROUP BUSYGROUP NOAUTH WRONGPASS NOPERM NOPROTO EXECABORT CROSSSLOT";
+        assert_eq!(pass.split(' ').chain(stay.split(' ')).count(), NAMES.len());
+        for (words, retryable) in [(pass, true), (stay, false), ("NEWCODE", false)] {
+            for word in words.split(' ') {
+                let error = ServerError::new("XADD", format!("{word} some text").as_bytes());
+                assert_eq!(error.code().as_str(), word);
+                assert_eq!(error.code().is_retryable(), retryable, "{word}");
+                assert_eq!(matches!(error.code(), Code::Other(_)), word == "NEWCODE", "{word}");
+            }
         }
     }
 
