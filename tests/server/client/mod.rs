@@ -7,3 +7,4 @@ mod limits;
 mod restart;
 mod tail;
 mod transactions;
+mod version;
