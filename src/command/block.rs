@@ -2,7 +2,7 @@
 
 use super::Command;
 use crate::entry::Streams;
-use crate::resp::{Args, DecodeError, Frame};
+use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 use std::time::Duration;
 
@@ -90,6 +90,22 @@ pub trait BlockingCommand: sealed::Sealed {
     fn read_reply(frame: Frame) -> Result<Streams, DecodeError> {
         Streams::decode(frame)
     }
+}
+
+/// Lists the whole request, name first.
+pub(crate) fn read_request<C: BlockingCommand>(read: &C, out: &mut impl Args) {
+    out.text(C::READ);
+    read.read_args(out);
+}
+
+/// The request of a read, blocking or not, alone: what goes over the wire.
+#[must_use]
+pub fn encode_read<C: BlockingCommand>(read: &C) -> Vec<u8> {
+    let mut measure = Measure::default();
+    read_request(read, &mut measure);
+    let mut out = Vec::new();
+    read_request(read, &mut Writer::begin(&mut out, &measure));
+    out
 }
 
 mod sealed {

@@ -43,7 +43,9 @@ mod xtrim;
 pub(crate) mod hello;
 
 pub use arg::Arg;
-pub use block::{Block, Blocking, BlockingCommand};
+#[cfg(feature = "tokio")]
+pub(crate) use block::read_request;
+pub use block::{Block, Blocking, BlockingCommand, encode_read};
 pub use ids::Ids;
 #[cfg(feature = "tokio")]
 pub(crate) use own::own_request;

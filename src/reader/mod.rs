@@ -194,8 +194,7 @@ struct Read<C>(C);
 
 impl<C: BlockingCommand> Listed for Read<C> {
     fn list(&self, out: &mut impl Args) {
-        out.text(C::READ);
-        self.0.read_args(out);
+        command::read_request(&self.0, out);
     }
 }
 

@@ -5,12 +5,11 @@
 
 mod property;
 
-use bourn::command::encode;
-use bourn::resp::{Args, Measure, Writer};
+use bourn::command::{encode, encode_read};
 use bourn::{
-    AddId, BlockingCommand, EntryId, GroupFrom, Raw, ReadFrom, Refs, StartAt, Trim, XAck, XAdd,
-    XAutoClaim, XClaim, XDel, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy,
-    XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XTrim,
+    AddId, EntryId, GroupFrom, Raw, ReadFrom, Refs, StartAt, Trim, XAck, XAdd, XAutoClaim, XClaim,
+    XDel, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupSetId, XLen,
+    XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XTrim,
 };
 use std::num::NonZeroU64;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -28,19 +27,6 @@ fn wire<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
         out.extend_from_slice(word.as_ref());
         out.extend_from_slice(b"\r\n");
     }
-    out
-}
-
-/// The request of a read as a reader sends it: it is no [`Command`] once it waits.
-fn encode_read<C: BlockingCommand>(read: &C) -> Vec<u8> {
-    fn list<C: BlockingCommand>(read: &C, out: &mut impl Args) {
-        C::READ.split(' ').for_each(|word| out.text(word));
-        read.read_args(out);
-    }
-    let mut measure = Measure::default();
-    list(read, &mut measure);
-    let mut out = Vec::new();
-    list(read, &mut Writer::begin(&mut out, &measure));
     out
 }
 

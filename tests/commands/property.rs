@@ -1,7 +1,7 @@
 //! Commands of any arguments there may be, beside a plain list of what they should come to.
 
-use super::{encode_read, one};
-use bourn::command::encode;
+use super::one;
+use bourn::command::{encode, encode_read};
 use bourn::resp::{Limits, Value};
 use bourn::{
     AddId, Arg, Command, EntryId, GroupFrom, Raw, ReadFrom, Refs, StartAt, Trim, XAck, XAdd,

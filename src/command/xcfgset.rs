@@ -1,0 +1,136 @@
+//! XCFGSET: sets how long and how well a stream remembers its producers. Pure.
+
+use super::arg::Arg;
+use super::reply::ok;
+use super::{Command, Safety};
+use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
+use std::time::Duration;
+
+/// Sets for how long, and how many, a stream remembers the pairs of producer and iid that [`XAdd::idmp`] is about.
+///
+/// `XCFGSET key [IDMP-DURATION s] [IDMP-MAXSIZE n]` (Redis 8.6). What is not set stays as it is, 100 seconds and 100 pairs
+/// at first. **A change forgets every pair that the stream remembers**: what is then sent again is added again. So set it
+/// once, before anything is added. Values that are those in force change nothing and forget nothing.
+///
+/// # Errors
+///
+/// [`Code::Err`](crate::Code::Err) when there is no stream, when neither value is given, and when one is out of bounds;
+/// then nothing is set. [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, XCfgSet};
+/// # use std::time::Duration;
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let hour = Duration::from_secs(3600);
+/// client.send(XCfgSet::new("orders").idmp_duration(hour).idmp_max_size(10_000)).await?;
+/// # Ok(()) }
+/// ```
+///
+/// [`XAdd::idmp`]: crate::XAdd::idmp
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XCfgSet<'a> {
+    key: Arg<'a>,
+    idmp_duration: Option<Duration>,
+    idmp_max_size: Option<u64>,
+}
+
+impl<'a> XCfgSet<'a> {
+    /// Sets up this stream, which must exist; say at least one of the two.
+    pub fn new(key: impl Into<Arg<'a>>) -> Self {
+        Self { key: key.into(), idmp_duration: None, idmp_max_size: None }
+    }
+
+    /// How long a pair is remembered: 1 to 86,400 seconds. Rounded up to a second.
+    pub fn idmp_duration(self, time: Duration) -> Self {
+        Self { idmp_duration: Some(time), ..self }
+    }
+
+    /// How many pairs are remembered for each producer, the newest: 1 to 10,000.
+    pub fn idmp_max_size(self, pairs: u64) -> Self {
+        Self { idmp_max_size: Some(pairs), ..self }
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}
+
+impl Command for XCfgSet<'_> {
+    const NAME: &'static str = "XCFGSET";
+    // If someone set it otherwise in between, a second run forgets what has been remembered since.
+    const SAFETY: Safety = Safety::Write;
+    type Reply = ();
+
+    fn args(&self, out: &mut impl Args) {
+        self.key.list(out);
+        if let Some(time) = self.idmp_duration {
+            out.text("IDMP-DURATION");
+            out.number(seconds(time));
+        }
+        if let Some(pairs) = self.idmp_max_size {
+            out.text("IDMP-MAXSIZE");
+            out.number(pairs);
+        }
+    }
+
+    fn needs(&self) -> Features {
+        Feature::XCfgSet.into()
+    }
+
+    fn reply(frame: Frame) -> Result<(), DecodeError> {
+        ok(frame)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    #[test]
+    fn each_value_is_named_and_a_time_is_whole_seconds() {
+        let set = XCfgSet::new("s");
+        let second = Duration::from_secs(1);
+        let rows = [
+            (set.clone(), "XCFGSET s"),
+            (set.clone().idmp_duration(second), "XCFGSET s IDMP-DURATION 1"),
+            (set.clone().idmp_duration(Duration::ZERO), "XCFGSET s IDMP-DURATION 0"),
+            (set.clone().idmp_duration(Duration::from_nanos(1)), "XCFGSET s IDMP-DURATION 1"),
+            (
+                set.clone().idmp_duration(second + Duration::from_nanos(1)),
+                "XCFGSET s IDMP-DURATION 2",
+            ),
+            (
+                set.clone().idmp_duration(Duration::MAX),
+                "XCFGSET s IDMP-DURATION 18446744073709551615",
+            ),
+            (set.clone().idmp_max_size(0), "XCFGSET s IDMP-MAXSIZE 0"),
+            (
+                set.idmp_max_size(10_000).idmp_duration(Duration::from_secs(86_400)),
+                "XCFGSET s IDMP-DURATION 86400 IDMP-MAXSIZE 10000",
+            ),
+        ];
+        for (set, expected) in rows {
+            assert_eq!(encode(&set), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(set.key(), Some(&b"s"[..]));
+            assert_eq!(set.needs(), Feature::XCfgSet.into(), "{expected}");
+        }
+    }
+
+    #[test]
+    fn the_reply_is_ok() {
+        for (bytes, expected) in [("+OK\r\n", true), (":1\r\n", false), ("_\r\n", false)] {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(XCfgSet::reply(frame).is_ok(), expected, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! XGROUP HELP: the forms of XGROUP that the server knows; and how lines of help are read. Pure.
+
+use crate::command::{Command, Safety};
+use crate::resp::{Args, Cursor, DecodeError, Frame};
+
+/// Asks which forms of XGROUP the server knows.
+///
+/// `XGROUP HELP` (Redis 5.0). Answers with lines of text for people, which differ from version to version: what a server
+/// can do, [`Server::supports`](crate::Server::supports) tells.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, XGroupHelp};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// println!("{}", client.send(XGroupHelp).await?.join("\n"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct XGroupHelp;
+
+impl Command for XGroupHelp {
+    const NAME: &'static str = "XGROUP HELP";
+    const SAFETY: Safety = Safety::ReadOnly;
+    type Reply = Vec<String>;
+
+    fn args(&self, _: &mut impl Args) {}
+
+    fn reply(frame: Frame) -> Result<Vec<String>, DecodeError> {
+        lines(frame)
+    }
+}
+
+/// The least that a line takes on the wire: `+` and its line end.
+const LINE_BYTES: usize = 3;
+
+/// An array of lines. They are for people to read, so bytes that are no UTF-8 are replaced.
+pub(in crate::command) fn lines(frame: Frame) -> Result<Vec<String>, DecodeError> {
+    let bytes = frame.as_bytes();
+    let mut cursor = Cursor::at(bytes, 0);
+    let len = cursor.array("lines of help")?;
+    let mut lines = Vec::with_capacity(len.min(bytes.len() / LINE_BYTES));
+    for _ in 0..len {
+        lines.push(String::from_utf8_lossy(cursor.string("a line of help")?).into_owned());
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    #[test]
+    fn it_has_no_arguments_and_any_node_answers() {
+        assert_eq!(encode(&XGroupHelp), encode(&Raw::new("XGROUP HELP")));
+        assert_eq!(XGroupHelp.key(), None);
+    }
+
+    #[test]
+    fn lines_are_strings_of_any_kind() {
+        let rows: [(&[u8], Option<&[&str]>); 9] = [
+            (b"*0\r\n", Some(&[])),
+            (
+                b"*3\r\n+CREATE <key>\r\n+    Create.\r\n+\r\n",
+                Some(&["CREATE <key>", "    Create.", ""]),
+            ),
+            (b"*2\r\n$4\r\nHELP\r\n=8\r\ntxt:HELP\r\n", Some(&["HELP", "HELP"])),
+            (b"*1\r\n+\xff\r\n", Some(&["\u{fffd}"])),
+            (b"*1\r\n:1\r\n", None),
+            (b"*1\r\n$-1\r\n", None),
+            (b"*-1\r\n", None),
+            (b"_\r\n", None),
+            (b"+HELP\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            let lines = XGroupHelp::reply(frame).ok();
+            let expected = expected.map(|lines| lines.iter().map(ToString::to_string).collect());
+            assert_eq!(lines, expected, "{}", bytes.escape_ascii());
+        }
+    }
+}
