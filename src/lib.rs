@@ -63,11 +63,12 @@ mod reader;
 #[cfg(feature = "tokio")]
 pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Transact, TupleKind};
 pub use command::{
-    Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, Ids, OwnCommand, PendingEntry,
-    PendingSummary, Raw, Refs, Safety, Trim, XAck, XAdd, XAddNoMkStream, XAutoClaim,
-    XAutoClaimJustId, XClaim, XClaimJustId, XDel, XGroupCreate, XGroupCreateConsumer,
-    XGroupDelConsumer, XGroupDestroy, XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead,
-    XReadGroup, XRevRange, XTrim,
+    Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, DeleteOutcome, Ids, NackMode,
+    OwnCommand, PendingEntry, PendingSummary, Raw, Refs, Safety, Trim, XAck, XAckDel, XAdd,
+    XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel, XDelEx,
+    XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId,
+    XIdmpRecord, XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange,
+    XSetId, XTrim,
 };
 pub use config::{Address, Config, Protocol, Secret, WhenFull};
 #[cfg(feature = "tokio")]

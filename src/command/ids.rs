@@ -15,6 +15,13 @@ enum Repr<'a> {
 }
 
 impl Ids<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self.0 {
+            Repr::One(_) => 1,
+            Repr::Many(ids) => ids.len(),
+        }
+    }
+
     pub(crate) fn list(&self, out: &mut impl Args) {
         match self.0 {
             Repr::One(id) => id.arg(out),

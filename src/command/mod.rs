@@ -7,37 +7,50 @@
 //! | command | type | Redis |
 //! |---|---|---|
 //! | XACK | [`XAck`] | 5.0 |
+//! | XACKDEL | [`XAckDel`] | 8.2 |
 //! | XADD | [`XAdd`], [`XAddNoMkStream`] | 5.0 |
 //! | XAUTOCLAIM | [`XAutoClaim`], [`XAutoClaimJustId`] | 6.2 |
+//! | XCFGSET | [`XCfgSet`] | 8.6 |
 //! | XCLAIM | [`XClaim`], [`XClaimJustId`] | 5.0 |
 //! | XDEL | [`XDel`] | 5.0 |
-//! | XGROUP | [`XGroupCreate`], [`XGroupDestroy`], [`XGroupCreateConsumer`], [`XGroupDelConsumer`], [`XGroupSetId`] | 5.0 |
+//! | XDELEX | [`XDelEx`] | 8.2 |
+//! | XGROUP | [`XGroupCreate`], [`XGroupDestroy`], [`XGroupCreateConsumer`], [`XGroupDelConsumer`], [`XGroupSetId`], [`XGroupHelp`] | 5.0 |
+//! | XIDMPRECORD | [`XIdmpRecord`] | 8.6.2 |
 //! | XLEN | [`XLen`] | 5.0 |
+//! | XNACK | [`XNack`] | 8.8 |
 //! | XPENDING | [`XPending`], [`XPendingRange`] | 5.0 |
 //! | XRANGE, XREVRANGE | [`XRange`], [`XRevRange`] | 5.0 |
 //! | XREAD | [`XRead`], [`Blocking`] | 5.0 |
 //! | XREADGROUP | [`XReadGroup`], [`Blocking`] | 5.0 |
+//! | XSETID | [`XSetId`] | 5.0 |
 //! | XTRIM | [`XTrim`] | 5.0 |
 //! | any other | [`Raw`] | |
 
 mod arg;
 mod block;
+mod delete;
 mod ids;
 mod own;
 mod raw;
 mod reply;
 mod trim;
 mod xack;
+mod xackdel;
 mod xadd;
 mod xautoclaim;
+mod xcfgset;
 mod xclaim;
 mod xdel;
+mod xdelex;
 mod xgroup;
+mod xidmprecord;
 mod xlen;
+mod xnack;
 mod xpending;
 mod xrange;
 mod xread;
 mod xreadgroup;
+mod xsetid;
 mod xtrim;
 
 pub(crate) mod hello;
@@ -46,6 +59,7 @@ pub use arg::Arg;
 #[cfg(feature = "tokio")]
 pub(crate) use block::read_request;
 pub use block::{Block, Blocking, BlockingCommand, encode_read};
+pub use delete::DeleteOutcome;
 pub use ids::Ids;
 #[cfg(feature = "tokio")]
 pub(crate) use own::own_request;
@@ -53,18 +67,24 @@ pub use own::{OwnCommand, encode_own};
 pub use raw::Raw;
 pub use trim::{Refs, Trim};
 pub use xack::XAck;
+pub use xackdel::XAckDel;
 pub use xadd::{XAdd, XAddNoMkStream};
 pub use xautoclaim::{AutoClaimed, XAutoClaim, XAutoClaimJustId};
+pub use xcfgset::XCfgSet;
 pub use xclaim::{XClaim, XClaimJustId};
 pub use xdel::XDel;
+pub use xdelex::XDelEx;
 pub use xgroup::{
-    XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupSetId,
+    XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId,
 };
+pub use xidmprecord::XIdmpRecord;
 pub use xlen::XLen;
+pub use xnack::{NackMode, XNack};
 pub use xpending::{PendingEntry, PendingSummary, XPending, XPendingRange};
 pub use xrange::{XRange, XRevRange};
 pub use xread::XRead;
 pub use xreadgroup::XReadGroup;
+pub use xsetid::XSetId;
 pub use xtrim::XTrim;
 
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};

@@ -7,20 +7,23 @@
 //! | XGROUP DESTROY | [`XGroupDestroy`] | whether there was a group |
 //! | XGROUP CREATECONSUMER | [`XGroupCreateConsumer`] | whether the consumer is new |
 //! | XGROUP DELCONSUMER | [`XGroupDelConsumer`] | how many entries it had pending |
+//! | XGROUP HELP | [`XGroupHelp`] | lines of text |
 //!
-//! Every form needs the stream to exist, removing as well; only [`XGroupCreate::mk_stream`] makes one. Names of groups
+//! Every form but HELP needs the stream to exist, removing as well; only [`XGroupCreate::mk_stream`] makes one. Names of groups
 //! and consumers are any bytes, none at all too.
 
 mod create;
 mod create_consumer;
 mod del_consumer;
 mod destroy;
+pub(super) mod help;
 mod set_id;
 
 pub use create::XGroupCreate;
 pub use create_consumer::XGroupCreateConsumer;
 pub use del_consumer::XGroupDelConsumer;
 pub use destroy::XGroupDestroy;
+pub use help::XGroupHelp;
 pub use set_id::XGroupSetId;
 
 use crate::resp::Args;
