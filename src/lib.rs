@@ -63,12 +63,14 @@ mod reader;
 #[cfg(feature = "tokio")]
 pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Transact, TupleKind};
 pub use command::{
-    Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, DeleteOutcome, Ids, NackMode,
-    OwnCommand, PendingEntry, PendingSummary, Raw, Refs, Safety, Trim, XAck, XAckDel, XAdd,
-    XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel, XDelEx,
-    XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId,
-    XIdmpRecord, XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange,
-    XSetId, XTrim,
+    Active, Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, ConsumerInfo,
+    ConsumerInfoFull, ConsumerPending, DeleteOutcome, GroupInfo, GroupInfoFull, GroupPending,
+    IdmpInfo, Ids, NackMode, OwnCommand, PendingEntry, PendingSummary, Raw, Refs, Safety,
+    StreamInfo, StreamInfoFull, Trim, XAck, XAckDel, XAdd, XAddNoMkStream, XAutoClaim,
+    XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel, XDelEx, XGroupCreate,
+    XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord,
+    XInfoConsumers, XInfoGroups, XInfoHelp, XInfoStream, XInfoStreamFull, XLen, XNack, XPending,
+    XPendingRange, XRange, XRead, XReadGroup, XRevRange, XSetId, XTrim,
 };
 pub use config::{Address, Config, Protocol, Secret, WhenFull};
 #[cfg(feature = "tokio")]

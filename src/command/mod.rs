@@ -16,6 +16,7 @@
 //! | XDELEX | [`XDelEx`] | 8.2 |
 //! | XGROUP | [`XGroupCreate`], [`XGroupDestroy`], [`XGroupCreateConsumer`], [`XGroupDelConsumer`], [`XGroupSetId`], [`XGroupHelp`] | 5.0 |
 //! | XIDMPRECORD | [`XIdmpRecord`] | 8.6.2 |
+//! | XINFO | [`XInfoStream`], [`XInfoStreamFull`], [`XInfoGroups`], [`XInfoConsumers`], [`XInfoHelp`] | 5.0 |
 //! | XLEN | [`XLen`] | 5.0 |
 //! | XNACK | [`XNack`] | 8.8 |
 //! | XPENDING | [`XPending`], [`XPendingRange`] | 5.0 |
@@ -44,6 +45,7 @@ mod xdel;
 mod xdelex;
 mod xgroup;
 mod xidmprecord;
+mod xinfo;
 mod xlen;
 mod xnack;
 mod xpending;
@@ -78,6 +80,11 @@ pub use xgroup::{
     XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId,
 };
 pub use xidmprecord::XIdmpRecord;
+pub use xinfo::{
+    Active, ConsumerInfo, ConsumerInfoFull, ConsumerPending, GroupInfo, GroupInfoFull,
+    GroupPending, IdmpInfo, StreamInfo, StreamInfoFull, XInfoConsumers, XInfoGroups, XInfoHelp,
+    XInfoStream, XInfoStreamFull,
+};
 pub use xlen::XLen;
 pub use xnack::{NackMode, XNack};
 pub use xpending::{PendingEntry, PendingSummary, XPending, XPendingRange};

@@ -35,8 +35,27 @@ pub(super) fn done(frame: Frame) -> Result<bool, DecodeError> {
     }
 }
 
+/// A number of 64 bits that the server counts without a sign and prints with one.
+///
+/// Such a number can be set to the largest one with a sign, by RETRYCOUNT of XCLAIM or ENTRIESADDED of XSETID; then most
+/// servers print the one after that as negative.
+pub(super) fn counter(cursor: &mut Cursor<'_>, name: &'static str) -> Result<u64, DecodeError> {
+    cursor.integer(name).map(unsigned)
+}
+
+/// As [`counter`], and `None` for null.
+pub(super) fn counter_or_null(
+    cursor: &mut Cursor<'_>,
+    name: &'static str,
+) -> Result<Option<u64>, DecodeError> {
+    Ok(cursor.integer_or_null(name)?.map(unsigned))
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::from_ne_bytes(n.to_ne_bytes())
+}
+
 /// The value at the cursor's place in a reply, of which `bytes` are all, as a tree.
-#[expect(dead_code, reason = "the commands that keep what they do not know come next")]
 pub(super) fn tree(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Value {
     let start = cursor.position();
     cursor.skip();
@@ -84,6 +103,26 @@ mod tests {
         ] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(done(frame).ok(), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_counter_goes_on_where_the_sign_begins() {
+        let rows = [
+            (":7\r\n", Some(Some(7))),
+            (":9223372036854775807\r\n", Some(Some((1 << 63) - 1))),
+            (":-9223372036854775808\r\n", Some(Some(1 << 63))),
+            (":-9223372036854775807\r\n", Some(Some((1 << 63) + 1))),
+            ("$1\r\n7\r\n", Some(Some(7))),
+            ("$-1\r\n", Some(None)),
+            ("_\r\n", Some(None)),
+            ("*0\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let mut cursor = Cursor::at(bytes.as_bytes(), 0);
+            assert_eq!(counter_or_null(&mut cursor, "a number").ok(), expected, "{bytes:?}");
+            let mut cursor = Cursor::at(bytes.as_bytes(), 0);
+            assert_eq!(counter(&mut cursor, "a number").ok(), expected.flatten(), "{bytes:?}");
         }
     }
 }

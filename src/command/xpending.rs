@@ -1,7 +1,7 @@
 //! XPENDING: what a group has been given and not acknowledged. Pure.
 
 use super::arg::{Arg, ms};
-use super::reply::{at_least, id};
+use super::reply::{at_least, counter, id};
 use super::{Command, Safety};
 use crate::EntryId;
 use crate::id::IdRange;
@@ -210,7 +210,7 @@ impl Command for XPendingRange<'_> {
             let consumer = bytes.slice_ref(cursor.string("a pending entry's consumer")?);
             // XNACK leaves no time of delivery, which the server writes -1.
             let idle = u64::try_from(cursor.integer("a pending entry's idle time")?).ok();
-            let deliveries = cursor.count("a pending entry's number of deliveries")?;
+            let deliveries = counter(&mut cursor, "a pending entry's number of deliveries")?;
             (4..parts).for_each(|_| cursor.skip());
             let idle = idle.map(Duration::from_millis);
             entries.push(PendingEntry { id, consumer, idle, deliveries });
@@ -318,6 +318,11 @@ mod tests {
             (
                 "*1\r\n*5\r\n+1-1\r\n$0\r\n\r\n:0\r\n:9223372036854775807\r\n*1\r\n:1\r\n",
                 Some(vec![entry(a, "", Some(0), 9_223_372_036_854_775_807)]),
+            ),
+            (
+                // Claimed once more after RETRYCOUNT had set the largest number with a sign.
+                "*1\r\n*4\r\n$3\r\n1-1\r\n$3\r\nann\r\n:0\r\n:-9223372036854775808\r\n",
+                Some(vec![entry(a, "ann", Some(0), 1 << 63)]),
             ),
             ("*1\r\n*3\r\n$3\r\n1-1\r\n$3\r\nann\r\n:1500\r\n", None),
             ("*1\r\n*4\r\n$3\r\n1-1\r\n$-1\r\n:1500\r\n:2\r\n", None),

@@ -1,0 +1,63 @@
+//! XINFO HELP: the forms of XINFO. Pure.
+
+use crate::command::xgroup::help::lines;
+use crate::command::{Command, Safety};
+use crate::resp::{Args, DecodeError, Frame};
+
+/// Asks which forms of XINFO the server knows.
+///
+/// `XINFO HELP` (Redis 5.0). Answers with lines of text for people, which differ from version to version. Bytes that are
+/// no UTF-8 are replaced.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, XInfoHelp};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// println!("{}", client.send(XInfoHelp).await?.join("\n"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct XInfoHelp;
+
+impl Command for XInfoHelp {
+    const NAME: &'static str = "XINFO HELP";
+    const SAFETY: Safety = Safety::ReadOnly;
+    type Reply = Vec<String>;
+
+    fn args(&self, _: &mut impl Args) {}
+
+    fn reply(frame: Frame) -> Result<Vec<String>, DecodeError> {
+        lines(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::reply;
+    use super::*;
+    use crate::command::{Raw, encode};
+
+    #[test]
+    fn help_is_lines() {
+        assert_eq!(encode(&XInfoHelp), encode(&Raw::new("XINFO HELP")));
+        assert_eq!(XInfoHelp.key(), None);
+        let rows = [
+            (
+                "*2\r\n+HELP\r\n+    Print this help.\r\n",
+                Some(vec!["HELP", "    Print this help."]),
+            ),
+            ("*1\r\n$4\r\nHELP\r\n", Some(vec!["HELP"])),
+            ("*0\r\n", Some(vec![])),
+            ("*1\r\n:1\r\n", None),
+            ("*1\r\n_\r\n", None),
+            ("+HELP\r\n", None),
+            ("_\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let lines = reply::<XInfoHelp>(bytes).ok();
+            let expected = expected.map(|lines| lines.into_iter().map(String::from).collect());
+            assert_eq!(lines, expected, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! XINFO: looks at streams, groups and consumers. Pure.
+//!
+//! | form | type | answers with |
+//! |---|---|---|
+//! | XINFO STREAM | [`XInfoStream`] | [`StreamInfo`] |
+//! | XINFO STREAM ... FULL | [`XInfoStreamFull`] | [`StreamInfoFull`] |
+//! | XINFO GROUPS | [`XInfoGroups`] | a [`GroupInfo`] for each group |
+//! | XINFO CONSUMERS | [`XInfoConsumers`] | a [`ConsumerInfo`] for each consumer |
+//! | XINFO HELP | [`XInfoHelp`] | lines of text |
+//!
+//! The replies are maps, and fields are found by their names, in any order. What an older server does not say is `None`;
+//! what a later one adds is kept in `extra`, in the order it came. Without a field that every server has since Redis 6.0
+//! it is not the reply that was asked for.
+
+mod consumers;
+mod full;
+mod full_consumer;
+mod full_group;
+mod groups;
+mod help;
+mod idmp;
+mod map;
+mod stream;
+#[cfg(test)]
+mod wire;
+
+pub use consumers::{ConsumerInfo, XInfoConsumers};
+pub use full::{StreamInfoFull, XInfoStreamFull};
+pub use full_consumer::{ConsumerInfoFull, ConsumerPending};
+pub use full_group::{GroupInfoFull, GroupPending};
+pub use groups::{GroupInfo, XInfoGroups};
+pub use help::XInfoHelp;
+pub use idmp::IdmpInfo;
+pub use stream::{StreamInfo, XInfoStream};
+
+use super::reply::{counter, counter_or_null, id};
+use crate::EntryId;
+use crate::resp::{Cursor, DecodeError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// When, or how long ago, a consumer last got an entry; or that it never did.
+///
+/// Looking for entries and finding none does not count; being given an entry, or claiming one, does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Active<T> {
+    /// It has not got an entry yet.
+    Never,
+    /// The last time it got one: a [`SystemTime`], or a [`Duration`] until now.
+    Last(T),
+}
+
+impl<T> Active<T> {
+    /// The last time it got an entry; `None` if it never did.
+    #[must_use]
+    pub fn last(self) -> Option<T> {
+        if let Self::Last(time) = self { Some(time) } else { None }
+    }
+
+    /// -1, which is never, or milliseconds.
+    fn read(
+        cursor: &mut Cursor<'_>,
+        name: &'static str,
+        last: impl FnOnce(i64, &'static str) -> Result<T, DecodeError>,
+    ) -> Result<Self, DecodeError> {
+        match cursor.integer(name)? {
+            -1 => Ok(Self::Never),
+            ms => last(ms, name).map(Self::Last),
+        }
+    }
+}
+
+fn entry_id(cursor: &mut Cursor<'_>, name: &'static str) -> Result<EntryId, DecodeError> {
+    id(cursor.string(name)?)
+}
+
+/// Milliseconds until now; a clock that was set back makes them negative, which is zero.
+fn until_now(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+/// Milliseconds since 1970.
+fn since_1970(ms: i64, expected: &'static str) -> Result<SystemTime, DecodeError> {
+    let distance = Duration::from_millis(ms.unsigned_abs());
+    let before = ms.is_negative();
+    let time =
+        if before { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    time.ok_or_else(|| DecodeError::new(expected, "a time too far away"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wire::ms;
+    use super::*;
+
+    #[test]
+    fn times_may_lie_before_1970_and_idle_times_are_not_negative() {
+        let rows = [
+            (0, Some(UNIX_EPOCH), ms(0)),
+            (1500, Some(UNIX_EPOCH + ms(1500)), ms(1500)),
+            (-1500, Some(UNIX_EPOCH - ms(1500)), ms(0)),
+            (i64::MAX, UNIX_EPOCH.checked_add(ms(i64::MAX as u64)), ms(i64::MAX as u64)),
+            (i64::MIN, UNIX_EPOCH.checked_sub(ms(1 << 63)), ms(0)),
+        ];
+        for (n, time, idle) in rows {
+            assert_eq!(since_1970(n, "a time").ok(), time, "{n}");
+            assert_eq!(until_now(n), idle, "{n}");
+        }
+    }
+}
