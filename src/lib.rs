@@ -63,14 +63,18 @@ mod reader;
 #[cfg(feature = "tokio")]
 pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Transact, TupleKind};
 pub use command::{
-    Active, Arg, AutoClaimed, Block, Blocking, BlockingCommand, Command, ConsumerInfo,
-    ConsumerInfoFull, ConsumerPending, DeleteOutcome, GroupInfo, GroupInfoFull, GroupPending,
-    IdmpInfo, Ids, NackMode, OwnCommand, PendingEntry, PendingSummary, Raw, Refs, Safety,
-    StreamInfo, StreamInfoFull, Trim, XAck, XAckDel, XAdd, XAddNoMkStream, XAutoClaim,
-    XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel, XDelEx, XGroupCreate,
-    XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord,
-    XInfoConsumers, XInfoGroups, XInfoHelp, XInfoStream, XInfoStreamFull, XLen, XNack, XPending,
-    XPendingRange, XRange, XRead, XReadGroup, XRevRange, XSetId, XTrim,
+    Active, Arg, Auth, AutoClaimed, Block, Blocking, BlockingCommand, ClientGetName, ClientId,
+    ClientKill, ClientNoEvict, ClientPause, ClientSetName, ClientUnblock, ClientUnpause,
+    ClusterNode, ClusterShards, ClusterSlots, Command, ConnectedReplica, ConsumerInfo,
+    ConsumerInfoFull, ConsumerPending, Del, DeleteOutcome, Echo, Exists, Expire, ExpireWhen,
+    GroupInfo, GroupInfoFull, GroupPending, Hello, HelloReply, IdmpInfo, Ids, KeyType, LinkState,
+    NackMode, NodeHealth, NodeRole, OwnCommand, PExpire, PendingEntry, PendingSummary, Ping,
+    PingText, Raw, Refs, RespVersion, Role, RoleReply, Safety, Shard, ShardNode, SlotRange,
+    StreamInfo, StreamInfoFull, Trim, Type, Unlink, Wait, WaitAof, WaitAofReply, XAck, XAckDel,
+    XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel,
+    XDelEx, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp,
+    XGroupSetId, XIdmpRecord, XInfoConsumers, XInfoGroups, XInfoHelp, XInfoStream, XInfoStreamFull,
+    XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XSetId, XTrim,
 };
 pub use config::{Address, Config, Protocol, Secret, WhenFull};
 #[cfg(feature = "tokio")]

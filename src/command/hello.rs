@@ -1,31 +1,136 @@
-//! HELLO: what a server says of itself, and requests of the connection's own. Pure.
-#![cfg(any(test, feature = "tokio"))]
+//! HELLO: what a server says of itself, and the protocol that is spoken. Pure.
 
-use crate::resp::{Args, Cursor, DecodeError, Frame, Measure, Writer};
+use super::arg::Arg;
+use super::auth::Auth;
+use super::own::{self, OwnCommand};
+use super::reply::tree;
+use crate::resp::{Args, Cursor, DecodeError, Frame, Value};
+#[cfg(any(test, feature = "tokio"))]
+use crate::resp::{Measure, Writer};
 use crate::server::Server;
+use bytes::Bytes;
+
+/// Asks the server what it is; may change the protocol, the user and the name of a [`Reader`](crate::Reader)'s connection.
+///
+/// `HELLO [2|3 [AUTH user password] [SETNAME name]]` (Redis 6.0). Without options it changes nothing. What it changes holds
+/// until the connection ends: when the reader has to make another one, that one is again as the settings say.
+///
+/// Every reply can be read in both protocols. Debug output shows no password.
+///
+/// # Errors
+///
+/// [`Code::WrongPass`](crate::Code::WrongPass) when user or password is wrong, or the user is disabled;
+/// [`Code::Err`](crate::Code::Err) for a name with blanks or other characters than those of ASCII that can be seen. The
+/// protocol is then as it was. A user or a name without a protocol is [refused](crate::Unsent::Refused), for it has no place
+/// in the command.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, Hello};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let mut reader = client.reader().await?;
+/// let hello = reader.send(Hello::new()).await?;
+/// println!("{} speaks RESP{}", hello.server, hello.proto);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Hello<'a> {
+    protocol: Option<RespVersion>,
+    auth: Option<Auth<'a>>,
+    name: Option<Arg<'a>>,
+}
+
+impl<'a> Hello<'a> {
+    /// Asks only.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The protocol to speak from the answer on; without it the one that is spoken.
+    pub fn protocol(self, protocol: RespVersion) -> Self {
+        Self { protocol: Some(protocol), ..self }
+    }
+
+    /// Makes the connection this user's. Needs a protocol.
+    pub fn auth(self, user: impl Into<Arg<'a>>, password: impl Into<Arg<'a>>) -> Self {
+        Self { auth: Some(Auth::new(password).user(user)), ..self }
+    }
+
+    /// Gives the connection a name; an empty one takes it away. Needs a protocol.
+    pub fn set_name(self, name: impl Into<Arg<'a>>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+}
+
+/// A version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RespVersion {
+    /// What every server begins with.
+    Resp2,
+    /// With maps, sets and pushes.
+    Resp3,
+}
 
 /// Who answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HelloReply {
-    /// Who answered.
-    pub(crate) server: Server,
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct HelloReply {
+    /// What the server calls itself, and its version.
+    pub server: Server,
     /// The protocol now spoken: 2 or 3.
-    pub(crate) proto: i64,
-    /// The connection's id.
-    pub(crate) id: Option<i64>,
-    /// `standalone`, `cluster` or `sentinel`.
-    pub(crate) mode: Option<String>,
-    /// `master` or `replica`; a sentinel has none.
-    pub(crate) role: Option<String>,
+    pub proto: i64,
+    /// The connection's id; `None` if the server does not say it.
+    pub id: Option<i64>,
+    /// `standalone`, `cluster` or `sentinel`; `None` if the server does not say it.
+    pub mode: Option<String>,
+    /// `master` or `replica`; `None` from a sentinel.
+    pub role: Option<String>,
+    /// What else the server says, by name, such as its `modules`. The names share the buffer of the reply.
+    pub extra: Vec<(Bytes, Value)>,
+}
+
+impl own::sealed::Sealed for Hello<'_> {}
+
+impl OwnCommand for Hello<'_> {
+    const OWN_NAME: &'static str = "HELLO";
+    type OwnReply = HelloReply;
+
+    fn own_args(&self, out: &mut impl Args) {
+        match self.protocol {
+            Some(RespVersion::Resp2) => out.number(2),
+            Some(RespVersion::Resp3) => out.number(3),
+            None => {}
+        }
+        if let Some(auth) = &self.auth {
+            out.text("AUTH");
+            auth.list(out);
+        }
+        if let Some(name) = &self.name {
+            out.text("SETNAME");
+            name.list(out);
+        }
+    }
+
+    fn own_reply(frame: Frame) -> Result<HelloReply, DecodeError> {
+        reply(&frame)
+    }
+
+    fn own_refused(&self) -> Option<&'static str> {
+        let options = self.auth.is_some() || self.name.is_some();
+        (options && self.protocol.is_none()).then_some("HELLO takes options behind a protocol only")
+    }
 }
 
 /// Reads the reply to HELLO: a map, or the flat array that RESP2 has in its place.
 ///
-/// Every release adds keys, and not at the end: those that are not known are passed over.
+/// Every release adds keys, and not at the end.
 pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
-    let mut cursor = frame.cursor();
+    let bytes = frame.clone().into_bytes();
+    let mut cursor = Cursor::at(&bytes, 0);
     let (mut server, mut version, mut proto) = (None, None, None);
-    let (mut id, mut mode, mut role) = (None, None, None);
+    let (mut id, mut mode, mut role, mut extra) = (None, None, None, Vec::new());
     for _ in 0..cursor.pairs("a reply to HELLO")? {
         match cursor.string("a key of HELLO's reply")? {
             b"server" => server = text(&mut cursor, "a server's name")?,
@@ -34,7 +139,7 @@ pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
             b"id" => id = cursor.integer_or_null("a connection's id")?,
             b"mode" => mode = text(&mut cursor, "a server's mode")?,
             b"role" => role = text(&mut cursor, "a server's role")?,
-            _ => cursor.skip(),
+            key => extra.push((bytes.slice_ref(key), tree(&bytes, &mut cursor))),
         }
     }
     let missing = |expected| DecodeError::new(expected, "a reply to HELLO without it");
@@ -46,6 +151,7 @@ pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
         id,
         mode,
         role,
+        extra,
     })
 }
 
@@ -54,7 +160,8 @@ fn text(cursor: &mut Cursor<'_>, expected: &'static str) -> Result<Option<String
     Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
 }
 
-/// Writes one request to the end of `out`; `args` has the name first.
+/// Writes one request of the connection's own to the end of `out`; `args` has the name first.
+#[cfg(any(test, feature = "tokio"))]
 pub(crate) fn write_request(out: &mut Vec<u8>, args: &[&[u8]]) {
     let mut measure = Measure::default();
     args.iter().for_each(|arg| measure.bytes(arg));
@@ -65,7 +172,41 @@ pub(crate) fn write_request(out: &mut Vec<u8>, args: &[&[u8]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Raw, encode, encode_own};
     use crate::resp::Limits;
+
+    #[test]
+    fn options_follow_the_protocol() {
+        let (old, new) = (RespVersion::Resp2, RespVersion::Resp3);
+        let rows = [
+            (Hello::new(), "HELLO", true),
+            (Hello::new().protocol(old), "HELLO 2", true),
+            (Hello::new().protocol(new), "HELLO 3", true),
+            (Hello::new().auth("u", "p").protocol(new), "HELLO 3 AUTH u p", true),
+            (Hello::new().set_name("n").protocol(new), "HELLO 3 SETNAME n", true),
+            (
+                Hello::new().set_name("n").auth("u", "p").protocol(old),
+                "HELLO 2 AUTH u p SETNAME n",
+                true,
+            ),
+            (Hello::new().auth("u", "p"), "HELLO AUTH u p", false),
+            (Hello::new().set_name("n"), "HELLO SETNAME n", false),
+        ];
+        for (hello, expected, sent) in rows {
+            assert_eq!(encode_own(&hello), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(hello.own_refused().is_none(), sent, "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let hello = Hello::new().protocol(RespVersion::Resp3).auth("ann", b"sesame");
+        let digits = b"sesame".map(|byte| byte.to_string()).join(", ");
+        for shown in [format!("{hello:?}"), format!("{:#?}", hello.set_name("n"))] {
+            assert!(shown.contains("***"), "{shown}");
+            assert!(!shown.contains("sesame") && !shown.contains(&digits), "{shown}");
+        }
+    }
 
     const REDIS: [&str; 7] = [
         "$6\r\nserver\r\n$5\r\nredis\r\n",
@@ -77,6 +218,12 @@ mod tests {
         "$7\r\nmodules\r\n*1\r\n*4\r\n$4\r\nname\r\n$6\r\nserver\r\n$4\r\nargs\r\n*0\r\n",
     ];
 
+    fn modules() -> Value {
+        let (_, text) = REDIS[6].split_at("$7\r\nmodules\r\n".len());
+        let value = Value::parse(text.as_bytes(), Limits::default()).unwrap();
+        value.unwrap().0
+    }
+
     fn redis() -> HelloReply {
         HelloReply {
             server: Server::new("redis", "8.10.2"),
@@ -84,6 +231,7 @@ mod tests {
             id: Some(496),
             mode: Some("standalone".into()),
             role: Some("master".into()),
+            extra: vec![("modules".into(), modules())],
         }
     }
 
@@ -111,7 +259,7 @@ mod tests {
                 3 => Some(HelloReply { id: None, ..redis() }),
                 4 => Some(HelloReply { mode: None, ..redis() }),
                 5 => Some(HelloReply { role: None, ..redis() }),
-                _ => Some(redis()),
+                _ => Some(HelloReply { extra: Vec::new(), ..redis() }),
             };
             assert_eq!(read(format!("%6\r\n{}", pairs.concat())).ok(), expected, "{pairs:?}");
         }

@@ -25,16 +25,37 @@
 //! | XREADGROUP | [`XReadGroup`], [`Blocking`] | 5.0 |
 //! | XSETID | [`XSetId`] | 5.0 |
 //! | XTRIM | [`XTrim`] | 5.0 |
+//! | AUTH | [`Auth`] | 1.0 |
+//! | CLIENT | [`ClientId`], [`ClientGetName`], [`ClientSetName`], [`ClientNoEvict`], [`ClientUnblock`], [`ClientKill`], [`ClientPause`], [`ClientUnpause`] | 5.0 |
+//! | CLUSTER | [`ClusterSlots`], [`ClusterShards`] | 3.0 |
+//! | DEL, UNLINK, EXISTS, TYPE | [`Del`], [`Unlink`], [`Exists`], [`Type`] | 1.0 |
+//! | ECHO, PING | [`Echo`], [`Ping`], [`PingText`] | 1.0 |
+//! | EXPIRE, PEXPIRE | [`Expire`], [`PExpire`] | 1.0 |
+//! | HELLO | [`Hello`] | 6.0 |
+//! | ROLE | [`Role`] | 2.8 |
+//! | WAIT, WAITAOF | [`Wait`], [`WaitAof`] | 3.0 |
 //! | any other | [`Raw`] | |
+//!
+//! What blocks its connection or changes it (AUTH, HELLO, CLIENT SETNAME, CLIENT NO-EVICT, WAIT, WAITAOF) is an
+//! [`OwnCommand`], for the connection of a [`Reader`](crate::Reader). MULTI and EXEC are
+//! [`Client::transact`](crate::Client::transact).
 
 mod arg;
+mod auth;
 mod block;
+mod client;
+mod cluster;
 mod delete;
+mod echo;
 mod ids;
+mod key;
 mod own;
+mod ping;
 mod raw;
 mod reply;
+mod role;
 mod trim;
+mod wait;
 mod xack;
 mod xackdel;
 mod xadd;
@@ -58,16 +79,30 @@ mod xtrim;
 pub(crate) mod hello;
 
 pub use arg::Arg;
+pub use auth::Auth;
 #[cfg(feature = "tokio")]
 pub(crate) use block::read_request;
 pub use block::{Block, Blocking, BlockingCommand, encode_read};
+pub use client::{
+    ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName, ClientUnblock,
+    ClientUnpause,
+};
+pub use cluster::{
+    ClusterNode, ClusterShards, ClusterSlots, NodeHealth, NodeRole, Shard, ShardNode, SlotRange,
+};
 pub use delete::DeleteOutcome;
+pub use echo::Echo;
+pub use hello::{Hello, HelloReply, RespVersion};
 pub use ids::Ids;
+pub use key::{Del, Exists, Expire, ExpireWhen, KeyType, PExpire, Type, Unlink};
 #[cfg(feature = "tokio")]
 pub(crate) use own::own_request;
 pub use own::{OwnCommand, encode_own};
+pub use ping::{Ping, PingText};
 pub use raw::Raw;
+pub use role::{ConnectedReplica, LinkState, Role, RoleReply};
 pub use trim::{Refs, Trim};
+pub use wait::{Wait, WaitAof, WaitAofReply};
 pub use xack::XAck;
 pub use xackdel::XAckDel;
 pub use xadd::{XAdd, XAddNoMkStream};

@@ -155,7 +155,7 @@ const UNFIT: [(&str, &[&str]); 10] = [
         &["BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP"],
     ),
     (
-        "others would wait behind it: let the server insist on replicas (min-replicas-to-write)",
+        "others would wait behind it: give a `Wait` or a `WaitAof` to a `Reader`",
         &["WAIT", "WAITAOF"],
     ),
     (
@@ -184,11 +184,13 @@ const UNFIT: [(&str, &[&str]); 10] = [
         &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"],
     ),
     (
-        "it would change the shared connection, until that is made anew: put it into the `Config`",
+        "it would change the shared connection, until that is made anew: put it into the `Config`, \
+         or give the typed command to a `Reader`",
         &["HELLO", "AUTH", "SELECT", "CLIENT SETNAME", "CLIENT SETINFO"],
     ),
     (
-        "it would change the shared connection, until that is made anew: leave it out",
+        "it would change the shared connection, until that is made anew: leave it out, or give a \
+         `ClientNoEvict` to a `Reader`",
         &["CLIENT NO-EVICT", "CLIENT NO-TOUCH", "CLIENT CAPA", "CLIENT IMPORT-SOURCE"],
     ),
     (

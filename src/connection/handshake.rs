@@ -110,11 +110,8 @@ impl<'a> Handshake<'a> {
         out
     }
 
-    /// A server's error. Some quote the command that they do not know, or the beginning of it: the password is taken out.
+    /// A server's error, wherever in it the password may stand: that is taken out.
     fn error(&self, command: &'static str, text: &[u8]) -> ServerError {
-        const QUOTE: &[u8] = b"with args beginning with";
-        let quote = text.windows(QUOTE.len()).position(|words| words == QUOTE);
-        let text = text.get(..quote.unwrap_or(text.len())).unwrap_or(text);
         let secret = self.config.password.as_ref().map_or("", |password| password.reveal());
         if secret.is_empty() {
             return ServerError::new(command, text);

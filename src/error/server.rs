@@ -153,8 +153,12 @@ const SHOWN_BYTES: usize = 512;
 
 impl ServerError {
     /// Reads the text of an error reply, which answered `command`.
+    ///
+    /// Of the answer to AUTH or HELLO what follows `with args beginning with` is left out: a server that does not know the
+    /// command quotes the password there.
     #[must_use]
     pub fn new(command: &'static str, text: &[u8]) -> Self {
+        let text = if matches!(command, "AUTH" | "HELLO") { unquoted(text) } else { text };
         let blank = text.iter().position(|b| *b == b' ').unwrap_or(text.len());
         let (word, rest) = text.split_at_checked(blank).unwrap_or_default();
         let is_code = word.first().is_some_and(u8::is_ascii_uppercase)
@@ -208,6 +212,13 @@ impl ServerError {
         let (host, port) = address.split(' ').next()?.rsplit_once(':')?;
         Some(Redirect { slot, host: host.to_owned(), port: port.parse().ok()? })
     }
+}
+
+/// The text without the arguments that it quotes.
+fn unquoted(text: &[u8]) -> &[u8] {
+    const QUOTE: &[u8] = b"with args beginning with";
+    let quote = text.windows(QUOTE.len()).position(|words| words == QUOTE);
+    text.get(..quote.unwrap_or(text.len())).unwrap_or(text)
 }
 
 /// Where another node is.
@@ -292,6 +303,17 @@ mod tests {
                 assert_eq!(matches!(error.code(), Code::Other(_)), word == "NEWCODE", "{word}");
             }
         }
+    }
+
+    #[test]
+    fn a_password_that_the_server_quotes_is_left_out() {
+        let text = b"ERR unknown command 'X', with args beginning with: 'ann' 'sesame'";
+        for command in ["AUTH", "HELLO"] {
+            let error = ServerError::new(command, text);
+            assert_eq!(error.to_string(), format!("{command}: ERR unknown command 'X', "));
+            assert!(!error.message().ends_with(b"'sesame'"));
+        }
+        assert!(ServerError::new("XADD", text).message().ends_with(b"'sesame'"));
     }
 
     #[test]

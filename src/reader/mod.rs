@@ -85,7 +85,8 @@ impl Reader {
     /// [`Auth`](crate::Auth), or any other [`Command`](crate::Command).
     ///
     /// A read that is under way comes first: the server answers in order. Its reply stays for the next
-    /// [`Reader::read`]. What a command changes in the connection is gone when another one has to be made.
+    /// [`Reader::read`]. What a command changes in the connection is gone when another one has to be made, and so are the
+    /// writes that WAIT would wait for: it then counts all replicas at once. [`Reader::connection_id`] tells.
     ///
     /// The deadline is the time that the command itself may take and the settings' grace; for one that answers at once it
     /// is the command timeout. When it passes, the connection is given up and another one made, unless a read is under way,

@@ -60,3 +60,70 @@ fn a_queue_sends_every_email_once_though_a_worker_crashes() {
         assert_eq!(server.command(&["EXISTS", "email:tasks"]), "0", "it leaves nothing behind");
     }
 }
+
+#[test]
+fn the_tour_uses_every_command_once() {
+    let server = Server::start();
+    for url in urls(&server) {
+        let said = run("tour", &[&url]);
+        let lines = || said.lines().filter_map(|line| line.strip_prefix("  "));
+        for name in COMMANDS {
+            let told = lines().filter(|line| {
+                let words = line.split([' ', ',']).filter(|word| !word.is_empty());
+                words.take(name.split(' ').count()).eq(name.split(' '))
+            });
+            assert!(told.count() > 0, "{name} is not in the tour:\n{said}");
+        }
+        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+    }
+}
+
+const COMMANDS: [&str; 47] = [
+    "AUTH",
+    "CLIENT GETNAME",
+    "CLIENT ID",
+    "CLIENT KILL",
+    "CLIENT NO-EVICT",
+    "CLIENT PAUSE",
+    "CLIENT SETNAME",
+    "CLIENT UNBLOCK",
+    "CLIENT UNPAUSE",
+    "CLUSTER SHARDS",
+    "CLUSTER SLOTS",
+    "DEL",
+    "ECHO",
+    "EXISTS",
+    "EXPIRE",
+    "HELLO",
+    "PEXPIRE",
+    "PING",
+    "ROLE",
+    "TYPE",
+    "UNLINK",
+    "WAIT",
+    "WAITAOF",
+    "XACK",
+    "XACKDEL",
+    "XADD",
+    "XAUTOCLAIM",
+    "XCFGSET",
+    "XCLAIM",
+    "XDEL",
+    "XDELEX",
+    "XGROUP",
+    "XIDMPRECORD",
+    "XINFO CONSUMERS",
+    "XINFO GROUPS",
+    "XINFO STREAM",
+    "XLEN",
+    "XNACK",
+    "XPENDING",
+    "XRANGE",
+    "XREAD",
+    "XREADGROUP",
+    "XREVRANGE",
+    "XSETID",
+    "XTRIM",
+    "MULTI",
+    "XGROUP HELP",
+];

@@ -8,6 +8,7 @@
 //! | `commands` | each command with each option: its reply, its empty reply, an error |
 //! | `blocking` | a reader: waiting, being woken, being dropped, losing its connection |
 //! | `client` | batches, transactions, tails, closing, credentials, restarts of the server |
+//! | `docs` | every name and word of the server's own documentation can be sent |
 //! | `storm` | many tasks on one connection that is cut again and again: nobody gets another's reply |
 //! | `roundtrip` | any entry comes back as it went |
 //! | `examples` | each example as a program |
@@ -23,6 +24,8 @@ mod both;
 mod client;
 #[cfg(test)]
 mod commands;
+#[cfg(test)]
+mod docs;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]

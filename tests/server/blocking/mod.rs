@@ -2,6 +2,7 @@
 
 mod dropped;
 mod lost;
+mod own;
 mod waiting;
 
 use crate::both::add;

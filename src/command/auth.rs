@@ -1,0 +1,108 @@
+//! AUTH: makes a connection another user's. Pure.
+
+use super::arg::Arg;
+use super::own::{self, OwnCommand};
+use super::reply::ok;
+use crate::resp::{Args, DecodeError, Frame};
+use std::fmt;
+
+/// Makes a [`Reader`](crate::Reader)'s connection that of a user.
+///
+/// `AUTH [user] password` (a user: Redis 6.0). It holds until the connection ends: when the reader has to make another
+/// one, that one is again the user's that the settings name. So this is for rights that are needed once.
+///
+/// Debug output shows no password.
+///
+/// # Errors
+///
+/// [`Code::WrongPass`](crate::Code::WrongPass) when user or password is wrong, or the user is disabled: the connection
+/// stays whose it was. [`Code::Err`](crate::Code::Err) for a password without a user, when the default user has none.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Auth, Client, Error};
+/// # async fn f(client: &Client, password: &str) -> Result<(), Error> {
+/// let mut reader = client.reader().await?;
+/// reader.send(Auth::new(password).user("auditor")).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Auth<'a> {
+    user: Option<Arg<'a>>,
+    password: Arg<'a>,
+}
+
+impl<'a> Auth<'a> {
+    /// The default user, with this password.
+    pub fn new(password: impl Into<Arg<'a>>) -> Self {
+        Self { user: None, password: password.into() }
+    }
+
+    /// The user, in place of the default one (Redis 6.0).
+    pub fn user(self, user: impl Into<Arg<'a>>) -> Self {
+        Self { user: Some(user.into()), ..self }
+    }
+
+    pub(super) fn list(&self, out: &mut impl Args) {
+        if let Some(user) = &self.user {
+            user.list(out);
+        }
+        self.password.list(out);
+    }
+}
+
+impl own::sealed::Sealed for Auth<'_> {}
+
+impl OwnCommand for Auth<'_> {
+    const OWN_NAME: &'static str = "AUTH";
+    type OwnReply = ();
+
+    fn own_args(&self, out: &mut impl Args) {
+        self.list(out);
+    }
+
+    fn own_reply(frame: Frame) -> Result<(), DecodeError> {
+        ok(frame)
+    }
+}
+
+impl fmt::Debug for Auth<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = format_args!("***");
+        f.debug_struct("Auth").field("user", &self.user).field("password", &password).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode, encode_own};
+
+    #[test]
+    fn a_user_comes_before_the_password() {
+        let rows = [
+            (Auth::new("sesame"), "AUTH sesame"),
+            (Auth::new("sesame").user("ann"), "AUTH ann sesame"),
+        ];
+        for (auth, expected) in rows {
+            assert_eq!(encode_own(&auth), encode(&Raw::new(expected)), "{expected}");
+        }
+        let empty = encode(&Raw::new("AUTH").args(["ann", ""]));
+        assert_eq!(encode_own(&Auth::new("").user("ann")), empty);
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let bytes = format!("{:?}", Arg::from("sesame"));
+        for auth in [Auth::new("sesame"), Auth::new(b"sesame").user("ann")] {
+            for shown in [format!("{auth:?}"), format!("{auth:#?}")] {
+                assert!(shown.contains("***"), "{shown}");
+                assert!(!shown.contains("sesame") && !shown.contains(&bytes), "{shown}");
+                let digits = b"sesame".map(|byte| byte.to_string()).join(", ");
+                assert!(!shown.contains(&digits), "{shown}");
+            }
+        }
+        assert!(!format!("{:?}", Auth::new(123_456)).contains("123456"));
+    }
+}

@@ -1,0 +1,65 @@
+//! CLIENT SETNAME: gives this connection a name. Pure.
+
+use crate::command::Arg;
+use crate::command::own::{self, OwnCommand};
+use crate::command::reply::ok;
+use crate::resp::{Args, DecodeError, Frame};
+
+/// Gives a [`Reader`](crate::Reader)'s connection a name, by which CLIENT LIST shows it.
+///
+/// `CLIENT SETNAME name` (Redis 2.6). An empty name takes it away. When the reader has to make another connection, that one
+/// has again the name that the settings say.
+///
+/// # Errors
+///
+/// [`Code::Err`](crate::Code::Err) for a name with blanks or other characters than those of ASCII that can be seen.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, ClientSetName, Error};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let mut reader = client.reader().await?;
+/// reader.send(ClientSetName::new("worker-1")).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ClientSetName<'a> {
+    name: Arg<'a>,
+}
+
+impl<'a> ClientSetName<'a> {
+    /// Gives it this name.
+    pub fn new(name: impl Into<Arg<'a>>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl own::sealed::Sealed for ClientSetName<'_> {}
+
+impl OwnCommand for ClientSetName<'_> {
+    const OWN_NAME: &'static str = "CLIENT SETNAME";
+    type OwnReply = ();
+
+    fn own_args(&self, out: &mut impl Args) {
+        self.name.list(out);
+    }
+
+    fn own_reply(frame: Frame) -> Result<(), DecodeError> {
+        ok(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode, encode_own};
+
+    #[test]
+    fn a_name_is_one_argument_even_if_it_is_empty() {
+        for name in ["worker-1", "", "a b"] {
+            let expected = encode(&Raw::new("CLIENT SETNAME").arg(name));
+            assert_eq!(encode_own(&ClientSetName::new(name)), expected, "{name:?}");
+        }
+    }
+}

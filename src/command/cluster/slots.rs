@@ -1,0 +1,203 @@
+//! CLUSTER SLOTS: ranges of slots, each with its nodes. Pure.
+
+use super::{host, port, slots};
+use crate::command::reply::at_least;
+use crate::command::{Command, Safety};
+use crate::resp::{Args, Cursor, DecodeError, Frame};
+use bytes::Bytes;
+use std::ops::RangeInclusive;
+
+/// Asks which nodes serve which slots.
+///
+/// `CLUSTER SLOTS` (Redis 3.0). Slots that nobody serves are in no range, and a replica that failed is left out. Redis 7.0
+/// has [`ClusterShards`](crate::ClusterShards), which lists every node once.
+///
+/// # Errors
+///
+/// [`Code::Err`](crate::Code::Err) from a server that is in no cluster.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, ClusterSlots, Error};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// for range in client.send(ClusterSlots::new()).await? {
+///     println!("{:?}: port {}", range.slots, range.master.port);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct ClusterSlots {}
+
+impl ClusterSlots {
+    /// Asks for the slots.
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+/// A range of slots, and who serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotRange {
+    /// The slots, from 0 to 16383.
+    pub slots: RangeInclusive<u16>,
+    /// Who takes writes.
+    pub master: ClusterNode,
+    /// Who follows the master.
+    pub replicas: Vec<ClusterNode>,
+}
+
+/// A node of a cluster, and where it is reached. Its texts share the buffer of the reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterNode {
+    /// The host to connect to, a name or an address; `None` for the one that the question went to.
+    ///
+    /// Where the server writes `?`, which is for a name that the node was not given, this is its `ip` of the
+    /// [metadata](Self::metadata), and `None` without it.
+    pub host: Option<Bytes>,
+    /// The port to connect to; that for TLS if the question came over TLS.
+    pub port: u16,
+    /// The node's id; `None` before Redis 4.0.
+    pub id: Option<Bytes>,
+    /// What else there is to say about where it is reached: `ip`, `hostname` (Redis 7.0; empty before). What is no text is
+    /// left out.
+    pub metadata: Vec<(Bytes, Bytes)>,
+}
+
+impl Command for ClusterSlots {
+    const NAME: &'static str = "CLUSTER SLOTS";
+    const SAFETY: Safety = Safety::ReadOnly;
+    type Reply = Vec<SlotRange>;
+
+    fn args(&self, _: &mut impl Args) {}
+
+    fn reply(frame: Frame) -> Result<Vec<SlotRange>, DecodeError> {
+        let bytes = frame.into_bytes();
+        let mut cursor = Cursor::at(&bytes, 0);
+        let len = cursor.array("ranges of slots")?;
+        (0..len).map(|_| range(&bytes, &mut cursor)).collect()
+    }
+}
+
+fn range(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Result<SlotRange, DecodeError> {
+    let parts = at_least(3, cursor.array(RANGE)?, RANGE)?;
+    let slots = slots(cursor)?;
+    let master = node(bytes, cursor)?;
+    let replicas = (3..parts).map(|_| node(bytes, cursor)).collect::<Result<_, _>>()?;
+    Ok(SlotRange { slots, master, replicas })
+}
+
+fn node(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Result<ClusterNode, DecodeError> {
+    let parts = at_least(2, cursor.array(NODE)?, NODE)?;
+    let endpoint = cursor.string_or_null("a node's host")?;
+    let port = port(cursor)?;
+    let mut id = None;
+    if parts > 2 {
+        id = Some(bytes.slice_ref(cursor.string("a node's id")?));
+    }
+    let mut metadata = Vec::new();
+    if parts > 3 {
+        for _ in 0..cursor.pairs("a node's metadata")? {
+            let key = bytes.slice_ref(cursor.string("a key of a node's metadata")?);
+            let value = cursor.clone().string("text").ok();
+            cursor.skip();
+            metadata.extend(value.map(|value| (key, bytes.slice_ref(value))));
+        }
+    }
+    (4..parts).for_each(|_| cursor.skip());
+    let address = metadata.iter().find(|(key, _)| key == "ip").map(|(_, ip)| ip);
+    Ok(ClusterNode { host: host(bytes, endpoint, address), port, id, metadata })
+}
+
+const RANGE: &str = "a range of slots and its nodes";
+const NODE: &str = "a node";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    fn read(bytes: impl Into<Bytes>) -> Option<Vec<SlotRange>> {
+        ClusterSlots::reply(Frame::parse(bytes, Limits::default()).unwrap()).ok()
+    }
+
+    fn node(host: Option<&'static str>, port: u16) -> ClusterNode {
+        ClusterNode {
+            host: host.map(Bytes::from),
+            port,
+            id: Some("x".into()),
+            metadata: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn there_is_no_argument() {
+        assert_eq!(encode(&ClusterSlots::new()), encode(&Raw::new("CLUSTER SLOTS")));
+    }
+
+    #[test]
+    fn the_first_node_of_a_range_is_the_master() {
+        let range = |slots, master, replicas| SlotRange { slots, master, replicas };
+        let (a, b, c) = (node(Some("a"), 1), node(Some("b"), 2), node(Some("c"), 65_535));
+        let old = ClusterNode { id: None, ..a.clone() };
+        let rows = [
+            ("*0\r\n", Some(Vec::new())),
+            (
+                "*1\r\n*3\r\n:0\r\n:100\r\n*3\r\n+a\r\n:1\r\n+x\r\n",
+                Some(vec![range(0..=100, a.clone(), vec![])]),
+            ),
+            (
+                "*2\r\n*3\r\n:0\r\n:0\r\n*2\r\n+a\r\n:1\r\n\
+                 *5\r\n:1\r\n:16383\r\n*4\r\n+a\r\n:1\r\n+x\r\n*0\r\n\
+                 *4\r\n+b\r\n:2\r\n+x\r\n%0\r\n*5\r\n+c\r\n:65535\r\n+x\r\n%0\r\n*1\r\n:9\r\n",
+                Some(vec![range(0..=0, old, vec![]), range(1..=16_383, a, vec![b, c])]),
+            ),
+            ("*1\r\n*2\r\n:0\r\n:100\r\n", None),
+            ("*1\r\n*3\r\n:0\r\n:16384\r\n*3\r\n+a\r\n:1\r\n+x\r\n", None),
+            ("*1\r\n*3\r\n:-1\r\n:1\r\n*3\r\n+a\r\n:1\r\n+x\r\n", None),
+            ("*1\r\n*3\r\n:0\r\n:1\r\n*3\r\n+a\r\n:65536\r\n+x\r\n", None),
+            ("*1\r\n*3\r\n:0\r\n:1\r\n*3\r\n:7\r\n:1\r\n+x\r\n", None),
+            ("*1\r\n*3\r\n:0\r\n:1\r\n*1\r\n+a\r\n", None),
+            ("*1\r\n*3\r\n:0\r\n:1\r\n*4\r\n+a\r\n:1\r\n+x\r\n*1\r\n+ip\r\n", None),
+            ("*1\r\n*4\r\n:0\r\n:1\r\n*3\r\n+a\r\n:1\r\n+x\r\n:9\r\n", None),
+            ("*-1\r\n", None),
+            ("_\r\n", None),
+            ("+OK\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(read(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_not_named_is_the_one_asked_and_one_without_a_name_its_address() {
+        let pair = |key: &'static str, value: &'static str| (key.into(), value.into());
+        let ip = || vec![pair("ip", "10.0.0.1")];
+        let rows = [
+            ("$1\r\na\r\n", "*0\r\n", Some("a"), vec![]),
+            ("_\r\n", "%1\r\n+ip\r\n+10.0.0.1\r\n", None, ip()),
+            ("$-1\r\n", "*2\r\n+ip\r\n+10.0.0.1\r\n", None, ip()),
+            ("$0\r\n\r\n", "*0\r\n", None, vec![]),
+            ("$1\r\n?\r\n", "%1\r\n+ip\r\n+10.0.0.1\r\n", Some("10.0.0.1"), ip()),
+            ("$1\r\n?\r\n", "*2\r\n+ip\r\n+10.0.0.1\r\n", Some("10.0.0.1"), ip()),
+            ("$1\r\n?\r\n", "*2\r\n+ip\r\n$0\r\n\r\n", None, vec![pair("ip", "")]),
+            ("$1\r\n?\r\n", "%0\r\n", None, vec![]),
+            (
+                // Numbers and lists are for a later version to explain.
+                "$1\r\na\r\n",
+                "%4\r\n+n\r\n:7\r\n+hostname\r\n+h\r\n+l\r\n*2\r\n:1\r\n:2\r\n+ip\r\n_\r\n",
+                Some("a"),
+                vec![pair("hostname", "h")],
+            ),
+        ];
+        for (endpoint, extra, host, metadata) in rows {
+            let text = format!("*1\r\n*3\r\n:0\r\n:1\r\n*4\r\n{endpoint}:7000\r\n+x\r\n{extra}");
+            let master = ClusterNode { metadata, ..node(host, 7000) };
+            let expected = SlotRange { slots: 0..=1, master, replicas: Vec::new() };
+            assert_eq!(read(text.clone()), Some(vec![expected]), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! ROLE: whether a server is master, replica or sentinel. Pure.
+
+use super::cluster::port;
+use super::reply::at_least;
+use super::{Command, Safety};
+use crate::resp::{Args, Cursor, DecodeError, Frame};
+use bytes::Bytes;
+
+/// Asks what part the server plays in replication.
+///
+/// `ROLE` (Redis 2.8).
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, Error, Role, RoleReply};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// if let RoleReply::Replica { host, port, .. } = client.send(Role::new()).await? {
+///     println!("write to {}:{port}", host.escape_ascii());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Role {}
+
+impl Role {
+    /// Asks for the role.
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+/// What part a server plays. Its texts share the buffer of the reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoleReply {
+    /// It takes writes.
+    #[non_exhaustive]
+    Master {
+        /// How many bytes it has written for its replicas.
+        offset: u64,
+        /// The replicas that are connected and in step.
+        replicas: Vec<ConnectedReplica>,
+    },
+    /// It follows a master, and takes no writes.
+    #[non_exhaustive]
+    Replica {
+        /// The master's host: a name or an address.
+        host: Bytes,
+        /// The master's port.
+        port: u16,
+        /// How the connection to the master stands.
+        state: LinkState,
+        /// How many bytes of the master's it has; `None` while it is not connected to it.
+        offset: Option<u64>,
+    },
+    /// It watches over masters, and has no data.
+    #[non_exhaustive]
+    Sentinel {
+        /// The names of the masters.
+        masters: Vec<Bytes>,
+    },
+}
+
+/// A replica as its master sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectedReplica {
+    /// Its host: the address it connected from, or what it says of itself.
+    pub host: Bytes,
+    /// Its port.
+    pub port: u16,
+    /// How many bytes of the master's it said that it has; 0 until it has said so.
+    pub offset: u64,
+}
+
+/// How a replica's connection to its master stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// It is to connect.
+    Connect,
+    /// It is connecting.
+    Connecting,
+    /// It is connected, and the two are coming to terms.
+    Handshake,
+    /// The master's data is on its way.
+    Sync,
+    /// It follows.
+    Connected,
+    /// Another word of the server's.
+    Other(Bytes),
+}
+
+impl Command for Role {
+    const NAME: &'static str = "ROLE";
+    const SAFETY: Safety = Safety::ReadOnly;
+    type Reply = RoleReply;
+
+    fn args(&self, _: &mut impl Args) {}
+
+    fn reply(frame: Frame) -> Result<RoleReply, DecodeError> {
+        let bytes = frame.into_bytes();
+        let mut cursor = Cursor::at(&bytes, 0);
+        let parts = at_least(1, cursor.array(ROLE)?, ROLE)?;
+        match cursor.string(ROLE)? {
+            b"master" => {
+                at_least(3, parts, ROLE)?;
+                let offset = cursor.count("a master's offset")?;
+                let len = cursor.array("replicas")?;
+                let replicas = (0..len).map(|_| replica(&bytes, &mut cursor));
+                Ok(RoleReply::Master { offset, replicas: replicas.collect::<Result<_, _>>()? })
+            }
+            b"slave" | b"replica" => {
+                at_least(5, parts, ROLE)?;
+                let host = bytes.slice_ref(cursor.string("a master's host")?);
+                let port = port(&mut cursor)?;
+                let state = state(&bytes, cursor.string("the state of a link")?);
+                // Without a master that it has heard of the server writes -1.
+                let offset = u64::try_from(cursor.integer("a replica's offset")?).ok();
+                Ok(RoleReply::Replica { host, port, state, offset })
+            }
+            b"sentinel" => {
+                at_least(2, parts, ROLE)?;
+                let len = cursor.array("the names of masters")?;
+                let name = |_| cursor.string("a master's name").map(|name| bytes.slice_ref(name));
+                Ok(RoleReply::Sentinel { masters: (0..len).map(name).collect::<Result<_, _>>()? })
+            }
+            other => Err(DecodeError::text(ROLE, other)),
+        }
+    }
+}
+
+fn replica(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Result<ConnectedReplica, DecodeError> {
+    let parts = at_least(3, cursor.array(REPLICA)?, REPLICA)?;
+    let host = bytes.slice_ref(cursor.string("a replica's host")?);
+    let (port, offset) = (port(cursor)?, cursor.count("a replica's offset")?);
+    (3..parts).for_each(|_| cursor.skip());
+    Ok(ConnectedReplica { host, port, offset })
+}
+
+fn state(bytes: &Bytes, word: &[u8]) -> LinkState {
+    match word {
+        b"connect" => LinkState::Connect,
+        b"connecting" => LinkState::Connecting,
+        b"handshake" => LinkState::Handshake,
+        b"sync" => LinkState::Sync,
+        b"connected" => LinkState::Connected,
+        other => LinkState::Other(bytes.slice_ref(other)),
+    }
+}
+
+const ROLE: &str = "a server's role";
+const REPLICA: &str = "a replica";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode};
+    use crate::resp::Limits;
+
+    fn read(bytes: &'static str) -> Option<RoleReply> {
+        Role::reply(Frame::parse(bytes, Limits::default()).unwrap()).ok()
+    }
+
+    #[test]
+    fn there_is_no_argument() {
+        assert_eq!(encode(&Role::new()), encode(&Raw::new("ROLE")));
+    }
+
+    #[test]
+    fn a_masters_replicas_have_their_numbers_as_text() {
+        let replica =
+            |host: &'static str, port, offset| ConnectedReplica { host: host.into(), port, offset };
+        let master = |offset, replicas| Some(RoleReply::Master { offset, replicas });
+        let rows = [
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", master(0, Vec::new())),
+            (
+                "*3\r\n$6\r\nmaster\r\n:14\r\n*2\r\n\
+                 *3\r\n$9\r\n127.0.0.1\r\n$4\r\n6380\r\n$2\r\n14\r\n\
+                 *3\r\n$1\r\nb\r\n$5\r\n65535\r\n$1\r\n0\r\n",
+                master(14, vec![replica("127.0.0.1", 6380, 14), replica("b", 65535, 0)]),
+            ),
+            (
+                // Numbers as numbers, and more of everything.
+                "*4\r\n+master\r\n$1\r\n7\r\n*1\r\n*4\r\n+b\r\n:1\r\n:2\r\n*1\r\n:9\r\n:9\r\n",
+                master(7, vec![replica("b", 1, 2)]),
+            ),
+            ("*2\r\n$6\r\nmaster\r\n:0\r\n", None),
+            ("*3\r\n$6\r\nmaster\r\n:-1\r\n*0\r\n", None),
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*-1\r\n", None),
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*1\r\n*2\r\n+b\r\n:1\r\n", None),
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*1\r\n*3\r\n+b\r\n:65536\r\n:0\r\n", None),
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*1\r\n*3\r\n+b\r\n+x\r\n:0\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(read(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_replica_that_is_not_connected_has_no_offset() {
+        for (word, state) in [
+            ("connect", LinkState::Connect),
+            ("connecting", LinkState::Connecting),
+            ("handshake", LinkState::Handshake),
+            ("sync", LinkState::Sync),
+            ("connected", LinkState::Connected),
+            ("later", LinkState::Other("later".into())),
+        ] {
+            for (number, offset) in [("-1", None), ("0", Some(0)), ("16294", Some(16294))] {
+                let text =
+                    format!("*6\r\n$5\r\nslave\r\n+host\r\n:6379\r\n+{word}\r\n:{number}\r\n_\r\n");
+                let (host, state) = ("host".into(), state.clone());
+                let expected = RoleReply::Replica { host, port: 6379, state, offset };
+                let frame = Frame::parse(text, Limits::default()).unwrap();
+                assert_eq!(Role::reply(frame), Ok(expected), "{word} {number}");
+            }
+        }
+        for bytes in [
+            "*4\r\n+slave\r\n+host\r\n:6379\r\n+sync\r\n",
+            "*5\r\n+slave\r\n_\r\n:6379\r\n+sync\r\n:0\r\n",
+            "*5\r\n+slave\r\n+host\r\n:-1\r\n+sync\r\n:0\r\n",
+            "*5\r\n+slave\r\n+host\r\n:6379\r\n+sync\r\n+x\r\n",
+        ] {
+            assert_eq!(read(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_sentinel_names_its_masters_and_another_reply_is_an_error() {
+        let sentinel = |masters: &[&'static str]| {
+            let masters = masters.iter().copied().map(Bytes::from).collect();
+            Some(RoleReply::Sentinel { masters })
+        };
+        let rows = [
+            ("*2\r\n$8\r\nsentinel\r\n*0\r\n", sentinel(&[])),
+            ("*2\r\n$8\r\nsentinel\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n", sentinel(&["a", "b"])),
+            ("*3\r\n+sentinel\r\n*1\r\n+a\r\n:1\r\n", sentinel(&["a"])),
+            ("*1\r\n$8\r\nsentinel\r\n", None),
+            ("*2\r\n$8\r\nsentinel\r\n*1\r\n:1\r\n", None),
+            ("*2\r\n$5\r\nother\r\n*0\r\n", None),
+            ("*0\r\n", None),
+            ("*-1\r\n", None),
+            ("_\r\n", None),
+            ("+master\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(read(bytes), expected, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! WAIT, WAITAOF: how far what was written has got. Pure.
+//!
+//! Both are about what was written *on the same connection*, so they belong on a [`Reader`](crate::Reader), behind the
+//! commands that they are about. On a connection that has written nothing every replica counts, and every disk.
+
+use super::block::Block;
+use super::own::{self, OwnCommand};
+use super::reply::at_least;
+use crate::resp::{Args, DecodeError, Frame};
+use crate::server::{Feature, Features};
+
+/// Waits until replicas have what was written on this connection.
+///
+/// `WAIT replicas timeout` (Redis 3.0). Answers with the number of replicas that have it, as soon as there are so many of
+/// them or the time is over: it may be less than asked for, or more. They have it in memory; what a failover makes of it
+/// is not said.
+///
+/// What was written on the reader's *earlier* connection does not count: when it had to be made anew in between, as
+/// [`Reader::connection_id`](crate::Reader::connection_id) tells, the reply says nothing.
+///
+/// A wait on a shared connection would hold up everyone else's commands, so [`Client::send`](crate::Client::send) does not
+/// compile with it:
+///
+/// ```compile_fail,E0277
+/// # use bourn::{Block, Client, Error, Wait};
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// client.send(Wait::new(1, Block::Forever)).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// [`Code::Err`](crate::Code::Err) from a replica; [`Code::Unblocked`](crate::Code::Unblocked) when CLIENT UNBLOCK ended it
+/// with an error.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Block, Client, Error, Wait, XAdd};
+/// # use std::time::Duration;
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let mut reader = client.reader().await?;
+/// reader.send(XAdd::new("orders").field("sku", "A-7")).await?;
+/// let replicas = reader.send(Wait::new(1, Block::For(Duration::from_millis(100)))).await?;
+/// println!("on {replicas} replicas");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Wait {
+    replicas: u64,
+    timeout: Block,
+}
+
+impl Wait {
+    /// Waits for this many replicas, or until the time is over. For none of them it answers at once.
+    pub fn new(replicas: u64, timeout: Block) -> Self {
+        Self { replicas, timeout }
+    }
+}
+
+/// Waits until what was written on this connection is on disk: the server's own, replicas', or both.
+///
+/// `WAITAOF local replicas timeout` (Redis 7.2). Answers as soon as all that was asked for is there, or the time is over.
+/// As [`Wait`] it is about one connection.
+///
+/// # Errors
+///
+/// [`Code::Err`](crate::Code::Err) from a replica, and from a server that keeps no append-only file when its own disk was
+/// asked for; [`Code::Unblocked`](crate::Code::Unblocked) when CLIENT UNBLOCK ended it with an error.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Block, Client, Error, WaitAof, XAdd};
+/// # use std::time::Duration;
+/// # async fn f(client: &Client) -> Result<(), Error> {
+/// let mut reader = client.reader().await?;
+/// reader.send(XAdd::new("orders").field("sku", "A-7")).await?;
+/// let wait = WaitAof::new(true, 0, Block::For(Duration::from_secs(2)));
+/// println!("on disk: {}", reader.send(wait).await?.local);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct WaitAof {
+    local: bool,
+    replicas: u64,
+    timeout: Block,
+}
+
+impl WaitAof {
+    /// Waits for the server's own disk if `local`, and for those of this many replicas, or until the time is over.
+    pub fn new(local: bool, replicas: u64, timeout: Block) -> Self {
+        Self { local, replicas, timeout }
+    }
+}
+
+/// Where what was written is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitAofReply {
+    /// Whether it is on the server's own disk; false too if the server keeps no append-only file.
+    pub local: bool,
+    /// How many replicas have it on disk.
+    pub replicas: u64,
+}
+
+impl own::sealed::Sealed for Wait {}
+
+impl OwnCommand for Wait {
+    const OWN_NAME: &'static str = "WAIT";
+    type OwnReply = u64;
+
+    fn own_args(&self, out: &mut impl Args) {
+        out.number(self.replicas);
+        out.number(self.timeout.ms());
+    }
+
+    fn own_reply(frame: Frame) -> Result<u64, DecodeError> {
+        frame.cursor().count(REPLICAS)
+    }
+
+    fn own_waits(&self) -> Option<Block> {
+        Some(self.timeout)
+    }
+}
+
+impl own::sealed::Sealed for WaitAof {}
+
+impl OwnCommand for WaitAof {
+    const OWN_NAME: &'static str = "WAITAOF";
+    type OwnReply = WaitAofReply;
+
+    fn own_args(&self, out: &mut impl Args) {
+        out.number(self.local.into());
+        out.number(self.replicas);
+        out.number(self.timeout.ms());
+    }
+
+    fn own_reply(frame: Frame) -> Result<WaitAofReply, DecodeError> {
+        let mut cursor = frame.cursor();
+        at_least(2, cursor.array(DISKS)?, DISKS)?;
+        let local = cursor.count("a number of servers")? > 0;
+        Ok(WaitAofReply { local, replicas: cursor.count(REPLICAS)? })
+    }
+
+    fn own_waits(&self) -> Option<Block> {
+        Some(self.timeout)
+    }
+
+    fn own_needs(&self) -> Features {
+        Feature::WaitAof.into()
+    }
+}
+
+const REPLICAS: &str = "a number of replicas";
+const DISKS: &str = "a server's and its replicas' disks";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Raw, encode, encode_own};
+    use crate::resp::Limits;
+    use std::time::Duration;
+
+    #[test]
+    fn the_time_is_in_milliseconds_and_never_for_ever_by_accident() {
+        let rows = [
+            (1, Block::For(Duration::from_millis(5)), "1 5"),
+            (0, Block::For(Duration::ZERO), "0 1"),
+            (2, Block::For(Duration::from_micros(5_001)), "2 6"),
+            (9, Block::Forever, "9 0"),
+        ];
+        for (replicas, block, expected) in rows {
+            let wait = Wait::new(replicas, block);
+            let raw = format!("WAIT {expected}");
+            assert_eq!(encode_own(&wait), encode(&Raw::new(&raw)), "{raw}");
+            assert_eq!(wait.own_waits(), Some(block));
+            for (local, digit) in [(false, 0), (true, 1)] {
+                let wait = WaitAof::new(local, replicas, block);
+                let raw = format!("WAITAOF {digit} {expected}");
+                assert_eq!(encode_own(&wait), encode(&Raw::new(&raw)), "{raw}");
+                assert_eq!(wait.own_waits(), Some(block));
+            }
+        }
+        assert_eq!(Wait::new(1, Block::Forever).own_needs(), Features::NONE);
+        let aof = WaitAof::new(true, 1, Block::Forever);
+        assert_eq!(aof.own_needs(), Feature::WaitAof.into());
+    }
+
+    #[test]
+    fn the_reply_is_a_count_of_replicas() {
+        let rows = [
+            (":0\r\n", Some(0)),
+            (":3\r\n", Some(3)),
+            (":-1\r\n", None),
+            ("_\r\n", None),
+            ("*0\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(Wait::own_reply(frame).ok(), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn disks_are_the_servers_own_and_its_replicas() {
+        let rows = [
+            ("*2\r\n:0\r\n:0\r\n", Some((false, 0))),
+            ("*2\r\n:1\r\n:2\r\n", Some((true, 2))),
+            ("*3\r\n:1\r\n:0\r\n:9\r\n", Some((true, 0))),
+            ("*1\r\n:1\r\n", None),
+            ("*2\r\n:1\r\n:-1\r\n", None),
+            ("*2\r\n$-1\r\n:0\r\n", None),
+            (":1\r\n", None),
+            ("_\r\n", None),
+        ];
+        for (bytes, expected) in rows {
+            let frame = Frame::parse(bytes, Limits::default()).unwrap();
+            let reply = WaitAof::own_reply(frame).ok().map(|reply| (reply.local, reply.replicas));
+            assert_eq!(reply, expected, "{bytes:?}");
+        }
+    }
+}
