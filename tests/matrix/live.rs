@@ -1,0 +1,152 @@
+//! Runs every row on every server.
+
+use crate::db::Db;
+use crate::print;
+use crate::support::Server;
+use crate::table::{Line, Row, Table, Told};
+use crate::want::{LABELS, Label};
+use bourn::{Client, Config, Error, Outcome, Protocol};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use std::{env, mem, thread};
+
+/// A row that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What came of some cells.
+#[derive(Debug, Default)]
+struct Cells {
+    answered: usize,
+    too_old: usize,
+    wrong: Vec<String>,
+}
+
+#[test]
+fn every_command_answers_on_every_server_as_its_version_should() {
+    let labels = env::var("BOURN_MATRIX").unwrap_or_else(|_| Server::start().label().to_owned());
+    let known = |label| LABELS.into_iter().find(|known| *known == label).expect("a known label");
+    let labels: Vec<_> = labels.split_whitespace().map(known).collect();
+    let protocols = [Protocol::Resp2, Protocol::Auto];
+    let jobs = labels.iter().flat_map(|label| protocols.map(|protocol| (*label, protocol)));
+    let (jobs, cells) = (Mutex::new(jobs.collect::<Vec<_>>()), Mutex::new(Cells::default()));
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().expect("no one panics with it").pop();
+                    let Some((label, protocol)) = job else { break };
+                    let came = try_all(label, protocol);
+                    let mut cells = cells.lock().expect("no one panics with it");
+                    cells.answered += came.answered;
+                    cells.too_old += came.too_old;
+                    cells.wrong.extend(came.wrong);
+                }
+            });
+        }
+    });
+    let Cells { answered, too_old, wrong } = mem::take(&mut *cells.lock().expect("all are done"));
+    let cells = answered + too_old;
+    assert!(wrong.is_empty(), "{} of {cells} cells wrong:\n{}", wrong.len(), wrong.join("\n"));
+    println!("{}", print::markdown(&crate::all(), &labels));
+    println!(
+        "{cells} cells on {} servers in RESP2 and RESP3, all green after {:.1?}: {answered} answered as wanted, \
+         {too_old} said that the server is too old",
+        labels.len(),
+        start.elapsed()
+    );
+    if env::var_os(print::WRITE).is_some() {
+        assert_eq!(labels, LABELS, "the table for README is of all servers: {}", print::HOW);
+        print::write(&print::markdown(&crate::all(), &labels));
+    }
+}
+
+/// Tries all rows on a new server, one after the other.
+fn try_all(label: &'static str, protocol: Protocol) -> Cells {
+    let server = Server::builder().label(label).start();
+    let config = Config::tcp("127.0.0.1", server.port()).protocol(protocol);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let client = Client::connect(config.clone()).await.expect("the server takes connections");
+        let (version, db) = (server.version(), Db { client, config, label, protocol });
+        let name = if server.is_valkey() { "valkey" } else { "redis" };
+        let name = format!("{name} {}.{}.{}", version.0, version.1, version.2);
+        try_each(&crate::all(), label, &name, protocol, &db).await
+    })
+}
+
+async fn try_each(table: &Table, label: &str, server: &str, protocol: Protocol, db: &Db) -> Cells {
+    let mut cells = Cells::default();
+    for line in &table.lines {
+        for row in &line.rows {
+            db.empty().await;
+            let run = AssertUnwindSafe((row.run)(db.clone())).catch_unwind();
+            let told = match tokio::time::timeout(LIMIT, run).await {
+                Ok(Ok(told)) => told,
+                Ok(Err(_)) => Ok("a panic".to_owned()),
+                Err(_) => Ok(format!("nothing after {LIMIT:?}")),
+            };
+            let too_old = line.since.as_ref().filter(|since| since.is_after(Label::read(label)));
+            let first = row.want.of_old(Label::read(label));
+            let wrong = match too_old.filter(|_| first.is_none()) {
+                Some(since) => {
+                    cells.too_old += 1;
+                    let right = |error: &Error| is_too_old(error, since.feature);
+                    is_not(&told, &since.error(server), told.as_ref().is_err_and(right))
+                }
+                None => {
+                    cells.answered += 1;
+                    let want = row.want.of(Label::read(label));
+                    is_not(&told, want, is_wanted(&told, want))
+                }
+            };
+            cells.wrong.extend(wrong.map(|wrong| name(line, row, label, protocol) + &wrong));
+        }
+    }
+    cells
+}
+
+fn name(line: &Line, row: &Row, label: &str, protocol: Protocol) -> String {
+    let protocol = if protocol == Protocol::Auto { "RESP3" } else { "RESP2" };
+    format!("{label} {protocol}, {} {}, {row:?}\n", line.command, line.option)
+}
+
+/// What differs, unless it is as wanted.
+fn is_not(told: &Told, want: &str, right_kind: bool) -> Option<String> {
+    let got = text(told);
+    let too_old = matches!(told, Err(Error::TooOld(_)));
+    (!right_kind || too_old && got != want).then(|| format!("     got {got}\n    want {want}"))
+}
+
+fn is_too_old(error: &Error, feature: bourn::Feature) -> bool {
+    matches!(error, Error::TooOld(too_old) if too_old.feature() == feature)
+        && error.outcome() == Outcome::NotApplied
+}
+
+/// A refusal may be wanted by its code alone, or by the beginning of its text.
+fn is_wanted(told: &Told, want: &str) -> bool {
+    let got = text(told);
+    match told {
+        Err(Error::Server(error)) => {
+            let begins = want.strip_suffix("...").is_some_and(|want| got.starts_with(want));
+            begins || got == want || error.code().as_str() == want
+        }
+        Err(_) => false,
+        Ok(_) => got == want,
+    }
+}
+
+/// A reply, or an error as redis-cli shows it.
+fn text(told: &Told) -> String {
+    match told {
+        Ok(text) => text.clone(),
+        Err(Error::Server(error)) => {
+            let message = String::from_utf8_lossy(error.message());
+            format!("{} {message}", error.code()).trim_end().to_owned()
+        }
+        Err(Error::TooOld(too_old)) => too_old.to_string(),
+        Err(other) => format!("{other:?}"),
+    }
+}
