@@ -63,9 +63,97 @@ pub fn reply(source: &mut Source<'_>) -> Vec<u8> {
                 list(source, &mut out, id);
             }
         }
-        _ => any(source, &mut out, 3),
+        _ => match source.below(6) {
+            0 => named(source, &mut out, &STREAM),
+            1 => named(source, &mut out, &FULL),
+            2 => list(source, &mut out, |source, out| named(source, out, &GROUP)),
+            3 => list(source, &mut out, |source, out| named(source, out, &CONSUMER)),
+            4 => list(source, &mut out, |source, out| named(source, out, &SHARD)),
+            _ => any(source, &mut out, 3),
+        },
     }
     out
+}
+
+/// Names, and what makes their values.
+type Field = (&'static str, fn(&mut Source<'_>, &mut Vec<u8>));
+
+const STREAM: [Field; 10] = [
+    ("length", integer),
+    ("radix-tree-keys", integer),
+    ("radix-tree-nodes", integer),
+    ("last-generated-id", id),
+    ("max-deleted-entry-id", id),
+    ("idmp-duration", integer),
+    ("groups", integer),
+    ("first-entry", entry),
+    ("last-entry", entry),
+    ("later", string),
+];
+
+const FULL: [Field; 6] = [
+    ("length", integer),
+    ("radix-tree-keys", integer),
+    ("radix-tree-nodes", integer),
+    ("last-generated-id", id),
+    ("entries", entries),
+    ("groups", |source, out| list(source, out, |source, out| named(source, out, &GROUP))),
+];
+
+const GROUP: [Field; 7] = [
+    ("name", string),
+    ("last-delivered-id", id),
+    ("entries-read", integer),
+    ("lag", integer),
+    ("pel-count", integer),
+    ("pending", |source, out| list(source, out, pending)),
+    ("consumers", |source, out| list(source, out, |source, out| named(source, out, &CONSUMER))),
+];
+
+const CONSUMER: [Field; 7] = [
+    ("name", string),
+    ("seen-time", integer),
+    ("active-time", integer),
+    ("idle", integer),
+    ("inactive", integer),
+    ("pel-count", integer),
+    ("pending", |source, out| list(source, out, pending)),
+];
+
+const SHARD: [Field; 3] = [
+    ("slots", |source, out| list(source, out, integer)),
+    ("nodes", |source, out| list(source, out, |source, out| named(source, out, &NODE))),
+    ("later", string),
+];
+
+const NODE: [Field; 7] = [
+    ("id", string),
+    ("port", integer),
+    ("ip", string),
+    ("endpoint", string),
+    ("role", string),
+    ("replication-offset", integer),
+    ("health", string),
+];
+
+/// A map of these fields, nearly.
+fn named(source: &mut Source<'_>, out: &mut Vec<u8>, fields: &[Field]) {
+    let n = fields.len() as u8;
+    let (map, wrong) = (source.below(2) == 0, source.below(3 * n));
+    header(out, if map { b'%' } else { b'*' }, if map { n } else { 2 * n });
+    for (place, (name, value)) in (0..).zip(fields) {
+        bulk(out, name.as_bytes());
+        if place == wrong { any(source, out, 1) } else { value(source, out) }
+    }
+}
+
+fn pending(source: &mut Source<'_>, out: &mut Vec<u8>) {
+    let parts = 3 + source.below(2);
+    header(out, b'*', parts);
+    id(source, out);
+    (3..parts).for_each(|_| string(source, out));
+    integer(source, out);
+    integer(source, out);
 }
 
 fn header(out: &mut Vec<u8>, kind: u8, n: impl std::fmt::Display) {
@@ -93,24 +181,26 @@ fn streams(source: &mut Source<'_>, out: &mut Vec<u8>) {
 }
 
 fn entries(source: &mut Source<'_>, out: &mut Vec<u8>) {
-    list(source, out, |source, out| {
-        let parts = match source.below(32) {
-            0..20 => 2,
-            20..24 => 3,
-            24..28 => 4,
-            28..30 => 5,
-            30 => return out.extend_from_slice(b"*-1\r\n"),
-            _ => return any(source, out, 2),
-        };
-        header(out, b'*', parts);
-        id(source, out);
-        fields(source, out);
-        if parts >= 4 {
-            integer(source, out);
-            integer(source, out);
-        }
-        (0..parts % 2).for_each(|_| any(source, out, 1));
-    });
+    list(source, out, entry);
+}
+
+fn entry(source: &mut Source<'_>, out: &mut Vec<u8>) {
+    let parts = match source.below(32) {
+        0..20 => 2,
+        20..24 => 3,
+        24..28 => 4,
+        28..30 => 5,
+        30 => return out.extend_from_slice(b"*-1\r\n"),
+        _ => return any(source, out, 2),
+    };
+    header(out, b'*', parts);
+    id(source, out);
+    fields(source, out);
+    if parts >= 4 {
+        integer(source, out);
+        integer(source, out);
+    }
+    (0..parts % 2).for_each(|_| any(source, out, 1));
 }
 
 fn fields(source: &mut Source<'_>, out: &mut Vec<u8>) {
