@@ -40,7 +40,8 @@ impl<'a> XTrim<'a> {
 
     /// What becomes of groups that refer to what is removed (Redis 8.2).
     ///
-    /// Redis 8.2 removes nothing by an approximate trim with [`Refs::Delete`] or [`Refs::Acked`]; 8.6 does.
+    /// With [`Refs::Delete`] or [`Refs::Acked`] an approximate trim is exact on Redis 8.6 and later, and removes nothing on
+    /// Redis 8.2.
     pub fn refs(self, refs: Refs) -> Self {
         Self { refs: Some(refs), ..self }
     }
