@@ -5,10 +5,12 @@ use super::json::{Json, list};
 use super::meaning::Means;
 use bourn::resp::{DecodeError, Frame, Value};
 use bourn::{
-    Blocking, BlockingCommand, Command, Raw, ServerError, XAck, XAdd, XAddNoMkStream, XAutoClaim,
-    XAutoClaimJustId, XClaim, XClaimJustId, XDel, XGroupCreate, XGroupCreateConsumer,
-    XGroupDelConsumer, XGroupDestroy, XGroupSetId, XLen, XPending, XPendingRange, XRange, XRead,
-    XReadGroup, XRevRange, XTrim,
+    Blocking, BlockingCommand, ClientId, ClusterShards, ClusterSlots, Command, Hello, OwnCommand,
+    Ping, Raw, Role, ServerError, Wait, XAck, XAckDel, XAdd, XAddNoMkStream, XAutoClaim,
+    XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel, XDelEx, XGroupCreate,
+    XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupSetId, XInfoConsumers,
+    XInfoGroups, XInfoStream, XInfoStreamFull, XLen, XNack, XPending, XPendingRange, XRange, XRead,
+    XReadGroup, XRevRange, XSetId, XTrim,
 };
 use std::fmt::Debug;
 
@@ -22,31 +24,47 @@ pub(crate) struct Decoder {
     fits: fn(&Value) -> bool,
 }
 
-/// The decoders of every command that has a type.
-pub(crate) const TYPED: [Decoder; 23] = [
+/// The decoders of every command that has a type and is among those that were sent.
+pub(crate) const TYPED: [Decoder; 39] = [
+    decoder::<ClientId>("ClientId", is_integer),
+    decoder::<ClusterShards>("ClusterShards", is_array),
+    decoder::<ClusterSlots>("ClusterSlots", is_array),
+    decoder::<Ping>("Ping", |value| value.as_bytes() == Some(b"PONG")),
+    decoder::<Role>("Role", is_array),
     decoder::<XAck<'_>>("XAck", is_integer),
+    decoder::<XAckDel<'_>>("XAckDel", is_array),
     decoder::<XAdd<'_>>("XAdd", is_string),
     decoder::<XAddNoMkStream<'_>>("XAddNoMkStream", |value| value.is_null() || is_string(value)),
     decoder::<XAutoClaim<'_>>("XAutoClaim", is_array),
     decoder::<XAutoClaimJustId<'_>>("XAutoClaimJustId", is_array),
+    decoder::<XCfgSet<'_>>("XCfgSet", is_ok),
     decoder::<XClaim<'_>>("XClaim", is_array_or_null),
     decoder::<XClaimJustId<'_>>("XClaimJustId", is_array_or_null),
     decoder::<XDel<'_>>("XDel", is_integer),
+    decoder::<XDelEx<'_>>("XDelEx", is_array),
     decoder::<XGroupCreate<'_>>("XGroupCreate", is_ok),
     decoder::<XGroupCreateConsumer<'_>>("XGroupCreateConsumer", is_integer),
     decoder::<XGroupDelConsumer<'_>>("XGroupDelConsumer", is_integer),
     decoder::<XGroupDestroy<'_>>("XGroupDestroy", is_integer),
     decoder::<XGroupSetId<'_>>("XGroupSetId", is_ok),
+    decoder::<XInfoConsumers<'_>>("XInfoConsumers", is_array),
+    decoder::<XInfoGroups<'_>>("XInfoGroups", is_array),
+    decoder::<XInfoStream<'_>>("XInfoStream", is_map),
+    decoder::<XInfoStreamFull<'_>>("XInfoStreamFull", is_map),
     decoder::<XLen<'_>>("XLen", is_integer),
+    decoder::<XNack<'_>>("XNack", is_integer),
     decoder::<XPending<'_>>("XPending", is_array),
     decoder::<XPendingRange<'_>>("XPendingRange", is_array_or_null),
     decoder::<XRange<'_>>("XRange", is_array_or_null),
     decoder::<XRead<'_>>("XRead", is_map_or_null),
     decoder::<XReadGroup<'_>>("XReadGroup", is_map_or_null),
     decoder::<XRevRange<'_>>("XRevRange", is_array_or_null),
+    decoder::<XSetId<'_>>("XSetId", is_ok),
     decoder::<XTrim<'_>>("XTrim", is_integer),
     blocking::<Blocking<XRead<'_>>>("Blocking<XRead>"),
     blocking::<Blocking<XReadGroup<'_>>>("Blocking<XReadGroup>"),
+    own::<Hello<'_>>("Hello", is_map),
+    own::<Wait>("Wait", is_integer),
 ];
 
 /// The decoder of every other command.
@@ -75,6 +93,19 @@ const fn blocking<C: BlockingCommand>(name: &'static str) -> Decoder {
     }
 }
 
+const fn own<C: OwnCommand>(name: &'static str, fits: fn(&Value) -> bool) -> Decoder
+where
+    C::OwnReply: Means + Debug,
+{
+    Decoder {
+        name,
+        command: C::OWN_NAME,
+        decode: |frame, value| compare(C::own_reply(frame), value),
+        takes: |frame| C::own_reply(frame).is_ok(),
+        fits,
+    }
+}
+
 fn compare<R: Means + Debug>(reply: Result<R, DecodeError>, value: &Json) -> Result<(), String> {
     match reply {
         Ok(reply) if reply.means(value) => Ok(()),
@@ -89,20 +120,35 @@ impl Decoder {
         let words: Vec<_> = command.iter().map(|word| word.as_str().unwrap_or_default()).collect();
         let has = |option| words.contains(&option);
         let name = match *words {
+            ["CLIENT", "ID"] => "ClientId",
+            ["CLUSTER", "SHARDS"] => "ClusterShards",
+            ["CLUSTER", "SLOTS"] => "ClusterSlots",
+            ["HELLO", ..] => "Hello",
+            ["PING"] => "Ping",
+            ["ROLE"] => "Role",
+            ["WAIT", ..] => "Wait",
             ["XACK", ..] => "XAck",
+            ["XACKDEL", ..] => "XAckDel",
             ["XADD", ..] if has("NOMKSTREAM") => "XAddNoMkStream",
             ["XADD", ..] => "XAdd",
             ["XAUTOCLAIM", ..] if has("JUSTID") => "XAutoClaimJustId",
             ["XAUTOCLAIM", ..] => "XAutoClaim",
+            ["XCFGSET", ..] => "XCfgSet",
             ["XCLAIM", ..] if has("JUSTID") => "XClaimJustId",
             ["XCLAIM", ..] => "XClaim",
             ["XDEL", ..] => "XDel",
+            ["XDELEX", ..] => "XDelEx",
             ["XGROUP", "CREATE", ..] => "XGroupCreate",
             ["XGROUP", "CREATECONSUMER", ..] => "XGroupCreateConsumer",
             ["XGROUP", "DELCONSUMER", ..] => "XGroupDelConsumer",
             ["XGROUP", "DESTROY", ..] => "XGroupDestroy",
             ["XGROUP", "SETID", ..] => "XGroupSetId",
+            ["XINFO", "CONSUMERS", ..] => "XInfoConsumers",
+            ["XINFO", "GROUPS", ..] => "XInfoGroups",
+            ["XINFO", "STREAM", _] => "XInfoStream",
+            ["XINFO", "STREAM", ..] => "XInfoStreamFull",
             ["XLEN", ..] => "XLen",
+            ["XNACK", ..] => "XNack",
             ["XPENDING", _, _] => "XPending",
             ["XPENDING", ..] => "XPendingRange",
             ["XRANGE", ..] => "XRange",
@@ -111,6 +157,7 @@ impl Decoder {
             ["XREADGROUP", ..] if has("BLOCK") => "Blocking<XReadGroup>",
             ["XREADGROUP", ..] => "XReadGroup",
             ["XREVRANGE", ..] => "XRevRange",
+            ["XSETID", ..] => "XSetId",
             ["XTRIM", ..] => "XTrim",
             [] if kind == "int" => "XLen",
             [] if kind == "ok" => "XGroupCreate",
@@ -206,6 +253,10 @@ fn is_array(value: &Value) -> bool {
 
 fn is_array_or_null(value: &Value) -> bool {
     is_array(value) || value.is_null()
+}
+
+fn is_map(value: &Value) -> bool {
+    matches!(value, Value::Map(_) | Value::Array(_))
 }
 
 fn is_map_or_null(value: &Value) -> bool {

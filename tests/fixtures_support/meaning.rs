@@ -4,8 +4,10 @@ use super::json::{Json, count, id, integer, is_bytes, list, tuple};
 use super::tree::is_double;
 use bourn::resp::{List, Value};
 use bourn::{
-    AutoClaimed, Entries, EntryId, EntryRef, PendingEntry, PendingSummary, ServerError, Streams,
+    AutoClaimed, DeleteOutcome, Entries, EntryId, EntryRef, PendingEntry, PendingSummary,
+    ServerError, Streams,
 };
+use bytes::Bytes;
 use serde_json::Map;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ pub(crate) trait Means {
 }
 
 /// Whether there are as many, and each means what stands at its place.
-fn all<T>(
+pub(super) fn all<T>(
     values: &[Json],
     parts: impl Iterator<Item = T>,
     same: impl Fn(&T, &Json) -> bool,
@@ -27,13 +29,17 @@ fn all<T>(
 }
 
 /// Whether this is a list of two, the first and the second of them as they should be.
-fn is_pair(pair: &Json, first: impl Fn(&Json) -> bool, second: impl Fn(&Json) -> bool) -> bool {
+pub(super) fn is_pair(
+    pair: &Json,
+    first: impl Fn(&Json) -> bool,
+    second: impl Fn(&Json) -> bool,
+) -> bool {
     tuple(pair).is_some_and(|[a, b]| first(a) && second(b))
 }
 
 impl Means for () {
     fn means(&self, value: &Json) -> bool {
-        value == "OK"
+        value == "OK" || value == "PONG"
     }
 }
 
@@ -49,21 +55,46 @@ impl Means for u64 {
     }
 }
 
+impl Means for i64 {
+    fn means(&self, value: &Json) -> bool {
+        integer(value) == Some(*self)
+    }
+}
+
+impl Means for Bytes {
+    fn means(&self, value: &Json) -> bool {
+        is_bytes(value, self)
+    }
+}
+
+impl Means for DeleteOutcome {
+    fn means(&self, value: &Json) -> bool {
+        match self {
+            Self::Deleted => integer(value) == Some(1),
+            Self::Missing => integer(value) == Some(-1),
+            Self::StillReferenced => integer(value) == Some(2),
+            // No server of those that were asked has another.
+            _ => false,
+        }
+    }
+}
+
 impl Means for EntryId {
     fn means(&self, value: &Json) -> bool {
         id(value) == Some(*self) && value == self.to_string().as_str()
     }
 }
 
-impl Means for Option<EntryId> {
+impl<T: Means> Means for Option<T> {
     fn means(&self, value: &Json) -> bool {
-        self.map_or(value.is_null(), |id| id.means(value))
+        self.as_ref().map_or_else(|| value.is_null(), |part| part.means(value))
     }
 }
 
-impl Means for Vec<EntryId> {
+impl<T: Means> Means for Vec<T> {
     fn means(&self, value: &Json) -> bool {
-        all(list(value), self.iter(), |id, value| id.means(value))
+        let is_list = value.is_array() || value.is_null();
+        is_list && all(list(value), self.iter(), |part, value| part.means(value))
     }
 }
 
@@ -115,16 +146,14 @@ impl Means for PendingSummary {
     }
 }
 
-impl Means for Vec<PendingEntry> {
+impl Means for PendingEntry {
     fn means(&self, value: &Json) -> bool {
-        all(list(value), self.iter(), |entry, value| {
-            let Some([id, consumer, idle, deliveries]) = tuple(value) else { return false };
-            entry.id.means(id)
-                && is_bytes(consumer, &entry.consumer)
-                && entry.idle == count(idle).map(Duration::from_millis)
-                && (entry.idle.is_some() || integer(idle) == Some(-1))
-                && entry.deliveries.means(deliveries)
-        })
+        let Some([id, consumer, idle, deliveries]) = tuple(value) else { return false };
+        self.id.means(id)
+            && self.consumer.means(consumer)
+            && self.idle == count(idle).map(Duration::from_millis)
+            && (self.idle.is_some() || integer(idle) == Some(-1))
+            && self.deliveries.means(deliveries)
     }
 }
 

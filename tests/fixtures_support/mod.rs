@@ -6,11 +6,17 @@
 //! | [`json`] | strings and integers as `cases.json` writes them |
 //! | [`tree`] | the bytes as a tree of frames: `frames` |
 //! | [`meaning`] | what a reply means: `value` |
+//! | [`fields`] | maps, of which no field may be left over |
+//! | [`info`] | the same of what XINFO says |
+//! | [`server`] | the same of what servers say of themselves and of their cluster |
 //! | [`decoders`] | which decoder reads the reply of which command |
 
 pub(crate) mod decoders;
+pub(crate) mod fields;
+pub(crate) mod info;
 pub(crate) mod json;
 pub(crate) mod meaning;
+pub(crate) mod server;
 pub(crate) mod tree;
 
 use json::Json;
