@@ -1,6 +1,6 @@
 //! Every command once, in the order in which one might come to need it; what each did is printed.
 //!
-//! `cargo run --example tour -- redis://127.0.0.1`. It works on the keys `tour` and `tour:spare`, which must not exist, and
+//! `cargo run --example tour -- redis://127.0.0.1`. It works on the keys `tour` and `{tour}:spare`, which must not exist, and
 //! removes them at the end. What the server is too old for is said by name.
 
 use bourn::{
@@ -17,7 +17,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 const KEY: &str = "tour";
-const SPARE: &str = "tour:spare";
+// In a cluster, the part in braces keeps it in the slot of `tour`.
+const SPARE: &str = "{tour}:spare";
 const GROUP: &str = "billing";
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -126,7 +127,7 @@ async fn look(client: &Client) -> Result<(), Error> {
         let (name, idle) = (consumer.name.escape_ascii(), consumer.idle);
         println!("  {:<28} {name}: {} pending, idle {idle:?}", "XINFO CONSUMERS", consumer.pending);
     }
-    let lines = [client.send(XGroupHelp).await?, client.send(XInfoHelp).await?];
+    let lines = [client.send(XGroupHelp::new()).await?, client.send(XInfoHelp::new()).await?];
     println!("  {:<28} {} and {} lines", "XGROUP HELP, XINFO HELP", lines[0].len(), lines[1].len());
     tell("TYPE", client.send(Type::new(KEY)).await)
 }

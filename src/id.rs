@@ -222,7 +222,7 @@ pub enum ReadFrom {
     /// `$`: the entries added after the call. Between two such calls entries are missed: go on with the last id read, or
     /// let a tail do it.
     Latest,
-    /// `+`: the last entry alone (Redis 7.4, Valkey 8.1).
+    /// `+`: the last entry alone (Redis 7.4, Valkey 8.0).
     Last,
 }
 

@@ -1,7 +1,8 @@
 //! Server: who answers, in which version, and what that version can do. Pure.
 //!
 //! Nothing here keeps a command from being sent: what a server takes, it knows best. The table explains a refusal, and
-//! lets a caller choose a plan before the first one.
+//! lets a caller choose a plan before the first one. What Redis 6.2 brought is in it for the sake of Redis 6.0, which
+//! answers HELLO too.
 
 use std::fmt;
 
@@ -24,7 +25,7 @@ impl Server {
     /// A server of this name and version, as HELLO says them. What is no number in the version counts as 0.
     #[must_use]
     pub fn new(name: &str, version: &str) -> Self {
-        Self { name: name.into(), version: Version::read(version) }
+        Self { name: name.chars().take(MOST_NAME).collect(), version: Version::read(version) }
     }
 
     /// What it calls itself: `redis`, `valkey`, or another name.
@@ -49,10 +50,15 @@ impl Server {
         self.version
     }
 
-    /// Whether it can do this; `None` if that is not known: of servers that are neither Redis nor Valkey, and of Valkey's
-    /// versions to come.
+    /// Whether it can do this; `None` if that is not known: of servers that are neither Redis nor Valkey, of Valkey's versions
+    /// to come, and of a version that is no number.
+    ///
+    /// A server that calls itself Redis is believed, and some others do.
     #[must_use]
     pub fn supports(&self, feature: Feature) -> Option<bool> {
+        if self.version == Version::new(0, 0, 0) {
+            return None;
+        }
         match (self.flavour(), feature.valkey()) {
             (Flavour::Redis, _) => Some(self.version >= feature.redis()),
             (Flavour::Valkey, Some(since)) => Some(self.version >= since),
@@ -68,6 +74,9 @@ impl fmt::Display for Server {
         write!(f, "{} {}", self.name.escape_debug(), self.version)
     }
 }
+
+/// More of a server's name is not kept: it stands in errors.
+const MOST_NAME: usize = 64;
 
 /// Whose versions a server's version is one of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,18 +159,28 @@ pub enum Feature {
     EntriesAdded,
     /// `MAXDELETEDID` of XSETID (Redis 7.0; every Valkey).
     MaxDeletedId,
-    /// `NX, XX, GT and LT` of EXPIRE and PEXPIRE (Redis 7.0; every Valkey).
-    ExpireCondition,
+    /// `NX` of EXPIRE and PEXPIRE (Redis 7.0; every Valkey).
+    ExpireNx,
+    /// `XX` of EXPIRE and PEXPIRE (Redis 7.0; every Valkey).
+    ExpireXx,
+    /// `GT` of EXPIRE and PEXPIRE (Redis 7.0; every Valkey).
+    ExpireGt,
+    /// `LT` of EXPIRE and PEXPIRE (Redis 7.0; every Valkey).
+    ExpireLt,
     /// CLUSTER SHARDS (Redis 7.0; every Valkey).
     ClusterShards,
     /// CLIENT NO-EVICT (Redis 7.0; every Valkey).
     ClientNoEvict,
     /// WAITAOF (Redis 7.2; every Valkey).
     WaitAof,
-    /// `+` of XREAD: the last entry itself (Redis 7.4; Valkey 8.1).
+    /// `+` of XREAD: the last entry itself (Redis 7.4; Valkey 8.0).
     ReadLast,
-    /// `KEEPREF, DELREF and ACKED` of XADD and XTRIM (Redis 8.2; not in Valkey 9.1).
-    Refs,
+    /// `KEEPREF` of XADD and XTRIM (Redis 8.2; not in Valkey 9.1).
+    KeepRef,
+    /// `DELREF` of XADD and XTRIM (Redis 8.2; not in Valkey 9.1).
+    DelRef,
+    /// `ACKED` of XADD and XTRIM (Redis 8.2; not in Valkey 9.1).
+    Acked,
     /// XACKDEL (Redis 8.2; Valkey 9.2).
     XAckDel,
     /// XDELEX (Redis 8.2; Valkey 9.2).
@@ -207,7 +226,7 @@ const fn v(major: u32, minor: u32, patch: u32) -> Version {
 
 /// Each feature in the order of the enum: its name, and since when Redis and Valkey have it.
 #[rustfmt::skip]
-const TABLE: [(Feature, Kind, &str, Version, Option<Version>); 29] = [
+const TABLE: [(Feature, Kind, &str, Version, Option<Version>); 34] = [
     (Feature::XAutoClaim, Command, "XAUTOCLAIM", v(6, 2, 0), ALL),
     (Feature::XGroupCreateConsumer, Command, "XGROUP CREATECONSUMER", v(6, 2, 0), ALL),
     (Feature::NoMkStream, Word, "NOMKSTREAM", v(6, 2, 0), ALL),
@@ -221,12 +240,17 @@ const TABLE: [(Feature, Kind, &str, Version, Option<Version>); 29] = [
     (Feature::EntriesRead, Word, "ENTRIESREAD", v(7, 0, 0), ALL),
     (Feature::EntriesAdded, Word, "ENTRIESADDED", v(7, 0, 0), ALL),
     (Feature::MaxDeletedId, Word, "MAXDELETEDID", v(7, 0, 0), ALL),
-    (Feature::ExpireCondition, Word, "NX, XX, GT and LT", v(7, 0, 0), ALL),
+    (Feature::ExpireNx, Word, "NX", v(7, 0, 0), ALL),
+    (Feature::ExpireXx, Word, "XX", v(7, 0, 0), ALL),
+    (Feature::ExpireGt, Word, "GT", v(7, 0, 0), ALL),
+    (Feature::ExpireLt, Word, "LT", v(7, 0, 0), ALL),
     (Feature::ClusterShards, Command, "CLUSTER SHARDS", v(7, 0, 0), ALL),
     (Feature::ClientNoEvict, Command, "CLIENT NO-EVICT", v(7, 0, 0), ALL),
     (Feature::WaitAof, Command, "WAITAOF", v(7, 2, 0), ALL),
-    (Feature::ReadLast, Word, "+", v(7, 4, 0), Some(v(8, 1, 0))),
-    (Feature::Refs, Word, "KEEPREF, DELREF and ACKED", v(8, 2, 0), NOT_YET),
+    (Feature::ReadLast, Word, "+", v(7, 4, 0), Some(v(8, 0, 0))),
+    (Feature::KeepRef, Word, "KEEPREF", v(8, 2, 0), NOT_YET),
+    (Feature::DelRef, Word, "DELREF", v(8, 2, 0), NOT_YET),
+    (Feature::Acked, Word, "ACKED", v(8, 2, 0), NOT_YET),
     (Feature::XAckDel, Command, "XACKDEL", v(8, 2, 0), Some(v(9, 2, 0))),
     (Feature::XDelEx, Command, "XDELEX", v(8, 2, 0), Some(v(9, 2, 0))),
     (Feature::Claim, Word, "CLAIM", v(8, 4, 0), NOT_YET),
@@ -251,7 +275,7 @@ impl Feature {
         &TABLE[self as usize]
     }
 
-    /// The command's name, or the option's as Redis writes it.
+    /// The command's name, or the option's as the manual writes it: `NOMKSTREAM`, `(id`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().2
@@ -363,9 +387,11 @@ mod tests {
             ("valkey", "9.2.0", Feature::XNack, None),
             ("valkey", "9.1.9", Feature::XAckDel, Some(false)),
             ("valkey", "9.2.0", Feature::XAckDel, Some(true)),
-            ("valkey", "8.0.1", Feature::ReadLast, Some(false)),
-            ("valkey", "8.1.0", Feature::ReadLast, Some(true)),
-            ("dragonfly", "1.2.3", Feature::XAutoClaim, None),
+            ("valkey", "7.2.5", Feature::ReadLast, Some(false)),
+            ("valkey", "8.0.0", Feature::ReadLast, Some(true)),
+            ("other", "1.2.3", Feature::XAutoClaim, None),
+            ("redis", "unstable", Feature::XAutoClaim, None),
+            ("valkey", "", Feature::XAutoClaim, None),
         ];
         for (name, version, feature, expected) in rows {
             let server = Server::new(name, version);
@@ -375,9 +401,9 @@ mod tests {
 
     #[test]
     fn a_set_has_what_was_put_in_commands_first() {
-        let set = Features::NONE.and(Feature::Refs).and(Feature::MaxSize).and(Feature::XDelEx);
+        let set = Features::NONE.and(Feature::Acked).and(Feature::MaxSize).and(Feature::XDelEx);
         let set = set.and_if(true, Feature::Claim).and_if(false, Feature::Idmp);
-        let expected = [Feature::XDelEx, Feature::Refs, Feature::Claim, Feature::MaxSize];
+        let expected = [Feature::XDelEx, Feature::Acked, Feature::Claim, Feature::MaxSize];
         assert_eq!(set.iter().collect::<Vec<_>>(), expected);
         assert_eq!(set.union(Feature::Claim.into()), set);
         assert_eq!(Features::NONE.iter().count(), 0);

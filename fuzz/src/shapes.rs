@@ -138,7 +138,7 @@ const NODE: [Field; 7] = [
 
 /// A map of these fields, nearly.
 fn named(source: &mut Source<'_>, out: &mut Vec<u8>, fields: &[Field]) {
-    let n = fields.len() as u8;
+    let n = u8::try_from(fields.len()).expect("a few fields");
     let (map, wrong) = (source.below(2) == 0, source.below(3 * n));
     header(out, if map { b'%' } else { b'*' }, if map { n } else { 2 * n });
     for (place, (name, value)) in (0..).zip(fields) {

@@ -104,7 +104,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before its first poll the command is not sent. Dropped later it runs, and its reply is thrown away.
+    /// Dropped before its first poll the command is not sent. Dropped later it may run, and its reply is thrown away.
     ///
     /// # Errors
     ///

@@ -102,6 +102,11 @@ impl From<EntryId> for Arg<'_> {
     }
 }
 
+/// Whole seconds, rounded up.
+pub(super) fn seconds(time: Duration) -> u64 {
+    ms(time).div_ceil(1_000)
+}
+
 /// Whole milliseconds, rounded up: how long a time is at least, as an argument.
 pub(super) fn ms(time: Duration) -> u64 {
     // The server reads a signed number.

@@ -138,9 +138,10 @@ use crate::server::Features;
 /// connection is shared.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent on a shared connection",
-    label = "not a command that answers at once",
-    note = "a read that blocks would hold up everyone who shares the connection: give it to a `Reader` \
-            (`client.reader().await?.read(..)`), or leave `.block()` out"
+    label = "blocks the connection or changes it, and others share that",
+    note = "a `Reader` has a connection to itself: give a read that blocks to `client.reader().await?.read(..)`, \
+            or leave `.block()` out",
+    note = "WAIT, WAITAOF, AUTH, HELLO, CLIENT SETNAME and CLIENT NO-EVICT are for its `send(..)`"
 )]
 pub trait Command {
     /// The command's name, words separated by one blank, as `XGROUP CREATE`.

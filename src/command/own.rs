@@ -3,6 +3,9 @@
 //! Some commands hold their connection up or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. Others must not be concerned, so
 //! [`Client::send`](crate::Client::send) does not compile with them; a [`Reader`](crate::Reader) takes them, and whatever
 //! else is a [`Command`].
+//!
+//! The trait's items have names of their own, for every [`Command`] has both traits, and `command.args(..)` is to mean one
+//! thing. One trait below both would have users of `Command` import two.
 
 use super::{Block, Command};
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};

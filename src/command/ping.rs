@@ -26,12 +26,12 @@ use bytes::Bytes;
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct Ping {}
+pub struct Ping(());
 
 impl Ping {
     /// Asks for nothing but an answer.
     pub fn new() -> Self {
-        Self {}
+        Self(())
     }
 
     /// Asks for this text to come back.

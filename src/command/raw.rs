@@ -149,7 +149,7 @@ const BLOCKING_READ: &str =
     "others would wait behind it: leave BLOCK out, or give a typed read to a `Reader`";
 
 /// Why, and which commands, by their first words.
-const UNFIT: [(&str, &[&str]); 10] = [
+const UNFIT: [(&str, &[&str]); 11] = [
     (
         "others would wait behind it: use the command without the B, which answers at once",
         &["BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP"],
@@ -172,7 +172,7 @@ const UNFIT: [(&str, &[&str]); 10] = [
         ],
     ),
     (
-        "it would turn the shared connection into a feed: use redis-cli",
+        "it would turn the connection into a feed: use redis-cli",
         &["MONITOR", "SYNC", "PSYNC", "REPLCONF", "CLUSTER SYNCSLOTS", "SCRIPT DEBUG"],
     ),
     (
@@ -184,12 +184,16 @@ const UNFIT: [(&str, &[&str]); 10] = [
         &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"],
     ),
     (
-        "it would change the shared connection, until that is made anew: put it into the `Config`, \
-         or give the typed command to a `Reader`",
-        &["HELLO", "AUTH", "SELECT", "CLIENT SETNAME", "CLIENT SETINFO"],
+        "it would change the connection, until that is made anew: put it into the `Config`, or give \
+         the typed command to a `Reader`",
+        &["HELLO", "AUTH", "CLIENT SETNAME"],
     ),
     (
-        "it would change the shared connection, until that is made anew: leave it out, or give a \
+        "it would change the connection, until that is made anew: put it into the `Config`",
+        &["SELECT", "CLIENT SETINFO"],
+    ),
+    (
+        "it would change the connection, until that is made anew: leave it out, or give a \
          `ClientNoEvict` to a `Reader`",
         &["CLIENT NO-EVICT", "CLIENT NO-TOUCH", "CLIENT CAPA", "CLIENT IMPORT-SOURCE"],
     ),

@@ -55,6 +55,37 @@ fn unsigned(n: i64) -> u64 {
     u64::from_ne_bytes(n.to_ne_bytes())
 }
 
+/// The least that a line takes on the wire: `+` and its line end.
+const LINE_BYTES: usize = 3;
+
+/// An array of lines. They are for people to read, so bytes that are no UTF-8 are replaced.
+pub(super) fn lines(frame: Frame) -> Result<Vec<String>, DecodeError> {
+    let bytes = frame.as_bytes();
+    let mut cursor = Cursor::at(bytes, 0);
+    let len = cursor.array("lines of help")?;
+    let mut lines = Vec::with_capacity(len.min(bytes.len() / LINE_BYTES));
+    for _ in 0..len {
+        lines.push(String::from_utf8_lossy(cursor.string("a line of help")?).into_owned());
+    }
+    Ok(lines)
+}
+
+/// A port.
+pub(super) fn port(cursor: &mut Cursor<'_>) -> Result<u16, DecodeError> {
+    below(u64::from(u16::MAX) + 1, cursor, "a port")
+}
+
+/// A number of 16 bits below `end`.
+pub(super) fn below(
+    end: u64,
+    cursor: &mut Cursor<'_>,
+    what: &'static str,
+) -> Result<u16, DecodeError> {
+    let n = cursor.count(what)?;
+    let small = u16::try_from(n).ok().filter(|_| n < end);
+    small.ok_or_else(|| DecodeError::new(what, "too large a number"))
+}
+
 /// The value at the cursor's place in a reply, of which `bytes` are all, as a tree.
 pub(super) fn tree(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Value {
     let start = cursor.position();

@@ -1,7 +1,6 @@
 //! ROLE: whether a server is master, replica or sentinel. Pure.
 
-use super::cluster::port;
-use super::reply::at_least;
+use super::reply::{at_least, port};
 use super::{Command, Safety};
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 use bytes::Bytes;
@@ -21,12 +20,12 @@ use bytes::Bytes;
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct Role {}
+pub struct Role(());
 
 impl Role {
     /// Asks for the role.
     pub fn new() -> Self {
-        Self {}
+        Self(())
     }
 }
 

@@ -100,6 +100,15 @@ pub enum Refs {
 }
 
 impl Refs {
+    /// What of XADD and XTRIM with it not every server has.
+    pub(crate) fn needs(refs: Option<Self>) -> Features {
+        refs.map_or(Features::NONE, |refs| match refs {
+            Self::Keep => Feature::KeepRef.into(),
+            Self::Delete => Feature::DelRef.into(),
+            Self::Acked => Feature::Acked.into(),
+        })
+    }
+
     pub(crate) fn list(self, out: &mut impl Args) {
         out.text(match self {
             Self::Keep => "KEEPREF",

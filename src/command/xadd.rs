@@ -170,7 +170,7 @@ impl Command for XAdd<'_> {
         let trim = self.trim.map_or(Features::NONE, |trim| trim.needs());
         idempotence
             .union(trim)
-            .and_if(self.refs.is_some(), Feature::Refs)
+            .union(Refs::needs(self.refs))
             .and_if(matches!(self.id, AddId::AutoSeq { .. }), Feature::AutoSeq)
     }
 

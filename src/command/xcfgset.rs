@@ -1,6 +1,6 @@
 //! XCFGSET: sets how long and how well a stream remembers its producers. Pure.
 
-use super::arg::Arg;
+use super::arg::{Arg, seconds};
 use super::reply::ok;
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
@@ -52,11 +52,6 @@ impl<'a> XCfgSet<'a> {
     pub fn idmp_max_size(self, pairs: u64) -> Self {
         Self { idmp_max_size: Some(pairs), ..self }
     }
-}
-
-/// Whole seconds, rounded up.
-fn seconds(time: Duration) -> u64 {
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 impl Command for XCfgSet<'_> {
@@ -111,7 +106,7 @@ mod tests {
             ),
             (
                 set.clone().idmp_duration(Duration::MAX),
-                "XCFGSET s IDMP-DURATION 18446744073709551615",
+                "XCFGSET s IDMP-DURATION 9223372036854776",
             ),
             (set.clone().idmp_max_size(0), "XCFGSET s IDMP-MAXSIZE 0"),
             (

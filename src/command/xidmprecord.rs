@@ -53,6 +53,7 @@ impl<'a> XIdmpRecord<'a> {
 
 impl Command for XIdmpRecord<'_> {
     const NAME: &'static str = "XIDMPRECORD";
+    // The same pair with the same id again changes nothing; with another id it is refused.
     const SAFETY: Safety = Safety::Idempotent;
     type Reply = ();
 

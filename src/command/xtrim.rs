@@ -4,7 +4,7 @@ use super::arg::Arg;
 use super::trim::{Refs, Trim};
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
-use crate::server::{Feature, Features};
+use crate::server::Features;
 
 /// Removes the oldest entries of a stream, down to a length or up to an id.
 ///
@@ -62,7 +62,7 @@ impl Command for XTrim<'_> {
     }
 
     fn needs(&self) -> Features {
-        self.trim.needs().and_if(self.refs.is_some(), Feature::Refs)
+        self.trim.needs().union(Refs::needs(self.refs))
     }
 
     fn reply(frame: Frame) -> Result<u64, DecodeError> {

@@ -73,6 +73,13 @@ impl<S: Deref<Target = Shared>> Ticket<S> {
     }
 }
 
+impl<S: Deref<Target = Shared>> Ticket<S> {
+    /// Whether there is nothing more to wait for.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.shared.is_settled(self.slot)
+    }
+}
+
 impl<S: Deref<Target = Shared>> Drop for Ticket<S> {
     fn drop(&mut self) {
         if !self.done {

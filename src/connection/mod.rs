@@ -16,6 +16,7 @@
 //! connection ends, requests of which any byte was handed to the socket are lost and never sent again; the others wait for
 //! the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
 
+mod append;
 mod backoff;
 mod budget;
 mod call;

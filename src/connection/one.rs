@@ -91,6 +91,10 @@ pub(crate) fn decode<C: Command>(
 /// The error for a command that got no reply.
 pub(crate) fn error(command: &'static str, failure: Option<Failure>, waited: Duration) -> Error {
     match failure {
+        // Who found it overdue does not know what time it had.
+        Some(Failure::Unsent(Unsent::TimedOut { source, .. })) => {
+            Error::Unsent { command, reason: Unsent::TimedOut { waited, source } }
+        }
         Some(Failure::Unsent(reason)) => Error::Unsent { command, reason },
         Some(Failure::Lost(Disconnect::Protocol(source))) => Error::Protocol { command, source },
         Some(Failure::Lost(reason)) => Error::Lost { command, reason },

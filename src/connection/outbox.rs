@@ -14,6 +14,7 @@
 //! * *Otherwise* the driver writes, after it has given way once: a wake-up puts it next in line, and it would find one
 //!   request where a moment later there are many.
 
+use super::append::Append;
 use super::budget::Budget;
 use super::pipeline::{Failure, Pipeline, Replies, SlotId};
 use super::transport::Direct;
@@ -21,6 +22,7 @@ use crate::command::hello::HelloReply;
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
 use crate::server::Server;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -38,13 +40,11 @@ const DIRECT_BYTES: usize = 64 << 10;
 const KEPT_BYTES: usize = 1 << 20;
 
 /// What the callers and the driver of one connection share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     timeout: Duration,
 }
 
-#[derive(Debug)]
 struct State {
     /// Requests that no writer has yet: those of the pipeline's unsent waiters, in order.
     out: Vec<u8>,
@@ -112,6 +112,13 @@ pub(super) enum Turn {
     Sleep,
 }
 
+/// Without the bytes of requests, in which a password may stand.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("server", &self.server()).finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     pub(super) fn new(budget: Budget, timeout: Duration) -> Self {
         let state = State {
@@ -167,11 +174,11 @@ impl Shared {
             Err(Some(ticket)) => return Queued::Wait(ticket),
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
         }
-        let tail = Tail::new(&mut state.out);
-        if !write(tail.out) {
+        let append = Append::to(&mut state.out);
+        if !write(append.out) {
             return Queued::Not(Unsent::Inconsistent);
         }
-        tail.keep();
+        append.keep();
         let waker = cx.waker().clone();
         let slot = state.pipeline.push(size.replies, size.bytes, cost, deadline, Some(waker));
         let next = state.budget.next(state.pipeline.cost());
@@ -198,6 +205,11 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Option<(Replies, Option<Failure>)> {
         self.lock().pipeline.take(slot, cx)
+    }
+
+    /// Whether all that will come for a slot has come.
+    pub(crate) fn is_settled(&self, slot: SlotId) -> bool {
+        self.lock().pipeline.is_settled(slot)
     }
 
     /// The caller no longer wants what comes for this slot.
@@ -468,30 +480,5 @@ impl State {
         let rest = self.out.len().saturating_sub(read);
         self.out.copy_within(read..read + rest, kept);
         self.out.truncate(kept + rest);
-    }
-}
-
-/// Cuts off what was written if it is not kept, also when writing panics.
-struct Tail<'a> {
-    out: &'a mut Vec<u8>,
-    start: usize,
-    kept: bool,
-}
-
-impl<'a> Tail<'a> {
-    fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { start: out.len(), out, kept: false }
-    }
-
-    fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Tail<'_> {
-    fn drop(&mut self) {
-        if !self.kept {
-            self.out.truncate(self.start);
-        }
     }
 }

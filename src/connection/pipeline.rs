@@ -235,6 +235,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether all that will come for a slot has come.
+    pub(super) fn is_settled(&self, id: SlotId) -> bool {
+        self.slots.get(id.0).is_none_or(|slot| slot.done)
+    }
+
     /// The earliest time at which a waiter will be overdue.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let open = |waiter: &Waiter| self.slots.get(waiter.slot.0).filter(|slot| !slot.done);

@@ -55,8 +55,8 @@ pub enum Error {
         #[source]
         reason: Disconnect,
     },
-    /// The command was sent, and no reply came in time, so it may have run. The connection lives on; a reply that comes
-    /// late is thrown away.
+    /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is thrown away. A client's
+    /// connection lives on; a reader's is made anew.
     #[error("no reply to {command} within {waited:?}")]
     TimedOut {
         /// The command's name.

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The server refused a command that it is too old for, or an option of it. It did not run.
+///
+/// How old the server is, its name and version tell, which it says itself: [`Server::supports`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooOld {
     feature: Feature,
@@ -93,17 +95,12 @@ mod tests {
     #[test]
     fn a_refusal_is_explained_by_what_the_server_lacks() {
         let (nack, idmp) = (Features::from(Feature::XNack), Features::from(Feature::Idmp));
-        let both = idmp.and(Feature::Refs);
+        let both = idmp.and(Feature::Acked);
         let rows = [
             ("valkey", "9.1.2", nack, "XNACK needs Redis 8.8; this is valkey 9.1.2"),
             ("redis", "8.6.2", nack, "XNACK needs Redis 8.8; this is redis 8.6.2"),
             ("redis", "8.2.3", both, "XADD IDMP needs Redis 8.6; this is redis 8.2.3"),
-            (
-                "redis",
-                "8.0.2",
-                both,
-                "XADD KEEPREF, DELREF and ACKED needs Redis 8.2; this is redis 8.0.2",
-            ),
+            ("redis", "8.0.2", both, "XADD ACKED needs Redis 8.2; this is redis 8.0.2"),
             (
                 "valkey",
                 "9.1.2",
@@ -114,7 +111,7 @@ mod tests {
                 "redis",
                 "7.2.4",
                 Feature::ReadLast.into(),
-                "XADD + needs Redis 7.4 or Valkey 8.1; this is redis 7.2.4",
+                "XADD + needs Redis 7.4 or Valkey 8.0; this is redis 7.2.4",
             ),
             (
                 "redis",

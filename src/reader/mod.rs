@@ -94,7 +94,7 @@ impl Reader {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before its first poll the command is not sent. Dropped later it runs, and its reply is thrown away; what is
+    /// Dropped before its first poll the command is not sent. Dropped later it may run, and its reply is thrown away; what is
     /// sent next waits for its end.
     ///
     /// # Errors
@@ -159,7 +159,8 @@ impl Reader {
         (replies, failure): (Replies, Option<Failure>),
     ) -> Result<Frame, Error> {
         let shared = self.connection.shared();
-        if matches!(failure, Some(Failure::TimedOut)) && self.under_way.is_none() {
+        let reading = self.under_way.as_ref().is_some_and(|read| !read.ticket.is_settled());
+        if matches!(failure, Some(Failure::TimedOut)) && !reading {
             shared.kill(Disconnect::Silent);
         }
         match (replies, failure) {

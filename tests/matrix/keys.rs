@@ -39,11 +39,11 @@ fn one<T: Show>(result: Result<T, Error>) -> String {
 const HOUR: Duration = Duration::from_secs(3600);
 const BAD_TIME: &str = "ERR invalid expire time...";
 /// The option, whether it sets a longer time than there was, and whether it sets one where there was none.
-const WHEN: [(&str, ExpireWhen, &str, &str); 4] = [
-    ("NX", ExpireWhen::NoExpiry, "0", "1"),
-    ("XX", ExpireWhen::HasExpiry, "1", "0"),
-    ("GT", ExpireWhen::Later, "1", "0"),
-    ("LT", ExpireWhen::Earlier, "0", "1"),
+const WHEN: [(&str, ExpireWhen, Feature, &str, &str); 4] = [
+    ("NX", ExpireWhen::NoExpiry, Feature::ExpireNx, "0", "1"),
+    ("XX", ExpireWhen::HasExpiry, Feature::ExpireXx, "1", "0"),
+    ("GT", ExpireWhen::Later, Feature::ExpireGt, "1", "0"),
+    ("LT", ExpireWhen::Earlier, Feature::ExpireLt, "0", "1"),
 ];
 
 #[rustfmt::skip]
@@ -74,8 +74,8 @@ pub(crate) fn rows(t: &mut Table) {
     t.reply("zero removes it", "1, then 0", async |db| db.then(Expire::new("s", Duration::ZERO), Exists::new("s")).await);
     t.nothing("no such key", "0", async |db| db.ask(Expire::new("k", HOUR)).await);
     t.error("too far off", BAD_TIME, async |db| db.ask(Expire::new("s", Duration::MAX)).await);
-    for (option, when, longer, first) in WHEN {
-        t.option(option).since("7.0", Feature::ExpireCondition, "NX, XX, GT and LT");
+    for (option, when, feature, longer, first) in WHEN {
+        t.option(option).since("7.0", feature, option);
         t.reply("a longer time than there was", longer, async move |db| expire(&db, when, true).await);
         t.reply("the first time", first, async move |db| expire(&db, when, false).await);
         t.nothing("no such key", "0", async move |db| db.ask(Expire::new("k", HOUR).when(when)).await);
@@ -87,8 +87,8 @@ pub(crate) fn rows(t: &mut Table) {
     t.reply("zero removes it", "1, then 0", async |db| db.then(PExpire::new("s", Duration::ZERO), Exists::new("s")).await);
     t.nothing("no such key", "0", async |db| db.ask(PExpire::new("k", HOUR)).await);
     t.error("too far off", BAD_TIME, async |db| db.ask(PExpire::new("s", Duration::MAX)).await);
-    for (option, when, longer, first) in WHEN {
-        t.option(option).since("7.0", Feature::ExpireCondition, "NX, XX, GT and LT");
+    for (option, when, feature, longer, first) in WHEN {
+        t.option(option).since("7.0", feature, option);
         t.reply("a longer time than there was", longer, async move |db| pexpire(&db, when, true).await);
         t.reply("the first time", first, async move |db| pexpire(&db, when, false).await);
         t.nothing("no such key", "0", async move |db| db.ask(PExpire::new("k", HOUR).when(when)).await);

@@ -127,12 +127,12 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
         async |db| db.ask(nine().trim(Trim::max_len(1).limit(u64::MAX))).await);
 
-    for (option, refs, want, approximately) in [
-        ("KEEPREF", Refs::Keep, "[9-0], pending [2-0 a now 1 3-0 a now 1]", Want::from("51")),
-        ("DELREF", Refs::Delete, "[9-0], pending []", NONE_OR_ALL.into()),
-        ("ACKED", Refs::Acked, "[2-0 3-0 9-0], pending [2-0 a now 1 3-0 a now 1]", NONE_OR_ALL.into()),
+    for (option, refs, feature, want, approximately) in [
+        ("KEEPREF", Refs::Keep, Feature::KeepRef, "[9-0], pending [2-0 a now 1 3-0 a now 1]", Want::from("51")),
+        ("DELREF", Refs::Delete, Feature::DelRef, "[9-0], pending []", NONE_OR_ALL.into()),
+        ("ACKED", Refs::Acked, Feature::Acked, "[2-0 3-0 9-0], pending [2-0 a now 1 3-0 a now 1]", NONE_OR_ALL.into()),
     ] {
-        t.option(option).since("8.2, valkey none", Feature::Refs, "KEEPREF, DELREF and ACKED");
+        t.option(option).since("8.2, valkey none", feature, option);
         t.reply("of three, one of them acknowledged", want, async move |db| left_of_three(&db, refs).await);
         t.reply("MAXLEN ~ 10, of 251", approximately,
             async move |db| left_of_250(&db, auto().trim(Trim::max_len(10).approximate()).refs(refs)).await);

@@ -98,8 +98,8 @@ pub(crate) fn rows(t: &mut Table) {
 
     t.command("XGROUP HELP");
     t.reply("a form that it has", "true", async |db| {
-        let lines = db.client.send(XGroupHelp).await?;
+        let lines = db.client.send(XGroupHelp::new()).await?;
         Ok(lines.iter().any(|line| line.contains("CREATECONSUMER")).to_string())
     });
-    t.error("not permitted", "NOPERM", async |db| db.denied(XGroupHelp).await);
+    t.error("not permitted", "NOPERM", async |db| db.denied(XGroupHelp::new()).await);
 }

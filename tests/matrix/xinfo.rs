@@ -144,10 +144,10 @@ pub(crate) fn rows(t: &mut Table) {
 
     t.command("XINFO HELP");
     t.reply("a form that it has", "true", async |db| {
-        let lines = db.client.send(XInfoHelp).await?;
+        let lines = db.client.send(XInfoHelp::new()).await?;
         Ok(lines.iter().any(|line| line.contains("CONSUMERS")).to_string())
     });
-    t.error("not permitted", "NOPERM", async |db| db.denied(XInfoHelp).await);
+    t.error("not permitted", "NOPERM", async |db| db.denied(XInfoHelp::new()).await);
 }
 
 /// How long the lists are, of a stream of 12 entries that were all given to one consumer.

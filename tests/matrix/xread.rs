@@ -78,7 +78,7 @@ pub(crate) fn rows(t: &mut Table) {
     t.nothing("nothing is above the last", "nil", async |db| { db.add(1..=3).await; db.ask(read(ReadFrom::Latest)).await });
     t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", ReadFrom::Latest)).await);
 
-    t.option("+").since("7.4, valkey 8.1", Feature::ReadLast, "+");
+    t.option("+").since("7.4, valkey 8.0", Feature::ReadLast, "+");
     t.reply("the last entry", "k [3-0 n=3]", async |db| { db.add(1..=3).await; db.ask(read(ReadFrom::Last)).await });
     t.reply("whatever COUNT says", "k [3-0 n=3]", async |db| { db.add(1..=3).await; db.ask(read(ReadFrom::Last).count(2)).await });
     t.nothing("no stream", "nil", async |db| db.ask(read(ReadFrom::Last)).await);

@@ -64,12 +64,12 @@ pub(crate) fn rows(t: &mut Table) {
     t.nothing("less than a node", "0", async |db| of_250(&db, trim(Trim::max_len(10).limit(50))).await);
     t.error("beyond the largest number", RANGE, async |db| db.ask(trim(Trim::max_len(1).limit(u64::MAX))).await);
 
-    for (option, refs, want, approximately) in [
-        ("KEEPREF", Refs::Keep, "3, pending [2-0 a now 1 3-0 a now 1]", Want::from("200")),
-        ("DELREF", Refs::Delete, "3, pending []", NONE_OR_ALL.into()),
-        ("ACKED", Refs::Acked, "1, pending [2-0 a now 1 3-0 a now 1]", NONE_OR_ALL.into()),
+    for (option, refs, feature, want, approximately) in [
+        ("KEEPREF", Refs::Keep, Feature::KeepRef, "3, pending [2-0 a now 1 3-0 a now 1]", Want::from("200")),
+        ("DELREF", Refs::Delete, Feature::DelRef, "3, pending []", NONE_OR_ALL.into()),
+        ("ACKED", Refs::Acked, Feature::Acked, "1, pending [2-0 a now 1 3-0 a now 1]", NONE_OR_ALL.into()),
     ] {
-        t.option(option).since("8.2, valkey none", Feature::Refs, "KEEPREF, DELREF and ACKED");
+        t.option(option).since("8.2, valkey none", feature, option);
         t.reply("of three, one of them acknowledged", want, async move |db| of_given(&db, refs).await);
         t.reply("MAXLEN ~ 10, of 250", approximately,
             async move |db| of_250(&db, trim(Trim::max_len(10).approximate()).refs(refs)).await);

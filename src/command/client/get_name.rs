@@ -19,12 +19,12 @@ use bytes::Bytes;
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct ClientGetName {}
+pub struct ClientGetName(());
 
 impl ClientGetName {
     /// Asks for the name.
     pub fn new() -> Self {
-        Self {}
+        Self(())
     }
 }
 

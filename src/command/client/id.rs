@@ -17,12 +17,12 @@ use crate::resp::{Args, DecodeError, Frame};
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct ClientId {}
+pub struct ClientId(());
 
 impl ClientId {
     /// Asks for the id.
     pub fn new() -> Self {
-        Self {}
+        Self(())
     }
 }
 

@@ -19,12 +19,12 @@ use crate::server::{Feature, Features};
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct ClientUnpause {}
+pub struct ClientUnpause(());
 
 impl ClientUnpause {
     /// Ends the pause.
     pub fn new() -> Self {
-        Self {}
+        Self(())
     }
 }
 

@@ -19,6 +19,7 @@ mod slots;
 pub use shards::{ClusterShards, NodeHealth, NodeRole, Shard, ShardNode};
 pub use slots::{ClusterNode, ClusterSlots, SlotRange};
 
+use super::reply::{below, port};
 use crate::resp::{Cursor, DecodeError};
 use bytes::Bytes;
 use std::ops::RangeInclusive;
@@ -26,21 +27,10 @@ use std::ops::RangeInclusive;
 /// How many slots there are: a key's is CRC16 of it modulo this.
 const SLOTS: u16 = 16_384;
 
-/// A port.
-pub(super) fn port(cursor: &mut Cursor<'_>) -> Result<u16, DecodeError> {
-    below(u64::from(u16::MAX) + 1, cursor, "a port")
-}
-
 /// The first and the last slot of a range.
 fn slots(cursor: &mut Cursor<'_>) -> Result<RangeInclusive<u16>, DecodeError> {
     let mut slot = || below(SLOTS.into(), cursor, "a slot");
     Ok(slot()?..=slot()?)
-}
-
-fn below(end: u64, cursor: &mut Cursor<'_>, what: &'static str) -> Result<u16, DecodeError> {
-    let n = cursor.count(what)?;
-    let small = u16::try_from(n).ok().filter(|_| n < end);
-    small.ok_or_else(|| DecodeError::new(what, "too large a number"))
 }
 
 /// Where to reach a node: what its endpoint says, which is text of `bytes`, and its address.

@@ -27,12 +27,12 @@ use std::ops::RangeInclusive;
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct ClusterSlots {}
+pub struct ClusterSlots(());
 
 impl ClusterSlots {
     /// Asks for the slots.
     pub fn new() -> Self {
-        Self {}
+        Self(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! EXPIRE, PEXPIRE: removes a key when a time is over. Pure.
 
-use crate::command::arg::ms;
+use crate::command::arg::{ms, seconds};
 use crate::command::reply::done;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
@@ -97,12 +97,13 @@ pub enum ExpireWhen {
 }
 
 impl ExpireWhen {
-    fn word(self) -> &'static str {
+    /// It is named as Redis writes it.
+    fn feature(self) -> Feature {
         match self {
-            Self::NoExpiry => "NX",
-            Self::HasExpiry => "XX",
-            Self::Later => "GT",
-            Self::Earlier => "LT",
+            Self::NoExpiry => Feature::ExpireNx,
+            Self::HasExpiry => Feature::ExpireXx,
+            Self::Later => Feature::ExpireGt,
+            Self::Earlier => Feature::ExpireLt,
         }
     }
 }
@@ -111,13 +112,8 @@ fn list(key: &Arg<'_>, time: u64, when: Option<ExpireWhen>, out: &mut impl Args)
     key.list(out);
     out.number(time);
     if let Some(when) = when {
-        out.text(when.word());
+        out.text(when.feature().name());
     }
-}
-
-/// Whole seconds, rounded up.
-fn seconds(time: Duration) -> u64 {
-    ms(time).div_ceil(1_000)
 }
 
 impl Command for Expire<'_> {
@@ -131,7 +127,7 @@ impl Command for Expire<'_> {
     }
 
     fn needs(&self) -> Features {
-        Features::NONE.and_if(self.when.is_some(), Feature::ExpireCondition)
+        self.when.map_or(Features::NONE, |when| when.feature().into())
     }
 
     fn reply(frame: Frame) -> Result<bool, DecodeError> {
@@ -154,7 +150,7 @@ impl Command for PExpire<'_> {
     }
 
     fn needs(&self) -> Features {
-        Features::NONE.and_if(self.when.is_some(), Feature::ExpireCondition)
+        self.when.map_or(Features::NONE, |when| when.feature().into())
     }
 
     fn reply(frame: Frame) -> Result<bool, DecodeError> {
@@ -207,11 +203,11 @@ mod tests {
             let expire = Expire::new("s", minute).when(when);
             let raw = format!("EXPIRE s 60 {word}");
             assert_eq!(encode(&expire), encode(&Raw::new(&raw)), "{raw}");
-            assert_eq!(expire.needs(), Feature::ExpireCondition.into());
+            assert_eq!(expire.needs().iter().count(), 1);
             let expire = PExpire::new("s", minute).when(when);
             let raw = format!("PEXPIRE s 60000 {word}");
             assert_eq!(encode(&expire), encode(&Raw::new(&raw)), "{raw}");
-            assert_eq!(expire.needs(), Feature::ExpireCondition.into());
+            assert_eq!(expire.needs().iter().count(), 1);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! XGROUP HELP: the forms of XGROUP that the server knows; and how lines of help are read. Pure.
+//! XGROUP HELP: the forms of XGROUP that the server knows. Pure.
 
+use crate::command::reply::lines;
 use crate::command::{Command, Safety};
-use crate::resp::{Args, Cursor, DecodeError, Frame};
+use crate::resp::{Args, DecodeError, Frame};
 
 /// Asks which forms of XGROUP the server knows.
 ///
@@ -12,12 +13,19 @@ use crate::resp::{Args, Cursor, DecodeError, Frame};
 /// ```no_run
 /// # use bourn::{Client, Error, XGroupHelp};
 /// # async fn f(client: &Client) -> Result<(), Error> {
-/// println!("{}", client.send(XGroupHelp).await?.join("\n"));
+/// println!("{}", client.send(XGroupHelp::new()).await?.join("\n"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct XGroupHelp;
+pub struct XGroupHelp(());
+
+impl XGroupHelp {
+    /// Asks for the forms of XGROUP.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
 
 impl Command for XGroupHelp {
     const NAME: &'static str = "XGROUP HELP";
@@ -31,21 +39,6 @@ impl Command for XGroupHelp {
     }
 }
 
-/// The least that a line takes on the wire: `+` and its line end.
-const LINE_BYTES: usize = 3;
-
-/// An array of lines. They are for people to read, so bytes that are no UTF-8 are replaced.
-pub(in crate::command) fn lines(frame: Frame) -> Result<Vec<String>, DecodeError> {
-    let bytes = frame.as_bytes();
-    let mut cursor = Cursor::at(bytes, 0);
-    let len = cursor.array("lines of help")?;
-    let mut lines = Vec::with_capacity(len.min(bytes.len() / LINE_BYTES));
-    for _ in 0..len {
-        lines.push(String::from_utf8_lossy(cursor.string("a line of help")?).into_owned());
-    }
-    Ok(lines)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,8 +47,8 @@ mod tests {
 
     #[test]
     fn it_has_no_arguments_and_any_node_answers() {
-        assert_eq!(encode(&XGroupHelp), encode(&Raw::new("XGROUP HELP")));
-        assert_eq!(XGroupHelp.key(), None);
+        assert_eq!(encode(&XGroupHelp::new()), encode(&Raw::new("XGROUP HELP")));
+        assert_eq!(XGroupHelp::new().key(), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod create;
 mod create_consumer;
 mod del_consumer;
 mod destroy;
-pub(super) mod help;
+mod help;
 mod set_id;
 
 pub use create::XGroupCreate;

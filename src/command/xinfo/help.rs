@@ -1,6 +1,6 @@
 //! XINFO HELP: the forms of XINFO. Pure.
 
-use crate::command::xgroup::help::lines;
+use crate::command::reply::lines;
 use crate::command::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
@@ -13,12 +13,19 @@ use crate::resp::{Args, DecodeError, Frame};
 /// ```no_run
 /// # use bourn::{Client, Error, XInfoHelp};
 /// # async fn f(client: &Client) -> Result<(), Error> {
-/// println!("{}", client.send(XInfoHelp).await?.join("\n"));
+/// println!("{}", client.send(XInfoHelp::new()).await?.join("\n"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
-pub struct XInfoHelp;
+pub struct XInfoHelp(());
+
+impl XInfoHelp {
+    /// Asks for the forms of XINFO.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
 
 impl Command for XInfoHelp {
     const NAME: &'static str = "XINFO HELP";
@@ -40,8 +47,8 @@ mod tests {
 
     #[test]
     fn help_is_lines() {
-        assert_eq!(encode(&XInfoHelp), encode(&Raw::new("XINFO HELP")));
-        assert_eq!(XInfoHelp.key(), None);
+        assert_eq!(encode(&XInfoHelp::new()), encode(&Raw::new("XINFO HELP")));
+        assert_eq!(XInfoHelp::new().key(), None);
         let rows = [
             (
                 "*2\r\n+HELP\r\n+    Print this help.\r\n",

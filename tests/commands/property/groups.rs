@@ -48,7 +48,7 @@ pub(super) fn groups() -> BoxedStrategy<Case> {
                 case(&XGroupDelConsumer::new(&key, group.arg(), consumer.arg()), &key, words)
             }
         });
-    let help = Just(()).prop_map(|()| keyless(&XGroupHelp, Words::new("XGROUP HELP")));
+    let help = Just(()).prop_map(|()| keyless(&XGroupHelp::new(), Words::new("XGROUP HELP")));
     prop_oneof![
         4 => create,
         4 => set_id,

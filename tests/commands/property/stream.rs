@@ -52,7 +52,7 @@ fn info() -> BoxedStrategy<Case> {
             let words = Words::new("XINFO CONSUMERS").add(&key).given(&group);
             case(&XInfoConsumers::new(&key, group.arg()), &key, words)
         }
-        _ => keyless(&XInfoHelp, Words::new("XINFO HELP")),
+        _ => keyless(&XInfoHelp::new(), Words::new("XINFO HELP")),
     });
     prop_oneof![1 => full, 2 => rest].boxed()
 }

@@ -27,6 +27,6 @@ fn groups_and_consumers_are_made_moved_and_removed() {
         (encode(&XGroupDestroy::new("s", "g")), "XGROUP DESTROY s g"),
         (encode(&XGroupCreateConsumer::new("s", "g", "c")), "XGROUP CREATECONSUMER s g c"),
         (encode(&XGroupDelConsumer::new("s", "g", "c")), "XGROUP DELCONSUMER s g c"),
-        (encode(&XGroupHelp), "XGROUP HELP"),
+        (encode(&XGroupHelp::new()), "XGROUP HELP"),
     ]);
 }

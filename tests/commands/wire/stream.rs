@@ -44,6 +44,6 @@ fn a_stream_its_groups_and_its_consumers_are_told_of() {
         (encode(&full().count(0)), "XINFO STREAM s FULL COUNT 0"),
         (encode(&XInfoGroups::new("s")), "XINFO GROUPS s"),
         (encode(&XInfoConsumers::new("s", "g")), "XINFO CONSUMERS s g"),
-        (encode(&XInfoHelp), "XINFO HELP"),
+        (encode(&XInfoHelp::new()), "XINFO HELP"),
     ]);
 }

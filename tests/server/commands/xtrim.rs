@@ -4,6 +4,8 @@ use super::{SYNTAX, WRONG_TYPE, set_text};
 use crate::both::{add, id, in_both, ms, refusal, run, too_old};
 use bourn::{Feature, GroupFrom, Refs, Trim, XAck, XPendingRange, XRange, XReadGroup, XTrim};
 
+const REFS: [Feature; 3] = [Feature::KeepRef, Feature::DelRef, Feature::Acked];
+
 #[test]
 fn a_trim_counts_what_it_removed() {
     in_both(async |_, client| {
@@ -48,7 +50,7 @@ fn refs_say_what_becomes_of_what_is_pending() {
                 let left: Vec<_> = left.iter().map(|entry| entry.id.ms()).collect();
                 assert_eq!(left, pending, "{refs:?}");
             } else {
-                assert_eq!(too_old(result, &[Feature::Refs]), SYNTAX);
+                assert_eq!(too_old(result, &REFS), SYNTAX);
             }
             run(client, "DEL s").await;
         }
@@ -68,7 +70,7 @@ fn an_approximate_trim_with_refs_and_a_limit_is_one_command() {
             let read = XReadGroup::new("g", "c").stream("s", GroupFrom::ALL_PENDING);
             assert_eq!(client.send(read).await.unwrap().len() as u64, 250 - removed);
         } else {
-            assert_eq!(too_old(result, &[Feature::Refs]), SYNTAX);
+            assert_eq!(too_old(result, &REFS), SYNTAX);
         }
     });
 }
