@@ -1,40 +1,59 @@
 //! Work to be counted in instructions, which do not depend on the clock. `scripts/instructions` runs it under callgrind.
 //!
-//! `instructions CASE TIMES` does the work of a case so many times; the difference of two runs is the cost of the work.
+//! `instructions WORK SHAPE TIMES` does the work on a reply of that shape so many times; the difference of two runs is the
+//! cost of the work.
+
+mod shapes;
 
 use bourn::resp::{Frame, Limits, Scanner};
-use bourn::{Command, XRange};
+use bourn::{Command, XRange, XReadGroup};
 use bytes::Bytes;
 use std::hint::black_box;
 
-/// A captured reply: 1,000 entries of two fields.
-const REPLY: &str = "tests/fixtures/replies/redis-8.10.2/resp3/xrange_1000.resp";
-
 fn main() {
-    let mut args = std::env::args().skip(1);
-    let (Some(case), Some(times)) = (args.next(), args.next().and_then(|n| n.parse().ok())) else {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [work, shape, times] = args.as_slice() else {
         // `cargo test --benches` runs it without arguments, with a flag of the harness that it does not have.
         return;
     };
-    let root = env!("CARGO_MANIFEST_DIR");
-    let reply = std::fs::read(format!("{root}/{REPLY}")).expect("the fixture is there");
-    for _ in 0..times {
-        match case.as_str() {
-            "scan_whole" => scan_whole(black_box(&reply)),
-            "scan_bytewise" => scan_bytewise(black_box(&reply)),
-            "decode" => decode(black_box(&reply)),
-            "headers" => headers(black_box(&reply)),
-            _ => panic!("no such case: {case}"),
+    let reply = Bytes::from(reply(shape));
+    for _ in 0..times.parse().expect("a number") {
+        let reply = black_box(&reply);
+        match work.as_str() {
+            "scan" => scan(reply),
+            "bytewise" => bytewise(reply),
+            "index" => index(reply),
+            "decode" => decode(reply),
+            "headers" => headers(reply),
+            _ => panic!("no such work: {work}"),
         }
     }
 }
 
-fn scan_whole(reply: &[u8]) {
+fn reply(shape: &str) -> Vec<u8> {
+    let four = ["stream-1", "stream-2", "stream-3", "stream-4"];
+    match shape {
+        "small" => {
+            // Captured: 1,000 entries of two fields of a few bytes.
+            let root = env!("CARGO_MANIFEST_DIR");
+            let path = "tests/fixtures/replies/redis-8.10.2/resp3/xrange_1000.resp";
+            std::fs::read(format!("{root}/{path}")).expect("the fixture is there")
+        }
+        "1000x1x16" => shapes::range(&shapes::even(1000, 1, 16)),
+        "1000x5x32" => shapes::range(&shapes::even(1000, 5, 32)),
+        "uneven" => shapes::range(&shapes::uneven(1000, 5, 32)),
+        "100x1x4096" => shapes::range(&shapes::even(100, 1, 4096)),
+        "4x250x3x24" => shapes::streams(&four, &shapes::even(250, 3, 24), true),
+        _ => panic!("no such shape: {shape}"),
+    }
+}
+
+fn scan(reply: &[u8]) {
     let mut scanner = Scanner::new(Limits::default());
     assert_eq!(scanner.scan(reply), Ok(Some(reply.len())));
 }
 
-fn scan_bytewise(reply: &[u8]) {
+fn bytewise(reply: &[u8]) {
     let mut scanner = Scanner::new(Limits::default());
     for end in 1..reply.len() {
         assert!(matches!(scanner.scan(reply.get(..end).unwrap_or_default()), Ok(None)));
@@ -42,12 +61,30 @@ fn scan_bytewise(reply: &[u8]) {
     assert_eq!(scanner.scan(reply), Ok(Some(reply.len())));
 }
 
-/// Scans, indexes, and touches every field.
+/// Indexes a reply that the connection has scanned, and touches every field.
+fn index(reply: &Bytes) {
+    let frame = Frame::parse(reply.clone(), Limits::default()).expect("a frame");
+    touch(frame);
+}
+
+/// Copies, scans, indexes, and touches every field.
 fn decode(reply: &[u8]) {
-    let frame = Frame::parse(Bytes::copy_from_slice(reply), Limits::default()).expect("a frame");
-    let entries = XRange::reply(frame).expect("entries");
-    let touched = entries.iter().flat_map(|entry| entry.fields());
-    black_box(touched.map(|(name, value)| name.len() + value.len()).sum::<usize>());
+    touch(Frame::parse(Bytes::copy_from_slice(reply), Limits::default()).expect("a frame"));
+}
+
+fn touch(frame: Frame) {
+    let sum = if frame.as_bytes().starts_with(b"%") {
+        let streams = XReadGroup::reply(frame).expect("streams");
+        streams
+            .iter()
+            .flat_map(|entry| entry.fields())
+            .map(|(f, v)| f.len() + v.len())
+            .sum::<usize>()
+    } else {
+        let entries = XRange::reply(frame).expect("entries");
+        entries.iter().flat_map(|entry| entry.fields()).map(|(f, v)| f.len() + v.len()).sum()
+    };
+    black_box(sum);
 }
 
 /// The least that any reader of RESP does: looks at each length, and at nothing else.

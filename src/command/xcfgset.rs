@@ -104,10 +104,7 @@ mod tests {
                 set.clone().idmp_duration(second + Duration::from_nanos(1)),
                 "XCFGSET s IDMP-DURATION 2",
             ),
-            (
-                set.clone().idmp_duration(Duration::MAX),
-                "XCFGSET s IDMP-DURATION 9223372036854776",
-            ),
+            (set.clone().idmp_duration(Duration::MAX), "XCFGSET s IDMP-DURATION 9223372036854776"),
             (set.clone().idmp_max_size(0), "XCFGSET s IDMP-MAXSIZE 0"),
             (
                 set.idmp_max_size(10_000).idmp_duration(Duration::from_secs(86_400)),

@@ -11,7 +11,7 @@
 
 use super::Entries;
 use crate::EntryId;
-use crate::resp::{Cursor, DecodeError, Token};
+use crate::resp::{Cursor, DecodeError, Token, short_length};
 use bytes::Bytes;
 
 /// What the table has about each entry.
@@ -104,9 +104,10 @@ pub(super) fn read(bytes: &Bytes, pos: usize) -> Result<(Entries, usize), Decode
         heads,
         len: 0,
         nulls: 0,
-        id: Template::NONE,
-        count: Template::NONE,
-        fields: [Template::NONE; POSITIONS],
+        known: 0,
+        templates: [Template::NONE; HEADERS],
+        found: [0; HEADERS],
+        delivery: false,
     };
     for left in (1..=declared).rev() {
         index.entry(left)?;
@@ -115,54 +116,110 @@ pub(super) fn read(bytes: &Bytes, pos: usize) -> Result<(Entries, usize), Decode
     Ok((Entries { bytes: bytes.clone(), table, heads, len, nulls }, pos))
 }
 
-/// Field positions whose headers are remembered: names and values of eight fields.
-const POSITIONS: usize = 16;
+/// Headers of an entry that are remembered: its own, its id's, its fields', and the names and values of thirty fields.
+const HEADERS: usize = 63;
+
+/// Which of them are not names and values.
+const ENTRY: usize = 0;
+const ID: usize = 1;
+const COUNT: usize = 2;
+const FIELDS: usize = 3;
 
 struct Index<'a> {
-    bytes: &'a Bytes,
+    bytes: &'a [u8],
     pos: usize,
     table: Vec<u64>,
     heads: usize,
     len: usize,
     nulls: usize,
-    id: Template,
-    count: Template,
-    fields: [Template; POSITIONS],
+    /// The headers of the last entry, as many as are known.
+    known: usize,
+    templates: [Template; HEADERS],
+    /// Where the values behind them are in the entry at hand.
+    found: [u64; HEADERS],
+    /// The known entry has two numbers behind its fields.
+    delivery: bool,
 }
 
 impl Index<'_> {
     /// Reads the entry at `pos`, of which there are `left` more to come with it.
+    #[inline]
     fn entry(&mut self, left: usize) -> Result<(), DecodeError> {
-        let parts = match self.bytes.get(self.pos..) {
-            Some([b'*', b'2', b'\r', b'\n', ..]) => {
-                self.pos += 4;
-                2
-            }
-            _ => {
-                let mut cursor = Cursor::at(self.bytes, self.pos);
-                let parts = cursor.array_or_null("an entry")?;
-                self.pos = cursor.position();
-                match parts {
-                    Some(parts @ 2..) => parts,
-                    Some(_) => return Err(DecodeError::new("an entry", "an array too short")),
-                    None => {
-                        self.nulls += 1;
-                        return Ok(());
-                    }
-                }
-            }
-        };
-        let id = match self.id.string(self.bytes, &mut self.pos) {
-            Some(span) => slice(self.bytes, span),
-            None => return Err(self.unlike("an entry's id")),
-        };
-        let id = EntryId::parse(id).map_err(|_| DecodeError::text("an entry's id", id))?;
-        let fields = self.field_count()?;
-        let spans = fields.unwrap_or_default();
-        self.reserve(spans, parts, left)?;
+        let Some(end) = self.like_the_last() else { return self.other(left) };
+        let spans = self.known - FIELDS;
+        self.reserve(end, spans, self.delivery, left)?;
         let start = self.table.len() - self.heads * Head::WORDS;
-        self.spans(spans)?;
+        let (Some(id), Some(found)) = (self.found.get(ID), self.found.get(FIELDS..self.known))
+        else {
+            return self.other(left);
+        };
+        let id = parse_id(slice(self.bytes, *id))?;
+        self.table.extend_from_slice(found);
+        self.pos = end;
+        let delivery = self.delivery;
+        if delivery {
+            self.delivery()?;
+        }
+        self.push(Head { id, start, spans, deleted: false, delivery })
+    }
+
+    /// Where the fields end of an entry that has the headers of the last one, but for lengths; its spans are then found.
+    #[inline]
+    fn like_the_last(&mut self) -> Option<usize> {
+        let known = self.known;
+        let mut rest = self.bytes.get(self.pos..)?;
+        let mut done = 0;
+        while done < known {
+            let templates = self.templates.get(done..known)?;
+            let found = self.found.get_mut(done..known)?;
+            let pos = self.bytes.len() - rest.len();
+            let (passed, behind) = pass(templates, rest, pos as u64, found);
+            rest = behind;
+            done += passed;
+            if done < known {
+                // A string of another length: the header of an array says what the others are.
+                if done == ENTRY || done == COUNT {
+                    return None;
+                }
+                *self.templates.get_mut(done)? = Template::of_string(rest)?;
+            }
+        }
+        if known == 0 { None } else { Some(self.bytes.len() - rest.len()) }
+    }
+
+    /// Reads any entry there may be, and remembers its headers.
+    fn other(&mut self, left: usize) -> Result<(), DecodeError> {
+        self.known = 0;
+        let entry = self.pos;
+        let mut cursor = Cursor::at(self.bytes, entry);
+        let parts = match cursor.array_or_null("an entry")? {
+            Some(parts @ 2..) => parts,
+            Some(_) => return Err(DecodeError::new("an entry", "an array too short")),
+            None => {
+                self.nulls += 1;
+                self.pos = cursor.position();
+                return Ok(());
+            }
+        };
+        let id_header = cursor.position();
+        let id = parse_id(text(&mut cursor, "an entry's id")?)?;
+        let count = cursor.position();
+        let fields = field_count(&mut cursor)?;
+        let spans = fields.unwrap_or_default();
         let delivery = parts >= 4;
+        self.reserve(cursor.position(), spans, delivery, left)?;
+        let start = self.table.len() - self.heads * Head::WORDS;
+        let first = cursor.position();
+        self.learn(ENTRY, entry, id_header);
+        self.learn_string(ID, id_header);
+        self.learn(COUNT, count, first);
+        for place in (FIELDS..).take(spans) {
+            let header = cursor.position();
+            let text = text(&mut cursor, "a field")?;
+            self.learn_string(place, header);
+            self.table.push(span(cursor.position() - 2 - text.len(), text.len()));
+        }
+        self.pos = cursor.position();
         if delivery {
             self.delivery()?;
         }
@@ -171,57 +228,47 @@ impl Index<'_> {
             cursor.skip();
         }
         self.pos = cursor.position();
-        let head = Head { id, start, spans, deleted: fields.is_none(), delivery };
+        // What has more parts than are known here, or no fields, is read like this each time.
+        let whole = self.known == FIELDS + spans && fields.is_some();
+        let plain = parts == 2 || parts == 4;
+        self.known = if whole && plain { self.known } else { 0 };
+        self.delivery = delivery;
+        self.push(Head { id, start, spans, deleted: fields.is_none(), delivery })
+    }
+
+    /// Remembers the header of an array between two places, if those before it are known.
+    fn learn(&mut self, place: usize, start: usize, end: usize) {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        self.keep(
+            place,
+            Template::new(rest, end - start, end - start, 0)
+                .filter(|_| rest.first() == Some(&b'*')),
+        );
+    }
+
+    fn learn_string(&mut self, place: usize, start: usize) {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        self.keep(place, Template::of_string(rest));
+    }
+
+    fn keep(&mut self, place: usize, template: Option<Template>) {
+        if let (Some(slot), Some(template)) = (self.templates.get_mut(place), template) {
+            if place == self.known {
+                *slot = template;
+                self.known += 1;
+            }
+        }
+    }
+
+    /// Writes an entry's head to its place.
+    #[inline]
+    fn push(&mut self, head: Head) -> Result<(), DecodeError> {
         let place = self.len * Head::WORDS;
         match self.table.get_mut(place..place + Head::WORDS) {
             Some(words) => words.copy_from_slice(&head.words()),
             None => return Err(DecodeError::new("entries", "more than were announced")),
         }
         self.len += 1;
-        Ok(())
-    }
-
-    /// How many names and values follow; `None` for a body that is gone.
-    #[inline]
-    fn field_count(&mut self) -> Result<Option<usize>, DecodeError> {
-        if let Some(count) = self.count.hit(self.bytes, &mut self.pos) {
-            return Ok(Some(count));
-        }
-        let start = self.pos;
-        let mut cursor = Cursor::at(self.bytes, start);
-        let count = match cursor.value("an entry's fields")? {
-            Token::Array(n) if n % 2 == 0 => n,
-            Token::Map(n) => n * 2,
-            Token::Null => {
-                self.pos = cursor.position();
-                return Ok(None);
-            }
-            Token::Array(_) => {
-                return Err(DecodeError::new("an entry's fields", "an array of odd length"));
-            }
-            other => return Err(DecodeError::new("an entry's fields", other.kind())),
-        };
-        self.pos = cursor.position();
-        self.count = Template::of(self.bytes, start, self.pos, count);
-        Ok(Some(count))
-    }
-
-    #[inline]
-    fn spans(&mut self, spans: usize) -> Result<(), DecodeError> {
-        let known = spans.min(POSITIONS);
-        for template in self.fields.iter_mut().take(known) {
-            match template.string(self.bytes, &mut self.pos) {
-                Some(span) => self.table.push(span),
-                None => return Err(self.unlike("a field")),
-            }
-        }
-        let mut template = Template::NONE;
-        for _ in known..spans {
-            match template.string(self.bytes, &mut self.pos) {
-                Some(span) => self.table.push(span),
-                None => return Err(self.unlike("a field")),
-            }
-        }
         Ok(())
     }
 
@@ -236,38 +283,50 @@ impl Index<'_> {
         Ok(())
     }
 
-    /// Makes room for this entry's spans; the first entry's for all, and more only if entries differ in length.
-    fn reserve(&mut self, spans: usize, parts: usize, left: usize) -> Result<(), DecodeError> {
-        let words = spans + if parts >= 4 { 2 } else { 0 };
+    /// Makes room for the words of an entry whose fields begin or end at `pos`; the first entry's for all, and more only if
+    /// entries differ in their number of fields.
+    #[inline]
+    fn reserve(
+        &mut self,
+        pos: usize,
+        spans: usize,
+        delivery: bool,
+        left: usize,
+    ) -> Result<(), DecodeError> {
+        let words = spans + if delivery { 2 } else { 0 };
+        if self.table.capacity() - self.table.len() < words || self.table.capacity() == 0 {
+            return self.grow(pos, words, left);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, pos: usize, words: usize, left: usize) -> Result<(), DecodeError> {
         if self.table.capacity() == 0 {
-            let most = (self.bytes.len() - self.pos) / SPAN_BYTES + 2 * left;
+            let most = (self.bytes.len() - pos) / SPAN_BYTES + 2 * left;
             let wanted = words.saturating_mul(left).min(most).max(words.min(most));
             self.table.reserve_exact(self.heads * Head::WORDS + wanted);
             self.table.resize(self.heads * Head::WORDS, 0);
         }
         if self.table.capacity() - self.table.len() < words {
-            let rest = self.count_rest(spans, parts, left)?;
+            let rest = self.count_rest(left)?;
             self.table.reserve_exact(rest);
         }
         Ok(())
     }
 
-    /// Counts the words that this entry, whose fields begin at `pos`, and those behind it will take.
-    fn count_rest(&self, spans: usize, parts: usize, left: usize) -> Result<usize, DecodeError> {
+    /// Counts the words that the entry at `pos` and those behind it will take.
+    fn count_rest(&self, left: usize) -> Result<usize, DecodeError> {
         let mut cursor = Cursor::at(self.bytes, self.pos);
         let mut words = 0;
-        let (mut spans, mut parts) = (spans, parts);
-        for entry in 0..left {
-            if entry > 0 {
-                let Some(n) = cursor.array_or_null("an entry")? else { continue };
-                parts = n;
-                cursor.skip();
-                spans = match cursor.value("an entry's fields")? {
-                    Token::Array(n) => n,
-                    Token::Map(n) => n * 2,
-                    _ => 0,
-                };
-            }
+        for _ in 0..left {
+            let Some(parts) = cursor.array_or_null("an entry")? else { continue };
+            cursor.skip();
+            let spans = match cursor.value("an entry's fields")? {
+                Token::Array(n) => n,
+                Token::Map(n) => n * 2,
+                _ => 0,
+            };
             for _ in 0..spans {
                 cursor.skip();
             }
@@ -278,14 +337,53 @@ impl Index<'_> {
         }
         Ok(words)
     }
+}
 
-    /// The error for a value that is no string.
-    fn unlike(&self, expected: &'static str) -> DecodeError {
-        match Cursor::at(self.bytes, self.pos).string(expected) {
-            Err(error) => error,
-            Ok(text) => DecodeError::text(expected, text),
-        }
+#[inline]
+fn parse_id(text: &[u8]) -> Result<EntryId, DecodeError> {
+    EntryId::parse(text).map_err(|_| DecodeError::text("an entry's id", text))
+}
+
+/// A bulk string or a simple one, which is all that entries are made of.
+fn text<'b>(cursor: &mut Cursor<'b>, expected: &'static str) -> Result<&'b [u8], DecodeError> {
+    match cursor.value(expected)? {
+        Token::Bulk(text) | Token::Simple(text) => Ok(text),
+        other => Err(DecodeError::new(expected, other.kind())),
     }
+}
+
+/// How many names and values follow; `None` for a body that is gone.
+fn field_count(cursor: &mut Cursor<'_>) -> Result<Option<usize>, DecodeError> {
+    match cursor.value("an entry's fields")? {
+        Token::Array(n) if n % 2 == 0 => Ok(Some(n)),
+        Token::Map(n) => Ok(Some(n * 2)),
+        Token::Null => Ok(None),
+        Token::Array(_) => Err(DecodeError::new("an entry's fields", "an array of odd length")),
+        other => Err(DecodeError::new("an entry's fields", other.kind())),
+    }
+}
+
+/// Goes through values whose headers are these, and says where each is; how many were, and what is behind them.
+#[inline]
+fn pass<'b>(
+    templates: &[Template],
+    mut rest: &'b [u8],
+    mut pos: u64,
+    found: &mut [u64],
+) -> (usize, &'b [u8]) {
+    let mut passed = 0;
+    for (template, place) in templates.iter().zip(found) {
+        let Some(word) = rest.first_chunk() else { break };
+        if (u64::from_le_bytes(*word) ^ template.bytes) & template.mask != 0 {
+            break;
+        }
+        let Some(behind) = rest.get(template.stride..) else { break };
+        *place = pos + template.says;
+        pos += template.stride as u64;
+        rest = behind;
+        passed += 1;
+    }
+    (passed, rest)
 }
 
 /// A header seen before: if the bytes at some place are alike, so is what they say.
@@ -293,69 +391,27 @@ impl Index<'_> {
 struct Template {
     bytes: u64,
     mask: u64,
-    /// The header's length in bytes.
-    header: usize,
-    /// What it says: a length, or a count.
-    says: usize,
+    /// From the header to what follows the value: for a string the header's bytes, the string's and two.
+    stride: usize,
+    /// The span of a string whose header is at 0.
+    says: u64,
 }
 
 impl Template {
-    /// Unlike any bytes of a reply: they are never all zero.
-    const NONE: Self = Self { bytes: 0, mask: u64::MAX, header: 0, says: 0 };
+    const NONE: Self = Self { bytes: 0, mask: 0, stride: 0, says: 0 };
 
-    /// The header between `start` and `end`; [`Template::NONE`] if it is longer than a word.
-    fn of(bytes: &[u8], start: usize, end: usize, says: usize) -> Self {
-        let header = end - start;
-        match load(bytes, start) {
-            Some(word) if (1..=8).contains(&header) => {
-                let mask = u64::MAX >> (64 - 8 * header);
-                Self { bytes: word & mask, mask, header, says }
-            }
-            _ => Self::NONE,
-        }
-    }
-
-    /// What the header at `pos` says if it is this one; `pos` is then behind it.
+    /// The header of so many bytes that `rest` begins with; `None` if it is longer than a word.
     #[inline]
-    fn hit(&self, bytes: &[u8], pos: &mut usize) -> Option<usize> {
-        let word = load(bytes, *pos)?;
-        if (word ^ self.bytes) & self.mask != 0 {
-            return None;
-        }
-        *pos += self.header;
-        Some(self.says)
+    fn new(rest: &[u8], header: usize, stride: usize, says: u64) -> Option<Self> {
+        let word = u64::from_le_bytes(*rest.first_chunk()?);
+        let mask = u64::MAX >> (64usize.checked_sub(8 * header).filter(|_| header > 0)?);
+        Some(Self { bytes: word & mask, mask, stride, says })
     }
 
-    /// The span of the string at `pos`, which is then behind it; `None` if it is no string.
+    /// The header of the bulk string that `rest` begins with; `None` for any other value.
     #[inline]
-    fn string(&mut self, bytes: &[u8], pos: &mut usize) -> Option<u64> {
-        let len = match self.hit(bytes, pos) {
-            Some(len) => len,
-            None => self.miss(bytes, pos)?,
-        };
-        let start = *pos;
-        *pos += len + 2;
-        Some(span(start, len))
+    fn of_string(rest: &[u8]) -> Option<Self> {
+        let (len, header) = short_length(rest).filter(|_| rest.first() == Some(&b'$'))?;
+        Self::new(rest, header, header + len + 2, span(header, len))
     }
-
-    #[cold]
-    fn miss(&mut self, bytes: &[u8], pos: &mut usize) -> Option<usize> {
-        let start = *pos;
-        let mut cursor = Cursor::at(bytes, start);
-        let (Token::Bulk(text) | Token::Simple(text)) = cursor.value("a string").ok()? else {
-            return None;
-        };
-        *pos = cursor.position() - 2 - text.len();
-        // What stands before a simple string does not tell its length.
-        *self = match bytes.get(start) {
-            Some(b'$') => Self::of(bytes, start, *pos, text.len()),
-            _ => Self::NONE,
-        };
-        Some(text.len())
-    }
-}
-
-#[inline]
-fn load(bytes: &[u8], pos: usize) -> Option<u64> {
-    bytes.get(pos..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }

@@ -1,0 +1,127 @@
+//! Times, CPU, allocations, and where threads run.
+
+pub mod alloc;
+
+use crate::record::Values;
+use crate::server::{Server, pin};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::unistd::Pid;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// The core of the client and the core of the server, where they are pinned.
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+
+/// Which tokio runtime a client runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Runtime {
+    /// `current_thread`: client and server each have a core of their own.
+    Ct,
+    /// Two workers, which share all cores with the server.
+    Mt,
+}
+
+impl Runtime {
+    /// How the results name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ct => "ct",
+            Self::Mt => "mt",
+        }
+    }
+
+    /// Runs this to its end on a fresh thread and a fresh runtime, placed as it should be.
+    pub fn run<T: Send>(self, server: &Server, what: impl Future<Output = T> + Send) -> T {
+        self.place(server);
+        on_thread(self == Self::Ct, || {
+            let mut builder = match self {
+                Self::Ct => tokio::runtime::Builder::new_current_thread(),
+                Self::Mt => tokio::runtime::Builder::new_multi_thread(),
+            };
+            let runtime = builder.worker_threads(2).enable_all().build().expect("a runtime");
+            let result = runtime.block_on(what);
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            result
+        })
+    }
+
+    fn place(self, server: &Server) {
+        server.pin((self == Self::Ct).then_some(SERVER));
+    }
+}
+
+/// Runs this on a thread of its own, pinned to the client's core or not.
+pub fn on_thread<T: Send>(pinned: bool, what: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            pin(Pid::from_raw(0), pinned.then_some(CLIENT));
+            what()
+        });
+        thread.join().expect("the work does not panic")
+    })
+}
+
+/// Runs blocking work beside a pinned server, as `Ct` runs a client.
+pub fn blocking<T: Send>(server: &Server, what: impl FnOnce() -> T + Send) -> T {
+    Runtime::Ct.place(server);
+    on_thread(true, what)
+}
+
+/// CPU that this process has used, user and system, all threads.
+fn own_cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every Linux has it");
+    let time = |t: nix::sys::time::TimeVal| {
+        Duration::new(t.tv_sec().unsigned_abs(), t.tv_usec().unsigned_abs() as u32 * 1000)
+    };
+    time(usage.user_time()) + time(usage.system_time())
+}
+
+/// From here to [`Meter::stop`] is what is measured.
+pub struct Meter {
+    begin: Instant,
+    own: Duration,
+}
+
+/// What was used in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Used {
+    pub wall: Duration,
+    pub client: Duration,
+}
+
+impl Meter {
+    pub fn start() -> Self {
+        let own = own_cpu();
+        Self { begin: Instant::now(), own }
+    }
+
+    pub fn stop(self) -> Used {
+        let wall = self.begin.elapsed();
+        Used { wall, client: own_cpu() - self.own }
+    }
+}
+
+impl Used {
+    /// Things a second and client CPU for each, under these names.
+    pub fn rates(&self, things: u64, values: &mut Values) {
+        let n = things as f64;
+        values.insert("per_s".into(), n / self.wall.as_secs_f64());
+        values.insert("client_us".into(), self.client.as_secs_f64() * 1e6 / n);
+    }
+}
+
+/// p50, p99 and p99.9 in µs, exact, from all samples in ns.
+pub fn latencies(mut samples: Vec<u32>, values: &mut Values) {
+    samples.sort_unstable();
+    let Some(last) = samples.len().checked_sub(1) else { return };
+    for (name, share) in [("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999)] {
+        let at = (last as f64 * share).round() as usize;
+        values.insert(name.into(), f64::from(samples[at]) / 1000.0);
+    }
+}
+
+/// Nanoseconds, for a list of samples.
+pub fn ns(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,194 @@
+//! The server that the bench starts: on a free port and a Unix socket, in a folder of its own, gone with the bench.
+
+use crate::clients::raw::Control;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where a client connects to: `redis://…` or `unix://…`, as text that `count` takes as an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Tcp(u16),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// How the results name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Unix(_) => "unix",
+        }
+    }
+
+    /// The URL, with the scheme that each client has for a Unix socket.
+    pub fn url(&self, unix_scheme: &str) -> String {
+        match self {
+            Self::Tcp(port) => format!("redis://127.0.0.1:{port}"),
+            Self::Unix(path) => format!("{unix_scheme}://{}", path.display()),
+        }
+    }
+}
+
+impl std::str::FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(port) => Ok(Self::Tcp(port)),
+            Err(_) if text.starts_with('/') => Ok(Self::Unix(text.into())),
+            Err(_) => Err("a port, or the path of a Unix socket".to_owned()),
+        }
+    }
+}
+
+/// A running server. Killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+    control: Control,
+}
+
+impl Server {
+    /// Starts the server of this label from `.servers`, fetching it if it is not there.
+    pub fn start(label: &str) -> io::Result<Self> {
+        let binary = binary(label)?;
+        let folder = tempfile::tempdir()?;
+        // Taken and given back: the server binds it a moment later.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let log = std::fs::File::create(folder.path().join("log"))?;
+        let mut child = Command::new(binary)
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .arg("--unixsocket")
+            .arg(folder.path().join("socket"))
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .arg("--dir")
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(Stdio::null())
+            .spawn()?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let control = loop {
+            if let Ok(mut control) = Control::connect(&Address::Tcp(port))
+                && control.ask(&["PING"]).starts_with(b"+PONG")
+            {
+                break control;
+            }
+            if Instant::now() > deadline || child.try_wait()?.is_some() {
+                let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+                let _ = child.kill();
+                return Err(io::Error::other(format!("the server did not start:\n{log}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        Ok(Self { child, port, folder, control })
+    }
+
+    pub fn tcp(&self) -> Address {
+        Address::Tcp(self.port)
+    }
+
+    pub fn unix(&self) -> Address {
+        Address::Unix(self.folder.path().join("socket"))
+    }
+
+    /// Sends a command outside of what is measured.
+    pub fn ask(&mut self, words: &[&str]) -> Vec<u8> {
+        self.control.ask(words)
+    }
+
+    /// Sends many commands outside of what is measured, and throws their replies away.
+    pub fn ask_all<I: IntoIterator<Item = Vec<u8>>>(&mut self, commands: I) {
+        self.control.ask_all(commands);
+    }
+
+    /// Empties the server.
+    pub fn clear(&mut self) {
+        self.ask(&["FLUSHALL", "SYNC"]);
+    }
+
+    /// CPU that the server has used, user and system.
+    pub fn cpu(&mut self) -> Duration {
+        let info = String::from_utf8(self.ask(&["INFO", "cpu"])).expect("INFO is text");
+        let seconds = |name: &str| -> f64 {
+            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|number| number.trim().parse().ok()).expect("INFO has CPU times")
+        };
+        Duration::from_secs_f64(seconds("used_cpu_user") + seconds("used_cpu_sys"))
+    }
+
+    /// The version that the server says it is.
+    pub fn version(&mut self) -> String {
+        let info = String::from_utf8(self.ask(&["INFO", "server"])).expect("INFO is text");
+        let field = |name: &str| {
+            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        };
+        match (field("valkey_version"), field("redis_version")) {
+            (Some(version), _) => format!("Valkey {version}"),
+            (_, Some(version)) => format!("Redis {version}"),
+            _ => "a server that does not say its version".to_owned(),
+        }
+    }
+
+    /// Gives the server's main thread this core; `None` for all of them.
+    pub fn pin(&self, core: Option<usize>) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        pin(pid, core);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Gives a thread this core; `None` for all of them.
+pub fn pin(thread: Pid, core: Option<usize>) {
+    let all = cores();
+    let mut set = CpuSet::new();
+    for each in core.map_or(0..all, |core| core % all..core % all + 1) {
+        set.set(each).expect("a core of this machine");
+    }
+    sched_setaffinity(thread, &set).expect("threads of our own may be pinned");
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).max(configured())
+}
+
+/// The cores of the machine, whatever this thread is pinned to.
+fn configured() -> usize {
+    std::fs::read_to_string("/proc/cpuinfo")
+        .map_or(1, |text| text.lines().filter(|line| line.starts_with("processor")).count())
+}
+
+/// The server's launcher, fetched by `scripts/servers` if it is not there.
+fn binary(label: &str) -> io::Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = std::env::var_os("BOURN_SERVERS").map_or(root.join(".servers"), PathBuf::from);
+    let binary = folder.join(label).join("server");
+    if !binary.exists() {
+        let status = Command::new(root.join("scripts/servers")).arg(label).status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("scripts/servers {label} failed")));
+        }
+    }
+    Ok(binary)
+}
+
+/// The server's own benchmark: beside the server, or where programs are.
+pub fn benchmark(label: &str) -> Option<PathBuf> {
+    let beside = binary(label).ok()?.parent()?.to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(beside).chain(std::env::split_paths(&path));
+    folders.map(|folder| folder.join("redis-benchmark")).find(|program| program.exists())
+}
