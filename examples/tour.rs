@@ -127,8 +127,12 @@ async fn look(client: &Client) -> Result<(), Error> {
         let (name, idle) = (consumer.name.escape_ascii(), consumer.idle);
         println!("  {:<28} {name}: {} pending, idle {idle:?}", "XINFO CONSUMERS", consumer.pending);
     }
-    let lines = [client.send(XGroupHelp::new()).await?, client.send(XInfoHelp::new()).await?];
-    println!("  {:<28} {} and {} lines", "XGROUP HELP, XINFO HELP", lines[0].len(), lines[1].len());
+    for (name, lines) in [
+        ("XGROUP HELP", client.send(XGroupHelp::new()).await?),
+        ("XINFO HELP", client.send(XInfoHelp::new()).await?),
+    ] {
+        println!("  {name:<28} {} lines", lines.len());
+    }
     tell("TYPE", client.send(Type::new(KEY)).await)
 }
 

@@ -62,6 +62,10 @@ impl OwnCommand for Auth<'_> {
         self.list(out);
     }
 
+    fn own_secret(&self) -> Option<&[u8]> {
+        self.password.as_bytes()
+    }
+
     fn own_reply(frame: Frame) -> Result<(), DecodeError> {
         ok(frame)
     }

@@ -113,6 +113,10 @@ impl OwnCommand for Hello<'_> {
         }
     }
 
+    fn own_secret(&self) -> Option<&[u8]> {
+        self.auth.as_ref().and_then(Auth::own_secret)
+    }
+
     fn own_reply(frame: Frame) -> Result<HelloReply, DecodeError> {
         reply(&frame)
     }

@@ -44,6 +44,11 @@ pub trait OwnCommand: sealed::Sealed {
         Features::NONE
     }
 
+    /// What must not stand in an error: a password among the arguments.
+    fn own_secret(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Why the command may not be sent; `None` if it may.
     fn own_refused(&self) -> Option<&'static str> {
         None

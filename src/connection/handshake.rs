@@ -110,24 +110,10 @@ impl<'a> Handshake<'a> {
         out
     }
 
-    /// A server's error, wherever in it the password may stand: that is taken out.
+    /// A server's error, without the password wherever in it that may stand.
     fn error(&self, command: &'static str, text: &[u8]) -> ServerError {
-        let secret = self.config.password.as_ref().map_or("", |password| password.reveal());
-        if secret.is_empty() {
-            return ServerError::new(command, text);
-        }
-        let mut rest = text;
-        let mut shown = Vec::with_capacity(text.len());
-        while let Some(&byte) = rest.first() {
-            rest = if let Some(behind) = rest.strip_prefix(secret.as_bytes()) {
-                shown.extend_from_slice(b"***");
-                behind
-            } else {
-                shown.push(byte);
-                rest.get(1..).unwrap_or_default()
-            };
-        }
-        ServerError::new(command, &shown)
+        let secret = self.config.password.as_ref().map(|password| password.reveal().as_bytes());
+        ServerError::without(secret, command, text)
     }
 
     /// Takes the next answer.

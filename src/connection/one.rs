@@ -98,7 +98,7 @@ pub(crate) fn error(command: &'static str, failure: Option<Failure>, waited: Dur
         Some(Failure::Unsent(reason)) => Error::Unsent { command, reason },
         Some(Failure::Lost(Disconnect::Protocol(source))) => Error::Protocol { command, source },
         Some(Failure::Lost(reason)) => Error::Lost { command, reason },
-        Some(Failure::TimedOut) => Error::TimedOut { command, waited },
+        Some(Failure::TimedOut { .. }) => Error::TimedOut { command, waited },
         // A request always ends with as many replies as it asked for, or with a failure.
         None => Error::Lost { command, reason: Disconnect::Closed },
     }

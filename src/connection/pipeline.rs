@@ -32,7 +32,10 @@ pub(crate) enum Replies {
 pub(crate) enum Failure {
     Unsent(Unsent),
     Lost(Disconnect),
-    TimedOut,
+    /// `owed`: the connection that owes the reply is the one there is.
+    TimedOut {
+        owed: bool,
+    },
 }
 
 /// A request that has been queued and not answered in full.
@@ -219,7 +222,10 @@ impl Pipeline {
             return None;
         }
         let replies = std::mem::take(&mut slot.replies);
-        let failure = slot.failure.take();
+        let failure = match slot.failure.take() {
+            Some(Failure::TimedOut { .. }) => Some(Failure::TimedOut { owed: slot.owed }),
+            failure => failure,
+        };
         self.abandon(id);
         Some((replies, failure))
     }
@@ -257,7 +263,7 @@ impl Pipeline {
             if let Some(slot) = self.slots.get_mut(waiter.slot.0) {
                 if !slot.done && overdue(slot) {
                     slot.done = true;
-                    slot.failure = Some(Failure::TimedOut);
+                    slot.failure = Some(Failure::TimedOut { owed: true });
                     expired.wakers.extend(slot.waker.take());
                 }
             }

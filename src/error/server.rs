@@ -173,6 +173,26 @@ impl ServerError {
         }
     }
 
+    /// As [`ServerError::new`], with `***` wherever the secret stands: a server may quote what it was sent.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn without(secret: Option<&[u8]>, command: &'static str, text: &[u8]) -> Self {
+        let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+            return Self::new(command, text);
+        };
+        let mut rest = text;
+        let mut shown = Vec::with_capacity(text.len());
+        while let Some((&byte, behind)) = rest.split_first() {
+            if let Some(behind) = rest.strip_prefix(secret) {
+                shown.extend_from_slice(b"***");
+                rest = behind;
+            } else {
+                shown.push(byte);
+                rest = behind;
+            }
+        }
+        Self::new(command, &shown)
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub fn code(&self) -> &Code {

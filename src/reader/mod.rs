@@ -12,7 +12,7 @@ use crate::connection::{
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
-use crate::resp::{Args, Frame, Measure, Writer};
+use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::{Features, Server};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -109,8 +109,16 @@ impl Reader {
         let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
         let mut ticket = queued.map_err(|reason| Error::Unsent { command: name, reason })?;
         let came = poll_fn(|cx| ticket.poll(cx)).await;
-        let frame = self.settle(name, command.own_needs(), waited, came)?;
-        C::own_reply(frame).map_err(|source| Error::Decode { command: name, source })
+        let secret = command.own_secret();
+        let frame = self.settle(name, command.own_needs(), secret, waited, came)?;
+        C::own_reply(frame).map_err(|source| {
+            // What came may be quoted there, and in it what was sent.
+            let source = match secret {
+                Some(_) => DecodeError::new("a reply to it", "another one"),
+                None => source,
+            };
+            Error::Decode { command: name, source }
+        })
     }
 
     /// Whether a read was dropped whose reply the next one will return.
@@ -138,7 +146,7 @@ impl Reader {
         let came = poll_fn(|cx| under_way.ticket.poll(cx)).await;
         let UnderWay { command, needs, waited, .. } = *under_way;
         self.under_way = None;
-        let frame = self.settle(command, needs, waited, came)?;
+        let frame = self.settle(command, needs, None, waited, came)?;
         Streams::decode(frame).map_err(|source| Error::Decode { command, source })
     }
 
@@ -155,18 +163,19 @@ impl Reader {
         &self,
         command: &'static str,
         needs: Features,
+        secret: Option<&[u8]>,
         waited: Duration,
         (replies, failure): (Replies, Option<Failure>),
     ) -> Result<Frame, Error> {
         let shared = self.connection.shared();
         let reading = self.under_way.as_ref().is_some_and(|read| !read.ticket.is_settled());
-        if matches!(failure, Some(Failure::TimedOut)) && !reading {
+        if matches!(failure, Some(Failure::TimedOut { owed: true })) && !reading {
             shared.kill(Disconnect::Silent);
         }
         match (replies, failure) {
             (Replies::One(frame), None) => match frame.error() {
                 Some(text) => {
-                    let refusal = ServerError::new(command, text);
+                    let refusal = ServerError::without(secret, command, text);
                     Err(Error::refusal(refusal, needs, || shared.server()))
                 }
                 None => Ok(frame),

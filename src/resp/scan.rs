@@ -7,15 +7,20 @@
 //! Everything is checked here: type bytes, lengths, numbers, line ends, order of streamed parts. Behind the scanner a
 //! frame can be walked without looking for errors again.
 
+mod plain;
+mod record;
+
+pub(crate) use record::short_length;
+
 use super::line::{self, Length};
-use super::record::{Record, Says, short_length};
 use super::{Limits, ProtocolError};
+use record::Record;
 
 /// What a value costs beside its bytes, when the size of a reply is held against the limit.
 ///
 /// Many tiny values weigh more in memory than on the wire; so a reply's limit is over its bytes and this for each value
 /// that an array, map or set holds.
-pub(super) const ELEMENT_BYTES: usize = 32;
+const ELEMENT_BYTES: usize = 32;
 
 /// Values that a level still waits for. A streamed level, whose number is not known, begins at one of two marks that no
 /// counted level reaches, and counts down from there: so one comparison with zero ends every level.
@@ -179,82 +184,6 @@ impl Scanner {
                 Step::Wait => return Ok(None),
             }
         }
-    }
-
-    /// Goes through the values that nearly all of a reply consists of, bulk strings and arrays with short lengths, for as long as there are such; true if the frame is complete. Whatever is special in any way is left alone.
-    #[inline]
-    fn plain(&mut self, buf: &[u8]) -> bool {
-        let (mut pos, mut left) = (self.pos, self.left);
-        let mut room = self.limits.reply_bytes.saturating_sub(self.charged);
-        let complete = 'frame: loop {
-            let rest = buf.get(pos..).unwrap_or_default();
-            let Some(&[kind, a, b, c, d]) = rest.first_chunk() else { break false };
-            let (len, header) = match (a.wrapping_sub(b'0'), b.wrapping_sub(b'0')) {
-                (a @ 0..=9, _) if [b, c] == *b"\r\n" => (usize::from(a), 4),
-                (a @ 0..=9, b @ 0..=9) if [c, d] == *b"\r\n" => {
-                    (usize::from(a) * 10 + usize::from(b), 5)
-                }
-                _ => match short_length(rest) {
-                    Some(length) => length,
-                    None => break false,
-                },
-            };
-            if kind == b'$' {
-                let end = pos + header + len;
-                if self.record.is_learning() {
-                    self.record.learn(buf, pos, header, Says::String(len));
-                }
-                let line_end = buf.get(end..).and_then(<[u8]>::first_chunk);
-                if line_end != Some(b"\r\n") || end > room {
-                    break false;
-                }
-                pos = end + 2;
-                left -= 1;
-            } else if kind == b'*' && len > 0 {
-                if let Some((end, cost)) = self.record.pass(buf, pos, self.outer.len()) {
-                    if room < cost + end {
-                        break false;
-                    }
-                    room -= cost;
-                    pos = end;
-                    left -= 1;
-                    while left == 0 {
-                        match self.outer.pop() {
-                            Some(outer) => left = outer,
-                            None => break 'frame true,
-                        }
-                    }
-                    continue;
-                }
-                if left > 1 {
-                    self.record.begin(self.outer.len(), rest.len());
-                }
-                if self.record.is_learning() {
-                    self.record.learn(buf, pos, header, Says::Array(len));
-                }
-                let cost = len * ELEMENT_BYTES;
-                if room < cost + pos + header || self.outer.len() >= self.limits.depth {
-                    break false;
-                }
-                room -= cost;
-                pos += header;
-                self.outer.push(left - 1);
-                left = len as Left;
-            } else {
-                break false;
-            }
-            while left == 0 {
-                match self.outer.pop() {
-                    Some(outer) => left = outer,
-                    None => break 'frame true,
-                }
-                self.record.closed(self.outer.len());
-            }
-        };
-        self.pos = pos;
-        self.left = left;
-        self.charged = self.limits.reply_bytes.saturating_sub(room);
-        complete
     }
 
     /// A value is complete: counts it, and every level that it completes. True when that was the frame.

@@ -11,7 +11,7 @@
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
 //! | `cancel`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
-//! | `reading`, `tails` | all this, while a read waits |
+//! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `schedules`, `sockets` | everything at once, in any order |
 //!
 //! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
@@ -32,6 +32,8 @@ mod flood;
 mod hostile;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod own;
 #[cfg(test)]
 mod peer;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The password is nowhere to be seen: not in settings, not in errors, not in what a server says back.
 
-use super::peer::{Server, config, ends, ms};
-use bourn::{Client, Config, Error, XLen};
+use super::peer::{Server, config, ends, ms, poll_once, settle};
+use super::wire::Plan;
+use bourn::{Auth, Client, Config, Error, Hello, RespVersion, XLen};
 use std::error::Error as _;
 
 const SECRET: &str = "s3cret-pässword-with-64-letters-so-that-no-server-quotes-it-whole";
@@ -19,11 +20,13 @@ fn all_of(error: &Error) -> String {
 
 #[track_caller]
 fn is_clean(text: &str) {
-    let bytes = format!("{:?}", SECRET.as_bytes());
-    let shown = [SECRET, &SECRET[..10], &SECRET[20..], bytes.trim_matches(['[', ']'])];
-    for secret in shown {
+    for secret in [SECRET, &SECRET[..10], &SECRET[20..]] {
         assert!(!text.contains(secret), "{text}");
     }
+    // As a list of numbers, on one line or on many.
+    let bytes = SECRET.as_bytes().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let squeezed: String = text.split_whitespace().collect();
+    assert!(!squeezed.contains(&bytes), "{text}");
 }
 
 fn secret() -> Config {
@@ -95,6 +98,62 @@ async fn nothing_that_a_user_holds_prints_the_password() {
     let (error, ()) = ends(async { tokio::join!(client.send(XLen::new("s")), refuse) }).await;
     is_clean(&all_of(&error.unwrap_err()));
     is_clean(&format!("{client:?} {client:#?}"));
+}
+
+/// HELLO with a user and the password.
+fn hello() -> Hello<'static> {
+    Hello::new().protocol(RespVersion::Resp3).auth("u", SECRET)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_with_a_password_queued_does_not_print_it() {
+    for scene in ["AUTH", "HELLO"] {
+        let server = Server::new();
+        let (client, _peer) = server.connect(config()).await;
+        let (reader, peer) = ends(async { tokio::join!(client.reader(), server.greet()) }).await;
+        let mut reader = reader.unwrap();
+        // What is sent now waits for a connection.
+        server.plan([Plan::Never]);
+        drop(peer);
+        settle().await;
+        if scene == "AUTH" {
+            assert!(poll_once(&mut Box::pin(reader.send(Auth::new(SECRET)))).await.is_none());
+        } else {
+            assert!(poll_once(&mut Box::pin(reader.send(hello()))).await.is_none());
+        }
+        is_clean(&format!("{reader:?} {reader:#?} {client:?}"));
+        is_clean(&format!("{:?} {:#?}", Auth::new(SECRET), hello()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_quotes_what_a_reader_sent_does_not_get_it_printed() {
+    let server = Server::new();
+    let (client, _peer) = server.connect(config()).await;
+    let (reader, peer) = ends(async { tokio::join!(client.reader(), server.greet()) }).await;
+    let (mut reader, mut peer) = (reader.unwrap(), peer);
+    // As Redis 6 and 7 quote the arguments of a command that they do not know.
+    for refusal in [
+        format!("-ERR unknown command `AUTH`, with args beginning with: `{SECRET}`, \r\n"),
+        format!(
+            "-ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' '{SECRET}' \r\n"
+        ),
+        // As no server does that is known; a proxy might.
+        format!("-WRONGPASS {SECRET}\r\n"),
+        format!("-{SECRET} is no password\r\n"),
+        format!("+{SECRET}\r\n"),
+    ] {
+        let (auth, request) =
+            ends(async { tokio::join!(reader.send(Auth::new(SECRET)), peer.answer(&refusal)) })
+                .await;
+        assert_eq!(request, format!("AUTH {SECRET}"));
+        is_clean(&all_of(&auth.unwrap_err()));
+        let (hello, request) =
+            ends(async { tokio::join!(reader.send(hello()), peer.answer(&refusal)) }).await;
+        assert_eq!(request, format!("HELLO 3 AUTH u {SECRET}"));
+        is_clean(&all_of(&hello.unwrap_err()));
+    }
+    is_clean(&format!("{reader:?} {reader:#?}"));
 }
 
 #[test]

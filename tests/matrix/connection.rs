@@ -2,11 +2,12 @@
 
 use crate::db::{Db, MINUTE, id};
 use crate::show::Show;
+use crate::support::Server;
 use crate::table::{Table, Told};
 use bourn::{
     Auth, Client, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
-    ClientUnblock, ClientUnpause, Echo, Feature, Hello, OwnCommand, Ping, PingText, ReadFrom,
-    RespVersion, XAdd, XLen, XRead,
+    ClientUnblock, ClientUnpause, Config, Echo, Feature, Hello, OwnCommand, Ping, PingText,
+    ReadFrom, RespVersion, XAdd, XLen, XRead,
 };
 use std::cell::Cell;
 use std::time::Duration;
@@ -31,12 +32,21 @@ async fn with_password(db: &Db, command: impl OwnCommand<OwnReply: Show>) -> Tol
     Ok(told?.show())
 }
 
+/// What a server answers that knows no HELLO.
+async fn without_hello(db: &Db, command: Hello<'_>) -> Told {
+    let args = ["--rename-command", "HELLO", "NOHELLO"];
+    let server = Server::builder().label(db.label).args(args).start();
+    let config = Config::tcp("127.0.0.1", server.port()).protocol(db.protocol);
+    let client = Client::connect(config).await.expect("the server takes connections");
+    Db { client, ..db.clone() }.own(command).await
+}
+
 const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
 const MS: Duration = Duration::from_millis(1);
 
 #[rustfmt::skip]
 pub(crate) fn rows(t: &mut Table) {
-    t.command("PING");
+    t.command("PING").always("PONG");
     t.reply("PONG", "OK", async |db| db.ask(Ping::new()).await);
     t.error("not permitted", "NOPERM", async |db| db.denied(Ping::new()).await);
     t.option("text");
@@ -49,22 +59,23 @@ pub(crate) fn rows(t: &mut Table) {
     t.nothing("an empty one", "''", async |db| db.ask(Echo::new("")).await);
     t.error("not permitted", "NOPERM", async |db| db.denied(Echo::new("a")).await);
 
-    t.command("AUTH").option("password");
+    t.command("AUTH").option("password").always("OK");
     t.reply("the right one", "OK", async |db| with_password(&db, Auth::new("secret")).await);
     t.error("a wrong one", "WRONGPASS", async |db| with_password(&db, Auth::new("wrong")).await);
     t.error("there is none", "ERR AUTH <password> called without any password configured for the default user...",
         async |db| db.own(Auth::new("any")).await);
-    t.option("user password");
+    t.option("user password").always("OK");
     t.reply("of a user without password", "OK", async |db| db.own(Auth::new("any").user("default")).await);
     t.error("no such user", "WRONGPASS invalid username-password pair or user is disabled.",
         async |db| db.own(Auth::new("any").user("nobody else")).await);
 
-    t.command("HELLO");
+    t.command("HELLO").always("who it is");
     t.reply("who it is", [("6.2", "redis standalone master"), ("valkey", "valkey standalone master")], async |db| {
         let hello = db.reader().await.send(Hello::new()).await?;
         Ok(format!("{} {} {}", hello.server.name(), hello.mode.unwrap_or_default(), hello.role.unwrap_or_default()))
     });
-    t.option("2, 3");
+    t.error("not known", "ERR unknown command...", async |db| without_hello(&db, Hello::new()).await);
+    t.option("2, 3").always("who it is");
     t.reply("RESP2, then RESP3, then RESP2", "2, 3, 2", async |db| {
         let mut reader = db.reader().await;
         let mut spoken = Vec::new();
@@ -73,7 +84,8 @@ pub(crate) fn rows(t: &mut Table) {
         }
         Ok(spoken.join(", "))
     });
-    t.option("AUTH");
+    t.error("not known", "ERR unknown command...", async |db| without_hello(&db, hello()).await);
+    t.option("AUTH").always("who it is");
     t.reply("a user without password", "3", async |db| db.own(hello().auth("default", "any")).await);
     t.error("no such user", "WRONGPASS", async |db| db.own(hello().auth("nobody else", "any")).await);
     t.option("SETNAME");
@@ -81,7 +93,7 @@ pub(crate) fn rows(t: &mut Table) {
     t.nothing("an empty one", "3, called nil", async |db| named(&db, hello().set_name("")).await);
     t.error("with a blank", BAD_NAME, async |db| db.own(hello().set_name("a b")).await);
 
-    t.command("CLIENT ID");
+    t.command("CLIENT ID").always("an id");
     t.reply("as HELLO said it", "true", async |db| {
         let mut reader = db.reader().await;
         Ok((Some(reader.send(ClientId::new()).await?) == reader.connection_id()).to_string())
@@ -133,17 +145,17 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("a negative id", [("6.2", "0"), ("7.0", "ERR client-id should be greater than 0")],
         async |db| db.ask(ClientKill::new(-1).skip_me(false)).await);
 
-    t.command("CLIENT NO-EVICT").since("7.0", Feature::ClientNoEvict, "");
+    t.command("CLIENT NO-EVICT").since("7.0", Feature::ClientNoEvict, "").always("OK");
     t.reply("on", "OK", async |db| db.own(ClientNoEvict::on()).await);
     t.reply("off", "OK", async |db| db.own(ClientNoEvict::off()).await);
     t.error("not permitted, which all say first", [("6.2", "NOPERM")], async |db| db.denied(ClientNoEvict::on()).await);
 
-    t.command("CLIENT PAUSE");
+    t.command("CLIENT PAUSE").always("OK");
     t.reply("for a millisecond", "OK, then OK", async |db| db.then(ClientPause::new(MS), Ping::new()).await);
     t.error("beyond what can be counted", [("6.2", "OK"), ("7.2", "ERR timeout is out of range")],
         async |db| db.ask(ClientPause::new(Duration::MAX)).await);
     t.error("not permitted", "NOPERM", async |db| db.denied(ClientPause::new(MS)).await);
-    t.option("WRITE");
+    t.option("WRITE").always("OK");
     t.reply("reads go on, writes wait", "OK, then 0, then OK, then 1-0", async |db| {
         let paused = db.then(ClientPause::new(MINUTE).write_only(), XLen::new("k")).await;
         let unpaused = db.then(ClientUnpause::new(), XAdd::new("k").id(id(1)).field("n", 1)).await;

@@ -1,8 +1,9 @@
 //! No command is without a row, and no option.
 //!
-//! Both sides are read as text: whatever in `src/command` is a command, with each of its methods, has to be named in one
-//! of the files of rows.
+//! Both sides are read as text: whatever in `src/command` is a command, with each of its methods, has to be named in the
+//! rows of that command. And each line of the table has to be complete.
 
+use crate::table::Case;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -19,33 +20,106 @@ const ANY: &str = "Raw";
 #[test]
 fn every_command_and_every_option_has_a_row() {
     let rows: Vec<_> = files("tests/matrix", &MACHINERY);
-    let mut commands: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let sections: Vec<_> = rows.iter().flat_map(|rows| sections(rows)).collect();
+    // Of each type that is a command what it is called, and its options.
+    let mut commands: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     let sources = files("src/command", &[]);
-    for source in &sources {
-        let source = source.split("\nmod tests {").next().unwrap_or_default();
-        commands.extend(source.lines().filter_map(implemented).map(|name| (name, Vec::new())));
+    for source in sources.iter().map(|source| code(source)) {
+        commands.extend(implemented(source).map(|(name, called)| (name, (called, Vec::new()))));
     }
-    for (name, option, is_part) in sources.iter().flat_map(|source| options(source)) {
+    for (name, option, is_part) in sources.iter().flat_map(|source| options(code(source))) {
         // What is no command itself, as what XADD and XTRIM trim to, is part of one.
         if is_part || commands.contains_key(&name) {
-            commands.entry(name).or_default().push(option);
+            commands.entry(name).or_default().1.push(option);
         }
     }
     commands.remove(ANY);
     assert!(commands.len() > 20, "only {commands:?}: is this the source?");
 
     let mut missing = Vec::new();
-    for (command, options) in &commands {
-        let rows: Vec<_> = rows.iter().filter(|rows| names(rows, command)).collect();
-        if rows.is_empty() {
-            missing.push(command.clone());
+    for (name, (called, options)) in &commands {
+        let of_it = |(command, text): &&(String, String)| {
+            (command == called || called.is_empty()) && names(text, name)
+        };
+        let own: Vec<_> = sections.iter().filter(of_it).map(|(_, text)| text).collect();
+        if own.is_empty() {
+            missing.push(name.clone());
         }
-        let there =
-            |option: &&String| rows.iter().any(|rows| rows.contains(&format!(".{option}(")));
+        let there = |option: &&String| own.iter().any(|text| text.contains(&format!(".{option}(")));
         let left = options.iter().filter(|option| !there(option));
-        missing.extend(left.map(|option| format!("{command}::{option}")));
+        missing.extend(left.map(|option| format!("{name}::{option}")));
     }
     assert!(missing.is_empty(), "without a row in tests/matrix: {}", missing.join(", "));
+}
+
+#[test]
+fn every_line_has_an_error_and_nothing_or_says_why_not() {
+    let mut wrong = Vec::new();
+    for line in &crate::all().lines {
+        let has = |case| line.rows.iter().any(|row| row.case == case);
+        let mut say = |what| wrong.push(format!("{} {}: {what}", line.command, line.option));
+        if !has(Case::Error) {
+            say("no error case");
+        }
+        match (has(Case::Nothing), line.always) {
+            (false, None) => say("no nothing case, nor why there is none"),
+            (true, Some(_)) => say("a nothing case, though it says that there is none"),
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{} lines of the matrix:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A source without its tests.
+fn code(source: &str) -> &str {
+    source.split("\nmod tests {").next().unwrap_or_default()
+}
+
+/// The commands of a file of rows, each with the text of its rows: with what their helpers do, and without what only
+/// prepares them.
+fn sections(rows: &str) -> Vec<(String, String)> {
+    let (before, rows) = rows.split_once("\npub(crate) fn rows(").expect("a file of rows");
+    let (rows, after) = rows.split_once("\n}\n").expect("the end of the rows");
+    let helpers: Vec<_> = [before, after].iter().flat_map(|text| functions(text)).collect();
+    let mut sections = Vec::new();
+    for section in rows.split("t.command(\"").skip(1) {
+        let (command, text) = section.split_once('"').expect("a command's name");
+        let mut text = text.to_owned();
+        let mut left = helpers.clone();
+        while let Some(next) = left.iter().position(|(name, _)| names(&text, name)) {
+            text += left.remove(next).1;
+        }
+        sections.push((command.to_owned(), unprepared(&text)));
+    }
+    sections
+}
+
+/// The functions of a text, by name.
+fn functions(text: &str) -> Vec<(&str, &str)> {
+    let starts = text.match_indices("fn ").filter(|(at, _)| {
+        let line = text[..*at].rsplit('\n').next().unwrap_or_default();
+        matches!(line, "" | "async ")
+    });
+    let one = |(at, _): (usize, &str)| {
+        let body = text[at..].split("\n}\n").next().unwrap_or_default();
+        (word(&body[3..]), body)
+    };
+    starts.map(one).collect()
+}
+
+/// A text without what is in the brackets of `must(..)`.
+fn unprepared(text: &str) -> String {
+    let mut parts = text.split(".must(");
+    let mut left = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut depth = 1;
+        let end = part.find(|c: char| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            depth == 0
+        });
+        left += &part[end.unwrap_or(part.len())..];
+    }
+    left
 }
 
 /// The texts of the files in a folder and below.
@@ -65,20 +139,25 @@ fn files(folder: &str, but: &[&str]) -> Vec<String> {
     texts
 }
 
-/// The command of a line like `impl Command for XAdd<'_> {`.
-fn implemented(line: &str) -> Option<String> {
-    let (before, after) = line.split_once("Command for ")?;
-    let name = word(after);
-    // Not a read that waits, nor what is a command because another trait says so.
-    let is_one = before.ends_with(' ') || before.ends_with(" Own");
-    (before.starts_with("impl") && is_one && name.len() > 1).then(|| name.to_owned())
+/// The commands that a source implements, by type, and what each is called.
+fn implemented(source: &str) -> impl Iterator<Item = (String, String)> {
+    source.split("\nimpl").skip(1).filter_map(|block| {
+        let (head, rest) = block.split_once('\n')?;
+        let (before, after) = head.split_once("Command for ")?;
+        let name = word(after);
+        // Not a read that waits, nor what is a command because another trait says so.
+        let is_one = before.ends_with(' ') || before.ends_with(" Own");
+        let called = rest.split_once("NAME: &'static str = \"").map_or("", |(_, rest)| rest);
+        let called = called.split('"').next().unwrap_or_default();
+        (is_one && name.len() > 1).then(|| (name.to_owned(), called.to_owned()))
+    })
 }
 
 /// The types of a source with their public methods that take the value itself, and whether these give one of the same.
 fn options(source: &str) -> Vec<(String, String, bool)> {
     let mut found = Vec::new();
     let mut of = "";
-    for line in source.split("\nmod tests {").next().unwrap_or_default().lines() {
+    for line in source.lines() {
         if let Some(rest) = line.strip_prefix("impl") {
             let rest = rest
                 .strip_prefix('<')

@@ -44,7 +44,7 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("a replica", "ERR WAITAOF cannot be used with replica instances...",
         async |db| as_replica(&db, WaitAof::new(false, 1, MS)).await);
 
-    t.command("ROLE");
+    t.command("ROLE").always("a role");
     t.reply("a master", "master, replicas 0", async |db| db.ask(Role::new()).await);
     t.reply("a replica", "replica of 127.0.0.1:1", async |db| as_replica(&db, Role::new()).await);
     t.error("not permitted", "NOPERM", async |db| db.denied(Role::new()).await);

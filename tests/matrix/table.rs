@@ -28,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) command: &'static str,
     pub(crate) option: &'static str,
     pub(crate) since: Option<Since>,
+    /// Why there is no case in which it answers with nothing.
+    pub(crate) always: Option<&'static str>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -65,7 +67,7 @@ impl Table {
         // A command that does nothing without an option has no row there.
         self.lines.retain(|line| !line.rows.is_empty());
         let command = self.command;
-        self.lines.push(Line { command, option, since: None, rows: Vec::new() });
+        self.lines.push(Line { command, option, since: None, always: None, rows: Vec::new() });
         self
     }
 
@@ -78,6 +80,12 @@ impl Table {
     ) -> &mut Self {
         let name = [self.command, word].join(" ").trim().to_owned();
         self.last().since = Some(Since::read(since, feature, name));
+        self
+    }
+
+    /// It never answers that there is nothing; and why.
+    pub(crate) fn always(&mut self, why: &'static str) -> &mut Self {
+        self.last().always = Some(why);
         self
     }
 

@@ -26,7 +26,7 @@ const NO_GROUP: &str = "NOGROUP No such consumer group 'g' for key name 'k'";
 
 #[rustfmt::skip]
 pub(crate) fn rows(t: &mut Table) {
-    t.command("XGROUP CREATE");
+    t.command("XGROUP CREATE").always("OK");
     t.reply("from the beginning", "OK, then k [1-0 n=1, 2-0 n=2]",
         async |db| { db.add(1..=2).await; db.then(create(StartAt::START), next()).await });
     t.reply("after an id", "OK, then k [2-0 n=2]", async |db| { db.add(1..=2).await; db.then(create(id(1)), next()).await });
@@ -36,12 +36,12 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("no stream", NO_KEY, async |db| db.ask(create(StartAt::End)).await);
     t.error("not a stream", "WRONGTYPE", async |db| db.ask(XGroupCreate::new("s", "g", StartAt::End)).await);
 
-    t.option("MKSTREAM");
+    t.option("MKSTREAM").always("OK");
     t.reply("makes the stream", "OK, then nil", async |db| db.then(create(StartAt::End).mk_stream(), next()).await);
     t.error("there already", "BUSYGROUP", async |db| { db.group().await; db.ask(create(StartAt::End).mk_stream()).await });
     t.error("not a stream", "WRONGTYPE", async |db| db.ask(XGroupCreate::new("s", "g", StartAt::End).mk_stream()).await);
 
-    t.option("ENTRIESREAD").since("7.0", Feature::EntriesRead, "ENTRIESREAD");
+    t.option("ENTRIESREAD").since("7.0", Feature::EntriesRead, "ENTRIESREAD").always("OK");
     t.reply("the lag is then known", "OK, then [g 0 0 up to 2-0, read 2, lag 1]",
         async |db| { db.add(1..=3).await; db.then(create(id(2)).entries_read(2), XInfoGroups::new("k")).await });
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
@@ -51,14 +51,14 @@ pub(crate) fn rows(t: &mut Table) {
         async |db| db.ask(XGroupCreate::new("s", "g", id(1)).entries_read(1)).await);
     t.error("there already", "BUSYGROUP", async |db| { db.group().await; db.ask(create(id(1)).entries_read(1)).await });
 
-    t.command("XGROUP SETID");
+    t.command("XGROUP SETID").always("OK");
     t.reply("back", "OK, then k [2-0 n=2, 3-0 n=3]", async |db| { db.given(3, 3).await; db.then(set_id(id(1)), next()).await });
     t.reply("to the end ($)", "OK, then nil", async |db| { db.given(3, 0).await; db.then(set_id(StartAt::End), next()).await });
     t.error("no group", NO_GROUP, async |db| { db.add(1..=1).await; db.ask(set_id(EntryId::MIN)).await });
     t.error("no stream", NO_KEY, async |db| db.ask(set_id(EntryId::MIN)).await);
     t.error("not a stream", "WRONGTYPE", async |db| db.ask(XGroupSetId::new("s", "g", StartAt::End)).await);
 
-    t.option("ENTRIESREAD").since("7.0", Feature::EntriesRead, "ENTRIESREAD");
+    t.option("ENTRIESREAD").since("7.0", Feature::EntriesRead, "ENTRIESREAD").always("OK");
     t.reply("the lag is then known", "OK, then [g 0 0 up to 1-0, read 1, lag 2]",
         async |db| { db.given(3, 0).await; db.then(set_id(id(1)).entries_read(1), XInfoGroups::new("k")).await });
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
@@ -96,7 +96,7 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("no stream", NO_KEY, async |db| db.ask(XGroupDestroy::new("k", "g")).await);
     t.error("not a stream", "WRONGTYPE", async |db| db.ask(XGroupDestroy::new("s", "g")).await);
 
-    t.command("XGROUP HELP");
+    t.command("XGROUP HELP").always("lines");
     t.reply("a form that it has", "true", async |db| {
         let lines = db.client.send(XGroupHelp::new()).await?;
         Ok(lines.iter().any(|line| line.contains("CREATECONSUMER")).to_string())

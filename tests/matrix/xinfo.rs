@@ -92,6 +92,11 @@ pub(crate) fn rows(t: &mut Table) {
     t.reply("of 12 entries, all of them given", "1, pending 1 and 1", async |db| counted(&db, full().count(1)).await);
     t.reply("0 is all", "12, pending 12 and 12", async |db| counted(&db, full().count(0)).await);
     t.reply("10 without it", "10, pending 10 and 10", async |db| counted(&db, full()).await);
+    t.nothing("an empty stream without groups", "0 up to 1-0, [], []", async |db| {
+        db.add(1..=1).await;
+        db.must(XTrim::new("k", Trim::max_len(0))).await;
+        db.ask(full().count(1)).await
+    });
     t.error("no stream", NO_KEY, async |db| db.ask(full().count(1)).await);
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
         async |db| { db.add(1..=1).await; db.ask(full().count(u64::MAX)).await });
@@ -142,7 +147,7 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("no stream", NO_KEY, async |db| db.ask(XInfoConsumers::new("k", "g")).await);
     t.error("not a stream", "WRONGTYPE", async |db| db.ask(XInfoConsumers::new("s", "g")).await);
 
-    t.command("XINFO HELP");
+    t.command("XINFO HELP").always("lines");
     t.reply("a form that it has", "true", async |db| {
         let lines = db.client.send(XInfoHelp::new()).await?;
         Ok(lines.iter().any(|line| line.contains("CONSUMERS")).to_string())

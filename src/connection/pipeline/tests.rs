@@ -94,7 +94,7 @@ fn a_late_request_that_was_sent_keeps_its_place_and_one_that_was_not_loses_it() 
     let expired = line.pipeline.expire(start + Duration::from_secs(2), unsent);
     assert_eq!(expired.wakers.len(), 2);
     assert_eq!(expired.cuts, [(10, 10), (10, 0)]);
-    assert!(matches!(line.take(sent), Some((_, Some(Failure::TimedOut)))));
+    assert!(matches!(line.take(sent), Some((_, Some(Failure::TimedOut { .. })))));
     assert!(matches!(line.take(b), Some((_, Some(Failure::Unsent(Unsent::TimedOut { .. }))))));
     assert_eq!(line.pipeline.next_deadline(), later);
     line.pipeline.all_sent();

@@ -1,7 +1,9 @@
 //! Commands that block or change their connection, on a reader's own.
 
 use super::{LONG, group, new};
-use crate::both::{add, in_both, in_both_from, ms, poll_once, refusal, too_old, until_blocked};
+use crate::both::{
+    add, in_both, in_both_from, ms, poll_once, refusal, too_old, until, until_blocked,
+};
 use crate::support::Server;
 use bourn::{
     Auth, Block, Client, ClientGetName, ClientNoEvict, ClientSetName, Code, Error, Feature, Hello,
@@ -23,6 +25,11 @@ fn a_wait_counts_the_replicas_that_have_what_was_written_here() {
         async |server, config| {
             let port = server.port().to_string();
             let replica = Server::builder().args(["--replicaof", "127.0.0.1", &port]).start();
+            // A replica that is still taking the data over counts as one that has it all.
+            until("the replica has linked up", async || {
+                replica.command(&["INFO", "replication"]).contains("master_link_status:up")
+            })
+            .await;
             let client = Client::connect(config).await.unwrap();
             let mut own = client.reader().await.unwrap();
             own.send(one()).await.unwrap();

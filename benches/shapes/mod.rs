@@ -1,23 +1,23 @@
 //! Replies of the shapes that are measured, as a server writes them. `tests/server/shapes.rs` holds them to that.
 
 /// One entry's fields: names and values.
-pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The id of an entry: made by a clock, three to the millisecond.
-pub fn id(n: usize) -> (u64, u64) {
+pub(crate) fn id(n: usize) -> (u64, u64) {
     let n = n as u64;
     (1_700_000_000_000 + n / 3, n % 3)
 }
 
 /// So many entries of so many fields, each value of so many bytes.
-pub fn even(entries: usize, fields: usize, bytes: usize) -> Vec<Fields> {
+pub(crate) fn even(entries: usize, fields: usize, bytes: usize) -> Vec<Fields> {
     (0..entries)
         .map(|n| (0..fields).map(|f| (name(f), value(n * fields + f, bytes))).collect())
         .collect()
 }
 
 /// As [`even`], with values of anything between half and one and a half times that length, from entry to entry.
-pub fn uneven(entries: usize, fields: usize, bytes: usize) -> Vec<Fields> {
+pub(crate) fn uneven(entries: usize, fields: usize, bytes: usize) -> Vec<Fields> {
     // Lengths that come again after a prime number of values: no entry is like the one before.
     let len = |n: usize| bytes / 2 + (n * 7) % 61 * bytes / 60;
     let field = |n: usize, f: usize| (name(f), value(n, len(n * fields + f)));
@@ -29,11 +29,11 @@ fn name(field: usize) -> Vec<u8> {
 }
 
 fn value(n: usize, bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|i| b'a' + ((n + i) % 26) as u8).collect()
+    (b'a'..=b'z').cycle().skip(n % 26).take(bytes).collect()
 }
 
 /// What XRANGE answers.
-pub fn range(entries: &[Fields]) -> Vec<u8> {
+pub(crate) fn range(entries: &[Fields]) -> Vec<u8> {
     let mut out = Vec::new();
     array(&mut out, entries.len());
     entries.iter().enumerate().for_each(|(n, fields)| entry(&mut out, n, fields));
@@ -41,7 +41,7 @@ pub fn range(entries: &[Fields]) -> Vec<u8> {
 }
 
 /// What XREADGROUP answers, with the same entries in each of these streams.
-pub fn streams(keys: &[&str], entries: &[Fields], resp3: bool) -> Vec<u8> {
+pub(crate) fn streams(keys: &[&str], entries: &[Fields], resp3: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let header = format!("{}{}\r\n", if resp3 { '%' } else { '*' }, keys.len());
     out.extend_from_slice(header.as_bytes());

@@ -5,7 +5,7 @@
 //! compared with them eight bytes at a time; a string of another length is read and takes the place of the one before it.
 //! Whatever is otherwise is left to the scanner, which knows all of RESP: a record finds nothing that the scanner would not.
 
-use super::scan::ELEMENT_BYTES;
+use super::ELEMENT_BYTES;
 
 /// A record with more headers than this is not kept: an entry of 30 fields has 63.
 const MOST_HEADERS: usize = 64;

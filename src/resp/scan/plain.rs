@@ -1,0 +1,75 @@
+//! Plain: the quick way through what nearly all of a reply consists of. Pure.
+
+use super::record::{Says, short_length};
+use super::{ELEMENT_BYTES, Left, Scanner};
+
+impl Scanner {
+    /// Goes through bulk strings and arrays with short lengths, and at once through elements that are like the one before, for
+    /// as long as there are such; true if the frame is complete. Whatever is special in any way is left alone.
+    #[inline]
+    pub(super) fn plain(&mut self, buf: &[u8]) -> bool {
+        let (mut pos, mut left) = (self.pos, self.left);
+        let mut room = self.limits.reply_bytes.saturating_sub(self.charged);
+        let complete = 'frame: loop {
+            let rest = buf.get(pos..).unwrap_or_default();
+            let Some(&[kind, a, b, c, d]) = rest.first_chunk() else { break false };
+            let (len, header) = match (a.wrapping_sub(b'0'), b.wrapping_sub(b'0')) {
+                (a @ 0..=9, _) if [b, c] == *b"\r\n" => (usize::from(a), 4),
+                (a @ 0..=9, b @ 0..=9) if [c, d] == *b"\r\n" => {
+                    (usize::from(a) * 10 + usize::from(b), 5)
+                }
+                _ => match short_length(rest) {
+                    Some(length) => length,
+                    None => break false,
+                },
+            };
+            if kind == b'$' {
+                let end = pos + header + len;
+                if self.record.is_learning() {
+                    self.record.learn(buf, pos, header, Says::String(len));
+                }
+                let line_end = buf.get(end..).and_then(<[u8]>::first_chunk);
+                if line_end != Some(b"\r\n") || end > room {
+                    break false;
+                }
+                pos = end + 2;
+                left -= 1;
+            } else if kind == b'*' && len > 0 {
+                let like_before = self.record.pass(buf, pos, self.outer.len());
+                if let Some((end, cost)) = like_before.filter(|(end, cost)| end + cost <= room) {
+                    room -= cost;
+                    pos = end;
+                    left -= 1;
+                } else {
+                    if left > 1 {
+                        self.record.begin(self.outer.len(), rest.len());
+                    }
+                    if self.record.is_learning() {
+                        self.record.learn(buf, pos, header, Says::Array(len));
+                    }
+                    let cost = len * ELEMENT_BYTES;
+                    if room < cost + pos + header || self.outer.len() >= self.limits.depth {
+                        break false;
+                    }
+                    room -= cost;
+                    pos += header;
+                    self.outer.push(left - 1);
+                    left = len as Left;
+                }
+            } else {
+                break false;
+            }
+            while left == 0 {
+                match self.outer.pop() {
+                    Some(outer) => left = outer,
+                    None => break 'frame true,
+                }
+                self.record.closed(self.outer.len());
+            }
+        };
+        self.pos = pos;
+        self.left = left;
+        self.charged = self.limits.reply_bytes.saturating_sub(room);
+        complete
+    }
+}
