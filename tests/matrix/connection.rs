@@ -63,11 +63,11 @@ pub(crate) fn rows(t: &mut Table) {
     t.reply("the right one", "OK", async |db| with_password(&db, Auth::new("secret")).await);
     t.error("a wrong one", "WRONGPASS", async |db| with_password(&db, Auth::new("wrong")).await);
     t.error("there is none", "ERR AUTH <password> called without any password configured for the default user...",
-        async |db| db.own(Auth::new("any")).await);
+        async |db| db.own(Auth::new("no-such-password")).await);
     t.option("user password").always("OK");
-    t.reply("of a user without password", "OK", async |db| db.own(Auth::new("any").user("default")).await);
+    t.reply("of a user without password", "OK", async |db| db.own(Auth::new("no-such-password").user("default")).await);
     t.error("no such user", "WRONGPASS invalid username-password pair or user is disabled.",
-        async |db| db.own(Auth::new("any").user("nobody else")).await);
+        async |db| db.own(Auth::new("no-such-password").user("nobody else")).await);
 
     t.command("HELLO").always("who it is");
     t.reply("who it is", [("6.2", "redis standalone master"), ("valkey", "valkey standalone master")], async |db| {

@@ -118,9 +118,13 @@ struct Settings {
 
 fn run(label: &str, out: &Path, settings: Settings) -> io::Result<()> {
     let begin = Instant::now();
+    server::cores();
     let mut server = Server::start(label)?;
     let machine = Machine::here(server.version());
     println!("{}, {}, {} cores", machine.server, machine.cpu, machine.cores);
+    if machine.load >= 0.3 {
+        println!("  something else is running here: the load is {}", machine.load);
+    }
     let mut writer = Writer::create(out)?;
     writer.write(&Line::Machine(machine))?;
     let Settings { quick, rounds, period, works, clients } = settings;

@@ -22,6 +22,8 @@ pub enum Line {
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,
+    /// The load of the last minute before the run: what else the machine did.
+    pub load: f64,
     pub kernel: String,
     pub rustc: String,
     pub server: String,
@@ -43,10 +45,13 @@ pub struct Record {
 impl Machine {
     pub fn here(server: String) -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let cpu =
+            cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Self {
             cpu: cpu.map_or("unknown".into(), |(_, name)| name.into()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: crate::server::cores().len(),
+            load: load.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
             kernel: said("uname", &["-sr"]),
             rustc: said("rustc", &["--version"]),
             server,

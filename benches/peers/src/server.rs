@@ -1,12 +1,14 @@
 //! The server that the bench starts: on a free port and a Unix socket, in a folder of its own, gone with the bench.
 
 use crate::clients::raw::Control;
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Where a client connects to: `redis://…` or `unix://…`, as text that `count` takes as an argument.
@@ -74,6 +76,7 @@ impl Server {
             .stdout(log)
             .stderr(Stdio::null())
             .spawn()?;
+        end_with(Pid::from_raw(child.id().try_into().expect("a process id")), folder.path());
         let deadline = Instant::now() + Duration::from_secs(10);
         let control = loop {
             if let Ok(mut control) = Control::connect(&Address::Tcp(port))
@@ -151,24 +154,34 @@ impl Drop for Server {
     }
 }
 
-/// Gives a thread this core; `None` for all of them.
+/// Ends the server when the bench is interrupted: nothing is dropped then.
+fn end_with(server: Pid, folder: &Path) {
+    let folder = folder.to_owned();
+    let end = move || {
+        let _ = kill(server, Signal::SIGKILL);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::process::exit(130);
+    };
+    ctrlc::set_handler(end).expect("nobody else handles signals");
+}
+
+/// Gives a thread this one of the cores that the bench may use; `None` for all of them.
 pub fn pin(thread: Pid, core: Option<usize>) {
     let all = cores();
     let mut set = CpuSet::new();
-    for each in core.map_or(0..all, |core| core % all..core % all + 1) {
-        set.set(each).expect("a core of this machine");
+    for each in core.map_or(all, |core| std::slice::from_ref(&all[core % all.len()])) {
+        set.set(*each).expect("a core of this machine");
     }
     sched_setaffinity(thread, &set).expect("threads of our own may be pinned");
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).max(configured())
-}
-
-/// The cores of the machine, whatever this thread is pinned to.
-fn configured() -> usize {
-    std::fs::read_to_string("/proc/cpuinfo")
-        .map_or(1, |text| text.lines().filter(|line| line.starts_with("processor")).count())
+/// The cores that the bench was given when it started.
+pub fn cores() -> &'static [usize] {
+    static CORES: OnceLock<Vec<usize>> = OnceLock::new();
+    CORES.get_or_init(|| {
+        let set = sched_getaffinity(Pid::from_raw(0)).expect("every Linux has it");
+        (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect()
+    })
 }
 
 /// The server's launcher, fetched by `scripts/servers` if it is not there.

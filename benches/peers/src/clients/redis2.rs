@@ -52,7 +52,8 @@ impl Peer for Redis2 {
 
     async fn xreadgroup(&mut self, count: usize) -> StreamReadReply {
         let options = StreamReadOptions::default().group(GROUP, CONSUMER).count(count);
-        let read: Option<_> = self.0.xread_options(&[KEY], &[">"], &options).await.expect("entries");
+        let read: Option<_> =
+            self.0.xread_options(&[KEY], &[">"], &options).await.expect("entries");
         read.unwrap_or_default()
     }
 

@@ -3,9 +3,7 @@
 use super::{CONSUMER, Fields, GROUP, KEY, Peer, Resp};
 use crate::server::Address;
 use ::rustis::client::{BatchPreparedCommand, Client};
-use ::rustis::commands::{
-    StreamCommands, StreamEntry, XAddOptions, XReadGroupOptions,
-};
+use ::rustis::commands::{StreamCommands, StreamEntry, XAddOptions, XReadGroupOptions};
 use ::rustis::resp::BulkString;
 use ::rustis::resp::bench_support::bench_decode_to;
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! Times, CPU, allocations, and where threads run.
 
+#[expect(unsafe_code, reason = "an allocator is an unsafe trait")]
 pub mod alloc;
 
 use crate::record::Values;

@@ -49,7 +49,8 @@ pub fn all(stats: &Stats, folder: &Path) -> io::Result<Vec<PathBuf>> {
             let lines = lines(stats, runtime, metric, scale);
             if !lines.is_empty() {
                 let title = format!("{title} ({runtime})");
-                let name = format!("xadd-{runtime}-{}.svg", if scale < 1.0 { "ops" } else { "cpu" });
+                let name =
+                    format!("xadd-{runtime}-{}.svg", if scale < 1.0 { "ops" } else { "cpu" });
                 draw(&name, &|area| curves(area, &title, &lines, scale == 1.0))?;
             }
         }
@@ -115,7 +116,12 @@ impl Axis {
     }
 
     fn label(&self, place: f64) -> String {
-        number(if self.powers { 10f64.powf(place) } else { place })
+        match self.powers {
+            false => number(place),
+            // What is below 1 has no zeros at its end.
+            true if place < 0.0 => format!("{:.1$}", 10f64.powf(place), -place as usize),
+            true => format!("{:.0}", 10f64.powf(place)),
+        }
     }
 
     fn labels(&self) -> usize {
@@ -169,17 +175,15 @@ fn columns(area: &Area, title: &str, groups: &[Group], powers: bool) -> Drawn {
     let axis = Axis::over(values, powers);
     let mut builder = ChartBuilder::on(area);
     builder.caption(title, (FONT, 16)).margin(12).x_label_area_size(36).y_label_area_size(52);
-    // The room at the right is the legend's.
-    let mut chart =
-        builder.build_cartesian_2d(0.0..groups.len() as f64 + 0.6, axis.bottom..axis.top)?;
-    // The name of a group stands under its middle.
+    // A group lies around its number; the room at the right is the legend's.
+    let width = 0.5..groups.len() as f64 + 1.2;
+    let mut chart = builder.build_cartesian_2d(width, axis.bottom..axis.top)?;
     let name = |x: &f64| {
-        let group = groups.get(x.floor().max(0.0) as usize);
-        let middle = (x - x.floor() - 0.5).abs() < 0.01;
-        group.filter(|_| middle).map_or_else(String::new, |group| group.0.clone())
+        let group = groups.iter().zip(1..).find(|(_, n)| (x - f64::from(*n)).abs() < 0.01);
+        group.map_or_else(String::new, |(group, _)| group.0.clone())
     };
     let mut mesh = chart.configure_mesh();
-    mesh.disable_x_mesh().light_line_style(WHITE).x_labels(2 * groups.len() + 1);
+    mesh.disable_x_mesh().light_line_style(WHITE).x_labels(groups.len() + 1);
     mesh.x_label_formatter(&name).y_labels(axis.labels());
     mesh.y_label_formatter(&|y: &f64| axis.label(*y)).draw()?;
     let Some((_, all)) = groups.iter().max_by_key(|(_, bars)| bars.len()) else { return Ok(()) };
@@ -188,7 +192,7 @@ fn columns(area: &Area, title: &str, groups: &[Group], powers: bool) -> Drawn {
         let colour = colour(client);
         let rectangles = groups.iter().enumerate().filter_map(|(i, (_, bars))| {
             let value = bars.iter().find(|bar| bar.0 == *client)?.1;
-            let left = i as f64 + 0.08 + place as f64 * step;
+            let left = i as f64 + 0.58 + place as f64 * step;
             let corners = [(left, axis.bottom), (left + step * 0.9, axis.place(value))];
             Some(Rectangle::new(corners, colour.filled()))
         });

@@ -37,7 +37,7 @@ pub fn write(lines: &[Line], also: Option<&Path>, tables: &Path, charts: &Path) 
 }
 
 fn head(machine: &Machine) -> String {
-    let Machine { cpu, cores, kernel, rustc, server, bourn, versions, command } = machine;
+    let Machine { cpu, cores, load, kernel, rustc, server, bourn, versions, command } = machine;
     let versions: Vec<_> = versions.iter().map(|(name, v)| format!("{name} {v}")).collect();
     let mut text = String::from(
         "Figures are ratios within one run on one machine: only those are worth comparing. Cells are medians of interleaved \
@@ -48,7 +48,8 @@ fn head(machine: &Machine) -> String {
     );
     let _ = write!(
         text,
-        "| | |\n|---|---|\n| machine | {cpu}, {cores} cores, {kernel} |\n| server | {server} |\n| versions | {} |\n\
+        "| | |\n|---|---|\n| machine | {cpu}, {cores} cores, {kernel}, load before the run {load} |\n\
+         | server | {server}, without persistence, started for the run |\n| versions | {} |\n\
          | bourn | {bourn} |\n| compiler | {rustc}, release |\n| command | `scripts/bench`: `peers {command}` |\n\n",
         versions.join(", ")
     );

@@ -91,9 +91,8 @@ impl Stats {
         better: Better,
     ) -> Option<(&'static str, f64)> {
         let peers = Name::ALL.iter().filter(|name| **name != Name::Bourn).map(|name| name.label());
-        let medians = peers.filter_map(|name| {
-            Some((name, self.get(work, case, name, metric)?.median))
-        });
+        let medians =
+            peers.filter_map(|name| Some((name, self.get(work, case, name, metric)?.median)));
         match better {
             Better::More => medians.max_by(|a, b| a.1.total_cmp(&b.1)),
             Better::Less => medians.min_by(|a, b| a.1.total_cmp(&b.1)),

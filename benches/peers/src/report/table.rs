@@ -11,12 +11,7 @@ struct Column {
     better: Better,
 }
 
-const fn column(
-    metric: &'static str,
-    heading: &'static str,
-    scale: f64,
-    better: Better,
-) -> Column {
+const fn column(metric: &'static str, heading: &'static str, scale: f64, better: Better) -> Column {
     Column { metric, heading, scale, better }
 }
 
@@ -131,13 +126,14 @@ fn table(stats: &Stats, chapter: &Chapter, case: &str) -> String {
     text += &"---|".repeat(columns.len());
     text.push('\n');
     for client in stats.clients(work, case) {
-        let cells = columns.iter().map(|column| {
-            cell(stats.get(work, case, client, column.metric), column.scale)
-        });
+        let cells = columns
+            .iter()
+            .map(|column| cell(stats.get(work, case, client, column.metric), column.scale));
         let _ = writeln!(text, "| {client} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     let ratios = columns.iter().map(|column| ratio(stats, work, case, column));
-    let _ = writeln!(text, "| *bourn / best peer* | {} |\n", ratios.collect::<Vec<_>>().join(" | "));
+    let _ =
+        writeln!(text, "| *bourn / best peer* | {} |\n", ratios.collect::<Vec<_>>().join(" | "));
     text
 }
 
@@ -149,7 +145,8 @@ fn by_client(stats: &Stats, work: &str, cases: &[&str], column: &Column) -> Stri
             clients.push(client);
         }
     }
-    let mut text = format!("| {} | {} | *bourn / best peer* |\n", column.heading, clients.join(" | "));
+    let mut text =
+        format!("| {} | {} | *bourn / best peer* |\n", column.heading, clients.join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(clients.len() + 1));
     for case in cases {
         let cells = clients
@@ -211,9 +208,13 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits_or_so() {
-        for (value, text) in
-            [(0.0, "0"), (0.0021, "0.0021"), (0.5, "0.500"), (12.34, "12.3"), (1234567.0, "1,234,567")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.0021, "0.0021"),
+            (0.5, "0.500"),
+            (12.34, "12.3"),
+            (1234567.0, "1,234,567"),
+        ] {
             assert_eq!(number(value), text, "{value}");
         }
     }

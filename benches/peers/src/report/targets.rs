@@ -63,7 +63,8 @@ pub fn table(stats: &Stats) -> String {
     parse(&mut targets);
     xadd(&mut targets);
     others(&mut targets);
-    let mut text = String::from("## Targets\n\n| figure | bound | measured | |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("## Targets\n\n| figure | bound | measured | |\n|---|---|---|---|\n");
     for Target { text: what, value, bound, better } in targets.list {
         let (word, met) = match better {
             More => ("at least", value.map(|value| value >= bound)),

@@ -27,7 +27,8 @@ impl Case {
 
 pub fn run(bench: &mut Bench) {
     let scale = if bench.quick { 1 } else { 4 };
-    let cases = [(10, false, 10_000), (100, false, 40_000), (1000, false, 60_000), (100, true, 30_000)];
+    let cases =
+        [(10, false, 10_000), (100, false, 40_000), (1000, false, 60_000), (100, true, 30_000)];
     let cases = cases.map(|(count, each, n)| Case { count, each, entries: scale * n });
     bench.server.clear();
     bench.server.ask_all(small(60_000 * scale).commands(KEY));

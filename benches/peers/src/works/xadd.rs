@@ -67,13 +67,8 @@ fn cases(quick: bool) -> Vec<Case> {
             }
         }
     }
-    let four = Case {
-        runtime: Runtime::Mt,
-        unix: false,
-        fields: SMALL,
-        tasks: 256,
-        connections: 4,
-    };
+    let four =
+        Case { runtime: Runtime::Mt, unix: false, fields: SMALL, tasks: 256, connections: 4 };
     cases.push(four);
     cases
 }
