@@ -109,6 +109,7 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::outcome`] says whether the command may have run.
+    #[inline]
     pub fn send<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Error>> {
         self.connection.call(One::new(command))
     }

@@ -193,10 +193,32 @@ pub enum Safety {
 /// Lists the whole request, name first.
 #[inline]
 pub(crate) fn request<C: Command>(command: &C, out: &mut impl Args) {
-    if !C::NAME.is_empty() {
-        C::NAME.split(' ').for_each(|word| out.text(word));
-    }
+    words(C::NAME, const { is_one_word(C::NAME) }, out);
     command.args(out);
+}
+
+/// Lists the words of a name.
+#[inline]
+fn words(name: &'static str, is_one: bool, out: &mut impl Args) {
+    if is_one {
+        out.text(name);
+    } else {
+        name.split(' ').filter(|word| !word.is_empty()).for_each(|word| out.text(word));
+    }
+}
+
+/// Whether a name has no blank in it, and is not empty: nearly every one, and known when it is compiled.
+const fn is_one_word(name: &str) -> bool {
+    let name = name.as_bytes();
+    let mut i = 0;
+    while i < name.len() {
+        #[expect(clippy::indexing_slicing, reason = "i is below the length")]
+        if name[i] == b' ' {
+            return false;
+        }
+        i += 1;
+    }
+    !name.is_empty()
 }
 
 /// Counts and measures the request.

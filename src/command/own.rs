@@ -7,7 +7,7 @@
 //! The trait's items have names of their own, for every [`Command`] has both traits, and `command.args(..)` is to mean one
 //! thing. One trait below both would have users of `Command` import two.
 
-use super::{Block, Command};
+use super::{Block, Command, words};
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 
@@ -78,9 +78,7 @@ impl<C: Command> OwnCommand for C {
 
 /// Lists the whole request, name first.
 pub(crate) fn own_request<C: OwnCommand>(command: &C, out: &mut impl Args) {
-    if !C::OWN_NAME.is_empty() {
-        C::OWN_NAME.split(' ').for_each(|word| out.text(word));
-    }
+    words(C::OWN_NAME, false, out);
     command.own_args(out);
 }
 

@@ -50,6 +50,7 @@ enum Idempotence<'a> {
 
 impl<'a> XAdd<'a> {
     /// An entry for this stream, with an id of the server's making.
+    #[inline]
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self {
             key: key.into(),
@@ -102,21 +103,28 @@ impl<'a> XAdd<'a> {
     /// One more field. A name may come more than once; the order is kept.
     #[inline]
     pub fn field(mut self, name: impl Into<Arg<'a>>, value: impl Into<Arg<'a>>) -> Self {
-        let field = (name.into(), value.into());
-        match self.few.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(field),
-            None => self.more.push(field),
-        }
+        self.push((name.into(), value.into()));
         self
     }
 
     /// More fields, in order.
-    pub fn fields<N, V>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self
+    #[inline]
+    pub fn fields<N, V>(mut self, fields: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<Arg<'a>>,
         V: Into<Arg<'a>>,
     {
-        fields.into_iter().fold(self, |add, (name, value)| add.field(name, value))
+        // Not by `field`, which would move the whole command for each.
+        fields.into_iter().for_each(|(name, value)| self.push((name.into(), value.into())));
+        self
+    }
+
+    #[inline]
+    fn push(&mut self, field: (Arg<'a>, Arg<'a>)) {
+        match self.few.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(field),
+            None => self.more.push(field),
+        }
     }
 
     #[inline]

@@ -186,6 +186,7 @@ enum Stage<'a> {
 }
 
 impl<'a, R: Request> Call<'a, R> {
+    #[inline]
     pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
         Self { shared, request, stage: Stage::Queueing(Enqueue::new(shared, Patience::Usual)) }
     }

@@ -63,6 +63,7 @@ impl Connection {
     }
 
     /// Sends a request; nothing happens before the future is polled.
+    #[inline]
     pub(crate) fn call<R: Request>(&self, request: R) -> Call<'_, R> {
         Call::new(&self.shared, request)
     }

@@ -18,6 +18,7 @@ pub(crate) struct One<C> {
 }
 
 impl<C: Command> One<C> {
+    #[inline]
     pub(crate) fn new(command: C) -> Self {
         let measure = measure(&command);
         Self { command, measure }

@@ -5,6 +5,7 @@
 
 use super::DecodeError;
 use super::line::{self, Length};
+use super::short_length;
 
 /// One step of a walk through a value: a value without others in it, or the beginning of one with.
 ///
@@ -134,7 +135,13 @@ impl<'a> Cursor<'a> {
 
     /// The next token, attributes included; `None` at the end of the frame.
     pub fn token(&mut self) -> Option<Token<'a>> {
-        let (&kind, tail) = self.bytes.get(self.pos..)?.split_first()?;
+        let rest = self.bytes.get(self.pos..)?;
+        let (&kind, tail) = rest.split_first()?;
+        if kind == b'$' {
+            if let Some((len, header)) = short_length(rest) {
+                return self.body(kind, self.pos + header, len);
+            }
+        }
         match kind {
             b'$' | b'=' | b'!' | b';' | b'*' | b'~' | b'%' | b'|' | b'>' => {
                 let (length, used) = line::length(tail).ok()??;

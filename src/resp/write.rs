@@ -132,8 +132,14 @@ fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
 }
 
 /// How many digits `n` has.
+#[inline]
 fn digits(n: u64) -> usize {
-    n.checked_ilog10().map_or(1, |log| log as usize + 1)
+    // Nearly every length has one or two.
+    match n {
+        0..=9 => 1,
+        10..=99 => 2,
+        _ => n.ilog10() as usize + 1,
+    }
 }
 
 /// `n` in decimal, in the last bytes of `text`.
