@@ -8,7 +8,7 @@ use super::outbox::{Shared, Turn};
 use super::transport::Io;
 use crate::error::Disconnect;
 use crate::resp::{Frame, Limits, ProtocolError, Scanner};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -88,8 +88,19 @@ impl Driver {
         let len = self.input.len();
         let missing = self.scanner.need().saturating_sub(len);
         if self.input.capacity() - len < missing.clamp(READ_LEAST, READ_STEP) {
-            self.input.reserve(missing.clamp(READ_STEP, READ_STEP.max(len)));
+            if len > READ_KEPT {
+                self.grow(missing.clamp(len / 8, len));
+            } else {
+                self.input.reserve(missing.clamp(READ_STEP, READ_STEP.max(len)));
+            }
         }
+    }
+
+    /// Room for a reply that is large already, and no more than that: to double it would hold as much again.
+    fn grow(&mut self, bytes: usize) {
+        let mut input = Vec::from(std::mem::take(&mut self.input));
+        input.reserve_exact(bytes);
+        self.input = BytesMut::from(Bytes::from(input));
     }
 
     fn hand_out(&mut self) -> Result<(), ProtocolError> {
@@ -130,13 +141,16 @@ impl Driver {
         scanned
     }
 
-    /// Splits a large frame off the input. It does not share the memory of what is read from now on if that is much.
-    fn split(&mut self, len: usize) -> bytes::Bytes {
-        let frame = self.input.split_to(len).freeze();
-        if len > READ_KEPT {
-            self.input = BytesMut::from(self.input.as_ref());
+    /// Splits a frame off the input. One that is much has the memory for itself, and no more than it needs.
+    fn split(&mut self, len: usize) -> Bytes {
+        if len <= READ_KEPT {
+            return self.input.split_to(len).freeze();
         }
-        frame
+        let behind = BytesMut::from(self.input.get(len..).unwrap_or_default());
+        self.input.truncate(len);
+        let mut frame = Vec::from(std::mem::replace(&mut self.input, behind));
+        frame.shrink_to_fit();
+        Bytes::from(frame)
     }
 
     /// Writes what is queued, as far as the socket takes it.

@@ -47,13 +47,21 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if ON.load(Relaxed) {
-            // Both blocks may be there for a moment, but the system's allocator grows large ones in place.
-            taken(size);
-            HELD.fetch_sub(layout.size() as i64, Relaxed);
+            // Both blocks are there for a moment; but of a large one the system's allocator moves the pages (mremap).
+            if layout.size() >= MOVED {
+                HELD.fetch_sub(layout.size() as i64, Relaxed);
+                taken(size);
+            } else {
+                taken(size);
+                HELD.fetch_sub(layout.size() as i64, Relaxed);
+            }
         }
         unsafe { System.realloc(block, layout, size) }
     }
 }
+
+/// From this size on glibc keeps a block in pages of its own, by the largest threshold that it ever has.
+const MOVED: usize = 32 << 20;
 
 /// What was allocated while counting.
 #[derive(Debug, Clone, Copy, Default)]
