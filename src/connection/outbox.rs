@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 const FEW: usize = 2;
 
 /// A kick comes at half the requests lately in flight, but within these bounds.
-const KICK: std::ops::RangeInclusive<usize> = 16..=64;
+const KICK: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// A caller writes no more than this, for it holds the lock while it writes; the rest is the driver's.
 const DIRECT_BYTES: usize = 64 << 10;
