@@ -184,7 +184,10 @@ impl Command for XAdd<'_> {
 
     #[inline]
     fn reply(frame: Frame) -> Result<EntryId, DecodeError> {
-        id(frame.cursor().string(ID)?)
+        match frame.short_bulk() {
+            Some(text) => id(text),
+            None => id(frame.cursor().string(ID)?),
+        }
     }
 
     fn key(&self) -> Option<&[u8]> {

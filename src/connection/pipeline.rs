@@ -93,19 +93,17 @@ impl Pipeline {
         deadline: Option<Instant>,
         waker: Option<Waker>,
     ) -> SlotId {
-        let slot = Slot { held: true, owed: true, waker, deadline, ..Slot::default() };
-        let id = match self.free.pop() {
-            Some(id) => {
-                if let Some(place) = self.slots.get_mut(id.0) {
-                    *place = slot;
-                }
-                id
-            }
-            None => {
-                self.slots.push(slot);
-                SlotId(self.slots.len() - 1)
-            }
-        };
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            SlotId(self.slots.len() - 1)
+        });
+        if let Some(slot) = self.slots.get_mut(id.0) {
+            // The rest is as in a new one: so it was left when it was released.
+            slot.held = true;
+            slot.owed = true;
+            slot.waker = waker;
+            slot.deadline = deadline;
+        }
         self.queue.push_back(Waiter { slot: id, left: replies, bytes, cost });
         self.cost += cost;
         id
@@ -202,7 +200,10 @@ impl Pipeline {
 
     fn release(&mut self, id: SlotId) {
         if let Some(slot) = self.slots.get_mut(id.0) {
-            *slot = Slot::default();
+            slot.replies = Replies::None;
+            slot.failure = None;
+            slot.waker = None;
+            slot.done = false;
             self.free.push(id);
         }
     }

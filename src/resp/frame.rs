@@ -3,7 +3,7 @@
 //! Most replies are small (an id, a count, `OK`) and lie in the frame itself, so that they hold no part of the read
 //! buffer back. A longer one shares the buffer that it was read into: no byte of it is copied.
 
-use super::{Cursor, DecodeError, Limits, ProtocolError, Scanner, Token};
+use super::{Cursor, DecodeError, Limits, ProtocolError, Scanner, Token, short_length};
 use bytes::Bytes;
 use std::fmt;
 
@@ -81,6 +81,14 @@ impl Frame {
             Ok(Token::Error(text) | Token::BulkError(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// The text of a bulk string with a short length; `None` for others, and for every other value.
+    #[inline]
+    pub(crate) fn short_bulk(&self) -> Option<&[u8]> {
+        let bytes = self.as_bytes();
+        let (len, header) = short_length(bytes).filter(|_| bytes.first() == Some(&b'$'))?;
+        bytes.get(header..header + len)
     }
 
     /// Whether this is out-of-band and answers no command.

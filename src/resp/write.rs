@@ -35,6 +35,7 @@ pub struct Measure {
 }
 
 impl Measure {
+    #[inline]
     fn add(&mut self, len: usize) {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(len).saturating_add(digits(len as u64) + 5);
