@@ -3,6 +3,8 @@
 //! `instructions WORK SHAPE TIMES` does the work on a reply of that shape so many times; the difference of two runs is the
 //! cost of the work.
 
+mod headers;
+mod served;
 mod shapes;
 
 use bourn::resp::{Frame, Limits, Scanner};
@@ -16,18 +18,45 @@ fn main() {
         // `cargo test --benches` runs it without arguments, with a flag of the harness that it does not have.
         return;
     };
+    let times = times.parse().expect("a number");
+    match (work.as_str(), shape.as_str()) {
+        ("xadd", tasks) => return xadd(tasks.parse().expect("a number"), times),
+        ("drain", _) => return drain(times),
+        _ => {}
+    }
     let reply = Bytes::from(reply(shape));
-    for _ in 0..times.parse().expect("a number") {
+    for _ in 0..times {
         let reply = black_box(&reply);
         match work.as_str() {
             "scan" => scan(reply),
             "bytewise" => bytewise(reply),
             "index" => index(reply),
             "decode" => decode(reply),
-            "headers" => headers(reply),
+            "headers" => headers::walk(reply),
             _ => panic!("no such work: {work}"),
         }
     }
+}
+
+/// Each task adds so many entries; once before, so that what is counted is the steady state.
+fn xadd(tasks: usize, times: usize) {
+    served::run(async {
+        let client = served::client(Vec::new()).await;
+        served::xadd(&client, tasks, 1 + times).await;
+    });
+}
+
+/// Batches of 100 entries of 1 × 16 bytes.
+fn drain(times: usize) {
+    served::run(async {
+        let client = served::client(batch()).await;
+        let mut reader = client.reader().await.expect("it answers");
+        black_box(served::drain(&client, &mut reader, 1 + times).await);
+    });
+}
+
+fn batch() -> Vec<u8> {
+    shapes::streams(&["orders"], &shapes::even(100, 1, 16), true)
 }
 
 fn reply(shape: &str) -> Vec<u8> {
@@ -85,21 +114,4 @@ fn touch(frame: Frame) {
         entries.iter().flat_map(|entry| entry.fields()).map(|(f, v)| f.len() + v.len()).sum()
     };
     black_box(sum);
-}
-
-/// The least that any reader of RESP does: looks at each length, and at nothing else.
-fn headers(mut rest: &[u8]) {
-    let mut values = 0usize;
-    while let Some((&kind, tail)) = rest.split_first() {
-        let mut n = 0;
-        rest = tail;
-        while let Some((&digit @ b'0'..=b'9', tail)) = rest.split_first() {
-            n = n * 10 + usize::from(digit - b'0');
-            rest = tail;
-        }
-        let body = if kind == b'$' { n + 2 } else { 0 };
-        rest = rest.get(2 + body..).unwrap_or_default();
-        values += 1;
-    }
-    black_box(values);
 }

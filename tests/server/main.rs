@@ -9,6 +9,7 @@
 //! | `blocking` | a reader: waiting, being woken, being dropped, losing its connection |
 //! | `client` | batches, transactions, tails, closing, credentials, restarts of the server |
 //! | `docs` | every name and word of the server's own documentation can be sent |
+//! | `shapes` | the replies that are measured are a server's |
 //! | `storm` | many tasks on one connection that is cut again and again: nobody gets another's reply |
 //! | `roundtrip` | any entry comes back as it went |
 //! | `examples` | each example as a program |
@@ -30,5 +31,7 @@ mod docs;
 mod examples;
 #[cfg(test)]
 mod roundtrip;
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod storm;
