@@ -135,27 +135,44 @@ fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
 /// How many digits `n` has.
 #[inline]
 fn digits(n: u64) -> usize {
-    // Nearly every length has one or two.
+    // Nearly every length has one or two; the milliseconds of an id thirteen.
     match n {
         0..=9 => 1,
         10..=99 => 2,
+        1_000_000_000_000..=9_999_999_999_999 => 13,
         _ => n.ilog10() as usize + 1,
     }
 }
 
+/// The numbers below a hundred, in two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        #[expect(clippy::indexing_slicing, reason = "n is below a hundred")]
+        {
+            pairs[n as usize] = [b'0' + n / 10, b'0' + n % 10];
+        }
+        n += 1;
+    }
+    pairs
+};
+
 /// `n` in decimal, in the last bytes of `text`.
 pub(crate) fn decimal(mut n: u64, text: &mut [u8; MOST_DIGITS]) -> &[u8] {
     let mut start = MOST_DIGITS;
-    for byte in text.iter_mut().rev() {
-        // A digit is below ten, so nothing is cut off.
-        *byte = b'0' + u8::try_from(n % 10).unwrap_or_default();
-        n /= 10;
-        start -= 1;
-        if n == 0 {
+    for place in text.rchunks_exact_mut(2) {
+        let pair = usize::try_from(n % 100).ok().and_then(|n| PAIRS.get(n)).unwrap_or(&PAIRS[0]);
+        place.copy_from_slice(pair);
+        start -= 2;
+        if n < 100 {
             break;
         }
+        n /= 100;
     }
-    text.get(start..).unwrap_or_default()
+    // The first of a pair may be a zero that does not belong to the number.
+    let lead = usize::from(n < 10);
+    text.get(start + lead..).unwrap_or_default()
 }
 
 #[cfg(test)]
