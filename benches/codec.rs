@@ -12,6 +12,7 @@ use bourn::{Command, EntryId, Streams, XAdd, XRange, XReadGroup};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
+use std::time::Duration;
 
 /// A reply, and how many entries are in it.
 struct Reply {
@@ -97,7 +98,8 @@ fn encoding(criterion: &mut Criterion) {
 }
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
+    let criterion = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300));
+    let mut criterion = criterion.measurement_time(Duration::from_secs(1)).configure_from_args();
     decoding(&mut criterion);
     ids(&mut criterion);
     encoding(&mut criterion);
