@@ -210,13 +210,19 @@ impl Index<'_> {
         self.reserve(cursor.position(), spans, delivery, left)?;
         let start = self.table.len() - self.heads * Head::WORDS;
         let first = cursor.position();
-        self.learn(ENTRY, entry, id_header);
-        self.learn_string(ID, id_header);
-        self.learn(COUNT, count, first);
+        // What the last entry looks like helps nobody.
+        let learns = left > 1;
+        if learns {
+            self.learn(ENTRY, entry, id_header);
+            self.learn_string(ID, id_header);
+            self.learn(COUNT, count, first);
+        }
         for place in (FIELDS..).take(spans) {
             let header = cursor.position();
             let text = text(&mut cursor, "a field")?;
-            self.learn_string(place, header);
+            if learns {
+                self.learn_string(place, header);
+            }
             self.table.push(span(cursor.position() - 2 - text.len(), text.len()));
         }
         self.pos = cursor.position();
