@@ -122,6 +122,7 @@ impl EntryId {
 }
 
 /// Up to twenty digits that make an unsigned number of 64 bits.
+#[inline]
 fn number(text: &[u8]) -> Option<u64> {
     match text {
         [digit] => digit.is_ascii_digit().then(|| u64::from(digit - b'0')),

@@ -219,16 +219,17 @@ impl<B: Batch> Pipelined<B> {
 
 impl<B: Batch> Request for Pipelined<B> {
     type Output = B::Results;
+    type Measure = ();
 
     fn is_empty(&self) -> bool {
         self.0.measures.as_ref().is_ok_and(Vec::is_empty)
     }
 
-    fn size(&self) -> Result<Size, Unsent> {
-        self.0.size()
+    fn measure(&self) -> Result<(Size, ()), Unsent> {
+        Ok((self.0.size()?, ()))
     }
 
-    fn write(&self, out: &mut Vec<u8>) -> bool {
+    fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
         self.0.write(out)
     }
 

@@ -111,7 +111,7 @@ impl Client {
     /// [`Error::outcome`] says whether the command may have run.
     #[inline]
     pub fn send<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Error>> {
-        self.connection.call(One::new(command))
+        self.connection.call(One(command))
     }
 
     /// Sends several commands in one round trip; each has its own result, in order.

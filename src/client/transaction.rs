@@ -75,13 +75,15 @@ fn unlike(command: &'static str, expected: &'static str, reply: &Frame) -> Error
 
 impl<B: Batch> Request for Transaction<B> {
     type Output = Result<B::Results, Error>;
+    type Measure = ();
 
-    fn size(&self) -> Result<Size, Unsent> {
+    fn measure(&self) -> Result<(Size, ()), Unsent> {
         let Size { replies, bytes } = self.0.size()?;
-        Ok(Size { replies: replies + 2, bytes: bytes.saturating_add(MULTI.len() + EXEC.len()) })
+        let bytes = bytes.saturating_add(MULTI.len() + EXEC.len());
+        Ok((Size { replies: replies + 2, bytes }, ()))
     }
 
-    fn write(&self, out: &mut Vec<u8>) -> bool {
+    fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(MULTI);
         let written = self.0.write(out);
         out.extend_from_slice(EXEC);

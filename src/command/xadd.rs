@@ -152,7 +152,12 @@ impl<'a> XAdd<'a> {
             trim.list(out);
         }
         self.id.arg(out);
-        for (name, value) in self.few.iter().flatten().chain(&self.more) {
+        for field in &self.few {
+            let Some((name, value)) = field else { return };
+            name.list(out);
+            value.list(out);
+        }
+        for (name, value) in &self.more {
             name.list(out);
             value.list(out);
         }

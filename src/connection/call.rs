@@ -16,16 +16,19 @@ use tokio::time::{Instant, Sleep};
 pub(crate) trait Request {
     type Output;
 
+    /// What is found out before it is written.
+    type Measure;
+
     /// Whether there is nothing to send and nothing to wait for.
     fn is_empty(&self) -> bool {
         false
     }
 
     /// How many replies, how many bytes; or why it cannot be sent.
-    fn size(&self) -> Result<Size, Unsent>;
+    fn measure(&self) -> Result<(Size, Self::Measure), Unsent>;
 
     /// Writes it to the end of the buffer; false if it is not what was measured.
-    fn write(&self, out: &mut Vec<u8>) -> bool;
+    fn write(&self, measure: &Self::Measure, out: &mut Vec<u8>) -> bool;
 
     /// Makes the result of what came; `server` says who answered.
     fn finish(
@@ -127,8 +130,8 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
                 return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
             }
         }
-        let size = match request.size() {
-            Ok(size) => size,
+        let (size, measure) = match request.measure() {
+            Ok(measured) => measured,
             Err(unsent) => return Poll::Ready(Err(unsent)),
         };
         let deadline = match (&self.line, self.patience) {
@@ -137,7 +140,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             _ => Instant::now().checked_add(self.waited),
         };
         let ticket = self.line.as_ref().map(|(ticket, _)| *ticket);
-        let write = |out: &mut Vec<u8>| request.write(out);
+        let write = |out: &mut Vec<u8>| request.write(&measure, out);
         match self.shared.queue(size, deadline.map(Instant::into_std), ticket, cx, write) {
             Queued::In(slot) => {
                 self.line = None;

@@ -12,34 +12,24 @@ use std::time::Duration;
 const MOST_ARGUMENT_BYTES: usize = 512 << 20;
 
 #[derive(Debug)]
-pub(crate) struct One<C> {
-    command: C,
-    measure: Result<Measure, Unsent>,
-}
-
-impl<C: Command> One<C> {
-    #[inline]
-    pub(crate) fn new(command: C) -> Self {
-        let measure = measure(&command);
-        Self { command, measure }
-    }
-}
+pub(crate) struct One<C>(pub(crate) C);
 
 impl<C: Command> Request for One<C> {
     type Output = Result<C::Reply, Error>;
+    type Measure = Measure;
 
     #[inline]
-    fn size(&self) -> Result<Size, Unsent> {
-        let measure = self.measure.as_ref().map_err(Unsent::clone)?;
-        Ok(Size { replies: 1, bytes: measure.request_bytes() })
+    fn measure(&self) -> Result<(Size, Measure), Unsent> {
+        let measure = measure(&self.0)?;
+        Ok((Size { replies: 1, bytes: measure.request_bytes() }, measure))
     }
 
     #[inline]
-    fn write(&self, out: &mut Vec<u8>) -> bool {
-        let Ok(measure) = &self.measure else { return false };
-        command::write(&self.command, measure, out)
+    fn write(&self, measure: &Measure, out: &mut Vec<u8>) -> bool {
+        command::write(&self.0, measure, out)
     }
 
+    #[inline]
     fn finish(
         &self,
         replies: Replies,
@@ -48,19 +38,21 @@ impl<C: Command> Request for One<C> {
         server: Asked<'_>,
     ) -> Self::Output {
         match (replies, failure) {
-            (Replies::One(frame), None) => decode(&self.command, frame, server),
+            (Replies::One(frame), None) => decode(&self.0, frame, server),
             (_, failure) => Err(error(name::<C>(), failure, waited)),
         }
     }
 }
 
 /// Counts and measures a command, if it may be sent.
+#[inline]
 pub(crate) fn measure<C: Command>(command: &C) -> Result<Measure, Unsent> {
     let measure = command::measure(command);
     sendable(command.refused(), &measure).map(|_| measure)
 }
 
 /// The size of a single command, unless it is refused or too long.
+#[inline]
 pub(crate) fn sendable(refused: Option<&'static str>, measure: &Measure) -> Result<Size, Unsent> {
     if let Some(reason) = refused {
         return Err(Unsent::Refused { reason });
@@ -77,6 +69,7 @@ pub(crate) fn name<C: Command>() -> &'static str {
 }
 
 /// Reads the reply to a command.
+#[inline]
 pub(crate) fn decode<C: Command>(
     command: &C,
     frame: Frame,

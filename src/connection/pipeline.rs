@@ -154,23 +154,22 @@ impl Pipeline {
         let Some(waiter) = self.queue.front_mut().filter(|_| self.sent > 0) else {
             return Err(ProtocolError::Unasked);
         };
-        let id = waiter.slot;
         waiter.left -= 1;
-        let complete = waiter.left == 0;
-        if let Some(slot) = self.slots.get_mut(id.0).filter(|slot| slot.held && !slot.done) {
+        let left = waiter.left;
+        if let Some(slot) = self.slots.get_mut(waiter.slot.0).filter(|slot| slot.held && !slot.done)
+        {
             match &mut slot.replies {
-                Replies::None if complete => slot.replies = Replies::One(frame),
-                Replies::None => {
-                    // All that are still to come fit: a pipeline costs one allocation.
-                    let mut frames = Vec::with_capacity(waiter.left + 1);
-                    frames.push(frame);
-                    slot.replies = Replies::Many(frames);
-                }
                 Replies::Many(frames) => frames.push(frame),
-                Replies::One(_) => {}
+                replies if left == 0 => *replies = Replies::One(frame),
+                replies => {
+                    // All that are still to come fit: a pipeline costs one allocation.
+                    let mut frames = Vec::with_capacity(left + 1);
+                    frames.push(frame);
+                    *replies = Replies::Many(frames);
+                }
             }
         }
-        if complete {
+        if left == 0 {
             self.sent -= 1;
             self.pop_front(None, wakers);
         }
@@ -178,12 +177,14 @@ impl Pipeline {
     }
 
     /// Takes the oldest waiter out of the queue; with a failure if it has not got all its replies.
+    #[inline]
     fn pop_front(&mut self, failure: Option<Failure>, wakers: &mut Vec<Waker>) {
         if let Some(waiter) = self.queue.pop_front() {
             self.settle(&waiter, failure, wakers);
         }
     }
 
+    #[inline]
     fn settle(&mut self, waiter: &Waiter, failure: Option<Failure>, wakers: &mut Vec<Waker>) {
         self.cost -= waiter.cost;
         let Some(slot) = self.slots.get_mut(waiter.slot.0) else { return };
@@ -193,8 +194,12 @@ impl Pipeline {
         }
         if !slot.done {
             slot.done = true;
-            slot.failure = failure;
-            wakers.extend(slot.waker.take());
+            if failure.is_some() {
+                slot.failure = failure;
+            }
+            if let Some(waker) = slot.waker.take() {
+                wakers.push(waker);
+            }
         }
     }
 
@@ -223,11 +228,16 @@ impl Pipeline {
             return None;
         }
         let replies = std::mem::take(&mut slot.replies);
-        let failure = match slot.failure.take() {
-            Some(Failure::TimedOut { .. }) => Some(Failure::TimedOut { owed: slot.owed }),
-            failure => failure,
-        };
-        self.abandon(id);
+        let mut failure = slot.failure.take();
+        if let Some(Failure::TimedOut { owed }) = &mut failure {
+            *owed = slot.owed;
+        }
+        // Nothing is left in it: its waker went when it was done.
+        slot.held = false;
+        if !slot.owed {
+            slot.done = false;
+            self.free.push(id);
+        }
         Some((replies, failure))
     }
 

@@ -108,6 +108,7 @@ pub(super) fn read(bytes: &Bytes, pos: usize) -> Result<(Entries, usize), Decode
         templates: [Template::NONE; HEADERS],
         found: [0; HEADERS],
         delivery: false,
+        steady: None,
     };
     for left in (1..=declared).rev() {
         index.entry(left)?;
@@ -139,13 +140,27 @@ struct Index<'a> {
     found: [u64; HEADERS],
     /// The known entry has two numbers behind its fields.
     delivery: bool,
+    /// The last entry, if the one before it had the same headers: the next one may well have them too.
+    steady: Option<Last>,
+}
+
+/// Where an entry began, and where its fields ended; and where its spans are in the table.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    pos: usize,
+    end: usize,
+    spans: usize,
 }
 
 impl Index<'_> {
     /// Reads the entry at `pos`, of which there are `left` more to come with it.
     #[inline]
     fn entry(&mut self, left: usize) -> Result<(), DecodeError> {
-        let Some(end) = self.like_the_last() else { return self.other(left) };
+        if let Some((last, id)) = self.steady.and_then(|last| Some((last, self.same(last)?))) {
+            return self.again(last, id, left);
+        }
+        self.steady = None;
+        let Some((end, steady)) = self.like_the_last() else { return self.other(left) };
         let spans = self.known - FIELDS;
         self.reserve(end, spans, self.delivery, left)?;
         let start = self.table.len() - self.heads * Head::WORDS;
@@ -155,6 +170,9 @@ impl Index<'_> {
         };
         let id = parse_id(slice(self.bytes, *id))?;
         self.table.extend_from_slice(found);
+        if steady {
+            self.places(end);
+        }
         self.pos = end;
         let delivery = self.delivery;
         if delivery {
@@ -163,17 +181,71 @@ impl Index<'_> {
         self.push(Head { id, start, spans, deleted: false, delivery })
     }
 
-    /// Where the fields end of an entry that has the headers of the last one, but for lengths; its spans are then found.
+    /// Notes where each header is in the entry at `pos`, whose fields end there.
+    fn places(&mut self, end: usize) {
+        let mut at = 0;
+        for template in self.templates.iter_mut().take(self.known) {
+            template.at = u32::try_from(at).unwrap_or(u32::MAX);
+            at += template.stride;
+        }
+        let spans = self.table.len() - (self.known - FIELDS);
+        self.steady = Some(Last { pos: self.pos, end, spans });
+    }
+
+    /// The id of the entry at `pos`, if all its headers are those of the last entry, each in the same place. So no header
+    /// waits for the one before it to be read.
     #[inline]
-    fn like_the_last(&mut self) -> Option<usize> {
+    fn same(&self, last: Last) -> Option<u64> {
+        let entry = self.bytes.get(self.pos..)?;
+        let mut unlike = 0;
+        for template in self.templates.get(..self.known)? {
+            let at = template.at as usize;
+            let word = entry.get(at..at + 8)?.first_chunk()?;
+            unlike |= (u64::from_le_bytes(*word) ^ template.bytes) & template.mask;
+        }
+        let id = self.templates.get(ID)?;
+        let whole = entry.len() >= last.end - last.pos;
+        (unlike == 0 && whole).then_some(id.says + (self.pos + id.at as usize) as u64)
+    }
+
+    /// An entry with the headers of the last one: its spans are that one's, as far on as the entry is.
+    #[inline]
+    fn again(&mut self, last: Last, id: u64, left: usize) -> Result<(), DecodeError> {
+        let spans = self.known - FIELDS;
+        let end = self.pos + (last.end - last.pos);
+        self.reserve(end, spans, self.delivery, left)?;
+        let id = parse_id(slice(self.bytes, id))?;
+        let place = self.table.len();
+        let further = (self.pos - last.pos) as u64;
+        self.table.extend_from_within(last.spans..last.spans + spans);
+        self.table
+            .get_mut(place..)
+            .unwrap_or_default()
+            .iter_mut()
+            .for_each(|span| *span += further);
+        self.steady = Some(Last { pos: self.pos, end, spans: place });
+        self.pos = end;
+        let delivery = self.delivery;
+        if delivery {
+            self.delivery()?;
+        }
+        let start = place - self.heads * Head::WORDS;
+        self.push(Head { id, start, spans, deleted: false, delivery })
+    }
+
+    /// Where the fields end of an entry that has the headers of the last one, but for lengths, and whether the lengths are
+    /// the same too; its spans are then found.
+    #[inline]
+    fn like_the_last(&mut self) -> Option<(usize, bool)> {
         let known = self.known;
         let mut rest = self.bytes.get(self.pos..)?;
         let mut done = 0;
+        let mut steady = true;
         while done < known {
             let templates = self.templates.get(done..known)?;
             let found = self.found.get_mut(done..known)?;
             let pos = self.bytes.len() - rest.len();
-            let (passed, behind) = pass(templates, rest, pos as u64, found);
+            let (passed, behind) = pass(templates, rest, pos, found);
             rest = behind;
             done += passed;
             if done < known {
@@ -182,9 +254,10 @@ impl Index<'_> {
                     return None;
                 }
                 *self.templates.get_mut(done)? = Template::of_string(rest)?;
+                steady = false;
             }
         }
-        if known == 0 { None } else { Some(self.bytes.len() - rest.len()) }
+        if known == 0 { None } else { Some((self.bytes.len() - rest.len(), steady)) }
     }
 
     /// Reads any entry there may be, and remembers its headers.
@@ -374,7 +447,7 @@ fn field_count(cursor: &mut Cursor<'_>) -> Result<Option<usize>, DecodeError> {
 fn pass<'b>(
     templates: &[Template],
     mut rest: &'b [u8],
-    mut pos: u64,
+    mut pos: usize,
     found: &mut [u64],
 ) -> (usize, &'b [u8]) {
     let mut passed = 0;
@@ -384,8 +457,8 @@ fn pass<'b>(
             break;
         }
         let Some(behind) = rest.get(template.stride..) else { break };
-        *place = pos + template.says;
-        pos += template.stride as u64;
+        *place = pos as u64 + template.says;
+        pos += template.stride;
         rest = behind;
         passed += 1;
     }
@@ -401,17 +474,19 @@ struct Template {
     stride: usize,
     /// The span of a string whose header is at 0.
     says: u64,
+    /// Where it was in the last entry.
+    at: u32,
 }
 
 impl Template {
-    const NONE: Self = Self { bytes: 0, mask: 0, stride: 0, says: 0 };
+    const NONE: Self = Self { bytes: 0, mask: 0, stride: 0, says: 0, at: 0 };
 
     /// The header of so many bytes that `rest` begins with; `None` if it is longer than a word.
     #[inline]
     fn new(rest: &[u8], header: usize, stride: usize, says: u64) -> Option<Self> {
         let word = u64::from_le_bytes(*rest.first_chunk()?);
         let mask = u64::MAX >> (64usize.checked_sub(8 * header).filter(|_| header > 0)?);
-        Some(Self { bytes: word & mask, mask, stride, says })
+        Some(Self { bytes: word & mask, mask, stride, says, at: 0 })
     }
 
     /// The header of the bulk string that `rest` begins with; `None` for any other value.

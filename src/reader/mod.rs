@@ -221,22 +221,18 @@ impl<C: OwnCommand> Listed for Own<'_, C> {
     }
 }
 
-fn measured(request: &impl Listed) -> Measure {
-    let mut measure = Measure::default();
-    request.list(&mut measure);
-    measure
-}
-
 impl<L: Listed> Request for L {
     type Output = ();
+    type Measure = Measure;
 
-    fn size(&self) -> Result<Size, Unsent> {
-        sendable(self.refused(), &measured(self))
+    fn measure(&self) -> Result<(Size, Measure), Unsent> {
+        let mut measure = Measure::default();
+        self.list(&mut measure);
+        Ok((sendable(self.refused(), &measure)?, measure))
     }
 
-    fn write(&self, out: &mut Vec<u8>) -> bool {
-        let measure = measured(self);
-        let mut writer = Writer::begin(out, &measure);
+    fn write(&self, measure: &Measure, out: &mut Vec<u8>) -> bool {
+        let mut writer = Writer::begin(out, measure);
         self.list(&mut writer);
         writer.count() == measure.count
     }

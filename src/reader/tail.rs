@@ -103,7 +103,7 @@ impl Cursor {
     /// The last entry of the stream. What comes later has a higher id, even if this one was not the last ever added.
     async fn newest(&self) -> Result<Entries, Error> {
         let connection = Connection::open(Arc::clone(&self.config), self.dialler.clone()).await?;
-        connection.call(One::new(XRevRange::new(&self.key, ..).count(1))).await
+        connection.call(One(XRevRange::new(&self.key, ..).count(1))).await
     }
 }
 

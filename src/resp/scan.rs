@@ -150,6 +150,10 @@ impl Scanner {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        if let Some(len) = self.short(buf) {
+            self.pos = len;
+            return Ok(Some(self.next_frame()));
+        }
         let end = self.frame(buf);
         if let Err(error) = &end {
             self.failed = Some(error.clone());

@@ -103,12 +103,25 @@ impl Args for Writer<'_> {
     fn id(&mut self, prefix: &str, ms: u64, seq: u64) {
         self.count += 1;
         header(self.out, b'$', prefix.len() + digits(ms) + 1 + digits(seq));
-        let mut text = [0; MOST_DIGITS];
         self.out.extend_from_slice(prefix.as_bytes());
-        self.out.extend_from_slice(decimal(ms, &mut text));
-        self.out.push(b'-');
-        self.out.extend_from_slice(decimal(seq, &mut text));
-        self.out.extend_from_slice(b"\r\n");
+        if (1_000_000_000_000..10_000_000_000_000).contains(&ms) {
+            let [_, _, _, a, b, c, d, e] = eight_digits(ms / 100_000_000);
+            let [f, g, h, i, j, k, l, m] = eight_digits(ms % 100_000_000);
+            self.out.extend_from_slice(&[a, b, c, d, e, f, g, h, i, j, k, l, m, b'-']);
+        } else {
+            self.out.extend_from_slice(decimal(ms, &mut [0; MOST_DIGITS]));
+            self.out.push(b'-');
+        }
+        match seq {
+            0..=9 => self.out.extend_from_slice(&[digit(seq), b'\r', b'\n']),
+            10..=99 => {
+                self.out.extend_from_slice(&[digit(seq / 10), digit(seq % 10), b'\r', b'\n']);
+            }
+            _ => {
+                self.out.extend_from_slice(decimal(seq, &mut [0; MOST_DIGITS]));
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
     }
 }
 
@@ -130,6 +143,25 @@ fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
             out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// The digit for a number below ten.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "n is below ten")]
+fn digit(n: u64) -> u8 {
+    b'0' + n as u8
+}
+
+/// A number below 100,000,000 in eight digits: it is halved into numbers of four digits, those into numbers of two, and so
+/// on, all side by side. The factors are reciprocals: 10,486 / 2^20 of 100, and 103 / 2^10 of 10.
+#[inline]
+fn eight_digits(n: u64) -> [u8; 8] {
+    let n = (n / 10_000) | ((n % 10_000) << 32);
+    let hundreds = ((n * 10_486) >> 20) & 0x0000_007F_0000_007F;
+    let n = hundreds | ((n - hundreds * 100) << 16);
+    let tens = ((n * 103) >> 10) & 0x000F_000F_000F_000F;
+    let n = tens | ((n - tens * 10) << 8);
+    (n | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
 /// How many digits `n` has.
@@ -197,7 +229,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn eight_digits_are_those_of_the_number() {
+        let ends = [0, 9, 10, 99, 100, 9_999, 10_000, 99_999_999];
+        for n in ends.into_iter().chain((0..100_000_000).step_by(9_973)) {
+            assert_eq!(eight_digits(n), *format!("{n:08}").as_bytes());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn ids_of_clocks_are_written_like_any_number(ms in 999_999_999_990u64..10_000_000_000_010, seq in 0u64..200) {
+            let mut measure = Measure::default();
+            measure.id("(", ms, seq);
+            let mut out = Vec::new();
+            Writer::begin(&mut out, &measure).id("(", ms, seq);
+            let text = format!("({ms}-{seq}");
+            prop_assert_eq!(out, format!("*1\r\n${}\r\n{text}\r\n", text.len()).into_bytes());
+        }
+
         #[test]
         fn what_is_measured_is_what_is_written(args in prop::collection::vec(prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300).prop_map(Arg::Bytes),

@@ -3,7 +3,32 @@
 use super::record::{Says, short_length};
 use super::{ELEMENT_BYTES, Left, Scanner};
 
+/// The length that a header says, and the header's bytes, if it is short: mostly of one or two digits.
+#[inline]
+fn length(header: &[u8]) -> Option<(usize, usize)> {
+    let &[_, a, b, c, d] = header.first_chunk()?;
+    match (a.wrapping_sub(b'0'), b.wrapping_sub(b'0')) {
+        (a @ 0..=9, _) if [b, c] == *b"\r\n" => Some((usize::from(a), 4)),
+        (a @ 0..=9, b @ 0..=9) if [c, d] == *b"\r\n" => {
+            Some((usize::from(a) * 10 + usize::from(b), 5))
+        }
+        _ => short_length(header),
+    }
+}
+
 impl Scanner {
+    /// The end of a frame that is a short bulk string and has come whole: an id, for one.
+    #[inline]
+    pub(super) fn short(&self, buf: &[u8]) -> Option<usize> {
+        if self.pos != 0 || buf.first() != Some(&b'$') {
+            return None;
+        }
+        let (len, header) = length(buf)?;
+        let end = header + len;
+        let whole = buf.get(end..)?.first_chunk() == Some(b"\r\n");
+        (whole && end <= self.limits.reply_bytes).then_some(end + 2)
+    }
+
     /// Goes through bulk strings and arrays with short lengths, and at once through elements that are like the one before, for
     /// as long as there are such; true if the frame is complete. Whatever is special in any way is left alone.
     #[inline]
@@ -12,17 +37,8 @@ impl Scanner {
         let mut room = self.limits.reply_bytes.saturating_sub(self.charged);
         let complete = 'frame: loop {
             let rest = buf.get(pos..).unwrap_or_default();
-            let Some(&[kind, a, b, c, d]) = rest.first_chunk() else { break false };
-            let (len, header) = match (a.wrapping_sub(b'0'), b.wrapping_sub(b'0')) {
-                (a @ 0..=9, _) if [b, c] == *b"\r\n" => (usize::from(a), 4),
-                (a @ 0..=9, b @ 0..=9) if [c, d] == *b"\r\n" => {
-                    (usize::from(a) * 10 + usize::from(b), 5)
-                }
-                _ => match short_length(rest) {
-                    Some(length) => length,
-                    None => break false,
-                },
-            };
+            let Some(&kind) = rest.first() else { break false };
+            let Some((len, header)) = length(rest) else { break false };
             if kind == b'$' {
                 let end = pos + header + len;
                 if self.record.is_learning() {

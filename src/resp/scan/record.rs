@@ -22,6 +22,8 @@ pub(super) struct Record {
     depth: usize,
     /// What its arrays cost, when a reply's size is held against the limit.
     cost: usize,
+    /// The last element's bytes, if the one before it had the same headers: the next one may well have them too.
+    steady: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +47,8 @@ struct Header {
     /// The bytes of the CRLF.
     lead: usize,
     is_string: bool,
+    /// Where it was in the last element.
+    at: u32,
 }
 
 /// What a header says.
@@ -65,6 +69,7 @@ impl Record {
         self.state = if bytes < LEAST_BYTES { State::None } else { State::Learning };
         self.depth = depth;
         self.cost = 0;
+        self.steady = None;
     }
 
     /// Whether an element is being learnt.
@@ -117,16 +122,58 @@ impl Record {
         if self.state != State::Known || self.depth != depth {
             return None;
         }
-        let mut rest = buf.get(pos..)?;
+        let element = buf.get(pos..)?;
+        if let Some(size) = self.steady.filter(|size| self.is_same(element, *size)) {
+            return Some((pos + size, self.cost));
+        }
+        let size = self.pass_each(element)?;
+        Some((pos + size, self.cost))
+    }
+
+    /// Whether an element of the last one's size has all its headers, each in the same place. So no header waits for the
+    /// one before it to be read.
+    #[inline]
+    fn is_same(&self, element: &[u8], size: usize) -> bool {
+        let Some(last) = size.checked_sub(2).and_then(|end| element.get(end..size)) else {
+            return false;
+        };
+        let mut unlike = u64::from(last != b"\r\n");
+        for header in &self.headers {
+            let at = header.at as usize;
+            let Some(word) = element.get(at..at + 8).and_then(<[u8]>::first_chunk) else {
+                return false;
+            };
+            unlike |= (u64::from_le_bytes(*word) ^ header.bytes) & header.mask;
+        }
+        unlike == 0
+    }
+
+    /// Passes one header after the other; those of strings may say another length than the last time.
+    fn pass_each(&mut self, element: &[u8]) -> Option<usize> {
+        let mut rest = element;
+        let mut steady = true;
         for header in &mut self.headers {
             let word = u64::from_le_bytes(*rest.first_chunk()?);
             if (word ^ header.bytes) & header.mask != 0 {
                 *header = header.of_other_length(word)?;
+                steady = false;
             }
             rest = rest.get(header.stride..)?;
         }
         let rest = rest.strip_prefix(b"\r\n")?;
-        Some((buf.len() - rest.len(), self.cost))
+        let size = element.len() - rest.len();
+        self.steady = if steady { self.places(size) } else { None };
+        Some(size)
+    }
+
+    /// Notes where each header was in an element of this size.
+    fn places(&mut self, size: usize) -> Option<usize> {
+        let mut at = 0;
+        for header in &mut self.headers {
+            header.at = u32::try_from(at).ok()?;
+            at += header.stride;
+        }
+        Some(size)
     }
 }
 
@@ -135,7 +182,7 @@ impl Header {
     fn new(word: u64, lead: usize, header: usize, len: usize, is_string: bool) -> Self {
         let compared = lead + header;
         let mask = u64::MAX >> (64 - 8 * compared.clamp(1, 8));
-        Self { bytes: word & mask, mask, stride: compared + len, lead, is_string }
+        Self { bytes: word & mask, mask, stride: compared + len, lead, is_string, at: 0 }
     }
 
     /// The header of a string of another length, in the place of this one; `None` for anything else.
