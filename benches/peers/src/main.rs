@@ -56,7 +56,7 @@ enum What {
         /// How often everything is measured; 5 by default, 3 if quick.
         #[arg(long)]
         rounds: Option<u32>,
-        /// How long each measurement takes, in ms; 500 by default, 100 if quick.
+        /// How long each measurement takes, in ms; 250 by default, 100 if quick.
         #[arg(long)]
         ms: Option<u64>,
     },
@@ -92,7 +92,7 @@ fn main() -> io::Result<()> {
             let settings = Settings {
                 quick,
                 rounds: rounds.unwrap_or(if quick { 3 } else { 5 }),
-                period: Duration::from_millis(ms.unwrap_or(if quick { 100 } else { 500 })),
+                period: Duration::from_millis(ms.unwrap_or(if quick { 100 } else { 250 })),
                 works: if work.is_empty() { Work::ALL.to_vec() } else { work },
                 clients: if client.is_empty() { Name::ALL.to_vec() } else { client },
             };

@@ -72,7 +72,7 @@ const CHAPTERS: [Chapter; 8] = [
         work: "one",
         title: "One in flight",
         text: "One task adds one entry after the other. `minimal tokio` is a tokio socket that writes and reads, with bytes made \
-               beforehand.",
+               beforehand; `timer`: and its runtime has a timer set, as whoever keeps deadlines must have.",
         columns: &[OPS, CLIENT, SERVER, P50, P99, P999],
     },
     Chapter {

@@ -20,9 +20,11 @@ pub fn run(bench: &mut Bench) {
             bench.say(&format!("one in flight, {case}"));
             for round in 0..bench.rounds {
                 let period = bench.period;
-                let limit = minimal(at.clone(), period);
-                let values = finish(bench, |bench| runtime.run(&bench.server, limit));
-                bench.note("one", &case, "minimal tokio", round, values);
+                for (name, timer) in [("minimal tokio", false), ("minimal tokio, timer", true)] {
+                    let limit = minimal(at.clone(), period, timer);
+                    let values = finish(bench, |bench| runtime.run(&bench.server, limit));
+                    bench.note("one", &case, name, round, values);
+                }
                 for name in bench.turn(round) {
                     let values = with_peer!(name, P => finish(bench, |bench| {
                         runtime.run(&bench.server, client::<P>(&at, period))
@@ -65,8 +67,12 @@ async fn client<P: Peer>(at: &Address, period: Duration) -> (Used, Vec<u32>) {
     task.await.expect("the task does not panic")
 }
 
-/// The limit: one task that writes and reads, and nothing in between.
-async fn minimal(at: Address, period: Duration) -> (Used, Vec<u32>) {
+/// The limit: one task that writes and reads, and nothing in between. With a timer set somewhere in the runtime, as whoever
+/// keeps deadlines must have, the runtime does not wait for the socket alone.
+async fn minimal(at: Address, period: Duration, timer: bool) -> (Used, Vec<u32>) {
+    if timer {
+        tokio::spawn(tokio::time::sleep(Duration::from_secs(5)));
+    }
     let task = match at {
         Address::Tcp(port) => {
             tokio::spawn(async move { bare(Minimal::tcp(port).await, period).await })
