@@ -76,9 +76,9 @@ pub use command::{
     XGroupSetId, XIdmpRecord, XInfoConsumers, XInfoGroups, XInfoHelp, XInfoStream, XInfoStreamFull,
     XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XSetId, XTrim,
 };
-pub use config::{Address, Config, Protocol, Secret, WhenFull};
+pub use config::{Address, Config, Protocol, Retry, Secret, WhenFull};
 #[cfg(feature = "tokio")]
-pub use connection::ByteStream;
+pub use connection::{ByteStream, Event, Events};
 pub use entry::{Delivery, Entries, Entry, EntryRef, Stream, Streams};
 pub use error::{
     Code, ConfigError, ConnectError, Disconnect, Error, Outcome, Redirect, ServerError, TooOld,

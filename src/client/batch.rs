@@ -1,6 +1,6 @@
 //! Several commands in one round trip: tuples of different ones, or many of one kind.
 
-use crate::command::{self, Command};
+use crate::command::{self, Command, Safety};
 use crate::connection::{
     Asked, Call, Failure, Replies, Request, Size, decode, error, measure, name,
 };
@@ -24,6 +24,9 @@ pub trait Batch: sealed::Sealed {
 
     #[doc(hidden)]
     fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool;
+
+    #[doc(hidden)]
+    fn is_safe(&self) -> bool;
 
     #[doc(hidden)]
     fn name_each(&self, add: &mut dyn FnMut(&'static str, Features));
@@ -76,6 +79,10 @@ impl<C: Command> Batch for Vec<C> {
                 .all(|(command, measure)| command::write(command, measure, out))
     }
 
+    fn is_safe(&self) -> bool {
+        self.iter().all(|command| command.safety() != Safety::Write)
+    }
+
     fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
         self.iter().for_each(|command| add(name::<C>(), command.needs()));
     }
@@ -110,6 +117,11 @@ macro_rules! tuple {
                 let ($($value,)+) = self;
                 let mut measures = measures.iter();
                 $(measures.next().is_some_and(|measure| command::write($value, measure, out)))&&+
+            }
+
+            fn is_safe(&self) -> bool {
+                let ($($value,)+) = self;
+                $($value.safety() != Safety::Write)&&+
             }
 
             fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
@@ -220,6 +232,11 @@ impl<B: Batch> Pipelined<B> {
 impl<B: Batch> Request for Pipelined<B> {
     type Output = B::Results;
     type Measure = ();
+
+    /// All of them are sent again, or none.
+    fn safety(&self) -> Safety {
+        if self.0.batch.is_safe() { Safety::Idempotent } else { Safety::Write }
+    }
 
     fn is_empty(&self) -> bool {
         self.0.measures.as_ref().is_ok_and(Vec::is_empty)

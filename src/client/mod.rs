@@ -8,7 +8,7 @@ pub use transaction::Transact;
 
 use crate::command::Command;
 use crate::config::Config;
-use crate::connection::{ByteStream, Connection, Dialler, One};
+use crate::connection::{ByteStream, Connection, Dialler, Events, One};
 use crate::error::Error;
 use crate::id::ReadFrom;
 use crate::reader::{Reader, Tail};
@@ -194,6 +194,27 @@ impl Client {
     #[must_use]
     pub fn tail(&self, key: impl AsRef<[u8]>, from: impl Into<ReadFrom>) -> Tail {
         Tail::new(Arc::clone(&self.config), self.dialler.clone(), key.as_ref(), from.into())
+    }
+
+    /// What becomes of the connection: when it is lost, why, and when there is one again. A reader's connection has
+    /// [`Reader::events`] of its own.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, Event};
+    /// # async fn f(client: &Client) {
+    /// let mut events = client.events();
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::Disconnected { reason } => eprintln!("connection lost: {reason}"),
+    ///         Event::CredentialsRejected { error } => eprintln!("look at the password: {error}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.connection.shared().events().listen()
     }
 
     /// Closes the connection, for every clone: what is under way is finished, what comes later fails with

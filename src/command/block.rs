@@ -1,6 +1,6 @@
 //! Blocking: a read that waits for entries, which only a reader can send. Pure.
 
-use super::Command;
+use super::{Command, Safety};
 use crate::entry::Streams;
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
@@ -82,6 +82,9 @@ pub trait BlockingCommand: sealed::Sealed {
     /// What of it not every server has.
     fn read_needs(&self) -> Features;
 
+    /// Whether it may be sent twice.
+    fn read_safety(&self) -> Safety;
+
     /// Reads the reply: no streams if the time is over.
     ///
     /// # Errors
@@ -129,6 +132,10 @@ impl<C: Blockable> BlockingCommand for Blocking<C> {
     fn read_needs(&self) -> Features {
         self.command.needs()
     }
+
+    fn read_safety(&self) -> Safety {
+        self.command.safety()
+    }
 }
 
 impl<C: Blockable> BlockingCommand for C {
@@ -144,6 +151,10 @@ impl<C: Blockable> BlockingCommand for C {
 
     fn read_needs(&self) -> Features {
         self.needs()
+    }
+
+    fn read_safety(&self) -> Safety {
+        self.safety()
     }
 }
 

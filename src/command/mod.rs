@@ -168,6 +168,11 @@ pub trait Command {
         None
     }
 
+    /// Whether this very command may be sent twice: [`Command::SAFETY`], unless an argument makes it safer.
+    fn safety(&self) -> Safety {
+        Self::SAFETY
+    }
+
     /// What of it not every server has, by which a refusal is explained: [`Error::TooOld`](crate::Error::TooOld).
     fn needs(&self) -> Features {
         Features::NONE
@@ -180,6 +185,10 @@ pub trait Command {
 }
 
 /// Whether it does harm to run a command twice.
+///
+/// A command that does none is sent again when its connection ends before the reply has come, within its deadline, unless
+/// [`Config::retry`](crate::Config::retry) says otherwise. The reply is then that of the last run: what the first has done
+/// already may show, as a 0 of XACK or XDEL, or `BUSYGROUP` of XGROUP CREATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Safety {
     /// It changes nothing.

@@ -174,6 +174,10 @@ impl Command for XAdd<'_> {
         self.list(false, out);
     }
 
+    fn safety(&self) -> Safety {
+        if self.idempotence.is_some() { Safety::Idempotent } else { Self::SAFETY }
+    }
+
     fn needs(&self) -> Features {
         let idempotence = match &self.idempotence {
             Some(Idempotence::Named { .. }) => Feature::Idmp.into(),
@@ -214,6 +218,10 @@ impl Command for XAddNoMkStream<'_> {
 
     fn args(&self, out: &mut impl Args) {
         self.0.list(true, out);
+    }
+
+    fn safety(&self) -> Safety {
+        self.0.safety()
     }
 
     fn needs(&self) -> Features {

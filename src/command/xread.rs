@@ -136,6 +136,12 @@ impl Command for XRead<'_> {
         self.args_with(None, out);
     }
 
+    /// From `$` on, a second read does not see what was added since the first.
+    fn safety(&self) -> Safety {
+        let latest = self.streams.iter().any(|(_, from)| *from == ReadFrom::Latest);
+        if latest { Safety::Write } else { Self::SAFETY }
+    }
+
     fn needs(&self) -> Features {
         let last = self.streams.iter().any(|(_, from)| *from == ReadFrom::Last);
         self.limits.needs().and_if(last, Feature::ReadLast)

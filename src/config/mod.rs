@@ -49,6 +49,9 @@ pub struct Config {
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) keepalive: Option<Duration>,
+    pub(crate) probe: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) events_buffer: usize,
 }
 
 /// Where a server listens.
@@ -91,6 +94,26 @@ pub enum WhenFull {
     Fail,
 }
 
+/// Whether commands are sent again after they failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Retry {
+    /// Where it can do no harm, and within the command's deadline.
+    ///
+    /// | what happened | what is sent again |
+    /// |---|---|
+    /// | the connection ended before the reply came | what reads or may run twice ([`Safety`](crate::Safety)), up to three times |
+    /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | any single command, after 10 ms and more each time |
+    /// | `READONLY` | any single command, on a new connection: a failover may be under way |
+    /// | `NOAUTH` | any single command, on a new connection, once |
+    ///
+    /// In a batch single refusals are not sent again, and a transaction never is.
+    #[default]
+    Safe,
+    /// Never: each error is told at once.
+    Never,
+}
+
 impl Config {
     /// A server at this host and port.
     #[must_use]
@@ -121,6 +144,9 @@ impl Config {
             reconnect_min: Duration::from_millis(10),
             reconnect_max: Duration::from_secs(1),
             keepalive: Some(Duration::from_secs(30)),
+            probe: Some(Duration::from_secs(10)),
+            retry: Retry::Safe,
+            events_buffer: 64,
         }
     }
 
@@ -229,6 +255,27 @@ impl Config {
         Self { keepalive: idle, ..self }
     }
 
+    /// After how long an idle connection is asked (PING) whether anybody is there. 10 s by default; `None` for never.
+    ///
+    /// A connection that owes an overdue reply, PING's or another, and has been silent for twice the command timeout (4 s
+    /// at least), is given up and replaced.
+    #[must_use]
+    pub fn probe(self, idle: Option<Duration>) -> Self {
+        Self { probe: idle, ..self }
+    }
+
+    /// Whether commands are sent again where that can do no harm: [`Retry::Safe`] by default.
+    #[must_use]
+    pub fn retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// How many events each listener's mailbox holds; the oldest is dropped for one too many. 64 by default.
+    #[must_use]
+    pub fn events_buffer(self, events: usize) -> Self {
+        Self { events_buffer: events, ..self }
+    }
+
     /// Whether every setting is in its range.
     ///
     /// # Errors
@@ -257,6 +304,12 @@ impl Config {
         }
         if self.connect_timeout.is_zero() || self.command_timeout.is_zero() {
             return range("a timeout", "above zero");
+        }
+        if self.probe.is_some_and(|idle| idle.is_zero()) {
+            return range("probe", "above zero");
+        }
+        if self.events_buffer == 0 {
+            return range("events_buffer", "1 at least");
         }
         if self.reconnect_min.is_zero() || self.reconnect_min > self.reconnect_max {
             return range("reconnect", "above zero, and min not above max");

@@ -35,6 +35,11 @@ impl Backoff {
         }
     }
 
+    /// What went wrong will not pass by itself: the next attempts come at the slow end.
+    pub(super) fn slow(&mut self) {
+        self.bound = self.max;
+    }
+
     /// The wait before the next attempt, given a random number from 0 to 1.
     pub(super) fn delay(&mut self, random: f64) -> Duration {
         let bound = self.bound;
@@ -57,6 +62,13 @@ mod tests {
         assert_eq!(bounds, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
         assert_eq!(backoff.delay(0.0), Duration::ZERO);
         assert_eq!(backoff.delay(0.25), Duration::from_millis(250));
+    }
+
+    #[test]
+    fn what_does_not_pass_by_itself_is_tried_at_the_slow_end() {
+        let mut backoff = Backoff::new(MIN, MAX);
+        backoff.slow();
+        assert_eq!(backoff.delay(1.0), MAX);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::config::WhenFull;
 use std::collections::BTreeMap;
-use std::task::{Context, Waker};
+use std::task::Waker;
 
 /// What a request takes beside its bytes: its place in the queue, its slot, its reply.
 const REQUEST_BYTES: usize = 128;
@@ -22,7 +22,8 @@ pub(super) struct Budget {
 #[derive(Debug)]
 struct Asking {
     cost: usize,
-    waker: Waker,
+    /// None once it was woken; it asks again then.
+    waker: Option<Waker>,
 }
 
 impl Budget {
@@ -44,48 +45,48 @@ impl Budget {
     }
 
     /// Lets a request in, if there is room and nobody waits before it. Otherwise the ticket of its place in the line, or
-    /// `None` if it shall not wait.
+    /// `None` if it shall not wait. Who waits leaves its waker; one that it left before comes back, in its place or as the
+    /// result, to be dropped where nothing is locked.
     #[inline]
     pub(super) fn admit(
         &mut self,
         cost: usize,
         used: usize,
         ticket: Option<u64>,
-        cx: &Context<'_>,
-    ) -> Result<(), Option<u64>> {
+        waker: &mut Option<Waker>,
+    ) -> Result<Option<Waker>, Option<u64>> {
         let first = self.line.keys().next().copied();
         if (first.is_none() || first == ticket) && self.fits(cost, used) {
-            self.line.pop_first();
-            return Ok(());
+            return Ok(self.line.pop_first().and_then(|(_, asking)| asking.waker));
         }
         if self.when_full == WhenFull::Fail {
             return Err(None);
         }
-        let waker = cx.waker().clone();
         if let Some(asking) = ticket.and_then(|ticket| self.line.get_mut(&ticket)) {
-            asking.waker = waker;
+            std::mem::swap(&mut asking.waker, waker);
             return Err(ticket);
         }
         self.next_ticket += 1;
-        self.line.insert(self.next_ticket, Asking { cost, waker });
+        self.line.insert(self.next_ticket, Asking { cost, waker: waker.take() });
         Err(Some(self.next_ticket))
     }
 
-    /// Gives up a place in the line.
-    pub(super) fn leave(&mut self, ticket: u64) {
-        self.line.remove(&ticket);
+    /// Gives up a place in the line; its waker is to be dropped where nothing is locked.
+    pub(super) fn leave(&mut self, ticket: u64) -> Option<Waker> {
+        self.line.remove(&ticket)?.waker
     }
 
-    /// The first in the line, if there is room for it now.
+    /// Whom to wake: the first in the line, if there is room for it now.
     #[inline]
-    pub(super) fn next(&self, used: usize) -> Option<Waker> {
-        let (_, first) = self.line.first_key_value()?;
-        self.fits(first.cost, used).then(|| first.waker.clone())
+    pub(super) fn next(&mut self, used: usize) -> Option<Waker> {
+        let cost = self.line.first_key_value()?.1.cost;
+        let fits = self.fits(cost, used);
+        self.line.first_entry().filter(|_| fits)?.get_mut().waker.take()
     }
 
     /// Sends everyone in the line home.
     pub(super) fn clear(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.line).into_values().map(|asking| asking.waker).collect()
+        std::mem::take(&mut self.line).into_values().filter_map(|asking| asking.waker).collect()
     }
 }
 
@@ -93,44 +94,48 @@ impl Budget {
 mod tests {
     use super::*;
 
-    fn cx() -> Context<'static> {
-        Context::from_waker(Waker::noop())
+    fn waker() -> Option<Waker> {
+        Some(Waker::noop().clone())
     }
 
     #[test]
     fn room_is_given_in_the_order_of_asking() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
-        assert_eq!(budget.admit(900, 0, None, &cx()), Ok(()));
-        let large = budget.admit(800, 900, None, &cx()).unwrap_err();
-        let small = budget.admit(50, 900, None, &cx()).unwrap_err();
+        assert!(budget.admit(900, 0, None, &mut waker()).is_ok());
+        let large = budget.admit(800, 900, None, &mut waker()).unwrap_err();
+        let small = budget.admit(50, 900, None, &mut waker()).unwrap_err();
         assert!(large.is_some() && small.is_some() && large != small);
         assert!(budget.next(900).is_none());
-        assert_eq!(budget.admit(50, 0, small, &cx()), Err(small), "not before its turn");
+        assert_eq!(
+            budget.admit(50, 0, small, &mut waker()).unwrap_err(),
+            small,
+            "not before its turn"
+        );
         assert!(budget.next(100).is_some());
-        assert_eq!(budget.admit(800, 100, large, &cx()), Ok(()));
-        assert_eq!(budget.admit(50, 900, small, &cx()), Ok(()));
+        assert!(budget.admit(800, 100, large, &mut waker()).is_ok());
+        assert!(budget.admit(50, 900, small, &mut waker()).is_ok());
     }
 
     #[test]
     fn a_request_beyond_the_budget_goes_alone() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
-        let ticket = budget.admit(5000, 1, None, &cx()).unwrap_err();
-        assert_eq!(budget.admit(5000, 0, ticket, &cx()), Ok(()));
+        let ticket = budget.admit(5000, 1, None, &mut waker()).unwrap_err();
+        assert!(budget.admit(5000, 0, ticket, &mut waker()).is_ok());
     }
 
     #[test]
     fn who_leaves_the_line_lets_the_next_one_in() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
-        let first = budget.admit(900, 900, None, &cx()).unwrap_err().unwrap();
-        let second = budget.admit(50, 900, None, &cx()).unwrap_err();
+        let first = budget.admit(900, 900, None, &mut waker()).unwrap_err().unwrap();
+        let second = budget.admit(50, 900, None, &mut waker()).unwrap_err();
         budget.leave(first);
         assert!(budget.next(900).is_some());
-        assert_eq!(budget.admit(50, 900, second, &cx()), Ok(()));
+        assert!(budget.admit(50, 900, second, &mut waker()).is_ok());
     }
 
     #[test]
     fn who_does_not_want_to_wait_is_told_at_once() {
         let mut budget = Budget::new(1000, WhenFull::Fail);
-        assert_eq!(budget.admit(900, 200, None, &cx()), Err(None));
+        assert_eq!(budget.admit(900, 200, None, &mut waker()).unwrap_err(), None);
     }
 }

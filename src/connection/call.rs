@@ -2,7 +2,9 @@
 
 use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failure, Replies, SlotId};
-use crate::error::Unsent;
+use super::retry::Retry;
+use crate::command::Safety;
+use crate::error::{Disconnect, ServerError, Unsent};
 use crate::server::Server;
 use std::future::Future;
 use std::ops::Deref;
@@ -18,6 +20,11 @@ pub(crate) trait Request {
 
     /// What is found out before it is written.
     type Measure;
+
+    /// Whether it may be sent twice.
+    fn safety(&self) -> Safety {
+        Safety::Write
+    }
 
     /// Whether there is nothing to send and nothing to wait for.
     fn is_empty(&self) -> bool {
@@ -52,6 +59,8 @@ pub(crate) enum Patience {
     For(Duration),
     /// Never.
     Endless,
+    /// At this time, of a request that had so long in all: it is sent again.
+    Until(Option<Instant>, Duration),
 }
 
 /// A place in the pipeline: replies come to it. When it is dropped, they are thrown away.
@@ -105,7 +114,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
     pub(crate) fn new(shared: S, patience: Patience) -> Self {
         let waited = match patience {
             Patience::Usual => shared.timeout(),
-            Patience::For(time) => time,
+            Patience::For(time) | Patience::Until(_, time) => time,
             Patience::Endless => Duration::MAX,
         };
         Self { shared, patience, line: None, waited }
@@ -114,6 +123,12 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
     /// The time that the request has.
     pub(crate) fn waited(&self) -> Duration {
         self.waited
+    }
+
+    /// When its time is over, once it was polled.
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if let Patience::Until(deadline, _) = self.patience { deadline } else { None }
     }
 
     #[inline]
@@ -134,11 +149,12 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             Ok(measured) => measured,
             Err(unsent) => return Poll::Ready(Err(unsent)),
         };
-        let deadline = match (&self.line, self.patience) {
-            (_, Patience::Endless) => None,
-            (Some((_, Some(sleep))), _) => Some(sleep.deadline()),
+        let deadline = match self.patience {
+            Patience::Endless => None,
+            Patience::Until(deadline, _) => deadline,
             _ => Instant::now().checked_add(self.waited),
         };
+        self.patience = Patience::Until(deadline, self.waited);
         let ticket = self.line.as_ref().map(|(ticket, _)| *ticket);
         let write = |out: &mut Vec<u8>| request.write(&measure, out);
         match self.shared.queue(size, deadline.map(Instant::into_std), ticket, cx, write) {
@@ -179,19 +195,77 @@ pub(crate) struct Call<'a, R> {
     shared: &'a Shared,
     request: R,
     stage: Stage<'a>,
+    retry: Retry,
+    /// How the connection ended on which it was lost, and may have run.
+    lost: Option<Box<Disconnect>>,
 }
 
 #[derive(Debug)]
 enum Stage<'a> {
     Queueing(Enqueue<&'a Shared>),
-    Waiting(Ticket<&'a Shared>, Duration),
+    Waiting(Ticket<&'a Shared>, Time),
+    /// It was refused, and is sent again when this is over.
+    Pausing(Pin<Box<Sleep>>, Time),
     Over,
+}
+
+/// The time that a request has in all, and when that is over.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    waited: Duration,
+    deadline: Option<Instant>,
 }
 
 impl<'a, R: Request> Call<'a, R> {
     #[inline]
     pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
-        Self { shared, request, stage: Stage::Queueing(Enqueue::new(shared, Patience::Usual)) }
+        let stage = Stage::Queueing(Enqueue::new(shared, Patience::Usual));
+        Self { shared, request, stage, retry: Retry::default(), lost: None }
+    }
+
+    /// What comes next for a request that failed, if it may be sent again in its time.
+    #[cold]
+    fn again(
+        &mut self,
+        replies: &Replies,
+        failure: Option<&Failure>,
+        time: Time,
+    ) -> Option<Stage<'a>> {
+        if !self.shared.repeats() {
+            return None;
+        }
+        let now = Instant::now();
+        match (replies, failure) {
+            (_, Some(Failure::Lost(reason))) => {
+                let left = time.deadline.is_none_or(|deadline| now < deadline);
+                if !left || !self.retry.lost(reason, self.request.safety()) {
+                    return None;
+                }
+                self.lost = Some(Box::new(reason.clone()));
+                Some(time.queue(self.shared))
+            }
+            (Replies::One(frame), None) => {
+                let error = ServerError::new("", frame.error()?);
+                let again = self.retry.refused(&error, fastrand::f64())?;
+                let at = now.checked_add(again.after)?;
+                // What the server said is worth more than a time-out, unless that was not all that happened.
+                if self.lost.is_none() && time.deadline.is_some_and(|deadline| deadline <= at) {
+                    return None;
+                }
+                if again.elsewhere {
+                    self.shared.retire();
+                }
+                Some(Stage::Pausing(Box::pin(tokio::time::sleep_until(at)), time))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Time {
+    /// To the queue, once more.
+    fn queue(self, shared: &Shared) -> Stage<'_> {
+        Stage::Queueing(Enqueue::new(shared, Patience::Until(self.deadline, self.waited)))
     }
 }
 
@@ -202,29 +276,52 @@ impl<R: Request> Future for Call<'_, R> {
     type Output = R::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Output> {
-        let Self { shared, request, stage } = self.get_mut();
-        let (replies, failure, waited) = match stage {
-            Stage::Queueing(_) if request.is_empty() => (Replies::None, None, Duration::ZERO),
-            Stage::Queueing(enqueue) => match enqueue.poll(request, cx) {
-                Poll::Ready(Ok(ticket)) => {
-                    let waited = enqueue.waited();
-                    *stage = Stage::Waiting(ticket, waited);
-                    // The waker is with the ticket: there is nothing to look at yet.
-                    return Poll::Pending;
+        let this = self.get_mut();
+        let (replies, failure, waited) = loop {
+            match &mut this.stage {
+                Stage::Queueing(_) if this.request.is_empty() => {
+                    break (Replies::None, None, Duration::ZERO);
                 }
-                Poll::Ready(Err(unsent)) => {
-                    (Replies::None, Some(Failure::Unsent(unsent)), enqueue.waited())
-                }
-                Poll::Pending => return Poll::Pending,
-            },
-            Stage::Waiting(ticket, waited) => match ticket.poll(cx) {
-                Poll::Ready((replies, failure)) => (replies, failure, *waited),
-                Poll::Pending => return Poll::Pending,
-            },
-            // Whoever polls on must not send again, nor take what now comes to another's slot.
-            Stage::Over => return Poll::Pending,
+                Stage::Queueing(enqueue) => match enqueue.poll(&this.request, cx) {
+                    Poll::Ready(Ok(ticket)) => {
+                        let time = Time { waited: enqueue.waited(), deadline: enqueue.deadline() };
+                        this.stage = Stage::Waiting(ticket, time);
+                        // The waker is with the ticket: there is nothing to look at yet.
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Err(unsent)) => {
+                        let failure = Some(Failure::Unsent(unsent));
+                        break (Replies::None, failure, enqueue.waited());
+                    }
+                    Poll::Pending => return Poll::Pending,
+                },
+                Stage::Waiting(ticket, time) => match ticket.poll(cx) {
+                    Poll::Ready((replies, failure)) => {
+                        let time = *time;
+                        if failure.is_some() || replies.is_refusal() {
+                            if let Some(stage) = this.again(&replies, failure.as_ref(), time) {
+                                this.stage = stage;
+                                continue;
+                            }
+                        }
+                        break (replies, failure, time.waited);
+                    }
+                    Poll::Pending => return Poll::Pending,
+                },
+                Stage::Pausing(sleep, time) => match sleep.as_mut().poll(cx) {
+                    Poll::Ready(()) => this.stage = time.queue(this.shared),
+                    Poll::Pending => return Poll::Pending,
+                },
+                // Whoever polls on must not send again, nor take what now comes to another's slot.
+                Stage::Over => return Poll::Pending,
+            }
         };
-        *stage = Stage::Over;
-        Poll::Ready(request.finish(replies, failure, waited, &|| shared.server()))
+        this.stage = Stage::Over;
+        let failure = match (failure, this.lost.take()) {
+            // It was not sent the last time; but the time before it was.
+            (Some(Failure::Unsent(_)), Some(lost)) => Some(Failure::Lost(*lost)),
+            (failure, _) => failure,
+        };
+        Poll::Ready(this.request.finish(replies, failure, waited, &|| this.shared.server()))
     }
 }

@@ -4,10 +4,12 @@
 //! split off it without a copy, and whoever waits for them reads them on its own task. Reading goes on while writing is
 //! blocked, and the other way round.
 
-use super::outbox::{Shared, Turn};
+use super::health::{Health, Verdict};
+use super::outbox::{Orders, Shared, Turn};
 use super::transport::Io;
+use crate::config::Config;
 use crate::error::Disconnect;
-use crate::resp::{Frame, Limits, ProtocolError, Scanner};
+use crate::resp::{Frame, ProtocolError, Scanner};
 use bytes::{Buf, Bytes, BytesMut};
 use std::future::Future;
 use std::pin::Pin;
@@ -49,14 +51,16 @@ pub(super) struct Driver {
 
 impl Driver {
     /// `input` is what was read behind the handshake.
-    pub(super) fn new(io: Io, shared: Arc<Shared>, input: BytesMut, limits: Limits) -> Self {
+    pub(super) fn new(io: Io, shared: Arc<Shared>, input: BytesMut, config: &Config) -> Self {
         shared.connected(io.direct());
-        let alarm = Alarm::new(Arc::clone(&shared), true);
+        let now = tokio::time::Instant::now().into_std();
+        let health = Health::new(config.probe, config.command_timeout, now);
+        let alarm = Alarm::new(Arc::clone(&shared), Some(health));
         Self {
             io,
             shared,
             input,
-            scanner: Scanner::new(limits),
+            scanner: Scanner::new(config.limits),
             output: Vec::new(),
             written: 0,
             gave_way: false,
@@ -74,7 +78,10 @@ impl Driver {
             self.make_room();
             match self.io.poll_read(cx, &mut self.input) {
                 Poll::Ready(Ok(0)) => return Err(Disconnect::Eof),
-                Poll::Ready(Ok(_)) => self.hand_out().map_err(Disconnect::Protocol)?,
+                Poll::Ready(Ok(_)) => {
+                    self.alarm.heard();
+                    self.hand_out().map_err(Disconnect::Protocol)?;
+                }
                 Poll::Ready(Err(error)) => return Err(Disconnect::Io(Arc::new(error))),
                 Poll::Pending => return Ok(()),
             }
@@ -233,38 +240,57 @@ impl Drop for Driver {
     }
 }
 
-/// Wakes for overdue waiters, and says when the connection is to end.
+/// Wakes for overdue waiters and for a silent server, and says when the connection is to end.
 #[derive(Debug)]
 pub(super) struct Alarm {
     shared: Arc<Shared>,
-    connected: bool,
+    /// None while there is no connection.
+    health: Option<Health>,
     set: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Alarm {
-    pub(super) fn new(shared: Arc<Shared>, connected: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, health: Option<Health>) -> Self {
         let sleep = Box::pin(tokio::time::sleep_until(tokio::time::Instant::now()));
-        Self { shared, connected, set: None, sleep }
+        Self { shared, health, set: None, sleep }
+    }
+
+    /// Something came from the server.
+    fn heard(&mut self) {
+        if let Some(health) = &mut self.health {
+            health.heard(tokio::time::Instant::now().into_std());
+        }
     }
 
     /// Settles who is overdue. The driver's waker is registered with what it shares before this.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Option<Disconnect> {
         loop {
-            let (alarm, end) = self.shared.orders(self.connected);
+            let Orders { alarm, owed, end } = self.shared.orders(self.health.is_some());
             if end.is_some() {
                 return end;
             }
-            let alarm = alarm?;
-            if self.set != Some(alarm) {
-                self.set = Some(alarm);
-                self.sleep.as_mut().reset(tokio::time::Instant::from_std(alarm));
+            let look = self.health.as_ref().and_then(|health| health.next(owed));
+            let next = alarm.into_iter().chain(look).min()?;
+            if self.set != Some(next) {
+                self.set = Some(next);
+                self.sleep.as_mut().reset(tokio::time::Instant::from_std(next));
             }
             if self.sleep.as_mut().poll(cx).is_pending() {
                 return None;
             }
             self.set = None;
-            self.shared.expire(tokio::time::Instant::now().into_std());
+            let now = tokio::time::Instant::now().into_std();
+            let overdue = self.shared.expire(now);
+            match self.health.as_mut().map(|health| health.look(now, owed, overdue)) {
+                Some(Verdict::Silent) => return Some(Disconnect::Silent),
+                Some(Verdict::Probe) => {
+                    self.shared.probe(now);
+                    // It is still to be written.
+                    cx.waker().wake_by_ref();
+                }
+                Some(Verdict::Wait) | None => {}
+            }
         }
     }
 }

@@ -8,6 +8,9 @@
 //! | `call` | the future that a caller awaits |
 //! | `driver` | the one task that reads and writes |
 //! | `handshake` | the first words on a socket |
+//! | `health` | is there still somebody at the other end |
+//! | `retry` | which command is sent again, and when |
+//! | `events` | what becomes of a connection, for whoever wants to know |
 //! | `reconnect`, `backoff` | a new socket when the old one is gone |
 //! | `transport` | TCP, Unix sockets, streams of the user's |
 //!
@@ -21,23 +24,27 @@ mod backoff;
 mod budget;
 mod call;
 mod driver;
+mod events;
 mod handshake;
+mod health;
 mod one;
 mod outbox;
 mod pipeline;
 mod reconnect;
+mod retry;
 mod transport;
 
 pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
+pub use events::{Event, Events};
 pub(crate) use one::{One, decode, error, measure, name, sendable};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failure, Replies};
+pub(crate) use retry::{Again, Retry};
 pub use transport::ByteStream;
 pub(crate) use transport::Dialler;
 
 use crate::config::Config;
 use crate::error::Error;
-use budget::Budget;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -53,10 +60,10 @@ impl Connection {
     pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
         config.check()?;
         let first = reconnect::establish(&config, &dialler).await?;
-        let budget = Budget::new(config.budget_bytes, config.when_full);
-        let shared = Arc::new(Shared::new(budget, config.command_timeout));
+        let shared = Arc::new(Shared::new(&config));
         // The task may run later than its caller asks.
         shared.greeted(first.hello.clone());
+        shared.events().tell(Event::Connected { server: shared.server() });
         let end = reconnect::End(Arc::clone(&shared));
         tokio::spawn(reconnect::run(end, config, dialler, first));
         Ok(Self { shared })

@@ -3,7 +3,7 @@
 use super::call::{Asked, Request};
 use super::outbox::Size;
 use super::pipeline::{Failure, Replies};
-use crate::command::{self, Command};
+use crate::command::{self, Command, Safety};
 use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
 use std::time::Duration;
@@ -17,6 +17,10 @@ pub(crate) struct One<C>(pub(crate) C);
 impl<C: Command> Request for One<C> {
     type Output = Result<C::Reply, Error>;
     type Measure = Measure;
+
+    fn safety(&self) -> Safety {
+        self.0.safety()
+    }
 
     #[inline]
     fn measure(&self) -> Result<(Size, Measure), Unsent> {

@@ -14,13 +14,15 @@
 //! * *Otherwise* the driver writes, after it has given way once: a wake-up puts it next in line, and it would find one
 //!   request where a moment later there are many.
 
+mod driving;
+
 use super::append::Append;
 use super::budget::Budget;
-use super::pipeline::{Failure, Pipeline, Replies, SlotId};
+use super::events::Hub;
+use super::pipeline::{Failure, Pipeline, Replies, SlotId, Taken};
 use super::transport::Direct;
-use crate::command::hello::HelloReply;
+use crate::config::{Config, Retry as Repeat};
 use crate::error::{ConnectError, Disconnect, Unsent};
-use crate::resp::{Frame, ProtocolError};
 use crate::server::Server;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,13 +38,21 @@ const KICK: std::ops::RangeInclusive<usize> = 16..=256;
 /// A caller writes no more than this, for it holds the lock while it writes; the rest is the driver's.
 const DIRECT_BYTES: usize = 64 << 10;
 
+/// A connection younger than this is not taken to be stale.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// Asks whether anybody is there.
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+
 /// A buffer larger than this is not kept for the next batch.
 const KEPT_BYTES: usize = 1 << 20;
 
 /// What the callers and the driver of one connection share.
 pub(crate) struct Shared {
     state: Mutex<State>,
+    events: Hub,
     timeout: Duration,
+    repeats: bool,
 }
 
 struct State {
@@ -67,6 +77,10 @@ struct State {
     closing: bool,
     /// The connection is to be given up for this reason.
     kill: Option<Disconnect>,
+    /// The connection is to be given up when the replies that it owes have come; nothing more is sent on it.
+    retired: bool,
+    /// When the connection was made.
+    since: Option<Instant>,
     /// Futures that wait for the end.
     end: Vec<Waker>,
     /// Who answers, as it said when the connection was made; and the connection's id there.
@@ -102,6 +116,16 @@ pub(crate) enum Queued {
     Not(Unsent),
 }
 
+/// What the driver is to heed.
+pub(super) struct Orders {
+    /// When to look for overdue waiters.
+    pub(super) alarm: Option<Instant>,
+    /// The server owes a reply.
+    pub(super) owed: bool,
+    /// The connection is to end, like this.
+    pub(super) end: Option<Disconnect>,
+}
+
 /// What the driver does next.
 pub(super) enum Turn {
     /// Write what is in the buffer, from here on.
@@ -120,13 +144,13 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(budget: Budget, timeout: Duration) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let state = State {
             out: Vec::new(),
             rest: Vec::new(),
             rest_written: 0,
             pipeline: Pipeline::default(),
-            budget,
+            budget: Budget::new(config.budget_bytes, config.when_full),
             link: Link::Down(None),
             driver_writes: false,
             driver: None,
@@ -134,16 +158,30 @@ impl Shared {
             alarm: None,
             closing: false,
             kill: None,
+            retired: false,
+            since: None,
             end: Vec::new(),
             server: None,
             id: None,
         };
-        Self { state: Mutex::new(state), timeout }
+        let events = Hub::new(config.events_buffer);
+        let repeats = config.retry == Repeat::Safe;
+        Self { state: Mutex::new(state), events, timeout: config.command_timeout, repeats }
     }
 
     /// The time that a command has.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Whether commands are sent again.
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
+    }
+
+    /// Those who listen to what becomes of the connection.
+    pub(crate) fn events(&self) -> &Hub {
+        &self.events
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,14 +201,17 @@ impl Shared {
         cx: &Context<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> bool,
     ) -> Queued {
+        // A waker may be foreign code: it is cloned, woken and dropped while nothing is locked.
+        let mut waker = Some(cx.waker().clone());
+        let _left;
         let mut state = self.lock();
         if state.closing {
             return Queued::Not(Unsent::Closed);
         }
         let cost = Budget::cost(size.bytes);
         let used = state.pipeline.cost();
-        match state.budget.admit(cost, used, ticket, cx) {
-            Ok(()) => {}
+        match state.budget.admit(cost, used, ticket, &mut waker) {
+            Ok(left) => _left = left,
             Err(Some(ticket)) => return Queued::Wait(ticket),
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
         }
@@ -179,9 +220,8 @@ impl Shared {
             return Queued::Not(Unsent::Inconsistent);
         }
         append.keep();
-        let waker = cx.waker().clone();
-        let slot = state.pipeline.push(size.replies, size.bytes, cost, deadline, Some(waker));
-        let next = state.budget.next(state.pipeline.cost());
+        let slot = state.pipeline.push(size.replies, size.bytes, cost, deadline, waker);
+        let next = state.next_in_line();
         let driver = state.after_push(deadline);
         drop(state);
         driver.into_iter().chain(next).for_each(Waker::wake);
@@ -191,9 +231,10 @@ impl Shared {
     /// Gives up a place in the line for room.
     pub(crate) fn leave_line(&self, ticket: u64) {
         let mut state = self.lock();
-        state.budget.leave(ticket);
-        let next = state.budget.next(state.pipeline.cost());
+        let left = state.budget.leave(ticket);
+        let next = state.next_in_line();
         drop(state);
+        drop(left);
         next.into_iter().for_each(Waker::wake);
     }
 
@@ -204,7 +245,21 @@ impl Shared {
         slot: SlotId,
         cx: &mut Context<'_>,
     ) -> Option<(Replies, Option<Failure>)> {
-        self.lock().pipeline.take(slot, cx)
+        loop {
+            let taken = self.lock().pipeline.take(slot, cx.waker());
+            match taken {
+                Taken::Came(replies, failure) => return Some((replies, failure)),
+                Taken::Wait => return None,
+                Taken::Moved => {
+                    // Whether two wakers are alike is not sure to be known, so it is not asked again.
+                    let mut waker = Some(cx.waker().clone());
+                    let waits = self.lock().pipeline.moved(slot, &mut waker);
+                    if waits {
+                        return None;
+                    }
+                }
+            }
+        }
     }
 
     /// Whether all that will come for a slot has come.
@@ -214,7 +269,8 @@ impl Shared {
 
     /// The caller no longer wants what comes for this slot.
     pub(crate) fn abandon(&self, slot: SlotId) {
-        self.lock().pipeline.abandon(slot);
+        let waker = self.lock().pipeline.abandon(slot);
+        drop(waker);
     }
 
     /// Why there is no connection, if an attempt to make one has failed.
@@ -244,10 +300,11 @@ impl Shared {
 
     /// Whether all has ended; if not, the waker is woken when it has.
     pub(crate) fn ended(&self, cx: &Context<'_>) -> bool {
+        let waker = cx.waker().clone();
         let mut state = self.lock();
         let ended = matches!(state.link, Link::Ended);
-        if !ended && !state.end.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.end.push(cx.waker().clone());
+        if !ended && !state.end.iter().any(|known| known.will_wake(&waker)) {
+            state.end.push(waker);
         }
         ended
     }
@@ -260,154 +317,19 @@ impl Shared {
         drop(state);
         driver.into_iter().for_each(Waker::wake);
     }
-}
 
-/// The driver's side.
-impl Shared {
-    /// The hand has been shaken.
-    pub(super) fn greeted(&self, hello: Option<HelloReply>) {
+    /// Gives the connection up when all has been answered that was sent on it; another one takes its place. A young one is
+    /// kept: whoever says that it is stale may speak of the one before it.
+    pub(crate) fn retire(&self) {
+        let now = tokio::time::Instant::now().into_std();
         let mut state = self.lock();
-        state.id = hello.as_ref().and_then(|hello| hello.id);
-        state.server = hello.map(|hello| Arc::new(hello.server));
-    }
-
-    /// A connection stands.
-    pub(super) fn connected(&self, direct: Option<Direct>) {
-        let mut state = self.lock();
-        state.link = Link::Up(direct);
-        // What was to give up the last connection is done with; an end that was asked for meanwhile is not.
-        if !matches!(state.kill, Some(Disconnect::Closed)) {
-            state.kill = None;
+        if state.since.is_none_or(|since| now.saturating_duration_since(since) < YOUNG) {
+            return;
         }
-    }
-
-    /// What callers gave up while there was no connection is not sent on the next one.
-    pub(super) fn drop_abandoned(&self) {
-        let mut state = self.lock();
-        let expired = state.pipeline.drop_abandoned();
-        state.cut(&expired.cuts);
-        let next = state.budget.next(state.pipeline.cost());
+        state.retired = true;
+        let driver = state.driver.take();
         drop(state);
-        next.into_iter().for_each(Waker::wake);
-    }
-
-    /// An attempt to connect failed.
-    pub(super) fn not_connected(&self, error: ConnectError) {
-        self.lock().link = Link::Down(Some(Arc::new(error)));
-    }
-
-    /// The connection is gone; `unwritten` is what the driver had and could not write.
-    pub(super) fn disconnected(&self, unwritten: &[u8], reason: &Disconnect) {
-        let mut wakers = Vec::new();
-        let mut state = self.lock();
-        state.link = Link::Down(None);
-        state.driver_writes = false;
-        // One of the two is empty: a caller writes only when the driver has nothing to write.
-        let rest = std::mem::take(&mut state.rest);
-        let rest = rest.get(state.rest_written..).unwrap_or_default();
-        let unwritten = if unwritten.is_empty() { rest } else { unwritten };
-        let kept = state.pipeline.disconnected(unwritten.len(), reason, &mut wakers);
-        let kept = unwritten.get(unwritten.len() - kept..).unwrap_or_default();
-        state.out.splice(..0, kept.iter().copied());
-        wakers.extend(state.budget.next(state.pipeline.cost()));
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    /// There will be no connection any more: everyone who waits is told.
-    pub(super) fn end(&self) {
-        let mut wakers = Vec::new();
-        let mut state = self.lock();
-        state.link = Link::Ended;
-        state.closing = true;
-        state.pipeline.close(&mut wakers);
-        state.out = Vec::new();
-        wakers.extend(state.budget.clear());
-        wakers.append(&mut state.end);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    /// Whether the server owes a reply.
-    pub(super) fn is_owed(&self) -> bool {
-        self.lock().pipeline.sent() > 0
-    }
-
-    /// Hands out replies, in order; the frames are taken out of the vector.
-    ///
-    /// # Errors
-    ///
-    /// More replies came than were asked for.
-    pub(super) fn replies(
-        &self,
-        frames: &mut Vec<Frame>,
-        wakers: &mut Vec<Waker>,
-    ) -> Result<(), ProtocolError> {
-        let mut state = self.lock();
-        let in_flight = state.pipeline.len();
-        state.window = in_flight.max(state.window - state.window.div_ceil(8));
-        let result = frames.drain(..).try_for_each(|frame| state.pipeline.reply(frame, wakers));
-        wakers.extend(state.budget.next(state.pipeline.cost()));
-        drop(state);
-        // Waking a task takes its scheduler's lock; ours is free by then.
-        wakers.drain(..).for_each(Waker::wake);
-        result
-    }
-
-    /// What the driver does next; `buffer` is empty and takes what there is to write.
-    pub(super) fn turn(&self, buffer: &mut Vec<u8>, gave_way: bool, cx: &Context<'_>) -> Turn {
-        let mut state = self.lock();
-        state.driver_writes = false;
-        if buffer.capacity() > KEPT_BYTES {
-            *buffer = Vec::new();
-        }
-        if state.kill.is_some() {
-            // What is not written yet is for the next connection.
-            state.sleep(cx);
-            return Turn::Sleep;
-        }
-        if !state.rest.is_empty() {
-            std::mem::swap(buffer, &mut state.rest);
-            state.driver_writes = true;
-            return Turn::Write(state.rest_written);
-        }
-        if state.out.is_empty() {
-            state.sleep(cx);
-            return Turn::Sleep;
-        }
-        if !gave_way && state.window > FEW {
-            return Turn::GiveWay;
-        }
-        std::mem::swap(buffer, &mut state.out);
-        state.pipeline.all_sent();
-        state.driver_writes = true;
-        Turn::Write(0)
-    }
-
-    /// The driver sleeps until something changes.
-    pub(super) fn sleep(&self, cx: &Context<'_>) {
-        self.lock().sleep(cx);
-    }
-
-    /// When to look for overdue waiters, and whether the connection is to end: for what reason.
-    pub(super) fn orders(&self, connected: bool) -> (Option<Instant>, Option<Disconnect>) {
-        let mut state = self.lock();
-        let done = state.closing && (!connected || state.pipeline.all_told());
-        let end = if done { Some(Disconnect::Closed) } else { state.kill.take() };
-        (state.alarm, end)
-    }
-
-    /// Settles the waiters that are overdue.
-    pub(super) fn expire(&self, now: Instant) {
-        let mut state = self.lock();
-        let (waited, source) = (self.timeout, state.trouble());
-        let unsent = || Unsent::TimedOut { waited, source: source.clone() };
-        let expired = state.pipeline.expire(now, unsent);
-        state.cut(&expired.cuts);
-        state.alarm = state.pipeline.next_deadline();
-        let next = state.budget.next(state.pipeline.cost());
-        drop(state);
-        expired.wakers.into_iter().chain(next).for_each(Waker::wake);
+        driver.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -416,6 +338,12 @@ impl State {
         if !self.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.driver = Some(cx.waker().clone());
         }
+    }
+
+    /// Whom to wake, for there is room now.
+    fn next_in_line(&mut self) -> Option<Waker> {
+        let used = self.pipeline.cost();
+        self.budget.next(used)
     }
 
     fn trouble(&self) -> Option<Arc<ConnectError>> {
@@ -446,7 +374,7 @@ impl State {
     #[inline]
     fn write_directly(&mut self) -> bool {
         let Link::Up(Some(direct)) = &self.link else { return false };
-        if self.driver_writes || !self.rest.is_empty() || self.kill.is_some() {
+        if self.driver_writes || !self.rest.is_empty() || self.kill.is_some() || self.retired {
             return false;
         }
         let kick = (self.window / 2).clamp(*KICK.start(), *KICK.end());

@@ -11,7 +11,7 @@
 use crate::error::{Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
 use std::collections::VecDeque;
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::time::Instant;
 
 /// The place where a caller's replies are collected.
@@ -25,6 +25,14 @@ pub(crate) enum Replies {
     None,
     One(Frame),
     Many(Vec<Frame>),
+}
+
+impl Replies {
+    /// Whether this is a single reply, and an error.
+    #[inline]
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::One(frame) if frame.error().is_some())
+    }
 }
 
 /// Why there are fewer replies than were asked for.
@@ -63,11 +71,24 @@ struct Slot {
     deadline: Option<Instant>,
 }
 
+/// What there is for a caller in its slot.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// All that will come.
+    Came(Replies, Option<Failure>),
+    /// Nothing yet; the caller will be woken.
+    Wait,
+    /// Nothing yet, and it is another waker that would be woken.
+    Moved,
+}
+
 /// What came of going through overdue waiters.
 #[derive(Debug, Default)]
 pub(super) struct Expired {
     /// Byte ranges of requests taken out of the unsent ones, as lengths: (keep, drop) by turns.
     pub(super) cuts: Vec<(usize, usize)>,
+    /// A reply that is owed is overdue.
+    pub(super) owed: bool,
     pub(super) wakers: Vec<Waker>,
 }
 
@@ -207,7 +228,6 @@ impl Pipeline {
         if let Some(slot) = self.slots.get_mut(id.0) {
             slot.replies = Replies::None;
             slot.failure = None;
-            slot.waker = None;
             slot.done = false;
             self.free.push(id);
         }
@@ -215,17 +235,11 @@ impl Pipeline {
 
     /// What came for this slot, if all did; the caller then has nothing to do with it any more.
     #[inline]
-    pub(super) fn take(
-        &mut self,
-        id: SlotId,
-        cx: &mut Context<'_>,
-    ) -> Option<(Replies, Option<Failure>)> {
-        let slot = self.slots.get_mut(id.0)?;
+    pub(super) fn take(&mut self, id: SlotId, waker: &Waker) -> Taken {
+        let Some(slot) = self.slots.get_mut(id.0) else { return Taken::Wait };
         if !slot.done {
-            if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                slot.waker = Some(cx.waker().clone());
-            }
-            return None;
+            let known = slot.waker.as_ref().is_some_and(|known| known.will_wake(waker));
+            return if known { Taken::Wait } else { Taken::Moved };
         }
         let replies = std::mem::take(&mut slot.replies);
         let mut failure = slot.failure.take();
@@ -238,18 +252,27 @@ impl Pipeline {
             slot.done = false;
             self.free.push(id);
         }
-        Some((replies, failure))
+        Taken::Came(replies, failure)
     }
 
-    /// The caller gives up its slot. A reply that is still owed is thrown away when it comes.
-    pub(super) fn abandon(&mut self, id: SlotId) {
-        let Some(slot) = self.slots.get_mut(id.0) else { return };
+    /// From now on this waker is woken when all has come for a slot; false if it has come already. The waker before it comes
+    /// back, to be dropped where nothing is locked.
+    pub(super) fn moved(&mut self, id: SlotId, waker: &mut Option<Waker>) -> bool {
+        let slot = self.slots.get_mut(id.0).filter(|slot| !slot.done);
+        slot.map(|slot| std::mem::swap(&mut slot.waker, waker)).is_some()
+    }
+
+    /// The caller gives up its slot. A reply that is still owed is thrown away when it comes. The caller's waker comes back,
+    /// to be dropped where nothing is locked.
+    pub(super) fn abandon(&mut self, id: SlotId) -> Option<Waker> {
+        let slot = self.slots.get_mut(id.0)?;
+        let waker = slot.waker.take();
         slot.held = false;
-        slot.waker = None;
         slot.replies = Replies::None;
         if !slot.owed {
             self.release(id);
         }
+        waker
     }
 
     /// Whether all that will come for a slot has come.
@@ -275,6 +298,7 @@ impl Pipeline {
                 if !slot.done && overdue(slot) {
                     slot.done = true;
                     slot.failure = Some(Failure::TimedOut { owed: true });
+                    expired.owed = true;
                     expired.wakers.extend(slot.waker.take());
                 }
             }

@@ -5,6 +5,7 @@
 
 use super::backoff::Backoff;
 use super::driver::{Alarm, Driver};
+use super::events::Event;
 use super::handshake::{Handshake, Next};
 use super::outbox::Shared;
 use super::transport::{Dialler, Io};
@@ -92,12 +93,17 @@ pub(super) async fn run(end: End, config: Arc<Config>, dialler: Dialler, first: 
     while let Some(Established { io, input, hello }) = next {
         shared.greeted(hello);
         backoff.connected(Instant::now().into_std());
-        let reason = Driver::new(io, Arc::clone(&shared), input, config.limits).await;
+        let reason = Driver::new(io, Arc::clone(&shared), input, &config).await;
         backoff.disconnected(Instant::now().into_std());
+        shared.events().tell(Event::Disconnected { reason: reason.clone() });
         if matches!(reason, Disconnect::Closed) {
             break;
         }
         next = while_open(&shared, reconnect(&shared, &config, &dialler, &mut backoff)).await;
+        if let Some(established) = &next {
+            let server = established.hello.as_ref().map(|hello| Arc::new(hello.server.clone()));
+            shared.events().tell(Event::Connected { server });
+        }
         shared.drop_abandoned();
     }
     drop(end);
@@ -110,10 +116,23 @@ async fn reconnect(
     backoff: &mut Backoff,
 ) -> Established {
     loop {
-        sleep(backoff.delay(fastrand::f64())).await;
+        let after = backoff.delay(fastrand::f64());
+        shared.events().tell(Event::Reconnecting { after });
+        sleep(after).await;
         match establish(config, dialler).await {
             Ok(established) => return established,
-            Err(error) => shared.not_connected(error),
+            Err(error) => {
+                if error.is_permanent() {
+                    backoff.slow();
+                }
+                let error = Arc::new(error);
+                shared.not_connected(Arc::clone(&error));
+                shared.events().tell(if error.is_credentials() {
+                    Event::CredentialsRejected { error }
+                } else {
+                    Event::ConnectFailed { error }
+                });
+            }
         }
     }
 }
@@ -121,7 +140,7 @@ async fn reconnect(
 /// Goes on until the future is ready or the connection is closed; callers whose time is over are told meanwhile.
 async fn while_open<T>(shared: &Arc<Shared>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    let mut alarm = Alarm::new(Arc::clone(shared), false);
+    let mut alarm = Alarm::new(Arc::clone(shared), None);
     poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
@@ -145,5 +164,6 @@ pub(super) struct End(pub(super) Arc<Shared>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.end();
+        self.0.events().end();
     }
 }

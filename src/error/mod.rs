@@ -192,6 +192,9 @@ pub enum Disconnect {
     /// It was given up because the server had been silent for too long.
     #[error("the server was silent for too long")]
     Silent,
+    /// It was given up when all replies had come: the server is a replica now, or has forgotten who we are.
+    #[error("the server is not what it was")]
+    Stale,
     /// The client was closed, or the runtime that the connection ran on has ended.
     #[error("the client is closed")]
     Closed,
@@ -228,6 +231,26 @@ pub enum ConnectError {
     /// The server hung up during the handshake.
     #[error("the server hung up during the handshake")]
     Eof,
+}
+
+impl ConnectError {
+    /// Whether the server refused who we are: a wrong password, a user that is unknown, disabled or not allowed to connect.
+    #[must_use]
+    pub fn is_credentials(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
+    }
+
+    /// Whether somebody has to mend something before a connection can be made: credentials, the database's number, what
+    /// listens at that address. There are attempts all the same, less often.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Refused(error) => !error.code().is_retryable() && !error.is_too_many(),
+            Self::Protocol(_) | Self::Decode(_) => true,
+            Self::Io { .. } | Self::TimedOut { .. } | Self::Eof => false,
+        }
+    }
 }
 
 /// What is wrong with a URL or a setting.

@@ -210,6 +210,16 @@ impl ServerError {
         matches!(self.code, Code::Err | Code::Other(_))
     }
 
+    /// Whether there are too many clients: a matter of time, though its code is a vague one.
+    pub(crate) fn is_too_many(&self) -> bool {
+        self.message.starts_with(b"max number of clients")
+    }
+
+    /// Whether CLIENT UNBLOCK ended a read, and not the server by itself.
+    pub(crate) fn is_unblocked_by_client(&self) -> bool {
+        self.code == Code::Unblocked && self.message.starts_with(b"client unblocked via")
+    }
+
     /// The text behind the code, as it came; it may quote names of any bytes.
     #[must_use]
     pub fn message(&self) -> &[u8] {

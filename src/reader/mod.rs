@@ -4,11 +4,11 @@ mod tail;
 
 pub use tail::Tail;
 
-use crate::command::{self, Block, BlockingCommand, OwnCommand};
+use crate::command::{self, Block, BlockingCommand, OwnCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
-    Asked, Connection, Dialler, Enqueue, Failure, Patience, Replies, Request, Shared, Size, Ticket,
-    error, sendable,
+    Again, Asked, Connection, Dialler, Enqueue, Events, Failure, Patience, Replies, Request, Retry,
+    Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
@@ -17,6 +17,7 @@ use crate::server::{Features, Server};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Reads that wait for entries, on a connection that nobody else uses.
 ///
@@ -70,15 +71,55 @@ impl Reader {
                 return Ok(streams);
             }
         }
-        let patience = self.patience(command.waits());
+        let mut patience = self.patience(command.waits());
+        let mut retry = Retry::default();
         let request = Read(command);
-        let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
-        let waited = enqueue.waited();
-        let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
-        let ticket = queued.map_err(|reason| Error::Unsent { command: C::READ, reason })?;
-        let needs = request.0.read_needs();
-        self.under_way = Some(UnderWay { ticket, command: C::READ, needs, waited });
-        self.finish().await
+        loop {
+            let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
+            let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
+            let (waited, deadline) = (enqueue.waited(), enqueue.deadline());
+            let ticket = queued.map_err(|reason| Error::Unsent { command: C::READ, reason })?;
+            let needs = request.0.read_needs();
+            self.under_way = Some(UnderWay { ticket, command: C::READ, needs, waited });
+            let error = match self.finish().await {
+                Ok(streams) => return Ok(streams),
+                Err(error) => error,
+            };
+            match self.again(&error, &mut retry, request.0.read_safety(), deadline) {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => return Err(error),
+            }
+            patience = Patience::Until(deadline, waited);
+        }
+    }
+
+    /// When to read again after an error, if that may be done and helps.
+    fn again(
+        &self,
+        error: &Error,
+        retry: &mut Retry,
+        safety: Safety,
+        deadline: Option<Instant>,
+    ) -> Option<Instant> {
+        let shared = self.connection.shared();
+        if !shared.repeats() {
+            return None;
+        }
+        let again = match error {
+            Error::Lost { reason, .. } => retry
+                .lost(reason, safety)
+                .then_some(Again { after: Duration::ZERO, elsewhere: false }),
+            Error::Server(error) => retry.refused(error, fastrand::f64()),
+            _ => None,
+        }?;
+        let at = Instant::now().checked_add(again.after)?;
+        if deadline.is_some_and(|deadline| deadline <= at) {
+            return None;
+        }
+        if again.elsewhere {
+            shared.retire();
+        }
+        Some(at)
     }
 
     /// Sends a command on this connection: one that blocks it or changes it, such as [`Wait`](crate::Wait) or
@@ -138,6 +179,12 @@ impl Reader {
     #[must_use]
     pub fn connection_id(&self) -> Option<i64> {
         self.connection.shared().server_id()
+    }
+
+    /// What becomes of the reader's connection, as [`Client::events`](crate::Client::events) says it.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.connection.shared().events().listen()
     }
 
     /// Waits for the reply that is under way.

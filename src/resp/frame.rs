@@ -73,10 +73,15 @@ impl Frame {
 
     /// The text of an error reply; `None` for every other.
     #[must_use]
+    #[inline]
     pub fn error(&self) -> Option<&[u8]> {
         if !matches!(self.as_bytes().first(), Some(b'-' | b'!' | b'|')) {
             return None;
         }
+        self.error_text()
+    }
+
+    fn error_text(&self) -> Option<&[u8]> {
         match self.cursor().value("a reply") {
             Ok(Token::Error(text) | Token::BulkError(text)) => Some(text),
             _ => None,

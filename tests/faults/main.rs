@@ -11,11 +11,14 @@
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
 //! | `cancel`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
+//! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `schedules`, `sockets` | everything at once, in any order |
 //!
 //! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
 
+#[cfg(test)]
+mod again;
 #[cfg(test)]
 mod backpressure;
 #[cfg(test)]
@@ -26,6 +29,8 @@ mod closing;
 mod cuts;
 #[cfg(test)]
 mod echo;
+#[cfg(test)]
+mod events;
 #[cfg(test)]
 mod flood;
 #[cfg(test)]
@@ -48,6 +53,8 @@ mod schedules;
 mod secrets;
 #[cfg(test)]
 mod shapes;
+#[cfg(test)]
+mod silence;
 #[cfg(test)]
 mod sockets;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::wire::{Plan, Valve, Wire};
 use bourn::resp::{Frame, Limits, Scanner, Value};
-use bourn::{Client, Config};
+use bourn::{Client, Config, Retry};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
@@ -266,8 +266,9 @@ pub(crate) fn hello_reply(id: usize) -> String {
     )
 }
 
+/// Nothing happens by itself: nothing is asked, nothing is sent again, unless a test wants it.
 pub(crate) fn config() -> Config {
-    Config::tcp("scripted", 1)
+    Config::tcp("scripted", 1).probe(None).retry(Retry::Never)
 }
 
 pub(crate) const fn ms(ms: u64) -> Duration {

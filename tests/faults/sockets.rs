@@ -4,7 +4,7 @@
 use super::echo::{Log, Session};
 use super::peer::{hello_reply, poll_once};
 use bourn::resp::{Frame, Limits, Scanner, Value};
-use bourn::{Client, Config, Disconnect, Error, Outcome, Raw, XLen};
+use bourn::{Client, Config, Disconnect, Error, Outcome, Raw, Retry, XLen};
 use bytes::BytesMut;
 use fastrand::Rng;
 use std::io::{Read, Write};
@@ -143,7 +143,7 @@ async fn each_caller_gets_its_own_reply_over_a_unix_socket() {
     let log = Log::default();
     let served = log.clone();
     thread::spawn(move || Conn::greet(listener.accept().unwrap().0).echo(&served));
-    let client = Client::connect(Config::unix(&socket.0)).await.unwrap();
+    let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
     pairs_are_right(client, log).await;
 }
 
@@ -158,7 +158,7 @@ async fn each_caller_gets_its_own_reply_over_tcp() {
         stream.set_nodelay(true).unwrap();
         Conn::greet(stream).echo(&served);
     });
-    let client = Client::connect(Config::tcp("127.0.0.1", port)).await.unwrap();
+    let client = Client::connect(Config::tcp("127.0.0.1", port).retry(Retry::Never)).await.unwrap();
     pairs_are_right(client, log).await;
 }
 
@@ -188,7 +188,7 @@ async fn megabytes_both_ways_come_through_a_socket_that_holds_less() {
             }
         }
     });
-    let client = Client::connect(Config::unix(&socket.0)).await.unwrap();
+    let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
     // Now no deadline is new to the connection's task: it wakes only if it is told that there is something left to write.
     assert_eq!(client.send(XLen::new("before")).await.unwrap(), 1);
     let body = "b".repeat(BODY);
@@ -215,7 +215,7 @@ async fn what_a_caller_could_write_in_part_only_is_lost_and_what_stands_behind_i
             conn.send(":2\r\n");
             (request, conn.request())
         });
-        let client = Client::connect(Config::unix(&socket.0)).await.unwrap();
+        let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
         // The connection's task takes the socket over.
         yield_now().await;
         let large = "x".repeat(8 << 20);
@@ -259,7 +259,7 @@ async fn of_what_one_caller_writes_for_many_only_what_has_left_is_lost() {
         }
         came
     });
-    let client = Client::connect(Config::unix(&socket.0)).await.unwrap();
+    let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
     let names: Vec<String> = (0..MANY).map(|n| format!("{n:060000}")).collect();
     // So that it is known how many there are at a time.
     let short = names.iter().map(|name| client.send(XLen::new(&name[59_990..])));

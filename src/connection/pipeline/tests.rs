@@ -6,10 +6,6 @@ fn frame(text: &str) -> Frame {
     Frame::parse(text.as_bytes().to_vec(), Limits::default()).unwrap()
 }
 
-fn cx() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
 /// A pipeline and its callers' slots: `push` queues one request of 10 bytes.
 #[derive(Default)]
 struct Line {
@@ -27,7 +23,10 @@ impl Line {
     }
 
     fn take(&mut self, slot: SlotId) -> Option<(Replies, Option<Failure>)> {
-        self.pipeline.take(slot, &mut cx())
+        match self.pipeline.take(slot, Waker::noop()) {
+            Taken::Came(replies, failure) => Some((replies, failure)),
+            Taken::Wait | Taken::Moved => None,
+        }
     }
 }
 
@@ -115,9 +114,9 @@ fn when_a_connection_ends_only_requests_of_which_nothing_left_are_kept() {
         let unsent = line.push(1, None);
         let bytes = line.pipeline.disconnected(unwritten, &Disconnect::Eof, &mut line.wakers);
         assert_eq!(bytes, kept * 10, "{unwritten}");
-        let lost = slots.iter().filter(|slot| {
-            matches!(line.pipeline.take(**slot, &mut cx()), Some((_, Some(Failure::Lost(_)))))
-        });
+        let lost = slots
+            .iter()
+            .filter(|slot| matches!(line.take(**slot), Some((_, Some(Failure::Lost(_))))));
         assert_eq!(lost.count(), 3 - kept, "{unwritten}");
         assert!(line.take(unsent).is_none());
         assert_eq!(line.pipeline.unsent(), kept + 1, "{unwritten}");
@@ -145,4 +144,16 @@ fn everyone_is_told_when_it_closes() {
     line.pipeline.close(&mut line.wakers);
     assert!(matches!(line.take(b), Some((_, Some(Failure::Unsent(Unsent::Closed))))));
     assert_eq!((line.pipeline.len(), line.pipeline.cost(), line.wakers.len()), (0, 0, 1));
+}
+
+#[test]
+fn a_waker_that_takes_anothers_place_does_so_only_while_there_is_something_to_wait_for() {
+    let mut line = Line::default();
+    let slot = line.push(1, None);
+    line.pipeline.all_sent();
+    let mut waker = Some(Waker::noop().clone());
+    assert!(line.pipeline.moved(slot, &mut waker) && waker.is_some(), "the one before it");
+    line.reply(":1\r\n").unwrap();
+    assert!(!line.pipeline.moved(slot, &mut waker));
+    assert!(line.take(slot).is_some());
 }

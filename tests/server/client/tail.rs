@@ -1,7 +1,7 @@
 //! Tails: from where they begin, and that they go on whatever happens to their connection.
 
 use crate::both::{Random, add, id, in_both, kill, poll_once, run, until_blocked};
-use bourn::{Client, Code, Entry, Error, Outcome, ReadFrom, Tail, XAdd};
+use bourn::{Client, Code, Entry, Error, ReadFrom, Tail, XAdd};
 use futures_util::StreamExt;
 use std::pin::pin;
 
@@ -78,8 +78,7 @@ fn the_latest_is_where_the_stream_ended_when_it_was_first_polled() {
                 kill(client, connection).await;
             }
             add(client, key, from + 1..=from + 2).await;
-            let error = tail.next().await.unwrap().unwrap_err();
-            assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
+            // Nothing is told: what reads is read again.
             assert_eq!((next(&mut tail).await, next(&mut tail).await), (from + 1, from + 2));
         }
     });
@@ -137,7 +136,7 @@ fn cut_off_again_and_again_it_leaves_nothing_out_and_gives_nothing_twice() {
         }
         let kills = producer.await.unwrap();
         println!("{kills} connections were killed, {errors} errors told");
-        assert!(kills > 0 && errors > 0);
+        assert!(kills > 0);
     });
 }
 

@@ -1,0 +1,130 @@
+//! Retry: whether a command is sent again, and when. Pure.
+//!
+//! A command is sent again only where that can do no harm: it has not run, for the server said so; or it may run twice, for
+//! it reads or leaves the same behind. And only within the time that its caller gave it.
+
+use crate::command::Safety;
+use crate::error::{Code, Disconnect, ServerError};
+use std::time::Duration;
+
+/// A command whose connections end so often may be what ends them.
+const MOST_LOST: u8 = 3;
+
+/// Between attempts at a server that is not ready passes a random time below a bound that doubles between these two.
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// How often a command was sent again.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Retry {
+    lost: u8,
+    refused: u8,
+}
+
+/// When and where to send a command again that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// After this long.
+    pub(crate) after: Duration,
+    /// On another connection: this one leads to the wrong server, or is not what it was.
+    pub(crate) elsewhere: bool,
+}
+
+impl Retry {
+    /// Whether to send a command again whose connection ended like this before its reply came.
+    pub(crate) fn lost(&mut self, reason: &Disconnect, safety: Safety) -> bool {
+        // A reply that broke the protocol, or was too large, would do so again.
+        let chance = match reason {
+            Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
+            Disconnect::Protocol(_) | Disconnect::Closed => false,
+        };
+        let again = chance && safety != Safety::Write && self.lost < MOST_LOST;
+        self.lost += u8::from(again);
+        again
+    }
+
+    /// Whether to send a command again that was refused with this code; `random` is from 0 to 1.
+    pub(crate) fn refused(&mut self, error: &ServerError, random: f64) -> Option<Again> {
+        let elsewhere = match error.code() {
+            Code::Loading | Code::MasterDown | Code::TryAgain | Code::ClusterDown | Code::Busy => {
+                false
+            }
+            Code::ReadOnly => true,
+            // A read that was blocked when its server became a replica; but not one that somebody ended.
+            Code::Unblocked if !error.is_unblocked_by_client() => true,
+            // Its credentials are given anew with a new connection; to do so twice helps nobody.
+            Code::NoAuth if self.refused == 0 => true,
+            _ => return None,
+        };
+        let bound = SHORTEST.saturating_mul(1 << self.refused.min(8)).min(LONGEST);
+        self.refused = self.refused.saturating_add(1);
+        // Half of it always passes, so that a server that is busy is not asked in a tight loop.
+        Some(Again { after: bound.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0), elsewhere })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::ProtocolError;
+
+    fn refusal(text: &str) -> ServerError {
+        ServerError::new("XADD", text.as_bytes())
+    }
+
+    #[test]
+    fn only_what_may_run_twice_is_sent_again_and_not_for_ever() {
+        for safety in [Safety::ReadOnly, Safety::Idempotent] {
+            let mut retry = Retry::default();
+            let again = (0..5).filter(|_| retry.lost(&Disconnect::Eof, safety)).count();
+            assert_eq!(again, 3, "{safety:?}");
+        }
+        assert!(!Retry::default().lost(&Disconnect::Eof, Safety::Write));
+    }
+
+    #[test]
+    fn what_broke_the_connection_is_not_sent_again() {
+        let limit = Disconnect::Protocol(ProtocolError::TooLarge { limit: 1 });
+        for reason in [limit, Disconnect::Closed] {
+            assert!(!Retry::default().lost(&reason, Safety::ReadOnly), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_ready_is_asked_less_and_less_often() {
+        let mut retry = Retry::default();
+        let waits: Vec<u128> = (0..7)
+            .filter_map(|_| retry.refused(&refusal("LOADING data"), 1.0))
+            .map(|again| again.after.as_millis())
+            .collect();
+        assert_eq!(waits, [20, 40, 80, 160, 320, 500, 500]);
+        let again = Retry::default().refused(&refusal("BUSY a script"), 0.0).unwrap();
+        assert_eq!(again, Again { after: Duration::from_millis(10), elsewhere: false });
+    }
+
+    #[test]
+    fn a_read_that_a_role_change_ended_goes_on_elsewhere() {
+        let text = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+        assert!(Retry::default().refused(&refusal(text), 0.5).unwrap().elsewhere);
+    }
+
+    #[test]
+    fn the_wrong_server_is_left_and_lost_credentials_are_given_once_more() {
+        let mut retry = Retry::default();
+        assert!(retry.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
+        assert!(retry.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
+        let mut retry = Retry::default();
+        assert!(retry.refused(&refusal("NOAUTH who"), 0.5).unwrap().elsewhere);
+        assert_eq!(retry.refused(&refusal("NOAUTH who"), 0.5), None);
+    }
+
+    #[test]
+    fn what_somebody_has_to_mend_is_told_at_once() {
+        let unblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+        for code in
+            ["ERR", "OOM", "NOPERM", "NOREPLICAS", "WRONGPASS", "MISCONF", "NOGROUP", unblocked]
+        {
+            assert_eq!(Retry::default().refused(&refusal(code), 0.5), None, "{code}");
+        }
+    }
+}
