@@ -417,7 +417,7 @@ fn new_folder() -> PathBuf {
 /// The ports are below those that the kernel gives to clients (32768 and up on Linux). A client
 /// that tries again and again while its server is down may be given the server's own port there,
 /// and then be connected to itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const PORTS: std::ops::Range<u16> = 20_000..32_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Test processes side by side have ids side by side: the factor keeps their ports apart.

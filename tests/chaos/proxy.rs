@@ -1,0 +1,210 @@
+//! A proxy in front of a server, which does to connections what networks do.
+//!
+//! What becomes of a connection is its [`Plan`], made when it is dialled; some things can be ordered for all of them at any
+//! time. Whatever happens to the client's side, the server is told its end properly, and is listened to until it has closed
+//! as well: once nothing is open ([`Proxy::settled`]) any more, the server has done all that it will do of what came through.
+//!
+//! | what | by plan | by order |
+//! |---|---|---|
+//! | cut, with FIN or RST | after so many bytes of either direction | [`Proxy::reset`] |
+//! | stall: forward nothing, close nothing | after so many bytes, for a while | [`Proxy::stall`], [`Proxy::go_on`] |
+//! | split, delay | every so many bytes, so long | |
+//! | refuse | | [`Proxy::refuse`], [`Proxy::accept`] |
+
+use crate::forward::{Connection, Counts};
+use crate::schedule::{Plan, Way};
+use crate::support::free_port;
+use bourn::Config;
+use socket2::SockRef;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Where the server is.
+#[derive(Debug, Clone)]
+pub(crate) enum Upstream {
+    Tcp(u16),
+    Unix(PathBuf),
+}
+
+/// What the proxy knows of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) dialled: Instant,
+    /// Bytes that came through.
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+    /// Its plan cut it.
+    pub(crate) cut: bool,
+}
+
+/// What the test has ordered for all connections.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Orders {
+    /// Up, down.
+    stalled: [bool; 2],
+    pub(crate) resets: u64,
+}
+
+type MakePlan = dyn Fn(u64) -> Plan + Send + Sync;
+
+pub(crate) struct Shared {
+    pub(crate) upstream: Upstream,
+    /// Of the sockets on both sides, if they are to be small.
+    pub(crate) buffers: Option<usize>,
+    pub(crate) orders: watch::Sender<Orders>,
+    /// How many connections have an end that is open.
+    pub(crate) open: watch::Sender<u64>,
+    plan: Mutex<(Arc<MakePlan>, Vec<Arc<Counts>>)>,
+}
+
+/// The proxy. When it is dropped, so is every connection.
+pub(crate) struct Proxy {
+    shared: Arc<Shared>,
+    port: u16,
+    listening: Option<JoinHandle<()>>,
+    serving: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Proxy {
+    /// A proxy that does nothing to anyone, yet.
+    pub(crate) async fn start(upstream: Upstream) -> Self {
+        Self::with_buffers(upstream, None).await
+    }
+
+    /// A proxy whose sockets have small buffers.
+    pub(crate) async fn with_buffers(upstream: Upstream, buffers: Option<usize>) -> Self {
+        let shared = Arc::new(Shared {
+            upstream,
+            buffers,
+            orders: watch::Sender::default(),
+            open: watch::Sender::default(),
+            plan: Mutex::new((Arc::new(|_| Plan::default()), Vec::new())),
+        });
+        let serving = Arc::default();
+        let mut proxy = Self { shared, port: free_port(), listening: None, serving };
+        proxy.accept();
+        proxy
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Settings for a client that goes through it.
+    pub(crate) fn config(&self) -> Config {
+        Config::tcp("127.0.0.1", self.port)
+    }
+
+    /// Forgets what it has seen; the connections from now on, counted from 0, have these plans.
+    pub(crate) fn plan(&self, plan: impl Fn(u64) -> Plan + Send + Sync + 'static) {
+        *lock(&self.shared.plan) = (Arc::new(plan), Vec::new());
+    }
+
+    /// Refuses new connections: nobody listens any more. Those that are open stay.
+    pub(crate) async fn refuse(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            let _ = listening.await;
+        }
+    }
+
+    /// Takes new connections again.
+    pub(crate) fn accept(&mut self) {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_reuseaddr(true).expect("it is a socket");
+        if let Some(bytes) = self.shared.buffers {
+            // Those that it accepts have the same.
+            set_buffers(&SockRef::from(&socket), bytes);
+        }
+        socket.bind((Ipv4Addr::LOCALHOST, self.port).into()).expect("the port is free");
+        let listener = socket.listen(1024).expect("it is bound");
+        let (shared, serving) = (Arc::clone(&self.shared), Arc::clone(&self.serving));
+        self.listening = Some(tokio::spawn(listen(listener, shared, serving)));
+    }
+
+    /// Forwards nothing in this direction, and closes nothing.
+    pub(crate) fn stall(&self, way: Way) {
+        self.shared.orders.send_modify(|orders| orders.stalled[way as usize] = true);
+    }
+
+    /// Forwards again what was stalled.
+    pub(crate) fn go_on(&self) {
+        self.shared.orders.send_modify(|orders| orders.stalled = [false; 2]);
+    }
+
+    /// Resets all connections.
+    pub(crate) fn reset(&self) {
+        self.shared.orders.send_modify(|orders| orders.resets += 1);
+    }
+
+    /// The connections since the last plan was made, in the order in which they came.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        let seen = |counts: &Arc<Counts>| Seen {
+            dialled: counts.dialled,
+            up: counts.passed[0].load(Ordering::Relaxed),
+            down: counts.passed[1].load(Ordering::Relaxed),
+            cut: counts.cut.load(Ordering::Relaxed),
+        };
+        lock(&self.shared.plan).1.iter().map(seen).collect()
+    }
+
+    /// Waits until the `nth` connection since the last plan was made has ended on both sides.
+    pub(crate) async fn over(&self, nth: usize) {
+        let counts = lock(&self.shared.plan).1.get(nth).cloned().expect("there was one");
+        let mut now = self.shared.open.subscribe();
+        let _ = now.wait_for(|_| counts.over.load(Ordering::Relaxed)).await;
+    }
+
+    /// Waits until no more than so many connections are open, on either side.
+    pub(crate) async fn settled(&self, open: u64) {
+        let mut now = self.shared.open.subscribe();
+        now.wait_for(|now| *now <= open).await.expect("we have the sender");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(listening) = &self.listening {
+            listening.abort();
+        }
+        lock(&self.serving).abort_all();
+    }
+}
+
+impl Orders {
+    pub(crate) fn forwards(self, way: Way) -> bool {
+        !self.stalled[way as usize]
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn set_buffers(socket: &SockRef<'_>, bytes: usize) {
+    socket.set_recv_buffer_size(bytes).expect("it is a socket");
+    socket.set_send_buffer_size(bytes).expect("it is a socket");
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Shared>, serving: Arc<Mutex<JoinSet<()>>>) {
+    loop {
+        let (client, _) = listener.accept().await.expect("connections come");
+        client.set_nodelay(true).expect("it is a socket");
+        let counts = Arc::new(Counts::new());
+        let plan = {
+            let mut plan = lock(&shared.plan);
+            plan.1.push(Arc::clone(&counts));
+            plan.0(plan.1.len() as u64 - 1)
+        };
+        let connection = Connection::new(Arc::clone(&shared), plan, counts);
+        let mut serving = lock(&serving);
+        while serving.try_join_next().is_some() {}
+        serving.spawn(connection.serve(client));
+    }
+}
