@@ -43,6 +43,8 @@
 //!
 //! `tokio` (default): the connection, the client and the reader. Without it the pure half builds alone, with no runtime in
 //! the tree: protocol, ids, entries, commands.
+//!
+//! `tls`: `rediss://` and `valkeys://` URLs, and `Config::tls`, with rustls and ring.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod command;
@@ -76,13 +78,17 @@ pub use command::{
     XGroupSetId, XIdmpRecord, XInfoConsumers, XInfoGroups, XInfoHelp, XInfoStream, XInfoStreamFull,
     XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XSetId, XTrim,
 };
+#[cfg(feature = "tls")]
+pub use config::Tls;
 pub use config::{Address, Config, Protocol, Retry, Secret, WhenFull};
+#[cfg(feature = "tokio")]
+pub use config::{BoxFuture, Credentials, CredentialsProvider};
 #[cfg(feature = "tokio")]
 pub use connection::{ByteStream, Event, Events};
 pub use entry::{Delivery, Entries, Entry, EntryRef, Stream, Streams};
 pub use error::{
-    Code, ConfigError, ConnectError, Disconnect, Error, Outcome, Redirect, ServerError, TooOld,
-    Unsent,
+    Code, ConfigError, ConnectError, CredentialsError, Disconnect, Error, Outcome, Redirect,
+    ServerError, TooOld, Unsent,
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]

@@ -1,9 +1,21 @@
 //! Config: which server, who we are, how long and how much. Reads URLs. Pure.
 
+#[cfg(feature = "tokio")]
+mod credentials;
 mod secret;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
+#[cfg(feature = "tokio")]
+pub(crate) use credentials::Provider;
+#[cfg(feature = "tokio")]
+pub use credentials::{BoxFuture, Credentials, CredentialsProvider};
 pub use secret::Secret;
+#[cfg(feature = "tls")]
+pub(crate) use tls::Text;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 use crate::error::ConfigError;
 use crate::resp::Limits;
@@ -18,6 +30,7 @@ use std::time::Duration;
 /// | URL | |
 /// |---|---|
 /// | `redis://[user[:password]@]host[:port][/db]` | TCP, port 6379 and database 0 unless given; `valkey://` is the same |
+/// | `rediss://`, `valkeys://` | the same with TLS (feature `tls`), as `Config::tls(Tls::new())` |
 /// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket; `valkey+unix` and `unix` are the same |
 ///
 /// Both take the parameters `db`, `user`, `password`, `client_name`, `protocol` (2 or 3), `connect_timeout_ms` and
@@ -37,6 +50,10 @@ pub struct Config {
     pub(crate) address: Address,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
+    #[cfg(feature = "tokio")]
+    pub(crate) credentials: Option<Provider>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
     pub(crate) database: u32,
     pub(crate) client_name: Option<String>,
     pub(crate) protocol: Protocol,
@@ -132,6 +149,10 @@ impl Config {
             address,
             user: None,
             password: None,
+            #[cfg(feature = "tokio")]
+            credentials: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             database: 0,
             client_name: None,
             protocol: Protocol::Auto,
@@ -168,6 +189,32 @@ impl Config {
         Self { password: Some(password.into()), ..self }
     }
 
+    /// Who knows user and password: asked each time a connection is made, and may say new ones to connections that live. The
+    /// settings' own user and password are not used then.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, Config, Credentials, Error};
+    /// # async fn f() -> Result<(), Error> {
+    /// let (sender, receiver) = tokio::sync::watch::channel(Credentials::new("first").user("worker"));
+    /// let client = Client::connect(Config::tcp("127.0.0.1", 6379).credentials(receiver)).await?;
+    /// // The client and its readers go on with the new password, on the connections that they have.
+    /// sender.send_replace(Credentials::new("second").user("worker"));
+    /// # let _ = client; Ok(()) }
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn credentials(self, provider: impl CredentialsProvider) -> Self {
+        Self { credentials: Some(Provider(std::sync::Arc::new(provider))), ..self }
+    }
+
+    /// Speaks TLS (feature `tls`): over TCP, or over the stream that
+    /// [`Client::connect_with`](crate::Client::connect_with) is given. Not over a Unix socket.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
     /// The database to use; 0 by default, and the only one in a cluster.
     #[must_use]
     pub fn database(self, database: u32) -> Self {
@@ -186,7 +233,7 @@ impl Config {
         Self { protocol, ..self }
     }
 
-    /// The time for resolving, dialling and shaking hands together. 5 s by default.
+    /// The time for resolving, dialling, TLS, asking for credentials and shaking hands together. 5 s by default.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: timeout, ..self }
@@ -289,6 +336,10 @@ impl Config {
             .is_some_and(|name| !name.bytes().all(|b| b.is_ascii_graphic()))
         {
             return Err(ConfigError::ClientName);
+        }
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() && matches!(self.address, Address::Unix { .. }) {
+            return Err(ConfigError::UnixTls);
         }
         if self.limits.reply_bytes < 1024 || self.limits.reply_bytes > u32::MAX as usize {
             return range("reply_bytes", "from 1 KiB to 4 GiB - 1");

@@ -14,6 +14,9 @@ pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
     let config = match scheme.to_ascii_lowercase().as_str() {
         "redis" | "valkey" => tcp(place)?,
         "redis+unix" | "valkey+unix" | "unix" => unix(place)?,
+        #[cfg(feature = "tls")]
+        "rediss" | "valkeys" => tcp(place)?.tls(super::Tls::new()),
+        #[cfg(not(feature = "tls"))]
         "rediss" | "valkeys" => return Err(ConfigError::Tls),
         _ => return Err(ConfigError::Scheme),
     };
@@ -157,12 +160,31 @@ mod tests {
         assert_eq!((config.database, config.protocol), (1, Protocol::Resp2));
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn an_s_behind_the_scheme_is_tls() {
+        for (url, tls) in [
+            ("redis://h", false),
+            ("valkey://h", false),
+            ("rediss://u:p@h:6380/1", true),
+            ("valkeys://h?db=1", true),
+        ] {
+            assert_eq!(parse(url).expect(url).tls.is_some(), tls, "{url}");
+        }
+        let unix = parse("unix:///socket").unwrap().tls(crate::config::Tls::new());
+        assert_eq!(unix.check(), Err(ConfigError::UnixTls));
+    }
+
     #[test]
     fn bad_urls_say_what_is_wrong() {
         let rows = [
             ("localhost:6379", ConfigError::Scheme),
             ("http://h", ConfigError::Scheme),
+            #[cfg(not(feature = "tls"))]
             ("rediss://h", ConfigError::Tls),
+            #[cfg(feature = "tls")]
+            ("rediss:///socket", ConfigError::Host),
+            ("rediss+unix:///socket", ConfigError::Scheme),
             ("redis://", ConfigError::Host),
             ("redis://[::1", ConfigError::Host),
             ("redis://[x]", ConfigError::Host),

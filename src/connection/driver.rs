@@ -224,6 +224,10 @@ impl Future for Driver {
         match this.go_on(cx) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
+                if matches!(reason, Disconnect::Closed) {
+                    // As far as the socket takes it now: TLS tells an end from a connection that was cut.
+                    let _ = this.io.poll_shutdown(cx);
+                }
                 this.ended = Some(reason.clone());
                 Poll::Ready(reason)
             }

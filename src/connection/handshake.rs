@@ -5,7 +5,7 @@
 //! SETNAME`, `SELECT`. The name is in HELLO because a busy server takes HELLO and nothing else.
 
 use crate::command::hello::{self, HelloReply};
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Credentials, Protocol};
 use crate::error::{Code, ConnectError, ServerError};
 use crate::resp::Frame;
 
@@ -23,6 +23,7 @@ enum Asked {
 #[derive(Debug)]
 pub(super) struct Handshake<'a> {
     config: &'a Config,
+    credentials: Option<&'a Credentials>,
     asked: std::collections::VecDeque<Asked>,
     /// HELLO was refused; what else was sent with it is answered, and then said again in RESP2.
     fall_back: bool,
@@ -43,9 +44,18 @@ pub(super) enum Next {
 
 impl<'a> Handshake<'a> {
     /// Begins, and what is to be sent first.
-    pub(super) fn begin(config: &'a Config) -> (Self, Vec<u8>) {
-        let mut handshake =
-            Self { config, asked: [].into(), fall_back: false, hello: None, failed: None };
+    pub(super) fn begin(
+        config: &'a Config,
+        credentials: Option<&'a Credentials>,
+    ) -> (Self, Vec<u8>) {
+        let mut handshake = Self {
+            config,
+            credentials,
+            asked: [].into(),
+            fall_back: false,
+            hello: None,
+            failed: None,
+        };
         let mut out = Vec::new();
         handshake.hello(&mut out);
         handshake.rest(&mut out);
@@ -64,8 +74,8 @@ impl<'a> Handshake<'a> {
             Protocol::Resp2 => b"2",
         };
         let mut args: Vec<&[u8]> = vec![b"HELLO", protocol];
-        if let Some(password) = &config.password {
-            let user = config.user.as_deref().unwrap_or("default");
+        if let Some(Credentials { user, password }) = self.credentials {
+            let user = user.as_deref().unwrap_or("default");
             args.extend([b"AUTH", user.as_bytes(), password.reveal().as_bytes()]);
         }
         if let Some(name) = &config.client_name {
@@ -91,15 +101,11 @@ impl<'a> Handshake<'a> {
     fn in_resp2(&mut self) -> Vec<u8> {
         let config = self.config;
         let mut out = Vec::new();
-        match (&config.user, &config.password) {
-            (Some(user), Some(password)) => {
-                let args = [b"AUTH", user.as_bytes(), password.reveal().as_bytes()];
-                self.ask(Asked::Auth, &mut out, &args);
-            }
-            (None, Some(password)) => {
-                self.ask(Asked::Auth, &mut out, &[b"AUTH", password.reveal().as_bytes()]);
-            }
-            _ => {}
+        if let Some(Credentials { user, password }) = self.credentials {
+            let mut args: Vec<&[u8]> = vec![b"AUTH"];
+            args.extend(user.as_deref().map(str::as_bytes));
+            args.push(password.reveal().as_bytes());
+            self.ask(Asked::Auth, &mut out, &args);
         }
         if let Some(name) = &config.client_name {
             let args = [b"CLIENT".as_slice(), b"SETNAME", name.as_bytes()];
@@ -112,7 +118,7 @@ impl<'a> Handshake<'a> {
 
     /// A server's error, without the password wherever in it that may stand.
     fn error(&self, command: &'static str, text: &[u8]) -> ServerError {
-        let secret = self.config.password.as_ref().map(|password| password.reveal().as_bytes());
+        let secret = self.credentials.map(|credentials| credentials.password.reveal().as_bytes());
         ServerError::without(secret, command, text)
     }
 

@@ -12,7 +12,8 @@
 //! | `retry` | which command is sent again, and when |
 //! | `events` | what becomes of a connection, for whoever wants to know |
 //! | `reconnect`, `backoff` | a new socket when the old one is gone |
-//! | `transport` | TCP, Unix sockets, streams of the user's |
+//! | `renew` | new credentials on a socket that lives |
+//! | `transport`, `tls` | TCP, Unix sockets, streams of the user's; TLS on them |
 //!
 //! Promises. Requests are written in the order in which their futures were first polled, and answered in that order. Each
 //! future ends: with its replies, or with an error that says whether the request may have run, by its deadline. When a
@@ -31,7 +32,10 @@ mod one;
 mod outbox;
 mod pipeline;
 mod reconnect;
+mod renew;
 mod retry;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
@@ -58,6 +62,15 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects, and leaves a task behind that keeps the connection up.
     pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
+        Self::open_for(config, dialler, Patience::Usual).await
+    }
+
+    /// The same; new credentials have so long to be answered: for ever where a read may be waiting before them.
+    pub(crate) async fn open_for(
+        config: Arc<Config>,
+        dialler: Dialler,
+        patience: Patience,
+    ) -> Result<Self, Error> {
         config.check()?;
         let first = reconnect::establish(&config, &dialler).await?;
         let shared = Arc::new(Shared::new(&config));
@@ -65,7 +78,7 @@ impl Connection {
         shared.greeted(first.hello.clone());
         shared.events().tell(Event::Connected { server: shared.server() });
         let end = reconnect::End(Arc::clone(&shared));
-        tokio::spawn(reconnect::run(end, config, dialler, first));
+        tokio::spawn(reconnect::run(end, config, dialler, patience, first));
         Ok(Self { shared })
     }
 

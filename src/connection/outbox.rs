@@ -77,8 +77,8 @@ struct State {
     closing: bool,
     /// The connection is to be given up for this reason.
     kill: Option<Disconnect>,
-    /// The connection is to be given up when the replies that it owes have come; nothing more is sent on it.
-    retired: bool,
+    /// The connection is to be given up for this reason when the replies that it owes have come; nothing more is sent on it.
+    retired: Option<Disconnect>,
     /// When the connection was made.
     since: Option<Instant>,
     /// Futures that wait for the end.
@@ -158,7 +158,7 @@ impl Shared {
             alarm: None,
             closing: false,
             kill: None,
-            retired: false,
+            retired: None,
             since: None,
             end: Vec::new(),
             server: None,
@@ -322,11 +322,18 @@ impl Shared {
     /// kept: whoever says that it is stale may speak of the one before it.
     pub(crate) fn retire(&self) {
         let now = tokio::time::Instant::now().into_std();
-        let mut state = self.lock();
+        let state = self.lock();
         if state.since.is_none_or(|since| now.saturating_duration_since(since) < YOUNG) {
             return;
         }
-        state.retired = true;
+        drop(state);
+        self.leave(Disconnect::Stale);
+    }
+
+    /// Gives the connection up when all has been answered that was sent on it, for this reason.
+    pub(crate) fn leave(&self, reason: Disconnect) {
+        let mut state = self.lock();
+        state.retired = Some(reason);
         let driver = state.driver.take();
         drop(state);
         driver.into_iter().for_each(Waker::wake);
@@ -374,7 +381,11 @@ impl State {
     #[inline]
     fn write_directly(&mut self) -> bool {
         let Link::Up(Some(direct)) = &self.link else { return false };
-        if self.driver_writes || !self.rest.is_empty() || self.kill.is_some() || self.retired {
+        if self.driver_writes
+            || !self.rest.is_empty()
+            || self.kill.is_some()
+            || self.retired.is_some()
+        {
             return false;
         }
         let kick = (self.window / 2).clamp(*KICK.start(), *KICK.end());

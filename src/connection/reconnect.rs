@@ -1,17 +1,19 @@
 //! Connects, hands the socket to the driver, connects again.
 //!
-//! The name is resolved, the socket dialled and the hand shaken within one deadline. Between attempts a random time passes.
-//! What callers queue meanwhile waits for the next socket, each request within its own deadline.
+//! The name is resolved, the socket dialled and the hand shaken, in TLS and in RESP, within one deadline. Between attempts a
+//! random time passes. What callers queue meanwhile waits for the next socket, each request within its own deadline.
 
 use super::backoff::Backoff;
+use super::call::Patience;
 use super::driver::{Alarm, Driver};
 use super::events::Event;
 use super::handshake::{Handshake, Next};
 use super::outbox::Shared;
-use super::transport::{Dialler, Io};
+use super::renew::{self, Renewal};
+use super::transport::{self, Dialler, Io};
 use crate::command::hello::HelloReply;
-use crate::config::{Address, Config};
-use crate::error::{ConnectError, Disconnect};
+use crate::config::{Address, Config, Credentials};
+use crate::error::{ConnectError, CredentialsError, Disconnect};
 use crate::resp::{Frame, Scanner};
 use bytes::BytesMut;
 use std::future::{Future, poll_fn};
@@ -21,6 +23,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, sleep, timeout};
 
+/// How a TLS alert begins: what many a server that wants TLS says to one who speaks RESP.
+const TLS_ALERT: u8 = 0x15;
+
 /// A socket on which the hand has been shaken.
 #[derive(Debug)]
 pub(super) struct Established {
@@ -28,6 +33,17 @@ pub(super) struct Established {
     /// What was read behind the last answer.
     pub(super) input: BytesMut,
     pub(super) hello: Option<HelloReply>,
+    /// What the server let us in with.
+    pub(super) credentials: Option<Credentials>,
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Dialling,
+    Securing,
+    Asking,
+    Greeting,
 }
 
 /// Dials and shakes hands, within the connect deadline.
@@ -36,41 +52,81 @@ pub(super) async fn establish(
     dialler: &Dialler,
 ) -> Result<Established, ConnectError> {
     let after = config.connect_timeout;
-    match timeout(after, dial_and_greet(config, dialler)).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::TimedOut { after }),
+    let mut stage = Stage::Dialling;
+    let attempt = timeout(after, dial_and_greet(config, dialler, &mut stage)).await;
+    attempt.unwrap_or_else(|_| {
+        Err(match stage {
+            Stage::Securing => {
+                let reason = format!("the TLS handshake had no end within {after:?}");
+                no_tls(config, io::Error::new(io::ErrorKind::TimedOut, reason))
+            }
+            Stage::Asking => {
+                let reason = format!("nobody said them within {after:?}");
+                ConnectError::Credentials(CredentialsError::new(reason))
+            }
+            Stage::Dialling | Stage::Greeting => ConnectError::TimedOut { after },
+        })
+    })
+}
+
+fn address(config: &Config) -> String {
+    match &config.address {
+        Address::Tcp { host, port } => format!("{host}:{port}"),
+        Address::Unix { path } => path.display().to_string(),
     }
 }
 
-async fn dial_and_greet(config: &Config, dialler: &Dialler) -> Result<Established, ConnectError> {
+fn no_tls(config: &Config, error: io::Error) -> ConnectError {
+    ConnectError::Tls { address: address(config), source: Arc::new(error) }
+}
+
+async fn dial_and_greet(
+    config: &Config,
+    dialler: &Dialler,
+    stage: &mut Stage,
+) -> Result<Established, ConnectError> {
     let failed = |error: io::Error| {
-        let address = match &config.address {
-            Address::Tcp { host, port } => format!("{host}:{port}"),
-            Address::Unix { path } => path.display().to_string(),
-        };
-        ConnectError::Io { address, source: Arc::new(error) }
+        if transport::is_tls(&error) {
+            return no_tls(config, error);
+        }
+        ConnectError::Io { address: address(config), source: Arc::new(error) }
     };
-    let mut io = dialler.dial(config).await.map_err(failed)?;
+    // Some say it by a reset: those that have not read what was sent to them, as one that wants TLS.
+    let hung_up = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ConnectError::Eof,
+        _ => failed(error),
+    };
+    let dialled = dialler.dial(config).await.map_err(failed)?;
+    *stage = Stage::Securing;
+    let mut io = dialler.secure(config, dialled).await.map_err(|error| no_tls(config, error))?;
+    *stage = Stage::Asking;
+    let credentials = renew::credentials(config).await.map_err(ConnectError::Credentials)?;
+    *stage = Stage::Greeting;
     let mut scanner = Scanner::new(config.limits);
     let mut input = BytesMut::new();
-    let (mut handshake, out) = Handshake::begin(config);
-    write_all(&mut io, &out).await.map_err(failed)?;
+    let (mut handshake, out) = Handshake::begin(config, credentials.as_ref());
+    // A server that hangs up may have said why, and it can still be read.
+    let mut unwritten = write_all(&mut io, &out).await.err();
     loop {
         let frame = loop {
+            if input.first() == Some(&TLS_ALERT) {
+                let reason = "the server speaks TLS only, which the settings do not ask for";
+                return Err(no_tls(config, io::Error::new(io::ErrorKind::InvalidInput, reason)));
+            }
             if let Some(len) = scanner.scan(&input).map_err(ConnectError::Protocol)? {
                 break Frame::scanned(input.split_to(len).freeze());
             }
             input.reserve(1024);
             match poll_fn(|cx| io.poll_read(cx, &mut input)).await {
-                Ok(0) => return Err(ConnectError::Eof),
+                Ok(0) => return Err(unwritten.map_or(ConnectError::Eof, hung_up)),
                 Ok(_) => {}
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(hung_up(error)),
             }
         };
         match handshake.answer(&frame)? {
             Next::Wait => {}
-            Next::Send(out) => write_all(&mut io, &out).await.map_err(failed)?,
-            Next::Done(hello) => return Ok(Established { io, input, hello }),
+            Next::Send(out) => unwritten = write_all(&mut io, &out).await.err(),
+            Next::Done(hello) => return Ok(Established { io, input, hello, credentials }),
         }
     }
 }
@@ -86,14 +142,25 @@ async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Keeps a connection up until it is closed.
-pub(super) async fn run(end: End, config: Arc<Config>, dialler: Dialler, first: Established) {
+pub(super) async fn run(
+    end: End,
+    config: Arc<Config>,
+    dialler: Dialler,
+    patience: Patience,
+    first: Established,
+) {
     let shared = Arc::clone(&end.0);
     let mut backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
     let mut next = Some(first);
-    while let Some(Established { io, input, hello }) = next {
+    while let Some(Established { io, input, hello, credentials }) = next {
         shared.greeted(hello);
         backoff.connected(Instant::now().into_std());
-        let reason = Driver::new(io, Arc::clone(&shared), input, &config).await;
+        let driver = Driver::new(io, Arc::clone(&shared), input, &config);
+        // Most have nothing to renew: for them the driver is polled with nothing in between.
+        let reason = match Renewal::of(&shared, &config, patience, credentials) {
+            Some(renewal) => renewal.drive(driver).await,
+            None => driver.await,
+        };
         backoff.disconnected(Instant::now().into_std());
         shared.events().tell(Event::Disconnected { reason: reason.clone() });
         if matches!(reason, Disconnect::Closed) {

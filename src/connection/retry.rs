@@ -36,6 +36,7 @@ impl Retry {
         // A reply that broke the protocol, or was too large, would do so again.
         let chance = match reason {
             Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
+            Disconnect::Credentials(_) => true,
             Disconnect::Protocol(_) | Disconnect::Closed => false,
         };
         let again = chance && safety != Safety::Write && self.lost < MOST_LOST;

@@ -1,5 +1,7 @@
-//! Byte streams to a server: TCP, Unix sockets, or whatever the user opens.
+//! Byte streams to a server: TCP, Unix sockets, or whatever the user opens; with TLS on them or without.
 
+#[cfg(feature = "tls")]
+pub(super) use super::tls::is_tls;
 use crate::config::{Address, Config};
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
@@ -22,7 +24,14 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 
-/// An open connection, before RESP.
+/// What was dialled, before TLS.
+pub(crate) enum Dialled {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Other(Box<dyn ByteStream>),
+}
+
+/// An open connection, before RESP. One with TLS is `Other`: who writes directly would write past it.
 pub(crate) enum Io {
     Tcp(tcp::OwnedReadHalf, Arc<tcp::OwnedWriteHalf>),
     Unix(unix::OwnedReadHalf, Arc<unix::OwnedWriteHalf>),
@@ -107,6 +116,30 @@ impl Io {
             Self::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
+
+    /// Says that nothing more will be sent, where that is more than closing the socket.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(..) | Self::Unix(..) => Poll::Ready(Ok(())),
+            Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl From<Dialled> for Io {
+    fn from(dialled: Dialled) -> Self {
+        match dialled {
+            Dialled::Tcp(socket) => {
+                let (read, write) = socket.into_split();
+                Self::Tcp(read, Arc::new(write))
+            }
+            Dialled::Unix(socket) => {
+                let (read, write) = socket.into_split();
+                Self::Unix(read, Arc::new(write))
+            }
+            Dialled::Other(stream) => Self::Other(stream),
+        }
+    }
 }
 
 impl fmt::Debug for Io {
@@ -120,32 +153,32 @@ impl fmt::Debug for Io {
 }
 
 /// A connection being opened.
-pub(crate) type Dialling = Pin<Box<dyn Future<Output = io::Result<Io>> + Send>>;
+pub(crate) type Dialling = Pin<Box<dyn Future<Output = io::Result<Dialled>> + Send>>;
 
 /// How connections are opened: by the settings, or by a function of the user's.
 #[derive(Clone)]
-pub(crate) struct Dialler(Arc<dyn Fn(&Config) -> Dialling + Send + Sync>);
+pub(crate) struct Dialler {
+    dial: Arc<dyn Fn(&Config) -> Dialling + Send + Sync>,
+    #[cfg(feature = "tls")]
+    tls: super::tls::Connector,
+}
 
 impl Dialler {
     /// Dials the address of the settings.
     pub(crate) fn by_address() -> Self {
-        Self(Arc::new(|config| {
+        Self::new(|config| {
             let (address, keepalive) = (config.address.clone(), config.keepalive);
             Box::pin(async move {
                 match address {
                     Address::Tcp { host, port } => {
                         let socket = TcpStream::connect((host.as_str(), port)).await?;
                         set_options(&socket, keepalive)?;
-                        let (read, write) = socket.into_split();
-                        Ok(Io::Tcp(read, Arc::new(write)))
+                        Ok(Dialled::Tcp(socket))
                     }
-                    Address::Unix { path } => {
-                        let (read, write) = UnixStream::connect(path).await?.into_split();
-                        Ok(Io::Unix(read, Arc::new(write)))
-                    }
+                    Address::Unix { path } => Ok(Dialled::Unix(UnixStream::connect(path).await?)),
                 }
             })
-        }))
+        })
     }
 
     /// Calls a function of the user's.
@@ -154,14 +187,34 @@ impl Dialler {
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: ByteStream,
     {
-        Self(Arc::new(move |_| {
+        Self::new(move |_| {
             let stream = dial();
-            Box::pin(async move { Ok(Io::Other(Box::new(stream.await?))) })
-        }))
+            Box::pin(async move { Ok(Dialled::Other(Box::new(stream.await?))) })
+        })
+    }
+
+    fn new(dial: impl Fn(&Config) -> Dialling + Send + Sync + 'static) -> Self {
+        Self {
+            dial: Arc::new(dial),
+            #[cfg(feature = "tls")]
+            tls: super::tls::Connector::default(),
+        }
     }
 
     pub(super) fn dial(&self, config: &Config) -> Dialling {
-        (self.0)(config)
+        (self.dial)(config)
+    }
+
+    /// Shakes hands in TLS, if that is what the settings want.
+    #[cfg(feature = "tls")]
+    pub(super) async fn secure(&self, config: &Config, dialled: Dialled) -> io::Result<Io> {
+        self.tls.secure(config, dialled).await
+    }
+
+    /// Without TLS what was dialled is the connection.
+    #[cfg(not(feature = "tls"))]
+    pub(super) async fn secure(&self, _: &Config, dialled: Dialled) -> io::Result<Io> {
+        Ok(dialled.into())
     }
 }
 
@@ -169,6 +222,12 @@ impl fmt::Debug for Dialler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Dialler")
     }
+}
+
+/// Whether an error is TLS's own, and not of what carries it.
+#[cfg(not(feature = "tls"))]
+pub(super) fn is_tls(_: &io::Error) -> bool {
+    false
 }
 
 fn set_options(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {

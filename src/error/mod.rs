@@ -8,8 +8,11 @@
 //! | [`Error::Lost`], [`Error::TimedOut`], [`Error::Protocol`], [`Error::Decode`] | unknown | send again only what may safely run twice |
 //! | [`Error::Connect`], [`Error::Config`] | not sent | mend the address, the credentials, the settings |
 
+mod credentials;
 mod server;
 mod too_old;
+
+pub use credentials::CredentialsError;
 
 pub use server::{Code, Redirect, ServerError};
 pub use too_old::TooOld;
@@ -189,6 +192,9 @@ pub enum Disconnect {
     /// The server sent something that is not RESP, or too large.
     #[error("the server broke the protocol")]
     Protocol(#[source] ProtocolError),
+    /// It was given up because the server refused new credentials; the next one asks for them again.
+    #[error("the server refused new credentials")]
+    Credentials(#[source] Box<ServerError>),
     /// It was given up because the server had been silent for too long.
     #[error("the server was silent for too long")]
     Silent,
@@ -213,6 +219,19 @@ pub enum ConnectError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// No TLS with the server: its certificate is not what it should be, or the client's is not, or it does not speak TLS. Or
+    /// the other way round: it speaks TLS only, and the settings do not.
+    #[error("no TLS with {address}")]
+    Tls {
+        /// What was dialled.
+        address: String,
+        /// Why, in rustls's words. `InvalidData` or `InvalidInput` will not mend by itself; others may.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// Whoever knows the credentials did not say them.
+    #[error("no credentials")]
+    Credentials(#[source] CredentialsError),
     /// Connecting and shaking hands took too long.
     #[error("no connection within {after:?}")]
     TimedOut {
@@ -228,8 +247,8 @@ pub enum ConnectError {
     /// The server answered the handshake with something else than Redis does.
     #[error("the server answered the handshake in an unknown way")]
     Decode(#[source] DecodeError),
-    /// The server hung up during the handshake.
-    #[error("the server hung up during the handshake")]
+    /// The server hung up during the handshake. One that wants TLS does so, if the settings do not ask for it.
+    #[error("the server hung up during the handshake (does it want TLS?)")]
     Eof,
 }
 
@@ -241,14 +260,17 @@ impl ConnectError {
         matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
     }
 
-    /// Whether somebody has to mend something before a connection can be made: credentials, the database's number, what
-    /// listens at that address. There are attempts all the same, less often.
+    /// Whether the next attempt will fail as well, until somebody mends the settings or the server: credentials that are
+    /// refused, a certificate that is not trusted, a database that there is not, something else that listens there. A client
+    /// goes on trying, but slowly.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
+        use io::ErrorKind::{InvalidData, InvalidInput};
         match self {
+            Self::Tls { source, .. } => matches!(source.kind(), InvalidData | InvalidInput),
             Self::Refused(error) => !error.code().is_retryable() && !error.is_too_many(),
             Self::Protocol(_) | Self::Decode(_) => true,
-            Self::Io { .. } | Self::TimedOut { .. } | Self::Eof => false,
+            Self::Io { .. } | Self::TimedOut { .. } | Self::Eof | Self::Credentials(_) => false,
         }
     }
 }
@@ -258,11 +280,18 @@ impl ConnectError {
 #[non_exhaustive]
 pub enum ConfigError {
     /// Not `scheme://...` with a scheme that is known.
-    #[error("unknown URL scheme (known: redis, valkey, redis+unix, valkey+unix, unix)")]
+    #[error(
+        "unknown URL scheme (known: redis, rediss, valkey, valkeys, redis+unix, valkey+unix, unix)"
+    )]
     Scheme,
     /// TLS was asked for, and this build cannot do it.
-    #[error("rediss and valkeys URLs need TLS, which this version does not have")]
+    #[error(
+        "rediss and valkeys URLs need TLS, which this build lacks: turn on bourn's feature `tls`"
+    )]
     Tls,
+    /// TLS was asked for over a Unix socket, where servers do not speak it.
+    #[error("a Unix socket takes no TLS")]
+    UnixTls,
     /// The host is missing or malformed.
     #[error("malformed host in the URL")]
     Host,

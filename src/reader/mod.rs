@@ -45,7 +45,7 @@ struct UnderWay {
 impl Reader {
     pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
         let grace = config.block_grace;
-        let connection = Connection::open(config, dialler).await?;
+        let connection = Connection::open_for(config, dialler, Patience::Endless).await?;
         Ok(Self { connection, grace, under_way: None })
     }
 

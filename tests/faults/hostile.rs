@@ -206,7 +206,7 @@ async fn who_does_not_answer_a_handshake_in_resp_is_named() {
     let byte = |byte| P::UnknownType { byte };
     let rows: [(&str, &[u8], &dyn Fn(&ConnectError) -> bool); 8] = [
         ("http", http.as_bytes(), &|e| matches!(e, ConnectError::Protocol(p) if *p == byte(b'H'))),
-        ("tls", b"\x15\x03\x03", &|e| matches!(e, ConnectError::Protocol(p) if *p == byte(0x15))),
+        ("tls", b"\x15\x03\x03", &|e| matches!(e, ConnectError::Tls { .. })),
         ("deep", &b"*1\r\n".repeat(100), &|e| {
             matches!(e, ConnectError::Protocol(P::TooDeep { limit: 64 }))
         }),

@@ -11,6 +11,7 @@
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
 //! | `cancel`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
+//! | `credentials` | there are none, or others, or the server refuses them |
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `schedules`, `sockets` | everything at once, in any order |
@@ -25,6 +26,8 @@ mod backpressure;
 mod cancel;
 #[cfg(test)]
 mod closing;
+#[cfg(test)]
+mod credentials;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]

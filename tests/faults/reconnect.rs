@@ -264,7 +264,7 @@ async fn who_may_not_say_what_library_it_is_may_connect() {
 async fn who_is_refused_later_says_so_to_callers_and_goes_on_trying() {
     // The password was changed, and is changed back.
     let server = Server::new();
-    let config = config().password("p").command_timeout(ms(700));
+    let config = config().password("p").command_timeout(ms(700)).reconnect(ms(10), ms(100));
     let (client, peer) = server.connect(config).await;
     drop(peer);
     let refuse = async {

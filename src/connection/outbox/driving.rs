@@ -25,7 +25,7 @@ impl Shared {
         let mut state = self.lock();
         state.link = Link::Up(direct);
         state.since = Some(now);
-        state.retired = false;
+        state.retired = None;
         // What was to give up the last connection is done with; an end that was asked for meanwhile is not.
         if !matches!(state.kill, Some(Disconnect::Closed)) {
             state.kill = None;
@@ -128,7 +128,7 @@ impl Shared {
             state.driver_writes = true;
             return Turn::Write(state.rest_written);
         }
-        if state.out.is_empty() || state.retired {
+        if state.out.is_empty() || state.retired.is_some() {
             state.sleep(cx);
             return Turn::Sleep;
         }
@@ -153,7 +153,7 @@ impl Shared {
         let done = state.closing && (!connected || state.pipeline.all_told());
         let end = match state.kill.take() {
             _ if done => Some(Disconnect::Closed),
-            None if connected && state.retired && !owed => Some(Disconnect::Stale),
+            None if connected && !owed => state.retired.clone(),
             kill => kill,
         };
         Orders { alarm: state.alarm, owed, end }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod closing;
+mod credentials;
 mod handshake;
 mod limits;
 mod restart;

@@ -1,0 +1,176 @@
+//! New credentials on a live connection: AUTH, in the pipeline between the commands of others.
+//!
+//! It is a request as any other, so nothing has to stop for it. It belongs to one connection: when that ends it is given up,
+//! for the next connection asks for credentials itself.
+//!
+//! | what comes of it | what is done |
+//! |---|---|
+//! | the server takes them | they are what is used from now on |
+//! | the server refuses them | the connection is given up; the next one asks again |
+//! | nobody says them, no reply, no room | tried again after a random time, up to the longest wait between two connects |
+
+use super::call::{Asked, Enqueue, Patience, Request};
+use super::driver::Driver;
+use super::events::Event;
+use super::outbox::{Shared, Size};
+use super::pipeline::{Failure, Replies};
+use crate::command::{Auth, encode_own};
+use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
+use crate::error::{ConnectError, CredentialsError, Disconnect, ServerError, Unsent};
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// Who connects: the credentials that are good now, from whoever knows them. `None` where there are none.
+pub(super) async fn credentials(config: &Config) -> Result<Option<Credentials>, CredentialsError> {
+    match (&config.credentials, &config.password) {
+        (Some(Provider(provider)), _) => provider.credentials().await.map(Some),
+        (None, Some(password)) => {
+            Ok(Some(Credentials { user: config.user.clone(), password: password.clone() }))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Renews the credentials of one connection.
+pub(super) struct Renewal<'a> {
+    shared: &'a Arc<Shared>,
+    config: &'a Config,
+    patience: Patience,
+    provider: &'a dyn CredentialsProvider,
+    used: Credentials,
+}
+
+/// What came of new credentials.
+enum Outcome {
+    Taken(Credentials),
+    /// They are those that are used.
+    Same,
+    Refused(Box<ServerError>),
+    NotSaid,
+    /// No reply, or no room.
+    Unanswered,
+    /// The connection is ending.
+    Over,
+}
+
+impl<'a> Renewal<'a> {
+    /// For a connection that these credentials were used for; `None` if nobody is to be asked for others.
+    pub(super) fn of(
+        shared: &'a Arc<Shared>,
+        config: &'a Config,
+        patience: Patience,
+        used: Option<Credentials>,
+    ) -> Option<Self> {
+        let Provider(provider) = config.credentials.as_ref()?;
+        Some(Self { shared, config, patience, provider: &**provider, used: used? })
+    }
+
+    /// Drives the connection to its end, and renews the credentials meanwhile.
+    pub(super) async fn drive(self, mut driver: Driver) -> Disconnect {
+        // Dropped before the driver: what was not sent is then given up, and not kept for the next connection.
+        let mut renewing = pin!(self.go_on());
+        poll_fn(|cx| {
+            let end = Pin::new(&mut driver).poll(cx);
+            if end.is_pending() {
+                let _ = renewing.as_mut().poll(cx);
+            }
+            end
+        })
+        .await
+    }
+
+    async fn go_on(mut self) -> Infallible {
+        loop {
+            self.provider.changed(&self.used).await;
+            // The one place where it is known how a renewal ended.
+            match self.renew().await {
+                Outcome::Taken(credentials) => self.used = credentials,
+                Outcome::Refused(error) => {
+                    let told = ConnectError::Refused(error.clone());
+                    self.shared.events().tell(Event::CredentialsRejected { error: Arc::new(told) });
+                    self.shared.leave(Disconnect::Credentials(error));
+                    pending().await
+                }
+                Outcome::Over => pending().await,
+                // Whoever says again and again that there are new ones is not asked in a tight loop.
+                Outcome::Same | Outcome::NotSaid | Outcome::Unanswered => {
+                    sleep(self.config.reconnect_max.mul_f64(fastrand::f64())).await;
+                }
+            }
+        }
+    }
+
+    async fn renew(&self) -> Outcome {
+        let asked = timeout(self.config.connect_timeout, self.provider.credentials()).await;
+        let Ok(Ok(credentials)) = asked else { return Outcome::NotSaid };
+        if credentials == self.used {
+            return Outcome::Same;
+        }
+        let password = credentials.password.reveal();
+        let mut auth = Auth::new(password);
+        // As in HELLO; a server that knows no HELLO knows no users either.
+        let default = self.shared.server().map(|_| "default");
+        if let Some(user) = credentials.user.as_deref().or(default) {
+            auth = auth.user(user);
+        }
+        let request = Said(encode_own(&auth));
+        let mut enqueue = Enqueue::new(Arc::clone(self.shared), self.patience);
+        let mut ticket = match poll_fn(|cx| enqueue.poll(&request, cx)).await {
+            Ok(ticket) => ticket,
+            Err(Unsent::Closed) => return Outcome::Over,
+            Err(_) => return Outcome::Unanswered,
+        };
+        match poll_fn(|cx| ticket.poll(cx)).await {
+            (Replies::One(frame), None) => match frame.error() {
+                None => Outcome::Taken(credentials),
+                Some(text) => {
+                    let secret = Some(password.as_bytes());
+                    Outcome::Refused(Box::new(ServerError::without(secret, "AUTH", text)))
+                }
+            },
+            (_, Some(Failure::Lost(_))) => Outcome::Over,
+            _ => Outcome::Unanswered,
+        }
+    }
+}
+
+/// A request in its own bytes.
+struct Said(Vec<u8>);
+
+impl Request for Said {
+    type Output = ();
+    type Measure = ();
+
+    fn measure(&self) -> Result<(Size, ()), Unsent> {
+        Ok((Size { replies: 1, bytes: self.0.len() }, ()))
+    }
+
+    fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&self.0);
+        true
+    }
+
+    fn finish(&self, _: Replies, _: Option<Failure>, _: Duration, _: Asked<'_>) {}
+}
+
+/// What was sent last. When nobody can send any more, that stays.
+impl CredentialsProvider for watch::Receiver<Credentials> {
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
+        let last = self.borrow().clone();
+        Box::pin(async { Ok(last) })
+    }
+
+    fn changed<'a>(&'a self, used: &'a Credentials) -> BoxFuture<'a, ()> {
+        let mut receiver = self.clone();
+        Box::pin(async move {
+            if receiver.wait_for(|last| last != used).await.is_err() {
+                pending().await
+            }
+        })
+    }
+}

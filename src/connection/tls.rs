@@ -1,0 +1,185 @@
+//! TLS on a stream, by rustls with ring.
+//!
+//! What the settings say is made into rustls's own settings when the first connection is opened, and kept: all connections
+//! of a client share them, and with them the tickets that make the next handshake shorter.
+
+use super::transport::{ByteStream, Dialled, Io};
+use crate::config::{Address, Config, Text, Tls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::io;
+use std::sync::{Arc, OnceLock};
+use tokio::task::spawn_blocking;
+use tokio_rustls::{TlsConnector, rustls};
+
+/// Shakes hands in TLS, by the same settings each time.
+#[derive(Clone, Default)]
+pub(super) struct Connector(Arc<OnceLock<TlsConnector>>);
+
+impl Connector {
+    /// The connection on what was dialled: with TLS, if the settings want it.
+    pub(super) async fn secure(&self, config: &Config, dialled: Dialled) -> io::Result<Io> {
+        let Some(tls) = &config.tls else { return Ok(dialled.into()) };
+        let name = match (&tls.server_name, &config.address) {
+            (Some(name), _) | (None, Address::Tcp { host: name, .. }) => name.clone(),
+            (None, Address::Unix { .. }) => String::new(),
+        };
+        let name = ServerName::try_from(name)
+            .map_err(|_| invalid("the server's name is neither a host name nor an IP address"))?;
+        let stream: Box<dyn ByteStream> = match dialled {
+            Dialled::Tcp(socket) => Box::new(socket),
+            Dialled::Unix(socket) => Box::new(socket),
+            Dialled::Other(stream) => stream,
+        };
+        let stream = self.connector(tls).await?.connect(name, stream).await.map_err(clearer)?;
+        Ok(Io::Other(Box::new(stream)))
+    }
+
+    async fn connector(&self, tls: &Tls) -> io::Result<TlsConnector> {
+        if let Some(connector) = self.0.get() {
+            return Ok(connector.clone());
+        }
+        let tls = tls.clone();
+        // The system's authorities are in files.
+        let client = spawn_blocking(move || client(&tls)).await.map_err(io::Error::other)??;
+        Ok(self.0.get_or_init(|| TlsConnector::from(Arc::new(client))).clone())
+    }
+}
+
+/// Whether an error is TLS's own, found while reading or writing: in TLS 1.3 a client's certificate is refused only then.
+pub(super) fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// What came is no TLS record: rustls says which byte is wrong, and users want to know what that means.
+fn clearer(error: io::Error) -> io::Error {
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match rustls {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            io::Error::new(io::ErrorKind::InvalidData, "the server does not speak TLS")
+        }
+        _ => error,
+    }
+}
+
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
+
+fn client(tls: &Tls) -> io::Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?;
+    let builder = if tls.accept_any {
+        let verifier = Arc::new(AnyCertificate(provider));
+        builder.dangerous().with_custom_certificate_verifier(verifier)
+    } else {
+        builder.with_root_certificates(roots(tls)?)
+    };
+    match &tls.client {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => {
+            let chain = certificates(chain)?;
+            if chain.is_empty() {
+                return Err(invalid("there is no certificate in the client's chain"));
+            }
+            builder.with_client_auth_cert(chain, private_key(key)?).map_err(wrong)
+        }
+    }
+}
+
+fn roots(tls: &Tls) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for text in &tls.authorities {
+        let authorities = certificates(std::slice::from_ref(text))?;
+        if authorities.is_empty() {
+            return Err(invalid("there is no certificate in the PEM of the authorities"));
+        }
+        for authority in authorities {
+            roots.add(authority).map_err(wrong)?;
+        }
+    }
+    if tls.system_roots {
+        // Some of a system's authorities are often too old to be read; the others are not to blame.
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            return Err(invalid("the system has no authorities that can be read"));
+        }
+    } else if tls.authorities.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    Ok(roots)
+}
+
+fn certificates(texts: &[Text]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut certificates = Vec::new();
+    for text in texts {
+        match text {
+            Text::Der(der) => certificates.push(CertificateDer::from(der.to_vec())),
+            Text::Pem(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    certificates.push(certificate.map_err(|_| invalid("malformed PEM"))?);
+                }
+            }
+        }
+    }
+    Ok(certificates)
+}
+
+/// What the reader says of a key that it cannot read is left out: it may quote it.
+fn private_key(text: &Text) -> io::Result<PrivateKeyDer<'static>> {
+    let key = match text {
+        Text::Der(der) => PrivateKeyDer::try_from(der.to_vec()).ok(),
+        Text::Pem(pem) => PrivateKeyDer::from_pem_slice(pem).ok(),
+    };
+    key.ok_or_else(|| invalid("the client's key is not PKCS #8, PKCS #1 or SEC1"))
+}
+
+fn wrong(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+/// Takes whatever certificate comes. That the server has its key is not checked either: who believes anyone gains nothing by
+/// it, and a certificate too old to be read is a certificate, too.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

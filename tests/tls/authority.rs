@@ -1,0 +1,58 @@
+//! Certificates, made anew for each test.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+
+/// Who signs certificates.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key.
+pub(crate) struct Identity {
+    pub(crate) pem: String,
+    pub(crate) der: Vec<u8>,
+    pub(crate) key_pem: String,
+    pub(crate) key_der: Vec<u8>,
+}
+
+/// The years that a certificate holds for.
+pub(crate) const GOOD: (i32, i32) = (2020, 2100);
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = params(&[], name, GOOD);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("an authority"))
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        self.0.der()
+    }
+
+    /// A certificate for these host names and IP addresses, from the first year to the second.
+    pub(crate) fn sign(&self, hosts: &[&str], years: (i32, i32)) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let params = params(hosts, "a leaf", years);
+        let certificate = params.signed_by(&key, &*self.0).expect("a certificate");
+        Identity {
+            pem: certificate.pem(),
+            der: certificate.der().to_vec(),
+            key_pem: key.serialize_pem(),
+            key_der: key.serialize_der(),
+        }
+    }
+}
+
+fn params(hosts: &[&str], name: &str, (from, to): (i32, i32)) -> CertificateParams {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let mut params = CertificateParams::new(hosts).expect("hosts have names");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(from, 1, 1);
+    params.not_after = date_time_ymd(to, 1, 1);
+    params
+}
