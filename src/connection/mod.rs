@@ -3,6 +3,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | `outbox` | callers write their requests into one buffer, and wait in one queue |
+//! | `backlog` | the requests that no writer has yet |
 //! | `pipeline` | who waits for which reply; who is overdue |
 //! | `budget` | how much may be queued; who waits for room |
 //! | `call` | the future that a caller awaits |
@@ -21,6 +22,7 @@
 //! the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
 
 mod append;
+mod backlog;
 mod backoff;
 mod budget;
 mod call;

@@ -17,6 +17,7 @@
 mod driving;
 
 use super::append::Append;
+use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::Hub;
 use super::pipeline::{Failure, Pipeline, Replies, SlotId, Taken};
@@ -57,8 +58,8 @@ pub(crate) struct Shared {
 
 struct State {
     /// Requests that no writer has yet: those of the pipeline's unsent waiters, in order.
-    out: Vec<u8>,
-    /// Requests that a caller has written in part: the driver's to finish, before `out`.
+    backlog: Backlog,
+    /// Requests that a caller has written in part: the driver's to finish, before the backlog.
     rest: Vec<u8>,
     /// How much of `rest` has been written.
     rest_written: usize,
@@ -146,7 +147,7 @@ impl fmt::Debug for Shared {
 impl Shared {
     pub(super) fn new(config: &Config) -> Self {
         let state = State {
-            out: Vec::new(),
+            backlog: Backlog::default(),
             rest: Vec::new(),
             rest_written: 0,
             pipeline: Pipeline::default(),
@@ -215,11 +216,12 @@ impl Shared {
             Err(Some(ticket)) => return Queued::Wait(ticket),
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
         }
-        let append = Append::to(&mut state.out);
+        let append = Append::to(state.backlog.end(size.bytes));
         if !write(append.out) {
             return Queued::Not(Unsent::Inconsistent);
         }
         append.keep();
+        state.backlog.wrote();
         let slot = state.pipeline.push(size.replies, size.bytes, cost, deadline, waker);
         let next = state.next_in_line();
         let driver = state.after_push(deadline);
@@ -394,30 +396,27 @@ impl State {
         if !turn {
             return false;
         }
+        let Some(out) = self.backlog.only() else { return false };
         // An error is the driver's to find: it reads the same socket.
-        let first = self.out.get(..DIRECT_BYTES).unwrap_or(&self.out);
+        let first = out.get(..DIRECT_BYTES).unwrap_or(out);
         let Ok(written) = direct.try_write(first) else { return false };
-        self.pipeline.all_sent();
-        if written < self.out.len() {
+        let done = written == out.len();
+        let requests = if done {
+            self.backlog.written()
+        } else {
             // Requests may be cut in the middle, so what is left is not unsent any more.
-            std::mem::swap(&mut self.rest, &mut self.out);
             self.rest_written = written;
-            return false;
-        }
-        self.out.clear();
-        true
+            self.backlog.take(&mut self.rest)
+        };
+        self.pipeline.sent_more(requests);
+        done
     }
 
-    /// Takes byte ranges out of the requests that no writer has: (keep, drop) by turns, and the rest is kept.
+    /// Takes requests out that no writer has: byte ranges to keep and to drop by turns, and the rest is kept.
     fn cut(&mut self, cuts: &[(usize, usize)]) {
-        let (mut read, mut kept) = (0, 0);
-        for &(keep, cut) in cuts {
-            self.out.copy_within(read..read + keep, kept);
-            kept += keep;
-            read += keep + cut;
+        if !cuts.is_empty() {
+            self.backlog.cut(cuts);
+            self.backlog.recount(self.pipeline.unsent_sizes());
         }
-        let rest = self.out.len().saturating_sub(read);
-        self.out.copy_within(read..read + rest, kept);
-        self.out.truncate(kept + rest);
     }
 }

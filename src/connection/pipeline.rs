@@ -130,9 +130,15 @@ impl Pipeline {
         id
     }
 
-    /// All that is queued has been handed to the writer.
-    pub(super) fn all_sent(&mut self) {
-        self.sent = self.queue.len();
+    /// So many more requests have been handed to the writer.
+    #[inline]
+    pub(super) fn sent_more(&mut self, requests: usize) {
+        self.sent = (self.sent + requests).min(self.queue.len());
+    }
+
+    /// The bytes of each request that no writer has yet.
+    pub(super) fn unsent_sizes(&self) -> impl Iterator<Item = usize> {
+        self.queue.iter().skip(self.sent).map(|waiter| waiter.bytes)
     }
 
     /// Requests that the writer has and the server has not answered.

@@ -24,8 +24,8 @@ const TENTH: Duration = Duration::from_millis(100);
 
 const BUDGET: usize = 32 << 20;
 
-/// What may be in memory for it. What is queued lies in one buffer that doubles as it grows: where the allocator cannot
-/// grow it in place, the last but one is in memory for a while beside it.
+/// What may be resident for it. Allocated is a fifth more at most, which the fault tests count; but the allocator has an
+/// arena for each thread, and keeps in the one what another could use.
 const MOST: u64 = 2 * BUDGET as u64;
 
 /// Twice as many as the budget has room for.

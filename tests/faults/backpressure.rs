@@ -121,6 +121,39 @@ fn who_shall_not_wait_costs_nothing_when_the_budget_is_used_up() {
     });
 }
 
+#[test]
+fn a_full_budget_takes_no_more_than_a_fifth_beside() {
+    const BUDGET: usize = 20 << 20;
+    for bytes in [1_000, 30_000, 200_000, 300_000, 2 << 20] {
+        let body = "b".repeat(bytes);
+        // A fifth, and what the callers hold themselves: an XADD is a large command.
+        let callers = 2 * BUDGET / bytes;
+        let most = BUDGET + BUDGET / 5 + callers * (CALLER_BYTES + 256);
+        takes_at_most(most.div_ceil(1 << 20) as u64, async || {
+            let server = Server::with_buffer(4096);
+            let config = config().budget_bytes(BUDGET).command_timeout(ms(1000));
+            let (client, _peer) = server.connect(config).await;
+            let mut calls = FuturesUnordered::new();
+            for _ in 0..callers {
+                calls.push(client.send(XAdd::new("s").field("body", &body)));
+            }
+            let (mut unsent, mut unknown) = (0, 0);
+            while let Some(result) = ends(calls.next()).await {
+                match result.unwrap_err().outcome() {
+                    Outcome::NotSent => unsent += 1,
+                    _ => unknown += 1,
+                }
+            }
+            // Only what the writer was given in one piece may have left; all else is taken back.
+            let piece = 1 + (256 << 10) / bytes;
+            assert!(
+                (1..=piece).contains(&unknown),
+                "{bytes}: {unsent} not sent, {unknown} unknown"
+            );
+        });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn megabytes_both_ways_through_a_small_pipe_come_through() {
     // The server answers while it is being asked, and takes no more until its answer is taken: whoever writes all before

@@ -260,9 +260,9 @@ async fn of_what_one_caller_writes_for_many_only_what_has_left_is_lost() {
         came
     });
     let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
-    let names: Vec<String> = (0..MANY).map(|n| format!("{n:060000}")).collect();
+    let names: Vec<String> = (0..MANY).map(|n| format!("{n:010000}")).collect();
     // So that it is known how many there are at a time.
-    let short = names.iter().map(|name| client.send(XLen::new(&name[59_990..])));
+    let short = names.iter().map(|name| client.send(XLen::new(&name[9_990..])));
     assert!(futures_util::future::join_all(short).await.iter().all(Result::is_ok));
     let calls = names.iter().map(|name| Box::pin(client.send(XLen::new(name))));
     let mut calls: Vec<_> = calls.collect();

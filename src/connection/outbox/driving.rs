@@ -1,7 +1,7 @@
 //! The driver's side of the outbox: what it is to write and to heed, and what it has to tell.
 
 use super::super::budget::Budget;
-use super::{FEW, KEPT_BYTES, Link, Orders, PING, Shared, Turn};
+use super::{FEW, KEPT_BYTES, Link, Orders, PING, Shared, State, Turn};
 use crate::command::hello::HelloReply;
 use crate::connection::transport::Direct;
 use crate::error::{ConnectError, Disconnect, Unsent};
@@ -59,7 +59,9 @@ impl Shared {
         let unwritten = if unwritten.is_empty() { rest } else { unwritten };
         let kept = state.pipeline.disconnected(unwritten.len(), reason, &mut wakers);
         let kept = unwritten.get(unwritten.len() - kept..).unwrap_or_default();
-        state.out.splice(..0, kept.iter().copied());
+        state.backlog.put_back(kept);
+        let State { backlog, pipeline, .. } = &mut *state;
+        backlog.recount(pipeline.unsent_sizes());
         wakers.extend(state.next_in_line());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -72,7 +74,7 @@ impl Shared {
         state.link = Link::Ended;
         state.closing = true;
         state.pipeline.close(&mut wakers);
-        state.out = Vec::new();
+        state.backlog.clear();
         wakers.extend(state.budget.clear());
         wakers.append(&mut state.end);
         drop(state);
@@ -128,15 +130,15 @@ impl Shared {
             state.driver_writes = true;
             return Turn::Write(state.rest_written);
         }
-        if state.out.is_empty() || state.retired.is_some() {
+        if state.backlog.is_empty() || state.retired.is_some() {
             state.sleep(cx);
             return Turn::Sleep;
         }
         if !gave_way && state.window > FEW {
             return Turn::GiveWay;
         }
-        std::mem::swap(buffer, &mut state.out);
-        state.pipeline.all_sent();
+        let requests = state.backlog.take(buffer);
+        state.pipeline.sent_more(requests);
         state.driver_writes = true;
         Turn::Write(0)
     }
@@ -165,7 +167,8 @@ impl Shared {
         if state.closing || !matches!(state.link, Link::Up(_)) {
             return;
         }
-        state.out.extend_from_slice(PING);
+        state.backlog.end(PING.len()).extend_from_slice(PING);
+        state.backlog.wrote();
         let deadline = now.checked_add(self.timeout);
         let slot = state.pipeline.push(1, PING.len(), Budget::cost(PING.len()), deadline, None);
         state.pipeline.abandon(slot);

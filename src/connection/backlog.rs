@@ -1,0 +1,195 @@
+//! Backlog: the requests that no writer has yet, as bytes, in order. Pure.
+//!
+//! They lie in pieces. A buffer that grows is copied, and while it is takes twice its size and more; pieces do not grow much.
+//! And the writer is given a piece at a time, so that all behind it can still be taken back.
+
+use std::collections::VecDeque;
+
+/// A piece takes no further request that makes it larger than this.
+const PIECE_BYTES: usize = 256 << 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// Pieces that take no more.
+    full: VecDeque<Piece>,
+    last: Piece,
+}
+
+#[derive(Debug, Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    requests: usize,
+}
+
+impl Backlog {
+    /// Where a request of so many bytes is to be written: to the end of this. Then call [`Backlog::wrote`].
+    #[inline]
+    pub(super) fn end(&mut self, bytes: usize) -> &mut Vec<u8> {
+        let len = self.last.bytes.len();
+        if len > 0 && bytes > PIECE_BYTES.saturating_sub(len) {
+            self.begin_piece(bytes);
+        }
+        &mut self.last.bytes
+    }
+
+    #[cold]
+    fn begin_piece(&mut self, bytes: usize) {
+        let next = Piece { bytes: Vec::with_capacity(bytes.max(PIECE_BYTES)), requests: 0 };
+        self.full.push_back(std::mem::replace(&mut self.last, next));
+    }
+
+    /// A request was written.
+    #[inline]
+    pub(super) fn wrote(&mut self) {
+        self.last.requests += 1;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.last.bytes.is_empty()
+    }
+
+    /// All there is, if that is one piece.
+    #[inline]
+    pub(super) fn only(&mut self) -> Option<&mut Vec<u8>> {
+        if self.full.is_empty() { Some(&mut self.last.bytes) } else { None }
+    }
+
+    /// Gives the first piece away, for an empty buffer; how many requests are in it.
+    #[inline]
+    pub(super) fn take(&mut self, buffer: &mut Vec<u8>) -> usize {
+        if let Some(piece) = self.full.pop_front() {
+            *buffer = piece.bytes;
+            return piece.requests;
+        }
+        std::mem::swap(buffer, &mut self.last.bytes);
+        std::mem::take(&mut self.last.requests)
+    }
+
+    /// The one piece there is has been written; how many requests were in it.
+    #[inline]
+    pub(super) fn written(&mut self) -> usize {
+        self.last.bytes.clear();
+        std::mem::take(&mut self.last.requests)
+    }
+
+    /// Takes requests back that were given away, before all others. Then call [`Backlog::recount`].
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.full.push_front(Piece { bytes: bytes.to_vec(), requests: 0 });
+        }
+    }
+
+    /// Takes requests out: so many bytes are kept, and so many dropped, by turns; all behind those are kept. Then call
+    /// [`Backlog::recount`].
+    pub(super) fn cut(&mut self, cuts: &[(usize, usize)]) {
+        let mut cuts = cuts.iter().copied();
+        let (mut keep, mut drop) = (0, 0);
+        for piece in self.full.iter_mut().chain([&mut self.last]) {
+            let bytes = &mut piece.bytes;
+            let (mut read, mut kept) = (0, 0);
+            while read < bytes.len() {
+                if keep == 0 && drop == 0 {
+                    (keep, drop) = cuts.next().unwrap_or((usize::MAX, 0));
+                }
+                let now = keep.min(bytes.len() - read);
+                bytes.copy_within(read..read + now, kept);
+                (keep, kept, read) = (keep - now, kept + now, read + now);
+                let now = drop.min(bytes.len() - read);
+                (drop, read) = (drop - now, read + now);
+            }
+            bytes.truncate(kept);
+        }
+    }
+
+    /// Counts the requests of each piece, from the bytes that each request has.
+    pub(super) fn recount(&mut self, requests: impl IntoIterator<Item = usize>) {
+        let mut requests = requests.into_iter();
+        self.full.retain(|piece| !piece.bytes.is_empty());
+        for piece in self.full.iter_mut().chain([&mut self.last]) {
+            piece.requests = 0;
+            let mut left = piece.bytes.len();
+            while left > 0 {
+                left = left.saturating_sub(requests.next().unwrap_or(left));
+                piece.requests += 1;
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn add(backlog: &mut Backlog, n: usize, len: usize) {
+        let end = backlog.end(len);
+        end.resize(end.len() + len, u8::try_from(n).unwrap());
+        backlog.wrote();
+    }
+
+    /// Everything, and how many requests were said to be in it.
+    fn drain(backlog: &mut Backlog) -> (Vec<u8>, usize) {
+        let (mut all, mut requests) = (Vec::new(), 0);
+        while !backlog.is_empty() {
+            let mut buffer = Vec::new();
+            requests += backlog.take(&mut buffer);
+            all.extend(buffer);
+        }
+        (all, requests)
+    }
+
+    #[test]
+    fn no_piece_is_much_larger_than_it_should_be() {
+        let mut backlog = Backlog::default();
+        (0..100).for_each(|n| add(&mut backlog, n, 100_000));
+        add(&mut backlog, 100, 1 << 20);
+        for piece in backlog.full.iter().chain([&backlog.last]) {
+            assert!(piece.bytes.capacity() <= PIECE_BYTES.max(piece.bytes.len()));
+        }
+        assert_eq!(backlog.full.len(), 50);
+        assert_eq!(drain(&mut backlog).1, 101);
+    }
+
+    #[test]
+    fn what_is_put_back_comes_first() {
+        let mut backlog = Backlog::default();
+        add(&mut backlog, 2, 10);
+        backlog.put_back(&[1; 20]);
+        backlog.recount([5, 15, 10]);
+        assert!(backlog.only().is_none());
+        let mut buffer = Vec::new();
+        assert_eq!((backlog.take(&mut buffer), buffer.len()), (2, 20));
+        assert_eq!(backlog.only().map(|all| all.len()), Some(10));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_cut_is_gone_and_the_rest_stays_in_order(
+            requests in prop::collection::vec((1..200_000usize, any::<bool>()), 0..40),
+        ) {
+            let mut backlog = Backlog::default();
+            let (mut cuts, mut kept, mut expected): (Vec<(usize, usize)>, _, _) = (Vec::new(), Vec::new(), Vec::new());
+            for (n, &(len, keep)) in requests.iter().enumerate() {
+                add(&mut backlog, n, len);
+                cuts.push(if keep { (len, 0) } else { (0, len) });
+                if keep {
+                    kept.push(len);
+                    expected.resize(expected.len() + len, u8::try_from(n).unwrap());
+                }
+            }
+            // What is behind the last one that goes need not be said.
+            while cuts.last().is_some_and(|(_, cut)| *cut == 0) {
+                cuts.pop();
+            }
+            backlog.cut(&cuts);
+            backlog.recount(kept.iter().copied());
+            let (all, count) = drain(&mut backlog);
+            prop_assert!(all == expected);
+            prop_assert_eq!(count, kept.len());
+        }
+    }
+}
