@@ -2,7 +2,7 @@
 
 use crate::command::{self, Command, Safety};
 use crate::connection::{
-    Asked, Call, Failure, Replies, Request, Size, decode, error, measure, name,
+    Asked, Call, Failed, Replies, Request, Size, decode, error, measure, name,
 };
 use crate::error::{Error, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
@@ -191,7 +191,7 @@ impl<B: Batch> Measured<B> {
     pub(super) fn results(
         &self,
         frames: Vec<Frame>,
-        failure: Option<Failure>,
+        failure: Failed,
         waited: Duration,
         server: Asked<'_>,
     ) -> B::Results {
@@ -253,7 +253,7 @@ impl<B: Batch> Request for Pipelined<B> {
     fn finish(
         &self,
         replies: Replies,
-        failure: Option<Failure>,
+        failure: Failed,
         waited: Duration,
         server: Asked<'_>,
     ) -> B::Results {

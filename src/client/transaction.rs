@@ -1,7 +1,7 @@
 //! MULTI ... EXEC around a batch: one request, one typed reply.
 
 use super::batch::{Batch, Measured, frames};
-use crate::connection::{Asked, Call, Failure, Replies, Request, Size, error};
+use crate::connection::{Asked, Call, Failed, Replies, Request, Size, error};
 use crate::error::{Code, Error, ServerError, Unsent};
 use crate::resp::{DecodeError, Frame, Token};
 use std::future::Future;
@@ -93,7 +93,7 @@ impl<B: Batch> Request for Transaction<B> {
     fn finish(
         &self,
         replies: Replies,
-        failure: Option<Failure>,
+        failure: Failed,
         waited: Duration,
         server: Asked<'_>,
     ) -> Self::Output {

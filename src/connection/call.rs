@@ -1,7 +1,7 @@
 //! A request on its way: the future that a caller awaits.
 
 use super::outbox::{Queued, Shared, Size};
-use super::pipeline::{Failure, Replies, SlotId};
+use super::pipeline::{Failed, Failure, Replies, SlotId};
 use super::retry::Retry;
 use crate::command::Safety;
 use crate::error::{Disconnect, ServerError, Unsent};
@@ -41,7 +41,7 @@ pub(crate) trait Request {
     fn finish(
         &self,
         replies: Replies,
-        failure: Option<Failure>,
+        failure: Failed,
         waited: Duration,
         server: Asked<'_>,
     ) -> Self::Output;
@@ -74,7 +74,7 @@ pub(crate) struct Ticket<S: Deref<Target = Shared>> {
 impl<S: Deref<Target = Shared>> Ticket<S> {
     /// Whether all replies have come, or none will come any more.
     #[inline]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Replies, Option<Failure>)> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Replies, Failed)> {
         match self.shared.take(self.slot, cx) {
             Some(came) => {
                 self.done = true;
@@ -223,6 +223,15 @@ impl<'a, R: Request> Call<'a, R> {
         Self { shared, request, stage, retry: Retry::default(), lost: None }
     }
 
+    /// How a request ended that was not sent this time: it may have been the time before.
+    #[cold]
+    fn in_truth(&mut self, failure: Failed) -> Failed {
+        match (failure.as_deref(), self.lost.take()) {
+            (Some(Failure::Unsent(_)), Some(lost)) => Some(Box::new(Failure::Lost(*lost))),
+            _ => failure,
+        }
+    }
+
     /// What comes next for a request that failed, if it may be sent again in its time.
     #[cold]
     fn again(
@@ -290,8 +299,9 @@ impl<R: Request> Future for Call<'_, R> {
                         return Poll::Pending;
                     }
                     Poll::Ready(Err(unsent)) => {
-                        let failure = Some(Failure::Unsent(unsent));
-                        break (Replies::None, failure, enqueue.waited());
+                        let waited = enqueue.waited();
+                        let failure = this.in_truth(Some(Box::new(Failure::Unsent(unsent))));
+                        break (Replies::None, failure, waited);
                     }
                     Poll::Pending => return Poll::Pending,
                 },
@@ -299,10 +309,11 @@ impl<R: Request> Future for Call<'_, R> {
                     Poll::Ready((replies, failure)) => {
                         let time = *time;
                         if failure.is_some() || replies.is_refusal() {
-                            if let Some(stage) = this.again(&replies, failure.as_ref(), time) {
+                            if let Some(stage) = this.again(&replies, failure.as_deref(), time) {
                                 this.stage = stage;
                                 continue;
                             }
+                            break (replies, this.in_truth(failure), time.waited);
                         }
                         break (replies, failure, time.waited);
                     }
@@ -317,11 +328,6 @@ impl<R: Request> Future for Call<'_, R> {
             }
         };
         this.stage = Stage::Over;
-        let failure = match (failure, this.lost.take()) {
-            // It was not sent the last time; but the time before it was.
-            (Some(Failure::Unsent(_)), Some(lost)) => Some(Failure::Lost(*lost)),
-            (failure, _) => failure,
-        };
         Poll::Ready(this.request.finish(replies, failure, waited, &|| this.shared.server()))
     }
 }

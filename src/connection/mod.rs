@@ -44,7 +44,7 @@ pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
 pub use events::{Event, Events};
 pub(crate) use one::{One, decode, error, measure, name, sendable};
 pub(crate) use outbox::{Shared, Size};
-pub(crate) use pipeline::{Failure, Replies};
+pub(crate) use pipeline::{Failed, Failure, Replies};
 pub(crate) use retry::{Again, Retry};
 pub use transport::ByteStream;
 pub(crate) use transport::Dialler;

@@ -2,7 +2,7 @@
 
 use super::call::{Asked, Request};
 use super::outbox::Size;
-use super::pipeline::{Failure, Replies};
+use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{self, Command, Safety};
 use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
@@ -37,7 +37,7 @@ impl<C: Command> Request for One<C> {
     fn finish(
         &self,
         replies: Replies,
-        failure: Option<Failure>,
+        failure: Failed,
         waited: Duration,
         server: Asked<'_>,
     ) -> Self::Output {
@@ -87,8 +87,8 @@ pub(crate) fn decode<C: Command>(
 }
 
 /// The error for a command that got no reply.
-pub(crate) fn error(command: &'static str, failure: Option<Failure>, waited: Duration) -> Error {
-    match failure {
+pub(crate) fn error(command: &'static str, failure: Failed, waited: Duration) -> Error {
+    match failure.map(|failure| *failure) {
         // Who found it overdue does not know what time it had.
         Some(Failure::Unsent(Unsent::TimedOut { source, .. })) => {
             Error::Unsent { command, reason: Unsent::TimedOut { waited, source } }

@@ -20,7 +20,7 @@ use super::append::Append;
 use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::Hub;
-use super::pipeline::{Failure, Pipeline, Replies, SlotId, Taken};
+use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::transport::Direct;
 use crate::config::{Config, Retry as Repeat};
 use crate::error::{ConnectError, Disconnect, Unsent};
@@ -242,11 +242,7 @@ impl Shared {
 
     /// What came for a slot, if all did.
     #[inline]
-    pub(crate) fn take(
-        &self,
-        slot: SlotId,
-        cx: &mut Context<'_>,
-    ) -> Option<(Replies, Option<Failure>)> {
+    pub(crate) fn take(&self, slot: SlotId, cx: &mut Context<'_>) -> Option<(Replies, Failed)> {
         loop {
             let taken = self.lock().pipeline.take(slot, cx.waker());
             match taken {

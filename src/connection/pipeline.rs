@@ -46,6 +46,9 @@ pub(crate) enum Failure {
     },
 }
 
+/// The failure, if there was one. Few have one, and all are moved about.
+pub(crate) type Failed = Option<Box<Failure>>;
+
 /// A request that has been queued and not answered in full.
 #[derive(Debug)]
 struct Waiter {
@@ -61,7 +64,7 @@ struct Waiter {
 #[derive(Debug, Default)]
 struct Slot {
     replies: Replies,
-    failure: Option<Failure>,
+    failure: Failed,
     done: bool,
     /// The caller's future still wants it.
     held: bool,
@@ -75,7 +78,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) enum Taken {
     /// All that will come.
-    Came(Replies, Option<Failure>),
+    Came(Replies, Failed),
     /// Nothing yet; the caller will be woken.
     Wait,
     /// Nothing yet, and it is another waker that would be woken.
@@ -222,7 +225,7 @@ impl Pipeline {
         if !slot.done {
             slot.done = true;
             if failure.is_some() {
-                slot.failure = failure;
+                slot.failure = failure.map(Box::new);
             }
             if let Some(waker) = slot.waker.take() {
                 wakers.push(waker);
@@ -249,7 +252,7 @@ impl Pipeline {
         }
         let replies = std::mem::take(&mut slot.replies);
         let mut failure = slot.failure.take();
-        if let Some(Failure::TimedOut { owed }) = &mut failure {
+        if let Some(Failure::TimedOut { owed }) = failure.as_deref_mut() {
             *owed = slot.owed;
         }
         // Nothing is left in it: its waker went when it was done.
@@ -303,7 +306,7 @@ impl Pipeline {
             if let Some(slot) = self.slots.get_mut(waiter.slot.0) {
                 if !slot.done && overdue(slot) {
                     slot.done = true;
-                    slot.failure = Some(Failure::TimedOut { owed: true });
+                    slot.failure = Some(Box::new(Failure::TimedOut { owed: true }));
                     expired.owed = true;
                     expired.wakers.extend(slot.waker.take());
                 }

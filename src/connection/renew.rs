@@ -13,7 +13,7 @@ use super::call::{Asked, Enqueue, Patience, Request};
 use super::driver::Driver;
 use super::events::Event;
 use super::outbox::{Shared, Size};
-use super::pipeline::{Failure, Replies};
+use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{Auth, encode_own};
 use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
 use crate::error::{ConnectError, CredentialsError, Disconnect, ServerError, Unsent};
@@ -133,7 +133,7 @@ impl<'a> Renewal<'a> {
                     Outcome::Refused(Box::new(ServerError::without(secret, "AUTH", text)))
                 }
             },
-            (_, Some(Failure::Lost(_))) => Outcome::Over,
+            (_, Some(failure)) if matches!(*failure, Failure::Lost(_)) => Outcome::Over,
             _ => Outcome::Unanswered,
         }
     }
@@ -155,7 +155,7 @@ impl Request for Said {
         true
     }
 
-    fn finish(&self, _: Replies, _: Option<Failure>, _: Duration, _: Asked<'_>) {}
+    fn finish(&self, _: Replies, _: Failed, _: Duration, _: Asked<'_>) {}
 }
 
 /// What was sent last. When nobody can send any more, that stays.

@@ -7,8 +7,8 @@ pub use tail::Tail;
 use crate::command::{self, Block, BlockingCommand, OwnCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
-    Again, Asked, Connection, Dialler, Enqueue, Events, Failure, Patience, Replies, Request, Retry,
-    Shared, Size, Ticket, error, sendable,
+    Again, Asked, Connection, Dialler, Enqueue, Events, Failed, Failure, Patience, Replies,
+    Request, Retry, Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
@@ -212,11 +212,12 @@ impl Reader {
         needs: Features,
         secret: Option<&[u8]>,
         waited: Duration,
-        (replies, failure): (Replies, Option<Failure>),
+        (replies, failure): (Replies, Failed),
     ) -> Result<Frame, Error> {
         let shared = self.connection.shared();
         let reading = self.under_way.as_ref().is_some_and(|read| !read.ticket.is_settled());
-        if matches!(failure, Some(Failure::TimedOut { owed: true })) && !reading {
+        let overdue = matches!(failure.as_deref(), Some(Failure::TimedOut { owed: true }));
+        if overdue && !reading {
             shared.kill(Disconnect::Silent);
         }
         match (replies, failure) {
@@ -284,5 +285,5 @@ impl<L: Listed> Request for L {
         writer.count() == measure.count
     }
 
-    fn finish(&self, _: Replies, _: Option<Failure>, _: Duration, _: Asked<'_>) {}
+    fn finish(&self, _: Replies, _: Failed, _: Duration, _: Asked<'_>) {}
 }

@@ -24,7 +24,7 @@ impl Line {
 
     fn take(&mut self, slot: SlotId) -> Option<(Replies, Option<Failure>)> {
         match self.pipeline.take(slot, Waker::noop()) {
-            Taken::Came(replies, failure) => Some((replies, failure)),
+            Taken::Came(replies, failure) => Some((replies, failure.map(|failure| *failure))),
             Taken::Wait | Taken::Moved => None,
         }
     }
