@@ -28,6 +28,7 @@
 //! | [`id`] | [`EntryId`], and what each command takes in an id's place |
 //! | [`error`] | [`Error`], and whether the command may have run: [`Outcome`] |
 //! | [`Config`] | which server, how long, how much |
+//! | [`Events`] | what becomes of a connection |
 //! | [`resp`] | RESP itself, for those who bring their own connection |
 //!
 //! # Promises
@@ -35,7 +36,7 @@
 //! * Commands of one [`Client`] run in the order in which their futures were first polled. A reply reaches its own command
 //!   or nobody.
 //! * Every future ends by its deadline, but for a read that is to wait for ever. Every error says whether the command may have run.
-//! * Nothing that may have run is sent again.
+//! * Nothing that may have run is sent again, unless it reads or may run twice ([`Safety`]); [`Retry`] says what is.
 //! * Every future can be dropped at any time: no other command is concerned, and a dropped [`Reader::read`] loses no entry.
 //! * Bytes from the network never panic, and never make it allocate more than they justify.
 //!

@@ -19,6 +19,7 @@ pub use tls::Tls;
 
 use crate::error::ConfigError;
 use crate::resp::Limits;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -87,6 +88,16 @@ pub enum Address {
         /// The socket's path.
         path: PathBuf,
     },
+}
+
+/// As `host:port`, or the path.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix { path } => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// Which version of RESP to speak.

@@ -3,6 +3,7 @@
 //! Each listener has a mailbox of its own, which holds so many events and no more: a slow listener misses the oldest, and is
 //! told how many. Nobody waits for a listener.
 
+use crate::config::Config;
 use crate::error::{ConnectError, Disconnect};
 use crate::server::Server;
 use futures_core::Stream;
@@ -71,6 +72,8 @@ struct Mailbox {
 #[derive(Debug)]
 pub(crate) struct Hub {
     limit: usize,
+    #[cfg(feature = "tracing")]
+    address: String,
     listeners: Mutex<Listeners>,
 }
 
@@ -83,15 +86,21 @@ struct Listeners {
 }
 
 impl Hub {
-    /// For mailboxes of so many events.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let now = Event::Connected { server: None };
         let listeners = Listeners { now, mailboxes: Vec::new(), ended: false };
-        Self { limit, listeners: Mutex::new(listeners) }
+        Self {
+            limit: config.events_buffer,
+            #[cfg(feature = "tracing")]
+            address: config.address.to_string(),
+            listeners: Mutex::new(listeners),
+        }
     }
 
     /// Tells everyone who listens.
     pub(super) fn tell(&self, event: Event) {
+        #[cfg(feature = "tracing")]
+        event.trace(&self.address);
         let mut wakers = Vec::new();
         let mut listeners = lock(&self.listeners);
         listeners.mailboxes.retain(|mailbox| {
@@ -133,6 +142,44 @@ impl Hub {
         }
         Events { mailbox }
     }
+}
+
+#[cfg(feature = "tracing")]
+impl Event {
+    /// As an event of `tracing`, for whoever collects those.
+    fn trace(&self, address: &str) {
+        use tracing::{debug, error, info, warn};
+        match self {
+            Self::Connected { server } => {
+                let server = server.as_ref().map(tracing::field::debug);
+                info!(address, server, "connected");
+            }
+            Self::Disconnected { reason: Disconnect::Closed } => debug!(address, "closed"),
+            Self::Disconnected { reason } => {
+                warn!(address, reason = all_of(reason), "disconnected");
+            }
+            Self::Reconnecting { after } => debug!(address, ?after, "reconnecting"),
+            Self::ConnectFailed { error } => {
+                warn!(address, error = all_of(error), "connect failed")
+            }
+            Self::CredentialsRejected { error } => {
+                error!(address, error = all_of(error), "credentials rejected");
+            }
+            Self::Missed { .. } => {}
+        }
+    }
+}
+
+/// An error and what is behind it.
+#[cfg(feature = "tracing")]
+fn all_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
 }
 
 impl Mailbox {
@@ -204,9 +251,13 @@ mod tests {
         }
     }
 
+    fn hub(limit: usize) -> Hub {
+        Hub::new(&Config::tcp("localhost", 1).events_buffer(limit))
+    }
+
     #[test]
     fn the_first_event_says_how_things_stand() {
-        let hub = Hub::new(4);
+        let hub = hub(4);
         hub.tell(Event::Disconnected { reason: Disconnect::Eof });
         hub.tell(after(1));
         let mut events = hub.listen();
@@ -216,7 +267,7 @@ mod tests {
 
     #[test]
     fn who_is_slow_misses_the_oldest_and_is_told() {
-        let hub = Hub::new(2);
+        let hub = hub(2);
         let mut events = hub.listen();
         (0..4).for_each(|ms| hub.tell(after(ms)));
         assert_eq!(take(&mut events).unwrap(), "Some(Missed { events: 3 })");
@@ -227,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_was_told_before_the_end_is_still_taken() {
-        let hub = Hub::new(4);
+        let hub = hub(4);
         let mut events = hub.listen();
         hub.tell(after(1));
         hub.end();
@@ -241,7 +292,7 @@ mod tests {
 
     #[test]
     fn who_listens_no_more_is_forgotten() {
-        let hub = Hub::new(4);
+        let hub = hub(4);
         drop(hub.listen());
         hub.tell(after(1));
         assert!(lock(&hub.listeners).mailboxes.is_empty());

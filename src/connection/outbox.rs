@@ -165,7 +165,7 @@ impl Shared {
             server: None,
             id: None,
         };
-        let events = Hub::new(config.events_buffer);
+        let events = Hub::new(config);
         let repeats = config.retry == Repeat::Safe;
         Self { state: Mutex::new(state), events, timeout: config.command_timeout, repeats }
     }

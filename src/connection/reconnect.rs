@@ -12,7 +12,7 @@ use super::outbox::Shared;
 use super::renew::{self, Renewal};
 use super::transport::{self, Dialler, Io};
 use crate::command::hello::HelloReply;
-use crate::config::{Address, Config, Credentials};
+use crate::config::{Config, Credentials};
 use crate::error::{ConnectError, CredentialsError, Disconnect};
 use crate::resp::{Frame, Scanner};
 use bytes::BytesMut;
@@ -69,15 +69,8 @@ pub(super) async fn establish(
     })
 }
 
-fn address(config: &Config) -> String {
-    match &config.address {
-        Address::Tcp { host, port } => format!("{host}:{port}"),
-        Address::Unix { path } => path.display().to_string(),
-    }
-}
-
 fn no_tls(config: &Config, error: io::Error) -> ConnectError {
-    ConnectError::Tls { address: address(config), source: Arc::new(error) }
+    ConnectError::Tls { address: config.address.to_string(), source: Arc::new(error) }
 }
 
 async fn dial_and_greet(
@@ -89,7 +82,7 @@ async fn dial_and_greet(
         if transport::is_tls(&error) {
             return no_tls(config, error);
         }
-        ConnectError::Io { address: address(config), source: Arc::new(error) }
+        ConnectError::Io { address: config.address.to_string(), source: Arc::new(error) }
     };
     // Some say it by a reset: those that have not read what was sent to them, as one that wants TLS.
     let hung_up = |error: io::Error| match error.kind() {

@@ -216,6 +216,7 @@ impl ServerError {
     }
 
     /// Whether CLIENT UNBLOCK ended a read, and not the server by itself.
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_unblocked_by_client(&self) -> bool {
         self.code == Code::Unblocked && self.message.starts_with(b"client unblocked via")
     }
