@@ -46,6 +46,8 @@
 //! the tree: protocol, ids, entries, commands.
 //!
 //! `tls`: `rediss://` and `valkeys://` URLs, and `Config::tls`, with rustls and ring.
+//!
+//! `tracing`: what [`Events`] tell, as events of the `tracing` crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod command;
