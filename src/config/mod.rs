@@ -134,8 +134,10 @@ pub enum Retry {
     /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | any single command, after 10 ms and more each time |
     /// | `READONLY` | any single command, on a new connection: a failover may be under way |
     /// | `NOAUTH` | any single command, on a new connection, once |
+    /// | `UNBLOCKED`, for a change of role | the read, on a new connection |
     ///
-    /// In a batch single refusals are not sent again, and a transaction never is.
+    /// With less than 100 ms left nothing refused is sent again: the error says that it has not run. In a batch single refusals
+    /// are not sent again, and a transaction never is.
     #[default]
     Safe,
     /// Never: each error is told at once.
@@ -267,7 +269,8 @@ impl Config {
 
     /// How many bytes of commands may be queued or waiting for a reply. 16 MiB by default.
     ///
-    /// Each command counts with its bytes on the wire and 128 more. A command larger than the whole budget is sent alone.
+    /// It is what bounds memory when a server is slow, silent or gone: what waits for a new connection is in it too. Each
+    /// command counts with its bytes on the wire and 128 more. A command larger than the whole budget is sent alone.
     #[must_use]
     pub fn budget_bytes(self, bytes: usize) -> Self {
         Self { budget_bytes: bytes, ..self }
@@ -280,6 +283,9 @@ impl Config {
     }
 
     /// How large a whole reply may be: its bytes, and 32 more for each element. 512 MiB by default, 4 GiB - 1 at most.
+    ///
+    /// A reply has to be in memory as a whole before anyone can read it, and what announces it may lie: a larger one ends the
+    /// connection. Ask for less at a time (COUNT) rather than allow more.
     #[must_use]
     pub fn reply_bytes(mut self, bytes: usize) -> Self {
         self.limits.reply_bytes = bytes;
@@ -287,6 +293,8 @@ impl Config {
     }
 
     /// How long one line of a reply may be: simple strings, errors, numbers. 64 KiB by default.
+    ///
+    /// No length announces a line, so nothing else would end one that never ends.
     #[must_use]
     pub fn line_bytes(mut self, bytes: usize) -> Self {
         self.limits.line_bytes = bytes;

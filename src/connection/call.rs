@@ -21,6 +21,11 @@ pub(crate) trait Request {
     /// What is found out before it is written.
     type Measure;
 
+    /// Whether it is one command, whose refusal is its own.
+    fn is_single(&self) -> bool {
+        false
+    }
+
     /// Whether it may be sent twice.
     fn safety(&self) -> Safety {
         Safety::Write
@@ -253,14 +258,12 @@ impl<'a, R: Request> Call<'a, R> {
                 self.lost = Some(Box::new(reason.clone()));
                 Some(time.queue(self.shared))
             }
-            (Replies::One(frame), None) => {
+            (Replies::One(frame), None) if self.request.is_single() => {
                 let error = ServerError::new("", frame.error()?);
                 let again = self.retry.refused(&error, fastrand::f64())?;
-                let at = now.checked_add(again.after)?;
                 // What the server said is worth more than a time-out, unless that was not all that happened.
-                if self.lost.is_none() && time.deadline.is_some_and(|deadline| deadline <= at) {
-                    return None;
-                }
+                let deadline = time.deadline.filter(|_| self.lost.is_none()).map(Instant::into_std);
+                let at = Instant::from_std(again.at(now.into_std(), deadline)?);
                 if again.elsewhere {
                     self.shared.retire();
                 }

@@ -55,6 +55,11 @@ pub enum Event {
 ///
 /// The first one says how things stand: `Connected` or `Disconnected`. A listener that is slow holds nothing up: beyond
 /// [`Config::events_buffer`](crate::Config::events_buffer) the oldest events are dropped, and [`Event::Missed`] says how many.
+///
+/// # Cancel safety
+///
+/// A future that waits for the next event can be dropped; nothing is taken. The connection does not care whether anybody
+/// listens.
 #[derive(Debug)]
 pub struct Events {
     mailbox: Arc<Mutex<Mailbox>>,

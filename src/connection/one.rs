@@ -18,6 +18,10 @@ impl<C: Command> Request for One<C> {
     type Output = Result<C::Reply, Error>;
     type Measure = Measure;
 
+    fn is_single(&self) -> bool {
+        true
+    }
+
     fn safety(&self) -> Safety {
         self.0.safety()
     }

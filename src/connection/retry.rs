@@ -5,7 +5,7 @@
 
 use crate::command::Safety;
 use crate::error::{Code, Disconnect, ServerError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A command whose connections end so often may be what ends them.
 const MOST_LOST: u8 = 3;
@@ -13,6 +13,9 @@ const MOST_LOST: u8 = 3;
 /// Between attempts at a server that is not ready passes a random time below a bound that doubles between these two.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
+
+/// With less time than this left a command is not sent again: better to be told that it has not run than not to know.
+const LEFT: Duration = Duration::from_millis(100);
 
 /// How often a command was sent again.
 #[derive(Debug, Default, Clone, Copy)]
@@ -28,6 +31,15 @@ pub(crate) struct Again {
     pub(crate) after: Duration,
     /// On another connection: this one leads to the wrong server, or is not what it was.
     pub(crate) elsewhere: bool,
+}
+
+impl Again {
+    /// When to send it, if there is time enough by then.
+    pub(crate) fn at(&self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
+        let at = now.checked_add(self.after)?;
+        let enough = |deadline: Instant| deadline.saturating_duration_since(at) >= LEFT;
+        deadline.is_none_or(enough).then_some(at)
+    }
 }
 
 impl Retry {
@@ -51,8 +63,8 @@ impl Retry {
                 false
             }
             Code::ReadOnly => true,
-            // A read that was blocked when its server became a replica; but not one that somebody ended.
-            Code::Unblocked if !error.is_unblocked_by_client() => true,
+            // A read that was blocked when its server became a replica; but not one that somebody ended, or whose key is gone.
+            Code::Unblocked if error.is_role_change() => true,
             // Its credentials are given anew with a new connection; to do so twice helps nobody.
             Code::NoAuth if self.refused == 0 => true,
             _ => return None,
@@ -110,6 +122,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_sent_again_at_the_last_moment() {
+        let now = Instant::now();
+        let again = Again { after: Duration::from_millis(50), elsewhere: false };
+        let rows = [(149, false), (150, true), (1000, true)];
+        for (ms, sent) in rows {
+            let at = again.at(now, Some(now + Duration::from_millis(ms)));
+            assert_eq!(at, sent.then_some(now + again.after), "{ms}");
+        }
+        assert!(again.at(now, None).is_some());
+    }
+
+    #[test]
     fn the_wrong_server_is_left_and_lost_credentials_are_given_once_more() {
         let mut retry = Retry::default();
         assert!(retry.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
@@ -122,9 +146,18 @@ mod tests {
     #[test]
     fn what_somebody_has_to_mend_is_told_at_once() {
         let unblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
-        for code in
-            ["ERR", "OOM", "NOPERM", "NOREPLICAS", "WRONGPASS", "MISCONF", "NOGROUP", unblocked]
-        {
+        let gone = "UNBLOCKED the stream key no longer exists";
+        for code in [
+            "ERR",
+            "OOM",
+            "NOPERM",
+            "NOREPLICAS",
+            "WRONGPASS",
+            "MISCONF",
+            "NOGROUP",
+            unblocked,
+            gone,
+        ] {
             assert_eq!(Retry::default().refused(&refusal(code), 0.5), None, "{code}");
         }
     }

@@ -215,10 +215,10 @@ impl ServerError {
         self.message.starts_with(b"max number of clients")
     }
 
-    /// Whether CLIENT UNBLOCK ended a read, and not the server by itself.
+    /// Whether a read ended because its server changed its role; others are ended by CLIENT UNBLOCK or a deleted key.
     #[cfg(feature = "tokio")]
-    pub(crate) fn is_unblocked_by_client(&self) -> bool {
-        self.code == Code::Unblocked && self.message.starts_with(b"client unblocked via")
+    pub(crate) fn is_role_change(&self) -> bool {
+        self.code == Code::Unblocked && self.message.starts_with(b"force unblock")
     }
 
     /// The text behind the code, as it came; it may quote names of any bytes.

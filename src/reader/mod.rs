@@ -112,14 +112,12 @@ impl Reader {
             Error::Server(error) => retry.refused(error, fastrand::f64()),
             _ => None,
         }?;
-        let at = Instant::now().checked_add(again.after)?;
-        if deadline.is_some_and(|deadline| deadline <= at) {
-            return None;
-        }
+        let at = again.at(Instant::now().into_std(), deadline.map(Instant::into_std))?;
         if again.elsewhere {
-            shared.retire();
+            // Nobody else speaks on it, so it is this connection that the error is of.
+            shared.leave(Disconnect::Stale);
         }
-        Some(at)
+        Some(Instant::from_std(at))
     }
 
     /// Sends a command on this connection: one that blocks it or changes it, such as [`Wait`](crate::Wait) or

@@ -4,8 +4,8 @@
 //!
 //! | room | what goes wrong |
 //! |---|---|
-//! | `hostile`, `flood` | the server's bytes are not RESP, or too many |
-//! | `stray` | a reply that nobody asked for, pushes, attributes |
+//! | `hostile`, `flood`, `limits` | the server's bytes are not RESP, or too many |
+//! | `stray`, `positions` | a reply that nobody asked for, pushes, attributes |
 //! | `shapes` | a reply of another type than the command's |
 //! | `cuts` | the connection ends, at every byte |
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
@@ -39,11 +39,15 @@ mod flood;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod own;
 #[cfg(test)]
 mod peer;
+#[cfg(test)]
+mod positions;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | `blocking` | a reader: waiting, being woken, being dropped, losing its connection |
 //! | `client` | batches, transactions, tails, closing, credentials, restarts of the server |
 //! | `docs` | every name and word of the server's own documentation can be sent |
+//! | `states` | a server that is not ready, not willing or halted: LOADING, READONLY, OOM and the others |
 //! | `shapes` | the replies that are measured are a server's |
 //! | `storm` | many tasks on one connection that is cut again and again: nobody gets another's reply |
 //! | `roundtrip` | any entry comes back as it went |
@@ -33,5 +34,7 @@ mod examples;
 mod roundtrip;
 #[cfg(test)]
 mod shapes;
+#[cfg(test)]
+mod states;
 #[cfg(test)]
 mod storm;

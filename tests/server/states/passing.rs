@@ -1,0 +1,121 @@
+//! States that pass by themselves: the server reads its data, runs a long script, has lost its master.
+
+use super::{Callers, a_read, a_write, is_refused};
+use crate::both::{add, id, in_both_from, poll_once, run, until};
+use crate::support::{Builder, Server, free_port};
+use bourn::{Client, Code, Config, ConnectError, Error, Outcome, Raw, Retry};
+use std::pin::pin;
+
+/// A server that takes 5 ms to read a key, and looks around between every few keys.
+fn slow_to_load() -> Builder {
+    let events = ["--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no"];
+    Server::builder().args(["--key-load-delay", "5000"]).args(events)
+}
+
+#[test]
+fn while_the_server_loads_commands_wait_and_come_through() {
+    if !Server::start().redis_at_least(7, 0) {
+        // It looks around every 2 MiB only, and that cannot be set.
+        return;
+    }
+    in_both_from(&slow_to_load(), async |mut server, config| {
+        let before = Client::connect(config.clone().command_timeout(super::LONG)).await.unwrap();
+        add(&before, "s", 1..=3).await;
+        let value = "x".repeat(500);
+        let sets = (0..2500).map(|n| Raw::new("SET").arg(n).arg(&value));
+        for set in before.send_all(sets).await {
+            set.unwrap();
+        }
+        server.command(&["SAVE"]);
+        let admin = Config::unix(server.socket_path());
+        server.kill9();
+        let started = tokio::task::spawn_blocking(move || {
+            server.restart();
+            server
+        });
+        // Who was connected before waits too.
+        let mut early = pin!(before.send(a_read()));
+        assert!(poll_once(early.as_mut()).await.is_pending());
+        let never = config.clone().retry(Retry::Never);
+        until("the server loads", async || {
+            let Ok(client) = Client::connect(&never).await else { return false };
+            client.send(a_read()).await.is_err_and(|error| error.code() == Some(&Code::Loading))
+        })
+        .await;
+        assert!(poll_once(early.as_mut()).await.is_pending());
+        let callers = Callers::connect(&config).await;
+        let connection = callers.patient.connection_id();
+        let late = callers.wait_out(Code::Loading, a_write, async || {
+            let admin = Client::connect(admin).await.unwrap();
+            run(&admin, "CONFIG SET key-load-delay 0").await;
+        });
+        let (early, late) = tokio::join!(early, late);
+        assert!(late > id(3) && (3..=4).contains(&early.unwrap()));
+        assert_eq!(callers.patient.send(a_read()).await.unwrap(), 4, "refused ones never ran");
+        assert_eq!(callers.patient.connection_id(), connection);
+        drop(started.await.unwrap());
+    });
+}
+
+#[test]
+fn while_a_script_runs_commands_wait_and_come_through() {
+    in_both_from(&Server::builder().args(["--lua-time-limit", "5"]), async |server, config| {
+        let callers = Callers::connect(&config).await;
+        let scripts = Client::connect(&config.clone().command_timeout(super::LONG)).await.unwrap();
+        let connection = callers.patient.connection_id();
+        let script = Raw::new("EVAL").arg("while true do end").arg(0);
+        let mut script = pin!(scripts.send(script));
+        assert!(poll_once(script.as_mut()).await.is_pending());
+        super::meanwhile(script.as_mut(), async {
+            until("the server is busy", async || {
+                let result = callers.told.send(a_read()).await;
+                result.is_err_and(|error| error.code() == Some(&Code::Busy))
+            })
+            .await;
+            // A connection can be made, for a busy server takes HELLO. Few take SELECT.
+            let client = Client::connect(config.clone().retry(Retry::Never)).await.unwrap();
+            is_refused(client.send(a_write()).await, &Code::Busy);
+            let selected = Client::connect(config.clone().database(1)).await;
+            if server.valkey_at_least(9, 1) {
+                selected.unwrap();
+            } else {
+                is_refused_for_now(selected.unwrap_err());
+            }
+        })
+        .await;
+        let end = async || {
+            server.command(&["SCRIPT", "KILL"]);
+        };
+        callers.wait_out(Code::Busy, a_write, end).await;
+        // Of a script's end nothing is known but that it failed.
+        let error = script.await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
+        assert_eq!(callers.patient.send(a_read()).await.unwrap(), 1, "refused ones never ran");
+        assert_eq!(callers.patient.connection_id(), connection);
+    });
+}
+
+#[test]
+fn while_a_replica_has_lost_its_master_commands_wait_and_come_through() {
+    in_both_from(&Server::builder(), async |server, config| {
+        let callers = Callers::connect(&config).await;
+        let connection = callers.patient.connection_id();
+        add(&callers.patient, "s", 1..=3).await;
+        server.command(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
+        server.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+        let end = async || {
+            server.command(&["REPLICAOF", "NO", "ONE"]);
+        };
+        let length = callers.wait_out(Code::MasterDown, a_read, end).await;
+        assert_eq!(length, 3);
+        assert_eq!(callers.patient.connection_id(), connection);
+    });
+}
+
+/// No connection, because of a script.
+#[track_caller]
+fn is_refused_for_now(error: Error) {
+    assert_eq!((error.code(), error.outcome()), (Some(&Code::Busy), Outcome::NotSent));
+    let Error::Connect(refused @ ConnectError::Refused(_)) = error else { panic!("{error:?}") };
+    assert!(!refused.is_permanent() && !refused.is_credentials());
+}
