@@ -26,7 +26,7 @@ pub trait Batch: sealed::Sealed {
     fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool;
 
     #[doc(hidden)]
-    fn is_safe(&self) -> bool;
+    fn only_reads(&self) -> bool;
 
     #[doc(hidden)]
     fn name_each(&self, add: &mut dyn FnMut(&'static str, Features));
@@ -79,8 +79,8 @@ impl<C: Command> Batch for Vec<C> {
                 .all(|(command, measure)| command::write(command, measure, out))
     }
 
-    fn is_safe(&self) -> bool {
-        self.iter().all(|command| command.safety() != Safety::Write)
+    fn only_reads(&self) -> bool {
+        self.iter().all(|command| command.safety() == Safety::ReadOnly)
     }
 
     fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
@@ -119,9 +119,9 @@ macro_rules! tuple {
                 $(measures.next().is_some_and(|measure| command::write($value, measure, out)))&&+
             }
 
-            fn is_safe(&self) -> bool {
+            fn only_reads(&self) -> bool {
                 let ($($value,)+) = self;
-                $($value.safety() != Safety::Write)&&+
+                $($value.safety() == Safety::ReadOnly)&&+
             }
 
             fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
@@ -233,9 +233,10 @@ impl<B: Batch> Request for Pipelined<B> {
     type Output = B::Results;
     type Measure = ();
 
-    /// All of them are sent again, or none.
+    /// All of them are sent again, or none. Of what changes something, a refusal the second time would not say that the first
+    /// has not run either.
     fn safety(&self) -> Safety {
-        if self.0.batch.is_safe() { Safety::Idempotent } else { Safety::Write }
+        if self.0.batch.only_reads() { Safety::ReadOnly } else { Safety::Write }
     }
 
     fn is_empty(&self) -> bool {

@@ -70,7 +70,8 @@ impl Client {
 
     /// Connects by calling `dial` for each connection: through a proxy, over a stream of your own, to a fake in a test.
     ///
-    /// The settings' address is not used, but for its host where TLS is asked for: it is what the certificate is checked
+    /// A write of the stream that fails must not have sent any of its bytes, as `AsyncWrite` has it; otherwise what is said not to
+    /// be sent may be. The settings' address is not used, but for its host where TLS is asked for: it is what the certificate is checked
     /// against.
     ///
     /// # Cancel safety

@@ -17,6 +17,12 @@ pub enum Block {
 }
 
 impl Block {
+    /// How long that is; `None` for ever.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn time(self) -> Option<Duration> {
+        if let Self::For(wait) = self { Some(wait) } else { None }
+    }
+
     /// The number that BLOCK takes: milliseconds, where 0 stands for ever.
     pub(crate) fn ms(self) -> u64 {
         match self {

@@ -63,6 +63,11 @@ impl Trim {
         Self { how: How::Limited(entries), ..self }
     }
 
+    /// Whether the threshold is an id.
+    pub(super) fn is_by_id(&self) -> bool {
+        matches!(self.threshold, Threshold::MinId(_))
+    }
+
     /// What of it not every server has.
     pub(crate) fn needs(&self) -> Features {
         Features::NONE

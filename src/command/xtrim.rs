@@ -49,8 +49,7 @@ impl<'a> XTrim<'a> {
 
 impl Command for XTrim<'_> {
     const NAME: &'static str = "XTRIM";
-    // However often it runs, nothing goes that the threshold does not give up.
-    const SAFETY: Safety = Safety::Idempotent;
+    const SAFETY: Safety = Safety::Write;
     type Reply = u64;
 
     fn args(&self, out: &mut impl Args) {
@@ -59,6 +58,11 @@ impl Command for XTrim<'_> {
         if let Some(refs) = self.refs {
             refs.list(out);
         }
+    }
+
+    /// By length a second run takes what was added since the first; by id it takes nothing more.
+    fn safety(&self) -> Safety {
+        if self.trim.is_by_id() { Safety::Idempotent } else { Self::SAFETY }
     }
 
     fn needs(&self) -> Features {

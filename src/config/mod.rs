@@ -130,14 +130,19 @@ pub enum Retry {
     ///
     /// | what happened | what is sent again |
     /// |---|---|
-    /// | the connection ended before the reply came | what reads or may run twice ([`Safety`](crate::Safety)), up to three times |
+    /// | the connection ended before the reply came | what reads or may run twice ([`Safety`](crate::Safety)), up to three times; a batch that only reads, if no reply had come |
     /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | any single command, after 10 ms and more each time |
     /// | `READONLY` | any single command, on a new connection: a failover may be under way |
     /// | `NOAUTH` | any single command, on a new connection, once |
     /// | `UNBLOCKED`, for a change of role | the read, on a new connection |
     ///
     /// With less than 100 ms left nothing refused is sent again: the error says that it has not run. In a batch single refusals
-    /// are not sent again, and a transaction never is.
+    /// are not sent again; a transaction never is, nor a script.
+    ///
+    /// What changes something and may run twice is sent again only while at most 64 requests were sent or waiting when the
+    /// connection ended: a server remembers 100 `iid`s of a producer. So give each client a producer of its own.
+    ///
+    /// A command that is sent again runs behind those that were sent after it.
     #[default]
     Safe,
     /// Never: each error is told at once.

@@ -228,12 +228,14 @@ impl<'a, R: Request> Call<'a, R> {
         Self { shared, request, stage, retry: Retry::default(), lost: None }
     }
 
-    /// How a request ended that was not sent this time: it may have been the time before.
+    /// How a request ended that was not sent, or was refused: if it was lost the time before, it may have run then.
     #[cold]
-    fn in_truth(&mut self, failure: Failed) -> Failed {
-        match (failure.as_deref(), self.lost.take()) {
-            (Some(Failure::Unsent(_)), Some(lost)) => Some(Box::new(Failure::Lost(*lost))),
-            _ => failure,
+    fn in_truth(&mut self, replies: Replies, failure: Failed) -> (Replies, Failed) {
+        let harmless = self.request.safety() == Safety::ReadOnly && failure.is_none();
+        let not_run = matches!(failure.as_deref(), None | Some(Failure::Unsent(_)));
+        match self.lost.take().filter(|_| not_run && !harmless) {
+            Some(lost) => (Replies::None, Some(Box::new(Failure::Lost(*lost, 0)))),
+            None => (replies, failure),
         }
     }
 
@@ -250,9 +252,10 @@ impl<'a, R: Request> Call<'a, R> {
         }
         let now = Instant::now();
         match (replies, failure) {
-            (_, Some(Failure::Lost(reason))) => {
+            // What was answered in part is told, and not asked again.
+            (Replies::None, Some(Failure::Lost(reason, others))) => {
                 let left = time.deadline.is_none_or(|deadline| now < deadline);
-                if !left || !self.retry.lost(reason, self.request.safety()) {
+                if !left || !self.retry.lost(reason, *others, self.request.safety()) {
                     return None;
                 }
                 self.lost = Some(Box::new(reason.clone()));
@@ -261,8 +264,8 @@ impl<'a, R: Request> Call<'a, R> {
             (Replies::One(frame), None) if self.request.is_single() => {
                 let error = ServerError::new("", frame.error()?);
                 let again = self.retry.refused(&error, fastrand::f64())?;
-                // What the server said is worth more than a time-out, unless that was not all that happened.
-                let deadline = time.deadline.filter(|_| self.lost.is_none()).map(Instant::into_std);
+                // What the server said is worth more than a time-out.
+                let deadline = time.deadline.map(Instant::into_std);
                 let at = Instant::from_std(again.at(now.into_std(), deadline)?);
                 if again.elsewhere {
                     self.shared.retire();
@@ -303,8 +306,9 @@ impl<R: Request> Future for Call<'_, R> {
                     }
                     Poll::Ready(Err(unsent)) => {
                         let waited = enqueue.waited();
-                        let failure = this.in_truth(Some(Box::new(Failure::Unsent(unsent))));
-                        break (Replies::None, failure, waited);
+                        let failure = Some(Box::new(Failure::Unsent(unsent)));
+                        let (replies, failure) = this.in_truth(Replies::None, failure);
+                        break (replies, failure, waited);
                     }
                     Poll::Pending => return Poll::Pending,
                 },
@@ -316,7 +320,8 @@ impl<R: Request> Future for Call<'_, R> {
                                 this.stage = stage;
                                 continue;
                             }
-                            break (replies, this.in_truth(failure), time.waited);
+                            let (replies, failure) = this.in_truth(replies, failure);
+                            break (replies, failure, time.waited);
                         }
                         break (replies, failure, time.waited);
                     }

@@ -79,7 +79,6 @@ impl Driver {
             match self.io.poll_read(cx, &mut self.input) {
                 Poll::Ready(Ok(0)) => return Err(Disconnect::Eof),
                 Poll::Ready(Ok(_)) => {
-                    self.alarm.heard();
                     self.hand_out().map_err(Disconnect::Protocol)?;
                 }
                 Poll::Ready(Err(error)) => return Err(Disconnect::Io(Arc::new(error))),
@@ -136,6 +135,10 @@ impl Driver {
             }
         };
         self.input.advance(start);
+        // Pushes come also from a server that answers no more.
+        if !self.frames.is_empty() || self.input.first().is_some_and(|byte| *byte != b'>') {
+            self.alarm.heard();
+        }
         // What was whole before a fault is still delivered.
         if !self.frames.is_empty() {
             self.shared.replies(&mut self.frames, &mut self.wakers)?;
@@ -186,7 +189,12 @@ impl Driver {
             match self.io.poll_write(cx, rest) {
                 Poll::Ready(Ok(0)) => return Err(Disconnect::Eof),
                 Poll::Ready(Ok(n)) => self.written += n,
-                Poll::Ready(Err(error)) => return Err(Disconnect::Io(Arc::new(error))),
+                Poll::Ready(Err(error)) => {
+                    if self.io.fails_late() {
+                        self.written = self.output.len();
+                    }
+                    return Err(Disconnect::Io(Arc::new(error)));
+                }
                 Poll::Pending => {
                     self.shared.sleep(cx);
                     return Ok(());
@@ -274,7 +282,7 @@ impl Alarm {
             if end.is_some() {
                 return end;
             }
-            let look = self.health.as_ref().and_then(|health| health.next(owed));
+            let look = self.health.as_ref().and_then(|health| health.next(&owed));
             let next = alarm.into_iter().chain(look).min()?;
             if self.set != Some(next) {
                 self.set = Some(next);
@@ -285,8 +293,8 @@ impl Alarm {
             }
             self.set = None;
             let now = tokio::time::Instant::now().into_std();
-            let overdue = self.shared.expire(now);
-            match self.health.as_mut().map(|health| health.look(now, owed, overdue)) {
+            self.shared.expire(now);
+            match self.health.as_mut().map(|health| health.look(now, &owed)) {
                 Some(Verdict::Silent) => return Some(Disconnect::Silent),
                 Some(Verdict::Probe) => {
                     self.shared.probe(now);

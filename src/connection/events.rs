@@ -143,6 +143,7 @@ impl Hub {
         let mailbox = Mailbox { events, ended: listeners.ended, ..Mailbox::default() };
         let mailbox = Arc::new(Mutex::new(mailbox));
         if !listeners.ended {
+            listeners.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
             listeners.mailboxes.push(Arc::downgrade(&mailbox));
         }
         Events { mailbox }

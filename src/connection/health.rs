@@ -8,17 +8,26 @@ use std::time::{Duration, Instant};
 /// Silence shorter than this means nothing, however short the commands' time is.
 const LEAST_SILENCE: Duration = Duration::from_secs(2);
 
+/// The oldest reply that a server owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// None.
+    Nothing,
+    /// One that is due at this time.
+    By(Instant),
+    /// One that may take any time.
+    Whenever,
+}
+
 #[derive(Debug)]
 pub(super) struct Health {
     /// How long a connection may be idle before it is asked.
     idle: Option<Duration>,
     /// The time that commands have.
     timeout: Duration,
-    /// When something came last.
+    /// When a reply came last, or a part of one.
     heard: Instant,
     asked: bool,
-    /// When to give it up, if nothing comes until then.
-    give_up: Option<Instant>,
 }
 
 /// What is to be done about a connection.
@@ -34,39 +43,44 @@ pub(super) enum Verdict {
 
 impl Health {
     pub(super) fn new(idle: Option<Duration>, timeout: Duration, now: Instant) -> Self {
-        Self { idle, timeout, heard: now, asked: false, give_up: None }
+        Self { idle, timeout, heard: now, asked: false }
     }
 
-    /// Something came.
+    /// A reply came, or a part of one.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.asked = false;
-        self.give_up = None;
     }
 
-    /// When to look again, if nothing comes until then. `owed`: whether a reply is owed.
-    pub(super) fn next(&self, owed: bool) -> Option<Instant> {
-        // Who waits for a reply looks after it; only an idle connection has nobody who does.
-        let idle = self.idle.filter(|_| !owed && !self.asked);
-        idle.and_then(|idle| self.heard.checked_add(idle)).into_iter().chain(self.give_up).min()
+    /// When to look again, if nothing comes until then.
+    pub(super) fn next(&self, owed: &Owed) -> Option<Instant> {
+        match owed {
+            // Who waits for a reply looks after it; only an idle connection has nobody who does.
+            Owed::Nothing => {
+                self.idle.filter(|_| !self.asked).and_then(|idle| self.heard.checked_add(idle))
+            }
+            Owed::By(due) => self.give_up(*due),
+            Owed::Whenever => None,
+        }
     }
 
-    /// What is to be done now. `overdue`: whether a reply that is owed was found to be overdue.
-    pub(super) fn look(&mut self, now: Instant, owed: bool, overdue: bool) -> Verdict {
-        if overdue && self.give_up.is_none() {
-            let asked = now.checked_sub(self.timeout).unwrap_or(now).max(self.heard);
-            let silence = self.timeout.max(LEAST_SILENCE).saturating_mul(2);
-            self.give_up = asked.checked_add(silence);
+    /// When a connection is given up that owes a reply which is due at this time: after twice a command's time of silence,
+    /// counted from when it was asked or said something last.
+    fn give_up(&self, due: Instant) -> Option<Instant> {
+        let asked = due.checked_sub(self.timeout).unwrap_or(due);
+        asked.max(self.heard).checked_add(self.timeout.max(LEAST_SILENCE).saturating_mul(2))
+    }
+
+    /// What is to be done now.
+    pub(super) fn look(&mut self, now: Instant, owed: &Owed) -> Verdict {
+        if self.next(owed).is_none_or(|at| now < at) {
+            return Verdict::Wait;
         }
-        if self.give_up.is_some_and(|at| at <= now) {
-            return Verdict::Silent;
-        }
-        let idle = now.saturating_duration_since(self.heard);
-        if !owed && !self.asked && self.idle.is_some_and(|limit| idle >= limit) {
+        if matches!(owed, Owed::Nothing) {
             self.asked = true;
             return Verdict::Probe;
         }
-        Verdict::Wait
+        Verdict::Silent
     }
 }
 
@@ -85,51 +99,51 @@ mod tests {
     #[test]
     fn an_idle_connection_is_asked_once_and_again_after_it_answered() {
         let (mut health, start) = health();
-        assert_eq!(health.next(false), Some(start + IDLE));
-        assert_eq!(health.look(start + IDLE / 2, false, false), Verdict::Wait);
-        assert_eq!(health.look(start + IDLE, false, false), Verdict::Probe);
-        assert_eq!(health.next(true), None);
-        assert_eq!(health.look(start + IDLE * 2, true, false), Verdict::Wait);
+        assert_eq!(health.next(&Owed::Nothing), Some(start + IDLE));
+        assert_eq!(health.look(start + IDLE / 2, &Owed::Nothing), Verdict::Wait);
+        assert_eq!(health.look(start + IDLE, &Owed::Nothing), Verdict::Probe);
+        assert_eq!(health.look(start + IDLE * 2, &Owed::Nothing), Verdict::Wait);
         health.heard(start + IDLE * 2);
-        assert_eq!(health.next(false), Some(start + IDLE * 3));
-        assert_eq!(health.look(start + IDLE * 3, false, false), Verdict::Probe);
+        assert_eq!(health.next(&Owed::Nothing), Some(start + IDLE * 3));
+        assert_eq!(health.look(start + IDLE * 3, &Owed::Nothing), Verdict::Probe);
     }
 
     #[test]
-    fn one_that_owes_a_reply_is_not_asked() {
+    fn one_that_may_take_any_time_is_left_alone() {
         let (mut health, start) = health();
-        assert_eq!(health.next(true), None);
-        assert_eq!(health.look(start + IDLE, true, false), Verdict::Wait);
+        assert_eq!(health.next(&Owed::Whenever), None);
+        assert_eq!(health.look(start + IDLE * 100, &Owed::Whenever), Verdict::Wait);
     }
 
     #[test]
     fn an_overdue_reply_and_silence_end_it_after_twice_the_time() {
         let (mut health, start) = health();
-        health.heard(start + TIMEOUT / 2);
-        let late = start + IDLE;
-        assert_eq!(health.look(late, true, true), Verdict::Wait);
-        let end = late - TIMEOUT + 2 * TIMEOUT;
-        assert_eq!(health.next(true), Some(end));
-        assert_eq!(health.look(end - Duration::from_millis(1), true, true), Verdict::Wait);
-        assert_eq!(health.look(end, true, false), Verdict::Silent);
+        let sent = start + IDLE;
+        let owed = Owed::By(sent + TIMEOUT);
+        assert_eq!(health.next(&owed), Some(sent + 2 * TIMEOUT));
+        assert_eq!(
+            health.look(sent + 2 * TIMEOUT - Duration::from_millis(1), &owed),
+            Verdict::Wait
+        );
+        assert_eq!(health.look(sent + 2 * TIMEOUT, &owed), Verdict::Silent);
     }
 
     #[test]
-    fn whatever_comes_saves_it() {
+    fn whatever_comes_puts_it_off_and_no_more_than_that() {
         let (mut health, start) = health();
-        assert_eq!(health.look(start + TIMEOUT, true, true), Verdict::Wait);
+        let owed = Owed::By(start + TIMEOUT);
         health.heard(start + TIMEOUT * 3 / 2);
-        assert_eq!(health.next(true), None);
-        assert_eq!(health.look(start + TIMEOUT * 3, true, false), Verdict::Wait);
+        let end = start + TIMEOUT * 3 / 2 + 2 * TIMEOUT;
+        assert_eq!(health.look(start + TIMEOUT * 3, &owed), Verdict::Wait);
+        assert_eq!(health.look(end, &owed), Verdict::Silent);
     }
 
     #[test]
     fn short_timeouts_do_not_end_it_early() {
         let start = Instant::now();
-        let mut health = Health::new(None, Duration::from_millis(10), start);
-        let late = start + Duration::from_millis(10);
-        assert_eq!(health.look(late, true, true), Verdict::Wait);
-        assert_eq!(health.next(true), Some(start + 2 * LEAST_SILENCE));
-        assert_eq!(health.next(false), Some(start + 2 * LEAST_SILENCE), "never asked when idle");
+        let health = Health::new(None, Duration::from_millis(10), start);
+        let owed = Owed::By(start + Duration::from_millis(10));
+        assert_eq!(health.next(&owed), Some(start + 2 * LEAST_SILENCE));
+        assert_eq!(health.next(&Owed::Nothing), None, "never asked when idle");
     }
 }

@@ -19,7 +19,8 @@ impl<C: Command> Request for One<C> {
     type Measure = Measure;
 
     fn is_single(&self) -> bool {
-        true
+        // A script may have done something before it failed, with any code.
+        !C::NAME.is_empty() && !C::NAME.starts_with("EVAL") && !C::NAME.starts_with("FCALL")
     }
 
     fn safety(&self) -> Safety {
@@ -98,8 +99,8 @@ pub(crate) fn error(command: &'static str, failure: Failed, waited: Duration) ->
             Error::Unsent { command, reason: Unsent::TimedOut { waited, source } }
         }
         Some(Failure::Unsent(reason)) => Error::Unsent { command, reason },
-        Some(Failure::Lost(Disconnect::Protocol(source))) => Error::Protocol { command, source },
-        Some(Failure::Lost(reason)) => Error::Lost { command, reason },
+        Some(Failure::Lost(Disconnect::Protocol(source), _)) => Error::Protocol { command, source },
+        Some(Failure::Lost(reason, _)) => Error::Lost { command, reason },
         Some(Failure::TimedOut { .. }) => Error::TimedOut { command, waited },
         // A request always ends with as many replies as it asked for, or with a failure.
         None => Error::Lost { command, reason: Disconnect::Closed },

@@ -20,6 +20,7 @@ use super::append::Append;
 use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::Hub;
+use super::health::Owed;
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::transport::Direct;
 use crate::config::{Config, Retry as Repeat};
@@ -39,8 +40,9 @@ const KICK: std::ops::RangeInclusive<usize> = 16..=256;
 /// A caller writes no more than this, for it holds the lock while it writes; the rest is the driver's.
 const DIRECT_BYTES: usize = 64 << 10;
 
-/// A connection younger than this is not taken to be stale.
-const YOUNG: Duration = Duration::from_secs(1);
+/// A connection younger than this is not taken to be stale: it may be the one before it that was, and a server that stays a
+/// replica is not to cost everybody a new connection all the time.
+const YOUNG: Duration = Duration::from_secs(5);
 
 /// Asks whether anybody is there.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
@@ -121,8 +123,8 @@ pub(crate) enum Queued {
 pub(super) struct Orders {
     /// When to look for overdue waiters.
     pub(super) alarm: Option<Instant>,
-    /// The server owes a reply.
-    pub(super) owed: bool,
+    /// What the server owes.
+    pub(super) owed: Owed,
     /// The connection is to end, like this.
     pub(super) end: Option<Disconnect>,
 }
@@ -320,17 +322,20 @@ impl Shared {
     /// kept: whoever says that it is stale may speak of the one before it.
     pub(crate) fn retire(&self) {
         let now = tokio::time::Instant::now().into_std();
-        let state = self.lock();
-        if state.since.is_none_or(|since| now.saturating_duration_since(since) < YOUNG) {
-            return;
-        }
-        drop(state);
-        self.leave(Disconnect::Stale);
+        let young = |since: Instant| now.saturating_duration_since(since) < YOUNG;
+        self.leave_unless(Disconnect::Stale, |state| state.since.is_none_or(young));
     }
 
     /// Gives the connection up when all has been answered that was sent on it, for this reason.
     pub(crate) fn leave(&self, reason: Disconnect) {
+        self.leave_unless(reason, |_| false);
+    }
+
+    fn leave_unless(&self, reason: Disconnect, not: impl FnOnce(&State) -> bool) {
         let mut state = self.lock();
+        if not(&state) {
+            return;
+        }
         state.retired = Some(reason);
         let driver = state.driver.take();
         drop(state);

@@ -8,6 +8,7 @@
 //! slot independently: a caller that has given up leaves its waiter in the queue, so that its reply is thrown away when it
 //! comes and nobody else gets it.
 
+use super::health::Owed;
 use crate::error::{Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
 use std::collections::VecDeque;
@@ -39,7 +40,8 @@ impl Replies {
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Unsent(Unsent),
-    Lost(Disconnect),
+    /// With so many others, sent or not.
+    Lost(Disconnect, usize),
     /// `owed`: the connection that owes the reply is the one there is.
     TimedOut {
         owed: bool,
@@ -90,8 +92,6 @@ pub(super) enum Taken {
 pub(super) struct Expired {
     /// Byte ranges of requests taken out of the unsent ones, as lengths: (keep, drop) by turns.
     pub(super) cuts: Vec<(usize, usize)>,
-    /// A reply that is owed is overdue.
-    pub(super) owed: bool,
     pub(super) wakers: Vec<Waker>,
 }
 
@@ -147,6 +147,17 @@ impl Pipeline {
     /// Requests that the writer has and the server has not answered.
     pub(super) fn sent(&self) -> usize {
         self.sent
+    }
+
+    /// What the server owes: the oldest reply, for nothing behind it can come before.
+    pub(super) fn owed(&self) -> Owed {
+        let Some(oldest) = self.queue.front().filter(|_| self.sent > 0) else {
+            return Owed::Nothing;
+        };
+        match self.slots.get(oldest.slot.0).and_then(|slot| slot.deadline) {
+            Some(deadline) => Owed::By(deadline),
+            None => Owed::Whenever,
+        }
     }
 
     /// Requests that no writer has yet.
@@ -307,7 +318,6 @@ impl Pipeline {
                 if !slot.done && overdue(slot) {
                     slot.done = true;
                     slot.failure = Some(Box::new(Failure::TimedOut { owed: true }));
-                    expired.owed = true;
                     expired.wakers.extend(slot.waker.take());
                 }
             }
@@ -368,8 +378,9 @@ impl Pipeline {
             kept += waiter.bytes;
             lost -= 1;
         }
+        let others = self.queue.len();
         for _ in 0..lost {
-            self.pop_front(Some(Failure::Lost(reason.clone())), wakers);
+            self.pop_front(Some(Failure::Lost(reason.clone(), others)), wakers);
         }
         self.sent = 0;
         kept

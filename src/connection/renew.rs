@@ -16,7 +16,7 @@ use super::outbox::{Shared, Size};
 use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{Auth, encode_own};
 use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
-use crate::error::{ConnectError, CredentialsError, Disconnect, ServerError, Unsent};
+use crate::error::{Code, ConnectError, CredentialsError, Disconnect, ServerError, Unsent};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -90,7 +90,7 @@ impl<'a> Renewal<'a> {
             // The one place where it is known how a renewal ended.
             match self.renew().await {
                 Outcome::Taken(credentials) => self.used = credentials,
-                Outcome::Refused(error) => {
+                Outcome::Refused(error) if is_credentials(&error) => {
                     let told = ConnectError::Refused(error.clone());
                     self.shared.events().tell(Event::CredentialsRejected { error: Arc::new(told) });
                     self.shared.leave(Disconnect::Credentials(error));
@@ -98,7 +98,7 @@ impl<'a> Renewal<'a> {
                 }
                 Outcome::Over => pending().await,
                 // Whoever says again and again that there are new ones is not asked in a tight loop.
-                Outcome::Same | Outcome::NotSaid | Outcome::Unanswered => {
+                Outcome::Same | Outcome::NotSaid | Outcome::Unanswered | Outcome::Refused(_) => {
                     sleep(self.config.reconnect_max.mul_f64(fastrand::f64())).await;
                 }
             }
@@ -133,10 +133,15 @@ impl<'a> Renewal<'a> {
                     Outcome::Refused(Box::new(ServerError::without(secret, "AUTH", text)))
                 }
             },
-            (_, Some(failure)) if matches!(*failure, Failure::Lost(_)) => Outcome::Over,
+            (_, Some(failure)) if matches!(*failure, Failure::Lost(..)) => Outcome::Over,
             _ => Outcome::Unanswered,
         }
     }
+}
+
+/// Whether it is the credentials that were refused, and not AUTH for now.
+fn is_credentials(error: &ServerError) -> bool {
+    matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
 }
 
 /// A request in its own bytes.

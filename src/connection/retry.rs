@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// A command whose connections end so often may be what ends them.
 const MOST_LOST: u8 = 3;
 
+/// A server remembers the last 100 `iid`s of a producer. With more requests than this about, one that is sent again may come
+/// behind so many others that it is not known any more.
+const MOST_OTHERS: usize = 64;
+
 /// Between attempts at a server that is not ready passes a random time below a bound that doubles between these two.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
@@ -43,15 +47,21 @@ impl Again {
 }
 
 impl Retry {
-    /// Whether to send a command again whose connection ended like this before its reply came.
-    pub(crate) fn lost(&mut self, reason: &Disconnect, safety: Safety) -> bool {
+    /// Whether to send a command again whose connection ended like this before its reply came, with so many others that were
+    /// sent or waited.
+    pub(crate) fn lost(&mut self, reason: &Disconnect, others: usize, safety: Safety) -> bool {
         // A reply that broke the protocol, or was too large, would do so again.
         let chance = match reason {
             Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
             Disconnect::Credentials(_) => true,
             Disconnect::Protocol(_) | Disconnect::Closed => false,
         };
-        let again = chance && safety != Safety::Write && self.lost < MOST_LOST;
+        let safe = match safety {
+            Safety::ReadOnly => true,
+            Safety::Idempotent => others <= MOST_OTHERS,
+            Safety::Write => false,
+        };
+        let again = chance && safe && self.lost < MOST_LOST;
         self.lost += u8::from(again);
         again
     }
@@ -89,17 +99,28 @@ mod tests {
     fn only_what_may_run_twice_is_sent_again_and_not_for_ever() {
         for safety in [Safety::ReadOnly, Safety::Idempotent] {
             let mut retry = Retry::default();
-            let again = (0..5).filter(|_| retry.lost(&Disconnect::Eof, safety)).count();
+            let again = (0..5).filter(|_| retry.lost(&Disconnect::Eof, 1, safety)).count();
             assert_eq!(again, 3, "{safety:?}");
         }
-        assert!(!Retry::default().lost(&Disconnect::Eof, Safety::Write));
+        assert!(!Retry::default().lost(&Disconnect::Eof, 1, Safety::Write));
+    }
+
+    #[test]
+    fn what_a_server_may_have_forgotten_is_not_sent_again() {
+        for (others, safety, again) in [
+            (64, Safety::Idempotent, true),
+            (65, Safety::Idempotent, false),
+            (100_000, Safety::ReadOnly, true),
+        ] {
+            assert_eq!(Retry::default().lost(&Disconnect::Eof, others, safety), again, "{others}");
+        }
     }
 
     #[test]
     fn what_broke_the_connection_is_not_sent_again() {
         let limit = Disconnect::Protocol(ProtocolError::TooLarge { limit: 1 });
         for reason in [limit, Disconnect::Closed] {
-            assert!(!Retry::default().lost(&reason, Safety::ReadOnly), "{reason:?}");
+            assert!(!Retry::default().lost(&reason, 1, Safety::ReadOnly), "{reason:?}");
         }
     }
 

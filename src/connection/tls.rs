@@ -35,7 +35,7 @@ impl Connector {
             Dialled::Other(stream) => stream,
         };
         let stream = self.connector(tls).await?.connect(name, stream).await.map_err(clearer)?;
-        Ok(Io::Other(Box::new(stream)))
+        Ok(Io::Tls(Box::new(stream)))
     }
 
     async fn connector(&self, tls: &Tls) -> io::Result<TlsConnector> {

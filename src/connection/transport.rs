@@ -31,11 +31,13 @@ pub(crate) enum Dialled {
     Other(Box<dyn ByteStream>),
 }
 
-/// An open connection, before RESP. One with TLS is `Other`: who writes directly would write past it.
+/// An open connection, before RESP. Who writes directly to one with TLS would write past that.
 pub(crate) enum Io {
     Tcp(tcp::OwnedReadHalf, Arc<tcp::OwnedWriteHalf>),
     Unix(unix::OwnedReadHalf, Arc<unix::OwnedWriteHalf>),
     Other(Box<dyn ByteStream>),
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody makes one"))]
+    Tls(Box<dyn ByteStream>),
 }
 
 /// The writing side of a socket that anyone may write to without waiting.
@@ -56,12 +58,17 @@ impl Direct {
 }
 
 impl Io {
+    /// Whether a write that fails may have sent some of its bytes, as a record of TLS that went out before the next one failed.
+    pub(super) fn fails_late(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// The socket for direct writing, if it is one.
     pub(super) fn direct(&self) -> Option<Direct> {
         match self {
             Self::Tcp(_, socket) => Some(Direct::Tcp(Arc::clone(socket))),
             Self::Unix(_, socket) => Some(Direct::Unix(Arc::clone(socket))),
-            Self::Other(_) => None,
+            Self::Other(_) | Self::Tls(_) => None,
         }
     }
 
@@ -74,7 +81,7 @@ impl Io {
         match self {
             Self::Tcp(socket, _) => poll_read_buf(Pin::new(socket), cx, buf),
             Self::Unix(socket, _) => poll_read_buf(Pin::new(socket), cx, buf),
-            Self::Other(stream) => poll_read_buf(Pin::new(stream), cx, buf),
+            Self::Other(stream) | Self::Tls(stream) => poll_read_buf(Pin::new(stream), cx, buf),
         }
     }
 
@@ -99,7 +106,7 @@ impl Io {
         match self {
             Self::Tcp(_, socket) => try_write!(socket),
             Self::Unix(_, socket) => try_write!(socket),
-            Self::Other(stream) => {
+            Self::Other(stream) | Self::Tls(stream) => {
                 let written = ready!(poll_write_buf(Pin::new(stream), cx, &mut bytes))?;
                 // A stream that buffers, as TLS does, is made to send.
                 // Its error is found by the next call; these bytes are taken and may be on their way.
@@ -113,7 +120,7 @@ impl Io {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(..) | Self::Unix(..) => Poll::Ready(Ok(())),
-            Self::Other(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Other(stream) | Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -121,7 +128,7 @@ impl Io {
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(..) | Self::Unix(..) => Poll::Ready(Ok(())),
-            Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(stream) | Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -148,6 +155,7 @@ impl fmt::Debug for Io {
             Self::Tcp(..) => "Io::Tcp",
             Self::Unix(..) => "Io::Unix",
             Self::Other(..) => "Io::Other",
+            Self::Tls(..) => "Io::Tls",
         })
     }
 }

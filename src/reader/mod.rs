@@ -39,6 +39,7 @@ struct UnderWay {
     ticket: Ticket<Arc<Shared>>,
     command: &'static str,
     needs: Features,
+    safety: Safety,
     waited: Duration,
 }
 
@@ -65,32 +66,48 @@ impl Reader {
     /// As [`Client::send`](crate::Client::send). When a group read's outcome is unknown, the server may have handed out
     /// entries that never arrived; they are pending for the consumer and can be read by id.
     pub async fn read<C: BlockingCommand>(&mut self, command: C) -> Result<Streams, Error> {
-        if self.under_way.is_some() {
-            let streams = self.finish().await?;
-            if !streams.is_empty() {
-                return Ok(streams);
+        if let Some(UnderWay { safety, .. }) = self.under_way {
+            match self.finish().await {
+                Ok(streams) if streams.is_empty() => {}
+                // It read nothing that this one does not.
+                Err(Error::Lost { .. }) if safety == Safety::ReadOnly && self.repeats() => {}
+                result => return result,
             }
         }
         let mut patience = self.patience(command.waits());
-        let mut retry = Retry::default();
+        let (mut retry, mut lost) = (Retry::default(), None);
         let request = Read(command);
         loop {
             let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
             let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
             let (waited, deadline) = (enqueue.waited(), enqueue.deadline());
-            let ticket = queued.map_err(|reason| Error::Unsent { command: C::READ, reason })?;
+            let ticket = match (queued, lost.take()) {
+                (Ok(ticket), _) => ticket,
+                // It was not sent this time; but the time before it was.
+                (Err(_), Some(lost)) => return Err(lost),
+                (Err(reason), None) => return Err(Error::Unsent { command: C::READ, reason }),
+            };
             let needs = request.0.read_needs();
-            self.under_way = Some(UnderWay { ticket, command: C::READ, needs, waited });
+            let safety = request.0.read_safety();
+            self.under_way = Some(UnderWay { ticket, command: C::READ, needs, safety, waited });
             let error = match self.finish().await {
                 Ok(streams) => return Ok(streams),
                 Err(error) => error,
             };
-            match self.again(&error, &mut retry, request.0.read_safety(), deadline) {
+            // A read that would wait beyond the deadline is not begun again.
+            let waits = request.0.waits().and_then(Block::time).unwrap_or_default();
+            let latest = deadline.map(|deadline| deadline.checked_sub(waits).unwrap_or(deadline));
+            match self.again(&error, &mut retry, safety, latest) {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => return Err(error),
             }
+            lost = matches!(error, Error::Lost { .. }).then_some(error);
             patience = Patience::Until(deadline, waited);
         }
+    }
+
+    fn repeats(&self) -> bool {
+        self.connection.shared().repeats()
     }
 
     /// When to read again after an error, if that may be done and helps.
@@ -101,13 +118,13 @@ impl Reader {
         safety: Safety,
         deadline: Option<Instant>,
     ) -> Option<Instant> {
-        let shared = self.connection.shared();
-        if !shared.repeats() {
+        if !self.repeats() {
             return None;
         }
+        let shared = self.connection.shared();
         let again = match error {
             Error::Lost { reason, .. } => retry
-                .lost(reason, safety)
+                .lost(reason, 1, safety)
                 .then_some(Again { after: Duration::ZERO, elsewhere: false }),
             Error::Server(error) => retry.refused(error, fastrand::f64()),
             _ => None,

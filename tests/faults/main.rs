@@ -12,7 +12,7 @@
 //! | `cancel`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
 //! | `credentials` | there are none, or others, or the server refuses them |
-//! | `again`, `silence`, `events`, `traces` | what the client does about it: sends again, asks, replaces, tells |
+//! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `schedules`, `sockets` | everything at once, in any order |
 //!
@@ -70,8 +70,5 @@ mod stray;
 mod tails;
 #[cfg(test)]
 mod time;
-#[cfg(test)]
-#[cfg(feature = "tracing")]
-mod traces;
 #[cfg(test)]
 mod wire;

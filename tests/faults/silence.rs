@@ -123,3 +123,20 @@ async fn nobody_asks_if_the_settings_say_so() {
         () = sleep(ms(600_000)) => {}
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_stuck_in_a_write_is_given_up() {
+    let server = Server::with_buffer(64);
+    let (client, mut peer) = server.connect(config().command_timeout(ms(1000))).await;
+    // Two are sent and overdue; one of the late replies comes, and then the server is stuck.
+    let pad = "k".repeat(200);
+    let _ = tokio::join!(client.send(XLen::new("s")), client.send(XLen::new(&pad)), async {
+        peer.request().await;
+    });
+    peer.send(":1\r\n").await;
+    let start = Instant::now();
+    while server.dials().len() < 2 {
+        let _ = client.send(XLen::new("t")).await;
+        assert!(start.elapsed() < ms(60_000), "still the same connection");
+    }
+}

@@ -1,6 +1,7 @@
 //! The driver's side of the outbox: what it is to write and to heed, and what it has to tell.
 
 use super::super::budget::Budget;
+use super::super::health::Owed;
 use super::{FEW, KEPT_BYTES, Link, Orders, PING, Shared, State, Turn};
 use crate::command::hello::HelloReply;
 use crate::connection::transport::Direct;
@@ -151,11 +152,11 @@ impl Shared {
     /// When to look for overdue waiters, whether a reply is owed, and whether the connection is to end: for what reason.
     pub(in crate::connection) fn orders(&self, connected: bool) -> Orders {
         let mut state = self.lock();
-        let owed = state.pipeline.sent() > 0;
+        let owed = state.pipeline.owed();
         let done = state.closing && (!connected || state.pipeline.all_told());
         let end = match state.kill.take() {
             _ if done => Some(Disconnect::Closed),
-            None if connected && !owed => state.retired.clone(),
+            None if connected && owed == Owed::Nothing => state.retired.clone(),
             kill => kill,
         };
         Orders { alarm: state.alarm, owed, end }
@@ -176,9 +177,7 @@ impl Shared {
     }
 
     /// Settles the waiters that are overdue.
-    ///
-    /// True if one of them had been sent.
-    pub(in crate::connection) fn expire(&self, now: Instant) -> bool {
+    pub(in crate::connection) fn expire(&self, now: Instant) {
         let mut state = self.lock();
         let (waited, source) = (self.timeout, state.trouble());
         let unsent = || Unsent::TimedOut { waited, source: source.clone() };
@@ -188,6 +187,5 @@ impl Shared {
         let next = state.next_in_line();
         drop(state);
         expired.wakers.into_iter().chain(next).for_each(Waker::wake);
-        expired.owed
     }
 }

@@ -1,6 +1,6 @@
-//! What is told to `tracing`: each step of a connection, at its level, and no password.
+//! Each step of a connection, at its level, and no password.
 
-use super::peer::{Server, config, ends, hello_reply, ms, settle};
+use crate::peer::{Server, config, ends, hello_reply, ms, settle};
 use bourn::{Client, Credentials, XLen};
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};

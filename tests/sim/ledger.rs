@@ -1,0 +1,173 @@
+//! What each caller was told, beside what the server has seen: whether the two agree.
+
+use super::server::Seen;
+use super::world::Shared;
+use bourn::{Code, Error, Outcome};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a command does, and so how often it may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Adds an entry.
+    Add,
+    /// Adds an entry, once, however often it is sent.
+    AddOnce,
+    /// Changes nothing, but nobody knows that.
+    Echo,
+    /// Changes nothing.
+    Read,
+}
+
+/// What a caller was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nothing yet; or it did not want to know.
+    Open,
+    /// The reply; with it the id, if an entry was added.
+    Confirmed(Option<u64>),
+    Failed(Outcome),
+}
+
+/// One command.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    kind: Kind,
+    /// Its fellows in a transaction are in the lines from this one on.
+    transaction: Option<u64>,
+    /// It may be sent again.
+    repeats: bool,
+    /// Its future was polled.
+    begun: bool,
+    end: End,
+}
+
+/// All commands by their numbers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Vec<Line>>>);
+
+impl Ledger {
+    fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.0.lock().unwrap()
+    }
+
+    /// A new command's number.
+    pub(crate) fn open(&self, kind: Kind, transaction: Option<u64>, repeats: bool) -> u64 {
+        let mut lines = self.lines();
+        lines.push(Line { kind, transaction, repeats, begun: false, end: End::Open });
+        lines.len() as u64 - 1
+    }
+
+    /// The number that the next command will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.lines().len() as u64
+    }
+
+    pub(crate) fn begin(&self, numbers: &[u64]) {
+        let mut lines = self.lines();
+        numbers.iter().for_each(|n| lines[place(*n)].begun = true);
+    }
+
+    /// The caller was told this; returns what may not be said at all.
+    pub(crate) fn note(&self, n: u64, result: Result<Option<u64>, &Error>) -> Option<String> {
+        let end = match result {
+            Ok(id) => End::Confirmed(id),
+            Err(error) => End::Failed(error.outcome()),
+        };
+        self.lines()[place(n)].end = end;
+        let states = [Code::Loading, Code::Busy, Code::ReadOnly, Code::Oom, Code::ExecAbort];
+        match result {
+            Err(error @ Error::Decode { .. }) => Some(format!("#{n}: {error:?}: another's reply?")),
+            Err(error @ Error::Server(refusal)) if !states.contains(refusal.code()) => {
+                Some(format!("#{n}: {error:?}: nobody said so"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Entries whose callers know of them, with their numbers.
+    pub(crate) fn confirmed(&self) -> Vec<(u64, u64)> {
+        let lines = self.lines();
+        let ids = lines.iter().zip(0..).filter_map(|(line, n)| match line.end {
+            End::Confirmed(Some(id)) => Some((id, n)),
+            _ => None,
+        });
+        ids.collect()
+    }
+
+    /// How many commands ended each way: confirmed, not sent, not applied, unknown, given up.
+    pub(crate) fn ends(&self) -> [usize; 5] {
+        let mut ends = [0; 5];
+        for line in self.lines().iter() {
+            ends[match line.end {
+                End::Confirmed(_) => 0,
+                End::Failed(Outcome::NotSent) => 1,
+                End::Failed(Outcome::NotApplied) => 2,
+                End::Failed(Outcome::Unknown) => 3,
+                End::Open => 4,
+            }] += 1;
+        }
+        ends
+    }
+
+    /// Everything in which the callers and the server do not agree.
+    pub(crate) fn disagreements(&self, shared: &Shared) -> Vec<String> {
+        let world = shared.lock();
+        let left_over: Vec<String> = world.links.iter().map(|link| link.left_over()).collect();
+        let lines = self.lines();
+        let mut wrong = Vec::new();
+        for (line, n) in lines.iter().zip(0..) {
+            let seen = world.server.seen.get(&n).cloned().unwrap_or_default();
+            let name = format!("#{n:06}");
+            // What was written and not looked at might as well have run, for all that the client can know.
+            let left_over = left_over.iter().filter(|text| text.contains(&name)).count();
+            if let Some(law) = line.broken(&seen, left_over) {
+                wrong.push(format!("{name}: {law}: {line:?}, {seen:?}, {left_over} left over"));
+            }
+            let first = line.transaction.and_then(|first| world.server.seen.get(&first));
+            if line.transaction.is_some()
+                && first.map_or(0, |f| f.stored.len()) != seen.stored.len()
+            {
+                wrong.push(format!("{name}: half a transaction"));
+            }
+        }
+        wrong
+    }
+}
+
+impl Line {
+    /// The law that is broken, if one is.
+    fn broken(&self, seen: &Seen, left_over: usize) -> Option<&'static str> {
+        let sent = seen.ran + left_over;
+        let adds = matches!(self.kind, Kind::Add | Kind::AddOnce);
+        if seen.stored.len() > 1 {
+            return Some("stored twice");
+        }
+        if sent > if self.repeats { 4 } else { 1 } {
+            return Some("sent too often");
+        }
+        if !self.begun && sent + seen.refused > 0 {
+            return Some("sent before it was asked for");
+        }
+        match self.end {
+            End::Confirmed(id) if adds && seen.stored.first() != id.as_ref() => {
+                Some("confirmed, and not what is stored")
+            }
+            End::Confirmed(_) if self.kind == Kind::Echo && seen.ran != 1 => {
+                Some("answered, and did not run once")
+            }
+            End::Failed(Outcome::NotSent) if sent > 0 => Some("sent, and said not to be"),
+            End::Failed(Outcome::NotApplied) if adds && !seen.stored.is_empty() => {
+                Some("stored, and said not to be applied")
+            }
+            End::Failed(Outcome::NotApplied) if seen.refused == 0 => {
+                Some("said to be refused, and was not")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where a command's line is.
+fn place(n: u64) -> usize {
+    usize::try_from(n).expect("a few lines")
+}
