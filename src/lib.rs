@@ -33,7 +33,7 @@
 //!
 //! # Promises
 //!
-//! * Commands of one [`Client`] run in the order in which their futures were first polled. A reply reaches its own command
+//! * Commands of one [`Client`] run in the order in which their futures were first polled, but for one that is repeated. A reply reaches its own command
 //!   or nobody.
 //! * Every future ends by its deadline, but for a read that is to wait for ever. Every error says whether the command may have run.
 //! * Nothing that may have run is sent again, unless it reads or may run twice ([`Safety`]); [`Retry`] says what is.

@@ -67,6 +67,7 @@ pub struct Config {
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) keepalive: Option<Duration>,
+    pub(crate) user_timeout: Option<Duration>,
     pub(crate) probe: Option<Duration>,
     pub(crate) retry: Retry,
     pub(crate) events_buffer: usize,
@@ -183,6 +184,7 @@ impl Config {
             reconnect_min: Duration::from_millis(10),
             reconnect_max: Duration::from_secs(1),
             keepalive: Some(Duration::from_secs(30)),
+            user_timeout: None,
             probe: Some(Duration::from_secs(10)),
             retry: Retry::Safe,
             events_buffer: 64,
@@ -326,6 +328,13 @@ impl Config {
         Self { keepalive: idle, ..self }
     }
 
+    /// How long what was sent may stay unconfirmed by the peer's kernel before a TCP connection ends (TCP_USER_TIMEOUT, Linux);
+    /// it counts too while the peer takes nothing. By default twice the command timeout, and 10 s at least.
+    #[must_use]
+    pub fn user_timeout(self, timeout: Duration) -> Self {
+        Self { user_timeout: Some(timeout), ..self }
+    }
+
     /// After how long an idle connection is asked (PING) whether anybody is there. 10 s by default; `None` for never.
     ///
     /// A connection that owes an overdue reply, PING's or another, and has been silent for twice the command timeout (4 s
@@ -382,6 +391,9 @@ impl Config {
         }
         if self.probe.is_some_and(|idle| idle.is_zero()) {
             return range("probe", "above zero");
+        }
+        if self.user_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return range("user_timeout", "above zero");
         }
         if self.events_buffer == 0 {
             return range("events_buffer", "1 at least");

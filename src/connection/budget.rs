@@ -6,6 +6,7 @@
 use crate::config::WhenFull;
 use std::collections::BTreeMap;
 use std::task::Waker;
+use std::time::Instant;
 
 /// What a request takes beside its bytes: its place in the queue, its slot, its reply.
 const REQUEST_BYTES: usize = 128;
@@ -22,6 +23,8 @@ pub(super) struct Budget {
 #[derive(Debug)]
 struct Asking {
     cost: usize,
+    /// Until when it keeps its place. A caller that is not polled would hold up all behind it.
+    deadline: Option<Instant>,
     /// None once it was woken; it asks again then.
     waker: Option<Waker>,
 }
@@ -53,6 +56,7 @@ impl Budget {
         cost: usize,
         used: usize,
         ticket: Option<u64>,
+        deadline: Option<Instant>,
         waker: &mut Option<Waker>,
     ) -> Result<Option<Waker>, Option<u64>> {
         let first = self.line.keys().next().copied();
@@ -67,7 +71,7 @@ impl Budget {
             return Err(ticket);
         }
         self.next_ticket += 1;
-        self.line.insert(self.next_ticket, Asking { cost, waker: waker.take() });
+        self.line.insert(self.next_ticket, Asking { cost, deadline, waker: waker.take() });
         Err(Some(self.next_ticket))
     }
 
@@ -82,6 +86,24 @@ impl Budget {
         let cost = self.line.first_key_value()?.1.cost;
         let fits = self.fits(cost, used);
         self.line.first_entry().filter(|_| fits)?.get_mut().waker.take()
+    }
+
+    /// The earliest time at which a place in the line is given up.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.line.values().filter_map(|asking| asking.deadline).min()
+    }
+
+    /// Takes those out of the line whose time is over, and says whom to wake.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        self.line.retain(|_, asking| {
+            let over = asking.deadline.is_some_and(|deadline| deadline <= now);
+            if over {
+                wakers.extend(asking.waker.take());
+            }
+            !over
+        });
+        wakers
     }
 
     /// Sends everyone in the line home.
@@ -101,41 +123,53 @@ mod tests {
     #[test]
     fn room_is_given_in_the_order_of_asking() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
-        assert!(budget.admit(900, 0, None, &mut waker()).is_ok());
-        let large = budget.admit(800, 900, None, &mut waker()).unwrap_err();
-        let small = budget.admit(50, 900, None, &mut waker()).unwrap_err();
+        assert!(budget.admit(900, 0, None, None, &mut waker()).is_ok());
+        let large = budget.admit(800, 900, None, None, &mut waker()).unwrap_err();
+        let small = budget.admit(50, 900, None, None, &mut waker()).unwrap_err();
         assert!(large.is_some() && small.is_some() && large != small);
         assert!(budget.next(900).is_none());
         assert_eq!(
-            budget.admit(50, 0, small, &mut waker()).unwrap_err(),
+            budget.admit(50, 0, small, None, &mut waker()).unwrap_err(),
             small,
             "not before its turn"
         );
         assert!(budget.next(100).is_some());
-        assert!(budget.admit(800, 100, large, &mut waker()).is_ok());
-        assert!(budget.admit(50, 900, small, &mut waker()).is_ok());
+        assert!(budget.admit(800, 100, large, None, &mut waker()).is_ok());
+        assert!(budget.admit(50, 900, small, None, &mut waker()).is_ok());
     }
 
     #[test]
     fn a_request_beyond_the_budget_goes_alone() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
-        let ticket = budget.admit(5000, 1, None, &mut waker()).unwrap_err();
-        assert!(budget.admit(5000, 0, ticket, &mut waker()).is_ok());
+        let ticket = budget.admit(5000, 1, None, None, &mut waker()).unwrap_err();
+        assert!(budget.admit(5000, 0, ticket, None, &mut waker()).is_ok());
     }
 
     #[test]
     fn who_leaves_the_line_lets_the_next_one_in() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
-        let first = budget.admit(900, 900, None, &mut waker()).unwrap_err().unwrap();
-        let second = budget.admit(50, 900, None, &mut waker()).unwrap_err();
+        let first = budget.admit(900, 900, None, None, &mut waker()).unwrap_err().unwrap();
+        let second = budget.admit(50, 900, None, None, &mut waker()).unwrap_err();
         budget.leave(first);
         assert!(budget.next(900).is_some());
-        assert!(budget.admit(50, 900, second, &mut waker()).is_ok());
+        assert!(budget.admit(50, 900, second, None, &mut waker()).is_ok());
+    }
+
+    #[test]
+    fn whose_time_is_over_holds_nobody_up() {
+        let mut budget = Budget::new(1000, WhenFull::Wait);
+        let now = Instant::now();
+        let late = budget.admit(900, 900, None, Some(now), &mut waker()).unwrap_err();
+        let next = budget.admit(50, 900, None, None, &mut waker()).unwrap_err();
+        assert_eq!(budget.next_deadline(), Some(now));
+        assert_eq!((budget.expire(now).len(), budget.next_deadline()), (1, None));
+        assert!(budget.next(900).is_some() && late != next);
+        assert!(budget.admit(50, 900, next, None, &mut waker()).is_ok());
     }
 
     #[test]
     fn who_does_not_want_to_wait_is_told_at_once() {
         let mut budget = Budget::new(1000, WhenFull::Fail);
-        assert_eq!(budget.admit(900, 200, None, &mut waker()).unwrap_err(), None);
+        assert_eq!(budget.admit(900, 200, None, None, &mut waker()).unwrap_err(), None);
     }
 }

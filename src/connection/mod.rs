@@ -18,8 +18,8 @@
 //!
 //! Promises. Requests are written in the order in which their futures were first polled, and answered in that order. Each
 //! future ends: with its replies, or with an error that says whether the request may have run, by its deadline. When a
-//! connection ends, requests of which any byte was handed to the socket are lost and never sent again; the others wait for
-//! the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
+//! connection ends, requests of which any byte was handed to the socket are lost, and sent again only if that can do no harm;
+//! the others wait for the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
 
 mod append;
 mod backlog;

@@ -213,9 +213,14 @@ impl Shared {
         }
         let cost = Budget::cost(size.bytes);
         let used = state.pipeline.cost();
-        match state.budget.admit(cost, used, ticket, &mut waker) {
+        match state.budget.admit(cost, used, ticket, deadline, &mut waker) {
             Ok(left) => _left = left,
-            Err(Some(ticket)) => return Queued::Wait(ticket),
+            Err(Some(ticket)) => {
+                let driver = state.look_at(deadline);
+                drop(state);
+                driver.into_iter().for_each(Waker::wake);
+                return Queued::Wait(ticket);
+            }
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
         }
         let append = Append::to(state.backlog.end(size.bytes));
@@ -348,6 +353,17 @@ impl State {
         if !self.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.driver = Some(cx.waker().clone());
         }
+    }
+
+    /// The driver is to look for overdue callers at this time; the driver, if it must be told.
+    fn look_at(&mut self, deadline: Option<Instant>) -> Option<Waker> {
+        let deadline = deadline.filter(|at| self.alarm.is_none_or(|alarm| *at < alarm))?;
+        self.alarm = Some(deadline);
+        self.driver.take()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.pipeline.next_deadline().into_iter().chain(self.budget.next_deadline()).min()
     }
 
     /// Whom to wake, for there is room now.

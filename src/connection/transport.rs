@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
-/// Data that the peer has not confirmed for this long ends a TCP connection.
+/// Data that the peer has not confirmed for this long, and for twice the time of a command, ends a TCP connection.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
 
 /// A byte stream that a [`Client`](crate::Client) can work on.
@@ -175,12 +175,16 @@ impl Dialler {
     /// Dials the address of the settings.
     pub(crate) fn by_address() -> Self {
         Self::new(|config| {
-            let (address, keepalive) = (config.address.clone(), config.keepalive);
+            let address = config.address.clone();
+            let keepalive = config.keepalive;
+            let unconfirmed = config
+                .user_timeout
+                .unwrap_or_else(|| config.command_timeout.saturating_mul(2).max(UNCONFIRMED));
             Box::pin(async move {
                 match address {
                     Address::Tcp { host, port } => {
                         let socket = TcpStream::connect((host.as_str(), port)).await?;
-                        set_options(&socket, keepalive)?;
+                        set_options(&socket, keepalive, unconfirmed)?;
                         Ok(Dialled::Tcp(socket))
                     }
                     Address::Unix { path } => Ok(Dialled::Unix(UnixStream::connect(path).await?)),
@@ -238,7 +242,11 @@ pub(super) fn is_tls(_: &io::Error) -> bool {
     false
 }
 
-fn set_options(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
+fn set_options(
+    socket: &TcpStream,
+    keepalive: Option<Duration>,
+    unconfirmed: Duration,
+) -> io::Result<()> {
     socket.set_nodelay(true)?;
     if let Some(idle) = keepalive {
         let interval = (idle / 3).max(Duration::from_secs(1));
@@ -246,6 +254,12 @@ fn set_options(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()
         SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    SockRef::from(socket).set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    {
+        // The kernel counts in 32 bits of milliseconds; a socket without the option works as well.
+        let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
+        let _ = SockRef::from(socket).set_tcp_user_timeout(Some(unconfirmed.min(most)));
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = unconfirmed;
     Ok(())
 }

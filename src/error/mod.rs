@@ -59,7 +59,7 @@ pub enum Error {
         reason: Disconnect,
     },
     /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is thrown away. A client's
-    /// connection lives on; a reader's is made anew.
+    /// connection lives on, if it is not silent for as long again; a reader's is made anew.
     #[error("no reply to {command} within {waited:?}")]
     TimedOut {
         /// The command's name.

@@ -276,3 +276,23 @@ async fn who_waits_in_line_goes_on_when_the_room_of_dropped_calls_is_free() {
     assert_eq!((result.unwrap(), request.len()), (1, 5 + most.len()));
     assert!(start.elapsed() < ms(500), "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_polled_holds_nobody_up_beyond_its_time() {
+    let server = Server::new();
+    let config = config().budget_bytes(1024).command_timeout(ms(1000));
+    let (client, mut peer) = server.connect(config).await;
+    let key = "x".repeat(750);
+    let mut first = Box::pin(client.send(XLen::new(&key)));
+    assert!(poll_once(&mut first).await.is_none());
+    // Stands in the line, and is forgotten there.
+    let mut forgotten = Box::pin(client.send(XLen::new(&key)));
+    assert!(poll_once(&mut forgotten).await.is_none());
+    tokio::time::sleep(ms(500)).await;
+    peer.answer(":1\r\n").await;
+    assert_eq!(ends(first).await.unwrap(), 1);
+    let (next, request) =
+        ends(async { tokio::join!(client.send(XLen::new("s")), peer.answer(":2\r\n")) }).await;
+    assert_eq!((next.unwrap(), request.as_str()), (2, "XLEN s"));
+    assert_eq!(ends(forgotten).await.unwrap_err().outcome(), Outcome::NotSent);
+}

@@ -140,3 +140,41 @@ async fn a_connection_stuck_in_a_write_is_given_up() {
         assert!(start.elapsed() < ms(60_000), "still the same connection");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_command_behind_a_read_that_blocks_says_nothing_of_the_server() {
+    let server = Server::new();
+    let (client, _peer) = server.connect(config()).await;
+    let (reader, mut peer) = tokio::join!(client.reader(), server.greet());
+    let mut reader = reader.unwrap();
+    let read = || bourn::XRead::new().stream("s", bourn::EntryId::new(1, 1));
+    {
+        let mut dropped = Box::pin(reader.read(read().block(ms(60_000))));
+        assert!(super::peer::poll_once(&mut dropped).await.is_none());
+    }
+    let error = ends(reader.send(XLen::new("s"))).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+    sleep(ms(40_000)).await;
+    assert_eq!(server.open(), 2);
+    peer.send("_\r\n:1\r\n").await;
+    settle().await;
+    assert_eq!(server.dials().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_alone_do_not_keep_a_connection() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(probed()).await;
+    let other = client.clone();
+    let call = tokio::spawn(async move { other.send(XLen::new("s")).await });
+    peer.request().await;
+    let start = Instant::now();
+    while server.dials().len() == 1 && start.elapsed() < ms(60_000) {
+        peer.send(">1\r\n+x\r\n").await;
+        sleep(ms(1000)).await;
+    }
+    let after = start.elapsed();
+    assert!(after >= ms(10_000) && after <= ms(12_000), "{after:?}");
+    assert!(ends(call).await.unwrap().is_err());
+    drop(client);
+}

@@ -8,6 +8,7 @@
 //! | `certificates` | good ones, and every way in which one is not |
 //! | `clients` | the client's own certificate: asked for, shown, refused |
 //! | `settings` | names, authorities and keys that cannot be used; those of the system |
+//! | `late` | a write that fails when some of it has gone |
 //! | `traffic` | megabytes each way, readers, reconnecting, the end of a connection |
 //! | `strangers` | who does not speak TLS, or only TLS, or nothing at all |
 //!
@@ -19,6 +20,8 @@ mod authority;
 mod certificates;
 #[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod late;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -119,7 +119,7 @@ async fn lost_when(orderly: bool) -> Disconnect {
 }
 
 /// Reads until this has come.
-async fn until(peer: &mut (impl AsyncReadExt + Unpin), word: &[u8]) {
+pub(crate) async fn until(peer: &mut (impl AsyncReadExt + Unpin), word: &[u8]) {
     let mut came = Vec::new();
     while !came.windows(word.len()).any(|bytes| bytes == word) {
         assert_ne!(peer.read_buf(&mut came).await.expect("it writes"), 0);

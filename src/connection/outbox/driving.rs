@@ -173,7 +173,7 @@ impl Shared {
         let deadline = now.checked_add(self.timeout);
         let slot = state.pipeline.push(1, PING.len(), Budget::cost(PING.len()), deadline, None);
         state.pipeline.abandon(slot);
-        state.alarm = state.pipeline.next_deadline();
+        state.alarm = state.next_deadline();
     }
 
     /// Settles the waiters that are overdue.
@@ -183,9 +183,10 @@ impl Shared {
         let unsent = || Unsent::TimedOut { waited, source: source.clone() };
         let expired = state.pipeline.expire(now, unsent);
         state.cut(&expired.cuts);
-        state.alarm = state.pipeline.next_deadline();
+        let late = state.budget.expire(now);
+        state.alarm = state.next_deadline();
         let next = state.next_in_line();
         drop(state);
-        expired.wakers.into_iter().chain(next).for_each(Waker::wake);
+        expired.wakers.into_iter().chain(late).chain(next).for_each(Waker::wake);
     }
 }
