@@ -33,8 +33,8 @@
 //!
 //! # Promises
 //!
-//! * Commands of one [`Client`] run in the order in which their futures were first polled, but for one that is repeated. A reply reaches its own command
-//!   or nobody.
+//! * Commands of one [`Client`] run in the order in which their futures were first polled, but for one that is repeated. A
+//!   reply reaches its own command or nobody.
 //! * Every future ends by its deadline, but for a read that is to wait for ever. Every error says whether the command may have run.
 //! * Nothing that may have run is sent again, unless it reads or may run twice ([`Safety`]); [`Retry`] says what is.
 //! * Every future can be dropped at any time: no other command is concerned, and a dropped [`Reader::read`] loses no entry.
