@@ -3,6 +3,7 @@
 //! Each listener has a mailbox of its own, which holds so many events and no more: a slow listener misses the oldest, and is
 //! told how many. Nobody waits for a listener.
 
+use super::sync::{Mutex, MutexGuard};
 use crate::config::Config;
 use crate::error::{ConnectError, Disconnect};
 use crate::server::Server;
@@ -10,7 +11,7 @@ use futures_core::Stream;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 

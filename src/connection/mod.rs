@@ -30,12 +30,15 @@ mod driver;
 mod events;
 mod handshake;
 mod health;
+#[cfg(all(test, bourn_loom))]
+mod interleavings;
 mod one;
 mod outbox;
 mod pipeline;
 mod reconnect;
 mod renew;
 mod retry;
+mod sync;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;

@@ -22,12 +22,13 @@ use super::budget::Budget;
 use super::events::Hub;
 use super::health::Owed;
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
+use super::sync::{Mutex, MutexGuard};
 use super::transport::Direct;
 use crate::config::{Config, Retry as Repeat};
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::server::Server;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@
 //! | `shapes` | a reply of another type than the command's |
 //! | `cuts` | the connection ends, at every byte |
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
-//! | `cancel`, `closing` | the caller goes away, and the client |
+//! | `cancel`, `dropped`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
 //! | `credentials` | there are none, or others, or the server refuses them |
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
@@ -30,6 +30,8 @@ mod closing;
 mod credentials;
 #[cfg(test)]
 mod cuts;
+#[cfg(test)]
+mod dropped;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
