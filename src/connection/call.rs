@@ -2,7 +2,7 @@
 
 use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failed, Failure, Replies, SlotId};
-use super::retry::Retry;
+use super::retry::Attempts;
 use crate::command::Safety;
 use crate::error::{Disconnect, ServerError, Unsent};
 use crate::server::Server;
@@ -200,7 +200,7 @@ pub(crate) struct Call<'a, R> {
     shared: &'a Shared,
     request: R,
     stage: Stage<'a>,
-    retry: Retry,
+    attempts: Attempts,
     /// How the connection ended on which it was lost, and may have run.
     lost: Option<Box<Disconnect>>,
 }
@@ -225,7 +225,7 @@ impl<'a, R: Request> Call<'a, R> {
     #[inline]
     pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
         let stage = Stage::Queueing(Enqueue::new(shared, Patience::Usual));
-        Self { shared, request, stage, retry: Retry::default(), lost: None }
+        Self { shared, request, stage, attempts: Attempts::default(), lost: None }
     }
 
     /// How a request ended that was not sent, or was refused: if it was lost the time before, it may have run then.
@@ -255,7 +255,7 @@ impl<'a, R: Request> Call<'a, R> {
             // What was answered in part is told, and not asked again.
             (Replies::None, Some(Failure::Lost(reason, others))) => {
                 let left = time.deadline.is_none_or(|deadline| now < deadline);
-                if !left || !self.retry.lost(reason, *others, self.request.safety()) {
+                if !left || !self.attempts.lost(reason, *others, self.request.safety()) {
                     return None;
                 }
                 self.lost = Some(Box::new(reason.clone()));
@@ -263,7 +263,7 @@ impl<'a, R: Request> Call<'a, R> {
             }
             (Replies::One(frame), None) if self.request.is_single() => {
                 let error = ServerError::new("", frame.error()?);
-                let again = self.retry.refused(&error, fastrand::f64())?;
+                let again = self.attempts.refused(&error, fastrand::f64())?;
                 // What the server said is worth more than a time-out.
                 let deadline = time.deadline.map(Instant::into_std);
                 let at = Instant::from_std(again.at(now.into_std(), deadline)?);

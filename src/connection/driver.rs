@@ -78,9 +78,7 @@ impl Driver {
             self.make_room();
             match self.io.poll_read(cx, &mut self.input) {
                 Poll::Ready(Ok(0)) => return Err(Disconnect::Eof),
-                Poll::Ready(Ok(_)) => {
-                    self.hand_out().map_err(Disconnect::Protocol)?;
-                }
+                Poll::Ready(Ok(_)) => self.hand_out().map_err(Disconnect::Protocol)?,
                 Poll::Ready(Err(error)) => return Err(Disconnect::Io(Arc::new(error))),
                 Poll::Pending => return Ok(()),
             }

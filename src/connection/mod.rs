@@ -12,6 +12,7 @@
 //! | `health` | is there still somebody at the other end |
 //! | `retry` | which command is sent again, and when |
 //! | `events` | what becomes of a connection, for whoever wants to know |
+//! | `sync` | the lock that they share; `interleavings` tests it |
 //! | `reconnect`, `backoff` | a new socket when the old one is gone |
 //! | `renew` | new credentials on a socket that lives |
 //! | `transport`, `tls` | TCP, Unix sockets, streams of the user's; TLS on them |
@@ -48,7 +49,7 @@ pub use events::{Event, Events};
 pub(crate) use one::{One, decode, error, measure, name, sendable};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failed, Failure, Replies};
-pub(crate) use retry::{Again, Retry};
+pub(crate) use retry::{Again, Attempts};
 pub use transport::ByteStream;
 pub(crate) use transport::Dialler;
 

@@ -24,7 +24,7 @@ use super::health::Owed;
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
 use super::transport::Direct;
-use crate::config::{Config, Retry as Repeat};
+use crate::config::{Config, Retry};
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::server::Server;
 use std::fmt;
@@ -169,7 +169,7 @@ impl Shared {
             id: None,
         };
         let events = Hub::new(config);
-        let repeats = config.retry == Repeat::Safe;
+        let repeats = config.retry == Retry::Safe;
         Self { state: Mutex::new(state), events, timeout: config.command_timeout, repeats }
     }
 

@@ -23,7 +23,7 @@ const LEFT: Duration = Duration::from_millis(100);
 
 /// How often a command was sent again.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Retry {
+pub(crate) struct Attempts {
     lost: u8,
     refused: u8,
 }
@@ -46,7 +46,7 @@ impl Again {
     }
 }
 
-impl Retry {
+impl Attempts {
     /// Whether to send a command again whose connection ended like this before its reply came, with so many others that were
     /// sent or waited.
     pub(crate) fn lost(&mut self, reason: &Disconnect, others: usize, safety: Safety) -> bool {
@@ -98,11 +98,11 @@ mod tests {
     #[test]
     fn only_what_may_run_twice_is_sent_again_and_not_for_ever() {
         for safety in [Safety::ReadOnly, Safety::Idempotent] {
-            let mut retry = Retry::default();
-            let again = (0..5).filter(|_| retry.lost(&Disconnect::Eof, 1, safety)).count();
+            let mut attempts = Attempts::default();
+            let again = (0..5).filter(|_| attempts.lost(&Disconnect::Eof, 1, safety)).count();
             assert_eq!(again, 3, "{safety:?}");
         }
-        assert!(!Retry::default().lost(&Disconnect::Eof, 1, Safety::Write));
+        assert!(!Attempts::default().lost(&Disconnect::Eof, 1, Safety::Write));
     }
 
     #[test]
@@ -112,7 +112,11 @@ mod tests {
             (65, Safety::Idempotent, false),
             (100_000, Safety::ReadOnly, true),
         ] {
-            assert_eq!(Retry::default().lost(&Disconnect::Eof, others, safety), again, "{others}");
+            assert_eq!(
+                Attempts::default().lost(&Disconnect::Eof, others, safety),
+                again,
+                "{others}"
+            );
         }
     }
 
@@ -120,26 +124,26 @@ mod tests {
     fn what_broke_the_connection_is_not_sent_again() {
         let limit = Disconnect::Protocol(ProtocolError::TooLarge { limit: 1 });
         for reason in [limit, Disconnect::Closed] {
-            assert!(!Retry::default().lost(&reason, 1, Safety::ReadOnly), "{reason:?}");
+            assert!(!Attempts::default().lost(&reason, 1, Safety::ReadOnly), "{reason:?}");
         }
     }
 
     #[test]
     fn a_server_that_is_not_ready_is_asked_less_and_less_often() {
-        let mut retry = Retry::default();
+        let mut attempts = Attempts::default();
         let waits: Vec<u128> = (0..7)
-            .filter_map(|_| retry.refused(&refusal("LOADING data"), 1.0))
+            .filter_map(|_| attempts.refused(&refusal("LOADING data"), 1.0))
             .map(|again| again.after.as_millis())
             .collect();
         assert_eq!(waits, [20, 40, 80, 160, 320, 500, 500]);
-        let again = Retry::default().refused(&refusal("BUSY a script"), 0.0).unwrap();
+        let again = Attempts::default().refused(&refusal("BUSY a script"), 0.0).unwrap();
         assert_eq!(again, Again { after: Duration::from_millis(10), elsewhere: false });
     }
 
     #[test]
     fn a_read_that_a_role_change_ended_goes_on_elsewhere() {
         let text = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
-        assert!(Retry::default().refused(&refusal(text), 0.5).unwrap().elsewhere);
+        assert!(Attempts::default().refused(&refusal(text), 0.5).unwrap().elsewhere);
     }
 
     #[test]
@@ -156,12 +160,12 @@ mod tests {
 
     #[test]
     fn the_wrong_server_is_left_and_lost_credentials_are_given_once_more() {
-        let mut retry = Retry::default();
-        assert!(retry.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
-        assert!(retry.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
-        let mut retry = Retry::default();
-        assert!(retry.refused(&refusal("NOAUTH who"), 0.5).unwrap().elsewhere);
-        assert_eq!(retry.refused(&refusal("NOAUTH who"), 0.5), None);
+        let mut attempts = Attempts::default();
+        assert!(attempts.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
+        assert!(attempts.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
+        let mut attempts = Attempts::default();
+        assert!(attempts.refused(&refusal("NOAUTH who"), 0.5).unwrap().elsewhere);
+        assert_eq!(attempts.refused(&refusal("NOAUTH who"), 0.5), None);
     }
 
     #[test]
@@ -179,7 +183,7 @@ mod tests {
             unblocked,
             gone,
         ] {
-            assert_eq!(Retry::default().refused(&refusal(code), 0.5), None, "{code}");
+            assert_eq!(Attempts::default().refused(&refusal(code), 0.5), None, "{code}");
         }
     }
 }

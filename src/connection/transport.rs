@@ -263,3 +263,28 @@ fn set_options(
     let _ = unconfirmed;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_socket_notices_by_itself_that_nobody_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (idle, unconfirmed) = (Duration::from_secs(30), Duration::from_secs(12));
+        set_options(&socket, Some(idle), unconfirmed).unwrap();
+        let set = SockRef::from(&socket);
+        assert!(set.tcp_nodelay().unwrap() && set.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(set.tcp_keepalive_time().unwrap(), idle);
+            assert_eq!(set.tcp_user_timeout().unwrap(), Some(unconfirmed));
+        }
+        // More than the kernel can count is as much as it can.
+        set_options(&socket, None, Duration::MAX).unwrap();
+        #[cfg(target_os = "linux")]
+        assert!(set.tcp_user_timeout().unwrap() > Some(unconfirmed));
+    }
+}

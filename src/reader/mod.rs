@@ -7,8 +7,8 @@ pub use tail::Tail;
 use crate::command::{self, Block, BlockingCommand, OwnCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
-    Again, Asked, Connection, Dialler, Enqueue, Events, Failed, Failure, Patience, Replies,
-    Request, Retry, Shared, Size, Ticket, error, sendable,
+    Again, Asked, Attempts, Connection, Dialler, Enqueue, Events, Failed, Failure, Patience,
+    Replies, Request, Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
@@ -75,17 +75,17 @@ impl Reader {
             }
         }
         let mut patience = self.patience(command.waits());
-        let (mut retry, mut lost) = (Retry::default(), None);
+        let (mut attempts, mut lost) = (Attempts::default(), None);
         let request = Read(command);
         loop {
             let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
             let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
             let (waited, deadline) = (enqueue.waited(), enqueue.deadline());
-            let ticket = match (queued, lost.take()) {
-                (Ok(ticket), _) => ticket,
-                // It was not sent this time; but the time before it was.
-                (Err(_), Some(lost)) => return Err(lost),
-                (Err(reason), None) => return Err(Error::Unsent { command: C::READ, reason }),
+            let ticket = match queued {
+                Ok(ticket) => ticket,
+                Err(reason) => {
+                    return Err(in_truth(Error::Unsent { command: C::READ, reason }, lost));
+                }
             };
             let needs = request.0.read_needs();
             let safety = request.0.read_safety();
@@ -97,11 +97,13 @@ impl Reader {
             // A read that would wait beyond the deadline is not begun again.
             let waits = request.0.waits().and_then(Block::time).unwrap_or_default();
             let latest = deadline.map(|deadline| deadline.checked_sub(waits).unwrap_or(deadline));
-            match self.again(&error, &mut retry, safety, latest) {
+            match self.again(&error, &mut attempts, safety, latest) {
                 Some(at) => tokio::time::sleep_until(at).await,
-                None => return Err(error),
+                None => return Err(in_truth(error, lost)),
             }
-            lost = matches!(error, Error::Lost { .. }).then_some(error);
+            if matches!(error, Error::Lost { .. }) {
+                lost = Some(error);
+            }
             patience = Patience::Until(deadline, waited);
         }
     }
@@ -114,7 +116,7 @@ impl Reader {
     fn again(
         &self,
         error: &Error,
-        retry: &mut Retry,
+        attempts: &mut Attempts,
         safety: Safety,
         deadline: Option<Instant>,
     ) -> Option<Instant> {
@@ -123,10 +125,10 @@ impl Reader {
         }
         let shared = self.connection.shared();
         let again = match error {
-            Error::Lost { reason, .. } => retry
+            Error::Lost { reason, .. } => attempts
                 .lost(reason, 1, safety)
                 .then_some(Again { after: Duration::ZERO, elsewhere: false }),
-            Error::Server(error) => retry.refused(error, fastrand::f64()),
+            Error::Server(error) => attempts.refused(error, fastrand::f64()),
             _ => None,
         }?;
         let at = again.at(Instant::now().into_std(), deadline.map(Instant::into_std))?;
@@ -245,6 +247,14 @@ impl Reader {
             },
             (_, failure) => Err(error(command, failure, waited)),
         }
+    }
+}
+
+/// The error of a read that was not sent this time; if it was lost a time before, it may have run then.
+fn in_truth(error: Error, lost: Option<Error>) -> Error {
+    match (error, lost) {
+        (Error::Unsent { .. }, Some(lost)) => lost,
+        (error, _) => error,
     }
 }
 

@@ -432,3 +432,31 @@ async fn ran_then_refused_is_unknown() {
     let error = ends(call).await.unwrap().unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_was_lost_once_is_not_said_to_be_unsent_whatever_came_between() {
+    for refused in [false, true] {
+        let server = Server::new();
+        let config = safe().command_timeout(ms(1000)).reconnect(ms(10), ms(10));
+        let (client, _peer) = server.connect(config).await;
+        let (reader, mut peer) = tokio::join!(client.reader(), server.greet());
+        let mut reader = reader.unwrap();
+        let read = tokio::spawn(async move {
+            let read = XRead::new().stream("s", bourn::EntryId::new(1, 1));
+            reader.read(read).await
+        });
+        peer.request().await;
+        if refused {
+            drop(peer);
+            peer = server.greet().await;
+            peer.request().await;
+            server.plan(vec![super::wire::Plan::Refuse; 1000]);
+            peer.send("-LOADING data\r\n").await;
+        } else {
+            server.plan(vec![super::wire::Plan::Refuse; 1000]);
+        }
+        drop(peer);
+        let error = ends(read).await.unwrap().unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{refused}: {error:?}");
+    }
+}

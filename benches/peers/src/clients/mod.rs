@@ -6,6 +6,7 @@
 pub mod bourn;
 pub mod fred;
 pub mod raw;
+mod redis;
 pub mod redis1;
 pub mod redis2;
 pub mod rustis;
