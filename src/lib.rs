@@ -63,6 +63,8 @@ mod client;
 #[cfg(feature = "tokio")]
 mod connection;
 #[cfg(feature = "tokio")]
+pub mod queue;
+#[cfg(feature = "tokio")]
 mod reader;
 
 #[cfg(feature = "tokio")]

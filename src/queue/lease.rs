@@ -1,0 +1,282 @@
+//! Lease: what is held, until when; which heartbeats are due; when to stop believing. Pure.
+//!
+//! An entry is held from the moment before the command was sent that brought it, and each heartbeat that was confirmed begins
+//! the lease anew, again from the moment before it was sent. So the server's idle time is never longer than what is thought here.
+//!
+//! | age of what was last confirmed | what is done |
+//! |---|---|
+//! | 1/3 of the lease | a heartbeat: XCLAIM JUSTID; what its reply does not list is gone |
+//! | 1/2 | asks first whose it is, and claims only what is still ours: it may have been taken over in the meantime |
+//! | 3/4 | nobody believes in it any more: the job is cancelled, and no heartbeat is sent again |
+//!
+//! The last quarter is for what takes time on the way: a heartbeat that is sent with the last belief reaches the server before
+//! anyone else may claim the entry, unless it takes a quarter of the lease to get there.
+
+use crate::id::EntryId;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Which entry: its stream's place in the list of streams, and its id.
+pub(crate) type Key = (usize, EntryId);
+
+/// Everything that one consumer holds. `M` is what is told when a lease ends.
+#[derive(Debug)]
+pub(crate) struct Held<M> {
+    lease: Duration,
+    jobs: HashMap<Key, Holding<M>>,
+    tickets: u64,
+}
+
+#[derive(Debug)]
+struct Holding<M> {
+    /// Which holding of this entry it is: it may come back after its lease was lost.
+    ticket: u64,
+    /// Before the command was sent that was last confirmed.
+    since: Instant,
+    /// Whether a decision is on its way that a heartbeat would undo.
+    silent: bool,
+    mark: M,
+}
+
+/// Which heartbeats to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beats {
+    /// Nobody else may have claimed these yet.
+    pub(crate) sure: Vec<Key>,
+    /// Ask whose these are, and claim those that are still ours.
+    pub(crate) doubtful: Vec<Key>,
+}
+
+impl<M> Held<M> {
+    pub(crate) fn new(lease: Duration) -> Self {
+        Self { lease, jobs: HashMap::new(), tickets: 0 }
+    }
+
+    /// Until when a lease is believed in that was last confirmed by what was sent then.
+    pub(crate) fn deadline(&self, since: Instant) -> Instant {
+        since + self.lease / 4 * 3
+    }
+
+    fn believes(&self, since: Instant, now: Instant) -> bool {
+        now < self.deadline(since)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub(crate) fn holds(&self, key: Key) -> bool {
+        self.jobs.contains_key(&key)
+    }
+
+    /// Holds an entry that a command brought which was sent at `since`, and returns its ticket. `None` if it is in our hands
+    /// already: the server gave it again, to ourselves, and it must not run twice. Its lease begins anew then.
+    ///
+    /// What arrived when its lease was over already, because the process stood still, is held for no time at all: the next
+    /// look at it finds it lost.
+    pub(crate) fn take(&mut self, key: Key, since: Instant, now: Instant, mark: M) -> Option<u64> {
+        let lease_end = |holding: &Holding<M>| holding.since + self.lease / 4 * 3;
+        if let Some(holding) = self.jobs.get_mut(&key) {
+            if now < lease_end(holding) {
+                holding.since = holding.since.max(since);
+                return None;
+            }
+        }
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.jobs.insert(key, Holding { ticket, since, silent: false, mark });
+        Some(ticket)
+    }
+
+    /// Whether this holding is still believed in.
+    pub(crate) fn is_held(&self, key: Key, ticket: u64, now: Instant) -> bool {
+        let holding = self.jobs.get(&key).filter(|holding| holding.ticket == ticket);
+        holding.is_some_and(|holding| self.believes(holding.since, now))
+    }
+
+    /// Until when this holding is believed in; `None` if it is lost.
+    pub(crate) fn until(&self, key: Key, ticket: u64) -> Option<Instant> {
+        let holding = self.jobs.get(&key).filter(|holding| holding.ticket == ticket)?;
+        Some(self.deadline(holding.since))
+    }
+
+    /// No more heartbeats for this holding, for what is decided about it would be undone. False if it is lost.
+    pub(crate) fn silence(&mut self, key: Key, ticket: u64, now: Instant) -> bool {
+        let held = self.is_held(key, ticket, now);
+        if let Some(holding) = self.jobs.get_mut(&key).filter(|_| held) {
+            holding.silent = true;
+        }
+        held
+    }
+
+    /// The holding is over, whether it was lost before or not.
+    pub(crate) fn end(&mut self, key: Key, ticket: u64) -> Option<M> {
+        self.jobs.get(&key).filter(|holding| holding.ticket == ticket)?;
+        self.jobs.remove(&key).map(|holding| holding.mark)
+    }
+
+    /// What is no longer believed in, and is held no longer.
+    pub(crate) fn lapsed(&mut self, now: Instant) -> Vec<(Key, M)> {
+        let lost: Vec<Key> = self
+            .jobs
+            .iter()
+            // Of what is decided already nobody is to be told.
+            .filter(|(_, holding)| !holding.silent && !self.believes(holding.since, now))
+            .map(|(key, _)| *key)
+            .collect();
+        lost.into_iter().filter_map(|key| Some((key, self.jobs.remove(&key)?.mark))).collect()
+    }
+
+    /// Which heartbeats are due.
+    pub(crate) fn due(&self, now: Instant) -> Beats {
+        let mut beats = Beats { sure: Vec::new(), doubtful: Vec::new() };
+        for (key, holding) in &self.jobs {
+            let age = now.saturating_duration_since(holding.since);
+            if holding.silent || age < self.lease / 3 || !self.believes(holding.since, now) {
+                continue;
+            }
+            if age < self.lease / 2 { &mut beats.sure } else { &mut beats.doubtful }.push(*key);
+        }
+        // In the order of ids, so that neighbours are asked about together.
+        beats.sure.sort_unstable();
+        beats.doubtful.sort_unstable();
+        beats
+    }
+
+    /// When to look again for heartbeats that are due and for leases that lapse. `None` while nothing is held.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let oldest = self.jobs.values().filter(|holding| !holding.silent).map(|held| held.since);
+        Some(oldest.min()? + self.lease / 3)
+    }
+
+    /// A heartbeat for these, sent then, was answered with what is still pending. Returns what is not: it was finished or
+    /// removed elsewhere, and is held no longer.
+    pub(crate) fn beaten(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
+        let mut gone = Vec::new();
+        for key in asked {
+            if still.contains(key) {
+                if let Some(holding) = self.jobs.get_mut(key) {
+                    holding.since = holding.since.max(sent);
+                }
+            } else if self.jobs.get(key).is_some_and(|held| !held.silent && held.since <= sent) {
+                gone.extend(self.jobs.remove(key).map(|holding| (*key, holding.mark)));
+            }
+        }
+        gone
+    }
+
+    /// Everything, held no longer.
+    pub(crate) fn drain(&mut self) -> Vec<(Key, M)> {
+        self.jobs.drain().map(|(key, holding)| (key, holding.mark)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(12);
+
+    fn key(ms: u64) -> Key {
+        (0, EntryId::new(ms, 0))
+    }
+
+    fn at(start: Instant, s: u64) -> Instant {
+        start + Duration::from_secs(s)
+    }
+
+    #[test]
+    fn heartbeats_are_due_after_a_third_doubtful_after_half_and_never_after_three_quarters() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        assert_eq!(held.next(), None);
+        held.take(key(1), start, start, ()).unwrap();
+        let none = Beats { sure: vec![], doubtful: vec![] };
+        let rows = [
+            (3, none.clone()),
+            (4, Beats { sure: vec![key(1)], doubtful: vec![] }),
+            (5, Beats { sure: vec![key(1)], doubtful: vec![] }),
+            (6, Beats { sure: vec![], doubtful: vec![key(1)] }),
+            (8, Beats { sure: vec![], doubtful: vec![key(1)] }),
+            (9, none),
+        ];
+        for (s, expected) in rows {
+            assert_eq!(held.due(at(start, s)), expected, "after {s} s");
+        }
+        assert_eq!(held.next(), Some(at(start, 4)));
+    }
+
+    #[test]
+    fn a_heartbeat_counts_from_when_it_was_sent() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        let ticket = held.take(key(1), start, start, ()).unwrap();
+        assert_eq!(held.beaten(at(start, 4), &[key(1)], &[key(1)]), []);
+        assert_eq!(held.until(key(1), ticket), Some(at(start, 13)));
+        assert!(held.is_held(key(1), ticket, at(start, 12)));
+        assert!(!held.is_held(key(1), ticket, at(start, 13)));
+        // One that was sent before and answered later takes nothing back.
+        held.beaten(at(start, 2), &[key(1)], &[key(1)]);
+        assert_eq!(held.until(key(1), ticket), Some(at(start, 13)));
+    }
+
+    #[test]
+    fn what_a_heartbeat_does_not_find_is_gone_and_told_once() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        held.take(key(1), start, start, "one").unwrap();
+        held.take(key(2), start, start, "two").unwrap();
+        let asked = [key(1), key(2)];
+        assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), [(key(1), "one")]);
+        assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), []);
+        assert!(held.holds(key(2)));
+        // What came after the question was asked is not concerned.
+        held.take(key(1), at(start, 5), at(start, 5), "again").unwrap();
+        assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), []);
+    }
+
+    #[test]
+    fn what_is_held_is_not_taken_twice_and_what_was_lost_is() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        let first = held.take(key(1), start, start, "first").unwrap();
+        assert_eq!(held.take(key(1), at(start, 8), at(start, 8), "second"), None);
+        assert!(
+            held.is_held(key(1), first, at(start, 16)),
+            "it was confirmed by being given again"
+        );
+        let third = held.take(key(1), at(start, 20), at(start, 20), "third").unwrap();
+        assert!(!held.is_held(key(1), first, at(start, 20)));
+        assert_eq!(held.end(key(1), first), None, "the first is not the third");
+        assert_eq!(held.end(key(1), third), Some("third"));
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn lapsed_leases_are_told_once_and_decided_ones_never() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        held.take(key(1), start, start, "one").unwrap();
+        let two = held.take(key(2), start, start, "two").unwrap();
+        assert!(held.silence(key(2), two, at(start, 8)));
+        assert_eq!(held.due(at(start, 8)).doubtful, [key(1)]);
+        assert_eq!(held.lapsed(at(start, 8)), []);
+        assert_eq!(held.lapsed(at(start, 9)), [(key(1), "one")]);
+        assert_eq!(held.lapsed(at(start, 99)), []);
+        assert!(!held.silence(key(2), two, at(start, 99)), "too late for another decision");
+        assert_eq!(held.drain(), [(key(2), "two")]);
+    }
+
+    #[test]
+    fn what_arrives_too_late_is_lost_at_once() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        let ticket = held.take(key(1), start, at(start, 30), ()).unwrap();
+        assert!(!held.is_held(key(1), ticket, at(start, 30)));
+        assert_eq!(held.lapsed(at(start, 30)), [(key(1), ())]);
+    }
+}

@@ -1,0 +1,190 @@
+use super::*;
+use bytes::Bytes;
+
+const LEASE: Duration = Duration::from_secs(8);
+const OLD: Abilities = Abilities {
+    claim: false,
+    nack: false,
+    ack_del: false,
+    idmp: false,
+    max_count: false,
+    max_size: false,
+    deleted: true,
+};
+const NEW: Abilities = Abilities {
+    claim: true,
+    nack: true,
+    ack_del: true,
+    idmp: true,
+    max_count: true,
+    max_size: true,
+    deleted: true,
+};
+
+fn terms() -> Terms {
+    Terms { lease: LEASE, parks: false, at_most_once: false, levels: 1, ageing: 0 }
+}
+
+fn read(levels: &[usize], count: usize, block_ms: u64) -> Step {
+    let block = (block_ms > 0).then(|| Duration::from_millis(block_ms));
+    Step::Read(Read { levels: levels.to_vec(), count, max_count: None, block, claim: None })
+}
+
+#[test]
+fn a_new_server_is_read_with_claim_and_nothing_else() {
+    let now = Instant::now();
+    let mut plan = Plan::new(terms());
+    let claim = Some(LEASE);
+    let block = Some(LEASE / 4);
+    let expected = Read { levels: vec![0], count: 7, max_count: None, block, claim };
+    for _ in 0..3 {
+        assert_eq!(plan.next(now, 7, NEW, 0.5), Step::Read(expected.clone()));
+        plan.brought(0, NEW);
+    }
+    assert_eq!(plan.next(now, 0, NEW, 0.5), Step::Full);
+}
+
+#[test]
+fn an_old_server_is_swept_to_the_end_and_then_read_until_the_next_sweep() {
+    let now = Instant::now();
+    let mut plan = Plan::new(terms());
+    let sweep = |cursor, count| Step::Sweep { level: 0, cursor, count };
+    assert_eq!(plan.next(now, 7, OLD, 0.5), sweep(EntryId::MIN, 7));
+    let cursor = EntryId::new(5, 0);
+    plan.swept(0, Some(cursor));
+    assert_eq!(plan.next(now, 500, OLD, 0.5), sweep(cursor, PAGE));
+    plan.swept(0, None);
+    assert_eq!(plan.next(now, 7, OLD, 0.5), read(&[0], 7, 1_000));
+    plan.brought(3, OLD);
+    let later = now + Duration::from_millis(600);
+    assert_eq!(plan.next(later, 4, OLD, 0.5), read(&[0], 4, 400));
+    plan.brought(0, OLD);
+    assert_eq!(plan.next(now + SWEEP, 4, OLD, 0.5), sweep(EntryId::MIN, 4));
+}
+
+#[test]
+fn a_long_sweep_goes_on_where_it_stopped() {
+    let now = Instant::now();
+    let mut plan = Plan::new(terms());
+    for call in 0..u64::from(CALLS) {
+        let cursor = if call == 0 { EntryId::MIN } else { EntryId::new(call, 0) };
+        assert_eq!(plan.next(now, 1, OLD, 0.0), Step::Sweep { level: 0, cursor, count: 1 });
+        plan.swept(0, Some(EntryId::new(call + 1, 0)));
+    }
+    assert!(matches!(plan.next(now, 1, OLD, 0.0), Step::Read(_)));
+    let cursor = EntryId::new(u64::from(CALLS), 0);
+    let step = plan.next(now + SWEEP, 1, OLD, 0.0);
+    assert_eq!(step, Step::Sweep { level: 0, cursor, count: 1 });
+}
+
+#[test]
+fn parked_entries_are_claimed_when_their_own_time_is_over() {
+    let now = Instant::now();
+    let mut plan = Plan::new(Terms { parks: true, ..terms() });
+    assert_eq!(plan.next(now, 9, NEW, 0.5), Step::Census(0));
+    plan.counted(0, vec![b"~park:2m".to_vec(), b"w".to_vec()], now);
+    let look = |owner: &[u8]| Step::Look { level: 0, owner: owner.to_vec(), after: None };
+    assert_eq!(plan.next(now, 9, NEW, 0.5), look(b"~park:2m"));
+    let entry = |ms, idle_s| PendingEntry {
+        id: EntryId::new(ms, 0),
+        consumer: Bytes::new(),
+        idle: Some(Duration::from_secs(idle_s)),
+        deliveries: 1,
+    };
+    let page = [entry(1, 119), entry(2, 120), entry(3, 500)];
+    let ids = vec![EntryId::new(2, 0), EntryId::new(3, 0)];
+    let two_minutes = Duration::from_secs(120);
+    assert_eq!(plan.looked(&page, 9, |_, _| false), Some((0, two_minutes, ids)));
+    assert_eq!(plan.next(now, 9, NEW, 0.5), look(b"w"));
+    let held = |_, id| id == EntryId::new(2, 0);
+    let ids = vec![EntryId::new(1, 0), EntryId::new(3, 0)];
+    assert_eq!(plan.looked(&page, 9, held), Some((0, LEASE, ids)));
+    assert_eq!(plan.next(now, 9, NEW, 0.5), read(&[0], 9, 1_000));
+    // The workers are looked at each second, the park of two minutes every six.
+    let next = now + SWEEP;
+    assert_eq!(plan.next(next, 9, NEW, 0.5), Step::Census(0));
+    plan.counted(0, vec![b"~park:2m".to_vec(), b"w".to_vec()], next);
+    assert_eq!(plan.next(next, 9, NEW, 0.5), look(b"w"));
+}
+
+#[test]
+fn a_page_that_does_not_fit_is_taken_up_where_it_was_left() {
+    let now = Instant::now();
+    let mut plan = Plan::new(Terms { parks: true, ..terms() });
+    plan.next(now, 1, OLD, 0.5);
+    plan.counted(0, vec![b"w".to_vec()], now);
+    let page: Vec<_> = (1..=3)
+        .map(|ms| PendingEntry {
+            id: EntryId::new(ms, 0),
+            consumer: Bytes::new(),
+            idle: None,
+            deliveries: 1,
+        })
+        .collect();
+    let (_, _, ids) = plan.looked(&page, 2, |_, _| false).unwrap();
+    assert_eq!(ids, [EntryId::new(1, 0), EntryId::new(2, 0)]);
+    let after = Some(EntryId::new(2, 0));
+    let look = Step::Look { level: 0, owner: b"w".to_vec(), after };
+    assert_eq!(plan.next(now, 1, OLD, 0.5), look);
+}
+
+#[test]
+fn urgent_streams_come_first_and_the_others_now_and_then() {
+    let now = Instant::now();
+    let mut plan = Plan::new(Terms { levels: 3, ageing: 3, ..terms() });
+    let mut orders = Vec::new();
+    for _ in 0..9 {
+        let Step::Read(read) = plan.next(now, 5, NEW, 0.5) else { panic!("no read") };
+        assert_eq!(read.max_count, Some(5));
+        orders.push(read.levels);
+        plan.brought(5, NEW);
+    }
+    let usual = [0, 1, 2];
+    let expected = [usual, usual, [2, 0, 1], usual, usual, [1, 0, 2], usual, usual, [2, 0, 1]];
+    assert_eq!(orders, expected);
+}
+
+#[test]
+fn one_read_after_the_other_where_one_cannot_serve_all() {
+    let now = Instant::now();
+    let mut plan = Plan::new(Terms { levels: 2, at_most_once: true, ..terms() });
+    assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[0], 5, 0));
+    plan.brought(0, OLD);
+    assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[1], 5, 0));
+    plan.brought(0, OLD);
+    assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[0, 1], 1, 2_000), "waits for any");
+    plan.brought(1, OLD);
+    assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[0], 5, 0));
+    plan.brought(3, OLD);
+    assert_eq!(plan.next(now, 2, OLD, 0.5), read(&[1], 2, 0));
+    plan.brought(1, OLD);
+    assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[0], 5, 0), "does not wait");
+    plan.brought(5, OLD);
+    assert_eq!(plan.next(now, 0, OLD, 0.5), Step::Full);
+    assert_eq!(plan.next(now, 1, OLD, 0.5), read(&[0], 1, 0), "and begins anew");
+}
+
+#[test]
+fn trouble_is_waited_out_longer_each_time_and_then_mended() {
+    let now = Instant::now();
+    let mut plan = Plan::new(terms());
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        plan.failed(Trouble::NoGroup, now, 0.5);
+        let Step::Rest(pause) = plan.next(now, 1, NEW, 0.5) else { panic!("no rest") };
+        pauses.push(pause.as_millis());
+    }
+    assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 2_000]);
+    let later = now + PAUSE.1;
+    assert_eq!(plan.next(later, 0, NEW, 0.5), Step::Create, "room or no room");
+    plan.created();
+    assert!(matches!(plan.next(later, 1, NEW, 0.5), Step::Read(_)));
+    plan.brought(0, NEW);
+    plan.failed(Trouble::Unknown, later, 0.5);
+    assert_eq!(plan.next(later, 1, NEW, 0.5), Step::Rest(PAUSE.0), "short again");
+    assert_eq!(plan.next(later + PAUSE.0, 1, NEW, 0.5), Step::Recover(0));
+    plan.recovered(0, false);
+    assert_eq!(plan.next(later + PAUSE.0, 1, NEW, 0.5), Step::Recover(0));
+    plan.recovered(0, true);
+    assert!(matches!(plan.next(later + PAUSE.0, 1, NEW, 0.5), Step::Read(_)));
+}

@@ -1,0 +1,245 @@
+//! RetryPolicy: how often a job is tried, how long it waits in between, and which errors are worth it. Pure.
+//!
+//! Attempts are counted by the server: an entry's number of deliveries. So a job that kills its worker is counted as well, and a
+//! job is dead when it *arrives* with more deliveries than it may have, whether anyone saw it fail or not.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An error of a handler, as it came.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How often a job is tried and how long it waits after each failure.
+///
+/// The wait after attempt `n` is `min * factor^(n - 1)`, at most `max`; with [`Jitter::Full`] a random part of that.
+///
+/// ```
+/// # use bourn::queue::{Jitter, RetryPolicy};
+/// # use std::time::Duration;
+/// let policy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(20))
+///     .factor(3.0)
+///     .jitter(Jitter::None)
+///     .max_attempts(4);
+/// let waits: Vec<u64> = (1..=4).map(|attempt| policy.delay(attempt, 0.5).as_secs()).collect();
+/// assert_eq!(waits, [1, 3, 9, 20]);
+/// ```
+#[derive(Clone)]
+pub struct RetryPolicy {
+    min: Duration,
+    max: Duration,
+    factor: f64,
+    jitter: Jitter,
+    max_attempts: u32,
+    classify: Option<Arc<Classify>>,
+}
+
+type Classify = dyn Fn(&BoxError) -> Verdict + Send + Sync;
+
+/// What of the wait is left to chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Jitter {
+    /// All of it: anything from nothing to the whole wait, so that jobs that failed together do not come back together.
+    #[default]
+    Full,
+    /// Nothing.
+    None,
+}
+
+/// What an error means for its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Try again after the policy's wait, unless that was the last attempt.
+    Retry,
+    /// Try again after this long, unless that was the last attempt.
+    RetryAfter(Duration),
+    /// It will never do: to the dead letters at once.
+    Dead,
+    /// Nobody needs it any more: acknowledge it as if it were done.
+    Discard,
+}
+
+/// What becomes of a job that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Retry(Duration),
+    Dead,
+    Discard,
+}
+
+impl RetryPolicy {
+    /// Waits that double from `min` to `max`, with full jitter; 5 attempts.
+    #[must_use]
+    pub fn exponential(min: Duration, max: Duration) -> Self {
+        Self {
+            min,
+            max: max.max(min),
+            factor: 2.0,
+            jitter: Jitter::Full,
+            max_attempts: 5,
+            classify: None,
+        }
+    }
+
+    /// What each wait is multiplied by for the next one; 2 by default, 1 for waits of one length. What is below 1, or no
+    /// number, counts as 1.
+    #[must_use]
+    pub fn factor(self, factor: f64) -> Self {
+        Self { factor: if factor >= 1.0 { factor } else { 1.0 }, ..self }
+    }
+
+    /// What of the wait is left to chance; [`Jitter::Full`] by default.
+    #[must_use]
+    pub fn jitter(self, jitter: Jitter) -> Self {
+        Self { jitter, ..self }
+    }
+
+    /// How often a job is tried at most, the first time included; 5 by default. 0 counts as 1.
+    #[must_use]
+    pub fn max_attempts(self, attempts: u32) -> Self {
+        Self { max_attempts: attempts.max(1), ..self }
+    }
+
+    /// Asks this function about each error that the handler did not give a verdict on itself.
+    ///
+    /// ```
+    /// # use bourn::queue::{RetryPolicy, Verdict};
+    /// let policy = RetryPolicy::default().classify(|error| {
+    ///     match error.downcast_ref::<std::io::Error>() {
+    ///         Some(error) if error.kind() == std::io::ErrorKind::InvalidInput => Verdict::Dead,
+    ///         _ => Verdict::Retry,
+    ///     }
+    /// });
+    /// # let _ = policy;
+    /// ```
+    #[must_use]
+    pub fn classify(self, verdict: impl Fn(&BoxError) -> Verdict + Send + Sync + 'static) -> Self {
+        Self { classify: Some(Arc::new(verdict)), ..self }
+    }
+
+    /// How long a job waits after this attempt, the first being 1; `random` is between 0 and 1.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, random: f64) -> Duration {
+        let power = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let most = self.max.as_secs_f64();
+        let wait = (self.min.as_secs_f64() * self.factor.powi(power)).min(most);
+        let part = match self.jitter {
+            Jitter::Full => random.clamp(0.0, 1.0),
+            Jitter::None => 1.0,
+        };
+        Duration::try_from_secs_f64(wait * part).unwrap_or(self.max)
+    }
+
+    /// How often a job is tried at most.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    /// The longest wait that it can come to.
+    pub(crate) fn longest(&self) -> Duration {
+        self.max
+    }
+
+    /// Whether a job with this number of deliveries, the present one included, has had all its attempts.
+    pub(crate) fn is_spent(&self, attempt: u32) -> bool {
+        attempt > self.max_attempts
+    }
+
+    /// What the error means, if someone was told to say so.
+    pub(crate) fn verdict(&self, error: &BoxError) -> Verdict {
+        self.classify.as_ref().map_or(Verdict::Retry, |classify| classify(error))
+    }
+
+    /// What becomes of a job whose attempt of this number failed.
+    pub(crate) fn after(&self, verdict: Verdict, attempt: u32, random: f64) -> Next {
+        let retry =
+            |wait| if attempt >= self.max_attempts { Next::Dead } else { Next::Retry(wait) };
+        match verdict {
+            Verdict::Retry => retry(self.delay(attempt, random)),
+            Verdict::RetryAfter(wait) => retry(wait),
+            Verdict::Dead => Next::Dead,
+            Verdict::Discard => Next::Discard,
+        }
+    }
+}
+
+/// 5 attempts, with waits from 1 s to 20 s.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::exponential(Duration::from_secs(1), Duration::from_secs(20))
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryPolicy")
+            .field("min", &self.min)
+            .field("max", &self.max)
+            .field("factor", &self.factor)
+            .field("jitter", &self.jitter)
+            .field("max_attempts", &self.max_attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn waits_grow_to_the_longest_and_no_further() {
+        let policy = RetryPolicy::exponential(S, 20 * S).jitter(Jitter::None);
+        let rows = [(0, 1), (1, 1), (2, 2), (3, 4), (5, 16), (6, 20), (1_000, 20), (u32::MAX, 20)];
+        for (attempt, expected) in rows {
+            assert_eq!(policy.delay(attempt, 0.3), expected * S, "attempt {attempt}");
+        }
+        let odd = RetryPolicy::exponential(5 * S, S).factor(f64::NAN).jitter(Jitter::None);
+        assert_eq!(odd.delay(3, 0.0), 5 * S, "the longest is no shorter than the shortest");
+    }
+
+    #[test]
+    fn jitter_is_a_part_of_the_wait() {
+        let policy = RetryPolicy::exponential(4 * S, 8 * S);
+        for (random, expected) in [(0.0, 0), (0.25, 2_000), (1.0, 8_000), (7.0, 8_000), (-1.0, 0)] {
+            assert_eq!(policy.delay(2, random).as_millis(), expected, "{random}");
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_last() {
+        let policy = RetryPolicy::exponential(S, S).jitter(Jitter::None).max_attempts(3);
+        let rows = [
+            (Verdict::Retry, 1, Next::Retry(S)),
+            (Verdict::Retry, 2, Next::Retry(S)),
+            (Verdict::Retry, 3, Next::Dead),
+            (Verdict::Retry, 9, Next::Dead),
+            (Verdict::RetryAfter(9 * S), 2, Next::Retry(9 * S)),
+            (Verdict::RetryAfter(9 * S), 3, Next::Dead),
+            (Verdict::Dead, 1, Next::Dead),
+            (Verdict::Discard, 3, Next::Discard),
+        ];
+        for (verdict, attempt, expected) in rows {
+            assert_eq!(policy.after(verdict, attempt, 0.5), expected, "{verdict:?} {attempt}");
+        }
+        assert!(!policy.is_spent(3));
+        assert!(policy.is_spent(4));
+        assert!(RetryPolicy::default().max_attempts(0).is_spent(2), "once is the least");
+    }
+
+    #[test]
+    fn a_classifier_speaks_for_errors_without_a_verdict() {
+        let error: BoxError = "no such user".into();
+        assert_eq!(RetryPolicy::default().verdict(&error), Verdict::Retry);
+        let strict = RetryPolicy::default().classify(|error| match error.to_string().as_str() {
+            "no such user" => Verdict::Dead,
+            _ => Verdict::Retry,
+        });
+        assert_eq!(strict.verdict(&error), Verdict::Dead);
+    }
+}
