@@ -61,10 +61,6 @@ impl<M> Held<M> {
         now < self.deadline(since)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
@@ -79,9 +75,10 @@ impl<M> Held<M> {
     /// What arrived when its lease was over already, because the process stood still, is held for no time at all: the next
     /// look at it finds it lost.
     pub(crate) fn take(&mut self, key: Key, since: Instant, now: Instant, mark: M) -> Option<u64> {
-        let lease_end = |holding: &Holding<M>| holding.since + self.lease / 4 * 3;
+        let most = self.lease / 4 * 3;
         if let Some(holding) = self.jobs.get_mut(&key) {
-            if now < lease_end(holding) {
+            // What is decided already is not run again, however long the decision takes.
+            if holding.silent || now < holding.since + most {
                 holding.since = holding.since.max(since);
                 return None;
             }
@@ -167,11 +164,6 @@ impl<M> Held<M> {
             }
         }
         gone
-    }
-
-    /// Everything, held no longer.
-    pub(crate) fn drain(&mut self) -> Vec<(Key, M)> {
-        self.jobs.drain().map(|(key, holding)| (key, holding.mark)).collect()
     }
 }
 
@@ -268,7 +260,7 @@ mod tests {
         assert_eq!(held.lapsed(at(start, 9)), [(key(1), "one")]);
         assert_eq!(held.lapsed(at(start, 99)), []);
         assert!(!held.silence(key(2), two, at(start, 99)), "too late for another decision");
-        assert_eq!(held.drain(), [(key(2), "two")]);
+        assert_eq!(held.end(key(2), two), Some("two"));
     }
 
     #[test]

@@ -407,7 +407,10 @@ mod histories {
             let owed = || self.sent.iter().chain(&self.unsent).map(|n| &self.asked[*n]);
             let cost: usize = owed().map(|asked| Self::cost(asked.bytes)).sum();
             assert_eq!(pipeline.cost(), cost);
-            assert_eq!(self.out.len(), self.unsent.iter().map(|n| self.asked[*n].bytes).sum());
+            assert_eq!(
+                self.out.len(),
+                self.unsent.iter().map(|n| self.asked[*n].bytes).sum::<usize>()
+            );
             assert_eq!(self.line.wakers.len(), self.woken, "woken once each, and nobody else");
             for asked in self.asked.iter().filter(|asked| asked.held) {
                 assert_eq!(pipeline.is_settled(asked.slot), asked.told);

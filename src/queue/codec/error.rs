@@ -1,0 +1,162 @@
+//! Why a payload could not be encoded or decoded. Pure.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::str::Utf8Error;
+use std::sync::Arc;
+
+/// As much of a value, or of a name, as is shown.
+const SHOWN_BYTES: usize = 64;
+
+/// A payload that cannot be written as fields, or fields that are not the payload that was expected.
+///
+/// It does not pass by itself: the same payload fails the same way again.
+#[derive(Clone)]
+pub struct CodecError(Box<Told>);
+
+#[derive(Clone)]
+struct Told {
+    field: Option<Box<[u8]>>,
+    what: Cow<'static, str>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl CodecError {
+    /// In these words, which are shown behind the field's name.
+    #[must_use]
+    pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Told { field: None, what: what.into(), source: None }))
+    }
+
+    /// The entry has no such field.
+    #[must_use]
+    pub fn missing(field: impl AsRef<[u8]>) -> Self {
+        Self::new("missing").in_field(field)
+    }
+
+    /// What was expected, and the text that came instead: escaped, and cut after 64 bytes.
+    #[must_use]
+    pub fn expected(expected: &str, got: impl AsRef<[u8]>) -> Self {
+        let got = got.as_ref();
+        let shown = got.get(..SHOWN_BYTES).unwrap_or(got);
+        let cut = if shown.len() < got.len() { "..." } else { "" };
+        Self::new(format!("expected {expected}, got \"{}\"{cut}", shown.escape_ascii()))
+    }
+
+    /// What is wrong, and the error that says more: `caused_by("invalid JSON", error)`.
+    #[must_use]
+    pub fn caused_by(
+        what: impl Into<Cow<'static, str>>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        let Self(mut told) = Self::new(what);
+        told.source = Some(Arc::new(source));
+        Self(told)
+    }
+
+    /// Names the field that it is about, if none is named yet.
+    #[must_use]
+    pub fn in_field(self, field: impl AsRef<[u8]>) -> Self {
+        let Self(mut told) = self;
+        told.field.get_or_insert_with(|| field.as_ref().into());
+        Self(told)
+    }
+
+    pub(super) fn reserved(field: &[u8]) -> Self {
+        Self::new("names that begin with _ are the queue's").in_field(field)
+    }
+
+    pub(super) fn not_utf8(source: Utf8Error) -> Self {
+        Self::caused_by("not UTF-8", source)
+    }
+
+    #[cfg(feature = "json")]
+    pub(super) fn not_json(source: serde_json::Error) -> Self {
+        Self::caused_by("cannot be written as JSON", source)
+    }
+
+    #[cfg(feature = "json")]
+    pub(super) fn unlike_json(source: serde_json::Error) -> Self {
+        Self::caused_by("not the JSON that was expected", source)
+    }
+
+    /// The field that it is about; `None` if it is about the payload as a whole.
+    #[must_use]
+    pub fn field(&self) -> Option<&[u8]> {
+        self.0.field.as_deref()
+    }
+}
+
+/// As `field age: expected u8, got "300"`.
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(field) = self.field() {
+            let shown = field.get(..SHOWN_BYTES).unwrap_or(field);
+            let cut = if shown.len() < field.len() { "..." } else { "" };
+            write!(f, "field {}{cut}: ", shown.escape_ascii())?;
+        }
+        f.write_str(&self.0.what)
+    }
+}
+
+impl fmt::Debug for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodecError({self}")?;
+        if let Some(source) = &self.0.source {
+            write!(f, ": {source}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_comes_first_and_the_source_is_kept() {
+        let number = "x".parse::<u8>().expect_err("no number");
+        let rows = [
+            (CodecError::missing("user_id"), "field user_id: missing", None),
+            (
+                CodecError::reserved(b"_id"),
+                "field _id: names that begin with _ are the queue's",
+                None,
+            ),
+            (CodecError::expected("u8", "3\n"), r#"expected u8, got "3\n""#, None),
+            (
+                CodecError::caused_by("no number", number.clone()).in_field("n").in_field("outer"),
+                "field n: no number",
+                Some(number.to_string()),
+            ),
+            (CodecError::new("too old").in_field(b"\xff"), r"field \xff: too old", None),
+        ];
+        for (error, text, source) in rows {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.source().map(ToString::to_string), source, "{text}");
+            let debug = format!(
+                "CodecError({text}{})",
+                source.map(|text| format!(": {text}")).unwrap_or_default()
+            );
+            assert_eq!(format!("{error:?}"), debug);
+        }
+    }
+
+    #[test]
+    fn long_names_and_values_are_cut() {
+        let long = "x".repeat(4096);
+        let error = CodecError::expected("u8", &long).in_field(&long);
+        assert!(error.to_string().len() < 200, "{error}");
+        assert_eq!(error.field(), Some(long.as_bytes()));
+    }
+}

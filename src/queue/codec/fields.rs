@@ -1,0 +1,217 @@
+//! The fields of a job to be added: all names and values in one buffer. Pure.
+
+use super::super::headers::{PREFIX, RESERVED};
+use super::CodecError;
+use std::fmt;
+
+/// The field of an entry that has no other.
+const EMPTY: &[u8] = b"_";
+
+/// Room for the first payload, so that it does not grow by doubling from nothing.
+const FIRST_BYTES: usize = 256;
+
+/// The fields of an entry, in the order in which they were added. Names may repeat and need not be UTF-8.
+///
+/// Two allocations hold them all, and a list that is cleared keeps them for the next entry.
+#[derive(Clone, Default)]
+pub struct FieldList {
+    bytes: Vec<u8>,
+    /// Where each name ends and its value begins, and where that ends and the next name begins.
+    ends: Vec<(usize, usize)>,
+}
+
+impl FieldList {
+    /// No field yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field.
+    ///
+    /// # Errors
+    ///
+    /// The name begins with `_`; such names are the queue's own.
+    pub fn add(
+        &mut self,
+        name: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), CodecError> {
+        self.write(name.as_ref(), |out| {
+            out.extend_from_slice(value.as_ref());
+            Ok(true)
+        })
+    }
+
+    /// Removes all fields.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a field with the value that is written behind what is there. There is none if that says `false` or fails.
+    pub(super) fn write(
+        &mut self,
+        name: &[u8],
+        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, CodecError>,
+    ) -> Result<(), CodecError> {
+        if name.first() == Some(&RESERVED) {
+            return Err(CodecError::reserved(name));
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(FIRST_BYTES);
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let name_end = self.bytes.len();
+        let written = value(&mut self.bytes);
+        if let Ok(true) = written {
+            self.ends.push((name_end, self.bytes.len()));
+        } else {
+            self.bytes.truncate(start);
+        }
+        written.map(drop).map_err(|error| error.in_field(name))
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(PREFIX);
+        self.bytes.extend_from_slice(name);
+        let name_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((name_end, self.bytes.len()));
+    }
+
+    /// How many fields were added.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether no field was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The fields as they are sent. An entry needs one, so if none was added this is the field `_`, which is not a part of
+    /// the payload.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        let mut start = 0;
+        let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
+        let fields = self.ends.iter().map(move |&(name_end, end)| {
+            let field = (part(start, name_end), part(name_end, end));
+            start = end;
+            field
+        });
+        fields.chain(self.is_empty().then_some((EMPTY, [].as_slice())))
+    }
+}
+
+impl fmt::Debug for FieldList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.iter(), f)
+    }
+}
+
+/// Fields as `{"name": "value"}`, escaped.
+pub(crate) fn show<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.write_str("{")?;
+    for (i, (name, value)) in fields.enumerate() {
+        let comma = if i > 0 { ", " } else { "" };
+        write!(f, "{comma}\"{}\": \"{}\"", name.escape_ascii(), value.escape_ascii())?;
+    }
+    f.write_str("}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::pairs;
+    use super::*;
+    use allocation_counter::measure;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_empty_list_is_sent_as_one_field() {
+        let mut fields = FieldList::new();
+        assert_eq!((fields.len(), fields.is_empty()), (0, true));
+        assert_eq!(fields.iter().collect::<Vec<_>>(), [(b"_".as_slice(), b"".as_slice())]);
+        fields.add("", "").expect("no name is a name");
+        assert_eq!((fields.len(), fields.is_empty()), (1, false));
+        assert_eq!(fields.iter().collect::<Vec<_>>(), [(b"".as_slice(), b"".as_slice())]);
+    }
+
+    #[test]
+    fn a_reserved_name_is_refused_and_leaves_no_trace() {
+        let mut fields = FieldList::new();
+        fields.add("a", "1").expect("a name");
+        for name in ["_", "_id", "_h:trace", "_a"] {
+            let error = fields.add(name, "1").expect_err(name);
+            assert_eq!(error.field(), Some(name.as_bytes()));
+        }
+        fields.add("a_", "2").expect("a name");
+        fields.header(b"trace", b"x");
+        assert_eq!(format!("{fields:?}"), r#"{"a": "1", "a_": "2", "_h:trace": "x"}"#);
+    }
+
+    #[test]
+    fn a_value_that_is_not_written_leaves_no_trace() {
+        let mut fields = FieldList::new();
+        let half = |out: &mut Vec<u8>| out.extend_from_slice(b"half");
+        fields.add("a", "1").expect("a name");
+        fields
+            .write(b"b", |out| {
+                Ok({
+                    half(out);
+                    false
+                })
+            })
+            .expect("nothing to write");
+        let error = fields.write(b"c", |out| {
+            Err({
+                half(out);
+                CodecError::new("no")
+            })
+        });
+        assert_eq!(error.expect_err("it failed").to_string(), "field c: no");
+        fields.add("d", "2").expect("a name");
+        assert_eq!(format!("{fields:?}"), r#"{"a": "1", "d": "2"}"#);
+    }
+
+    #[test]
+    fn a_list_that_is_cleared_allocates_no_more() {
+        let mut fields = FieldList::new();
+        for (round, allocations) in [("first", 2), ("second", 0)] {
+            let info = measure(|| {
+                fields.clear();
+                for (name, value) in [("user_id", "123"), ("template", "welcome"), ("a", "")] {
+                    fields.add(name, value).expect("a name");
+                }
+                fields.header(b"trace", b"x");
+                assert_eq!(fields.iter().count(), 4);
+            });
+            assert_eq!(info.count_total, allocations, "{round}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_is_what_is_sent(pairs in pairs(), before in pairs()) {
+            let mut fields = FieldList::new();
+            for list in [&before, &pairs] {
+                fields.clear();
+                for (name, value) in list {
+                    fields.add(name, value).expect("a name");
+                }
+            }
+            prop_assert_eq!(fields.len(), pairs.len());
+            if !pairs.is_empty() {
+                let sent: Vec<_> = fields.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+                prop_assert_eq!(sent, pairs);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The payload of an entry, where it lies: its fields without the queue's own. Pure.
+
+use super::super::headers::RESERVED;
+use super::{CodecError, show};
+use crate::EntryRef;
+use bytes::Bytes;
+use std::fmt;
+
+/// The fields of an entry that are its payload: all but those whose names begin with `_`.
+#[derive(Clone, Copy)]
+pub struct Payload<'a>(EntryRef<'a>);
+
+impl<'a> Payload<'a> {
+    /// The payload of this entry.
+    #[must_use]
+    pub fn new(entry: EntryRef<'a>) -> Self {
+        Self(entry)
+    }
+
+    /// The first value of this field.
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
+        let name = name.as_ref();
+        if is_reserved(name) { None } else { self.0.get(name) }
+    }
+
+    /// The first value of this field, as text; `None` if there is no such field.
+    ///
+    /// # Errors
+    ///
+    /// The value is not UTF-8.
+    pub fn get_str(&self, name: impl AsRef<[u8]>) -> Result<Option<&'a str>, CodecError> {
+        let name = name.as_ref();
+        self.get(name).map(|value| text(name, value)).transpose()
+    }
+
+    /// A copy of the first value of this field, which holds nothing but its own bytes.
+    #[must_use]
+    pub fn bytes(&self, name: impl AsRef<[u8]>) -> Option<Bytes> {
+        self.get(name).map(Bytes::copy_from_slice)
+    }
+
+    /// Names and values, in order; names may repeat and need not be UTF-8.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
+        self.0.fields().filter(|(name, _)| !is_reserved(name))
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+fn is_reserved(name: &[u8]) -> bool {
+    name.first() == Some(&RESERVED)
+}
+
+/// The value of a field, as text.
+pub(super) fn text<'a>(field: &[u8], value: &'a [u8]) -> Result<&'a str, CodecError> {
+    std::str::from_utf8(value).map_err(|error| CodecError::not_utf8(error).in_field(field))
+}
+
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.iter(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::entry;
+    use super::*;
+
+    #[test]
+    fn the_queues_own_fields_are_not_shown() {
+        let fields: [(&[u8], &[u8]); 6] = [
+            (b"_id", b"1-1"),
+            (b"a", b"1"),
+            (b"_h:trace", b"x"),
+            (b"b_", b"\xff"),
+            (b"a", b"2"),
+            (b"", b"3"),
+        ];
+        let entry = entry(fields);
+        let payload = Payload::new(entry.by_ref());
+        assert_eq!(format!("{payload:?}"), r#"{"a": "1", "b_": "\xff", "a": "2", "": "3"}"#);
+        assert_eq!((payload.len(), payload.is_empty()), (4, false));
+        assert_eq!(payload.get("a"), Some(b"1".as_slice()));
+        assert_eq!(payload.bytes(""), Some(Bytes::from_static(b"3")));
+        assert_eq!(payload.get_str("a").expect("text"), Some("1"));
+        for name in ["_id", "_h:trace", "trace", "absent"] {
+            assert_eq!(payload.get(name), None, "{name}");
+            assert_eq!(payload.bytes(name), None, "{name}");
+            assert_eq!(payload.get_str(name).expect("nothing"), None, "{name}");
+        }
+        let error = payload.get_str("b_").expect_err("no text");
+        assert_eq!(error.to_string(), "field b_: not UTF-8");
+    }
+
+    #[test]
+    fn an_entry_of_reserved_fields_has_an_empty_payload() {
+        for fields in [vec![], vec![(b"_".as_slice(), b"".as_slice())]] {
+            let entry = entry(fields);
+            let payload = Payload::new(entry.by_ref());
+            assert_eq!((payload.len(), payload.is_empty()), (0, true));
+        }
+    }
+}

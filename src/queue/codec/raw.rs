@@ -1,0 +1,90 @@
+//! Raw: the payload is one field. Pure.
+
+use super::payload::text;
+use super::{Codec, CodecError, FieldList, PAYLOAD, Payload};
+use bytes::Bytes;
+
+/// The payload as it is, in the field `payload`: `Bytes`, `Vec<u8>`, or a `String`, which must come back as UTF-8.
+///
+/// Other fields are not looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Raw;
+
+impl Codec<Bytes> for Raw {
+    fn encode(&self, payload: &Bytes, fields: &mut FieldList) -> Result<(), CodecError> {
+        fields.add(PAYLOAD, payload)
+    }
+
+    fn decode(&self, payload: Payload<'_>) -> Result<Bytes, CodecError> {
+        payload.bytes(PAYLOAD).ok_or_else(|| CodecError::missing(PAYLOAD))
+    }
+}
+
+impl Codec<Vec<u8>> for Raw {
+    fn encode(&self, payload: &Vec<u8>, fields: &mut FieldList) -> Result<(), CodecError> {
+        fields.add(PAYLOAD, payload)
+    }
+
+    fn decode(&self, payload: Payload<'_>) -> Result<Vec<u8>, CodecError> {
+        only(payload).map(<[u8]>::to_vec)
+    }
+}
+
+impl Codec<String> for Raw {
+    fn encode(&self, payload: &String, fields: &mut FieldList) -> Result<(), CodecError> {
+        fields.add(PAYLOAD, payload)
+    }
+
+    fn decode(&self, payload: Payload<'_>) -> Result<String, CodecError> {
+        text(PAYLOAD.as_bytes(), only(payload)?).map(str::to_owned)
+    }
+}
+
+/// The field that the payload is in.
+pub(super) fn only(payload: Payload<'_>) -> Result<&[u8], CodecError> {
+    payload.get(PAYLOAD).ok_or_else(|| CodecError::missing(PAYLOAD))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{decode, encode, round};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_payload_is_one_field() {
+        assert_eq!(encode(&Raw, &Bytes::from_static(b"a\xff")), r#"{"payload": "a\xff"}"#);
+        assert_eq!(encode(&Raw, &b"\r\n".to_vec()), r#"{"payload": "\r\n"}"#);
+        assert_eq!(encode(&Raw, &String::from("text")), r#"{"payload": "text"}"#);
+        assert_eq!(encode(&Raw, &String::new()), r#"{"payload": ""}"#);
+    }
+
+    #[test]
+    fn other_fields_do_not_matter_and_a_missing_one_does() {
+        let fields = [("_h:a", "1"), ("a", "2"), ("payload", "text"), ("payload", "more")];
+        assert_eq!(decode(&Raw, fields), Ok(String::from("text")));
+        assert_eq!(decode(&Raw, fields), Ok(b"text".to_vec()));
+        assert_eq!(decode(&Raw, fields), Ok(Bytes::from_static(b"text")));
+        let (missing, fields) = ("field payload: missing".to_owned(), [("Payload", "1")]);
+        assert_eq!(decode::<String, _>(&Raw, fields), Err(missing.clone()));
+        assert_eq!(decode::<Vec<u8>, _>(&Raw, fields), Err(missing.clone()));
+        assert_eq!(decode::<Bytes, _>(&Raw, fields), Err(missing));
+    }
+
+    #[test]
+    fn a_string_must_be_utf8() {
+        let bytes: [(&str, &[u8]); 1] = [("payload", b"a\xff")];
+        let error = "field payload: not UTF-8".to_owned();
+        assert_eq!(decode::<String, _>(&Raw, bytes), Err(error));
+        assert_eq!(decode(&Raw, bytes), Ok(b"a\xff".to_vec()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_come_back(bytes in any::<Vec<u8>>(), text in any::<String>()) {
+            round(&Raw, &Bytes::from(bytes.clone()));
+            round(&Raw, &bytes);
+            round(&Raw, &text);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Desk: what the tasks of one consumer share: what it holds, what room there is, what is to be done about it.
+//!
+//! | task | file | does |
+//! |---|---|---|
+//! | reader | `reading` | carries out the plan, hands out entries |
+//! | keeper | `keeper` | heartbeats, leases that lapse |
+//! | clerk | `clerk` | acknowledges, many at once; whatever else was decided |
+//! | janitor | `janitor` | ghosts, dead consumers, trimming |
+
+use super::core::Core;
+use super::event::QueueEvent;
+use super::hold::{Hold, Lease};
+use super::lease::{Held, Key};
+use super::settings::Settings;
+use super::tally::{Ending, Tally};
+use crate::client::Client;
+use crate::entry::Entry;
+use crate::id::EntryId;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How much a consumer takes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Entries that nobody has asked for yet.
+    pub(super) buffered: usize,
+    /// Their bytes.
+    pub(super) bytes: usize,
+    /// Entries that are not decided yet, those included.
+    pub(super) undecided: usize,
+}
+
+/// What the tasks of one consumer share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) client: Client,
+    pub(super) levels: Vec<Arc<Core>>,
+    pub(super) limits: Limits,
+    pub(super) tally: Tally,
+    name: Mutex<Arc<[u8]>>,
+    held: Mutex<Held<CancellationToken>>,
+    /// Jobs whose lease was lost, and when: should the server give one back, it was run before.
+    lapsed: Mutex<HashMap<Key, Instant>>,
+    pub(super) buffered: AtomicUsize,
+    pub(super) bytes: AtomicUsize,
+    pub(super) undecided: AtomicUsize,
+    /// An entry was taken out of the buffer, or decided.
+    pub(super) room: Notify,
+    /// Something is held that was not before.
+    pub(super) taken: Notify,
+    orders: Mutex<Orders>,
+    pub(super) ordered: Notify,
+    /// Nothing new is taken on.
+    pub(super) closing: CancellationToken,
+    /// All is done.
+    pub(super) ended: CancellationToken,
+}
+
+/// What is decided and not done yet.
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) acks: Vec<AckOrder>,
+    pub(super) others: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl std::fmt::Debug for Orders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} acks, {} others", self.acks.len(), self.others.len())
+    }
+}
+
+/// A job to acknowledge.
+#[derive(Debug)]
+pub(super) struct AckOrder {
+    pub(super) key: Key,
+    pub(super) ticket: u64,
+    pub(super) ending: Ending,
+    pub(super) reply: Option<oneshot::Sender<super::clerk::AckResult>>,
+}
+
+impl Desk {
+    pub(super) fn new(levels: Vec<Arc<Core>>, client: Client, limits: Limits) -> Self {
+        let lease = levels.first().map(|core| core.settings.lease).unwrap_or_default();
+        let names = levels.iter().map(|core| (&*core.settings.stream, &*core.settings.group));
+        Self {
+            tally: Tally::new(names),
+            client,
+            levels,
+            limits,
+            name: Mutex::new(fresh_name()),
+            held: Mutex::new(Held::new(lease)),
+            lapsed: Mutex::default(),
+            buffered: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            undecided: AtomicUsize::new(0),
+            room: Notify::new(),
+            taken: Notify::new(),
+            orders: Mutex::default(),
+            ordered: Notify::new(),
+            closing: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// The consumer's name.
+    pub(super) fn name(&self) -> Arc<[u8]> {
+        Arc::clone(&lock(&self.name))
+    }
+
+    /// Takes another name: the old one may have been given up for dead, and removed.
+    pub(super) fn rename(&self) {
+        *lock(&self.name) = fresh_name();
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held<CancellationToken>> {
+        lock(&self.held)
+    }
+
+    pub(super) fn core(&self, level: usize) -> Option<&Arc<Core>> {
+        self.levels.get(level)
+    }
+
+    pub(super) fn settings(&self) -> Option<&Settings> {
+        self.levels.first().map(|core| &core.settings)
+    }
+
+    /// How many entries more may be taken on.
+    pub(super) fn room(&self) -> usize {
+        let Limits { buffered, bytes, undecided } = self.limits;
+        let held = self.buffered.load(Ordering::Acquire);
+        let held_bytes = self.bytes.load(Ordering::Acquire);
+        let left = buffered
+            .saturating_sub(held)
+            .min(undecided.saturating_sub(self.undecided.load(Ordering::Acquire)));
+        if held_bytes == 0 {
+            return left;
+        }
+        // As many as fit, if they are as large as those that are there.
+        let one = (held_bytes / held.max(1)).max(1);
+        left.min(bytes.saturating_sub(held_bytes) / one)
+    }
+
+    /// The bytes that may still be buffered.
+    pub(super) fn room_bytes(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.bytes.load(Ordering::Acquire))
+    }
+
+    /// Takes an entry on that a command brought which was sent at `since`. `None` if it is in our hands already, or if it came so
+    /// late that somebody else may have it.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        key: Key,
+        since: Instant,
+        attempt: u32,
+        entry: Entry,
+    ) -> Option<Hold> {
+        let now = Instant::now();
+        let at_most_once = self.settings().is_some_and(|settings| settings.at_most_once);
+        let token = CancellationToken::new();
+        let ticket = if at_most_once {
+            0
+        } else {
+            self.lapse(now);
+            let mut held = self.held();
+            if now >= held.deadline(since) {
+                return None;
+            }
+            let ticket = held.take(key, since, now, token.clone())?;
+            drop(held);
+            self.taken.notify_one();
+            ticket
+        };
+        let lease = Lease::new(Arc::downgrade(self), key, ticket, token);
+        Some(Hold::new(Arc::clone(self), key, ticket, attempt, entry, lease))
+    }
+
+    /// Cancels what is no longer believed in.
+    pub(super) fn lapse(&self, now: Instant) {
+        let lost = self.held().lapsed(now);
+        self.lose(lost, now);
+    }
+
+    /// These leases are lost.
+    pub(super) fn lose(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
+        for (key, token) in lost {
+            lock(&self.lapsed).insert(key, now);
+            token.cancel();
+            self.tally.add(key.0, Ending::LeaseLost, 1);
+            if let Some(core) = self.core(key.0) {
+                core.tell(QueueEvent::LeaseLost { id: key.1 });
+            }
+        }
+    }
+
+    /// Whether the lease of this entry was lost here not long ago.
+    pub(super) fn has_lapsed(&self, key: Key) -> bool {
+        lock(&self.lapsed).contains_key(&key)
+    }
+
+    /// Forgets lost leases that were lost before.
+    pub(super) fn forget_lapsed(&self, before: Instant) {
+        lock(&self.lapsed).retain(|_, at| *at >= before);
+    }
+
+    pub(super) fn order_ack(&self, ack: AckOrder) {
+        lock(&self.orders).acks.push(ack);
+        self.ordered.notify_one();
+    }
+
+    pub(super) fn order(&self, other: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.orders).others.push(Box::pin(other));
+        self.ordered.notify_one();
+    }
+
+    pub(super) fn take_orders(&self) -> Orders {
+        std::mem::take(&mut *lock(&self.orders))
+    }
+
+    /// Whether nothing is in anybody's hands any more.
+    pub(super) fn is_idle(&self) -> bool {
+        self.undecided.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits for news of entries decided or taken out; look at what it is about after this is made, then await it.
+    pub(super) fn news(&self) -> impl Future<Output = ()> + '_ {
+        let mut notified = Box::pin(self.room.notified());
+        notified.as_mut().enable();
+        notified
+    }
+
+    /// So many entries had vanished while they were pending.
+    pub(super) fn vanished(&self, level: usize, ids: &[EntryId]) {
+        let Some(core) = self.core(level).filter(|_| !ids.is_empty()) else { return };
+        // With delete on ack it is what an acknowledgement leaves that was cut off half way.
+        if core.settings.retention.deletes() {
+            return;
+        }
+        let entries = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        self.tally.add(level, Ending::Lost, entries);
+        core.tell(QueueEvent::Lost { entries });
+    }
+}
+
+/// What the names of our consumers begin with.
+pub(super) const OURS: &[u8] = b"bourn-";
+
+/// A name that nobody has had before: the host, the process, and chance.
+fn fresh_name() -> Arc<[u8]> {
+    let host = std::env::var("HOSTNAME")
+        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
+        .unwrap_or_default();
+    let mut name = String::from_utf8_lossy(OURS).into_owned();
+    name.extend(host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)));
+    // Writing to a text cannot fail.
+    let _ = write!(name, "-{}-{:016x}", std::process::id(), fastrand::u64(..));
+    name.into_bytes().into()
+}
+
+/// What panicked under this lock was not ours, and left it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,106 @@
+//! Headers: what is said of a job beside its payload. Pure.
+//!
+//! A header is a field of the entry with `_h:` before its name. Names that begin with `_` are the queue's own, so no
+//! payload has such a field.
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `_h:<name>` | a header |
+//! | `_` | nothing: an entry needs a field, and this payload has none |
+//! | other names that begin with `_` | where a dead letter comes from, and why |
+//! | all others | the payload |
+
+use super::codec::show;
+use crate::EntryRef;
+use std::fmt;
+
+/// What the names of the queue's own fields begin with.
+pub(crate) const RESERVED: u8 = b'_';
+
+/// What the names of headers begin with.
+pub(crate) const PREFIX: &[u8] = b"_h:";
+
+/// The headers of an entry, where they lie: its fields named `_h:<name>`.
+#[derive(Clone, Copy)]
+pub struct Headers<'a>(EntryRef<'a>);
+
+impl<'a> Headers<'a> {
+    /// The headers of this entry.
+    #[must_use]
+    pub fn new(entry: EntryRef<'a>) -> Self {
+        Self(entry)
+    }
+
+    /// The first header of this name, which is the name without `_h:`.
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
+        let name = name.as_ref();
+        self.iter().find(|(header, _)| *header == name).map(|(_, value)| value)
+    }
+
+    /// Names, without `_h:`, and values, in order. A name may come more than once.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
+        self.0.fields().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)))
+    }
+
+    /// How many headers there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.iter(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec::tests::entry;
+    use super::*;
+
+    #[test]
+    fn headers_are_the_fields_with_the_prefix() {
+        type Rows<'a> = &'a [(&'a [u8], &'a [u8])];
+        let rows: [(&str, Rows<'_>, Rows<'_>); 5] = [
+            ("no field", &[], &[]),
+            ("no header", &[(b"a", b"1"), (b"_", b""), (b"_id", b"1-1"), (b"_h", b"1")], &[]),
+            ("one", &[(b"_h:trace", b"x"), (b"a", b"1")], &[(b"trace", b"x")]),
+            (
+                "one twice, behind the payload",
+                &[(b"a", b"1"), (b"_h:n", b"1"), (b"_h:n", b"\xff")],
+                &[(b"n", b"1"), (b"n", b"\xff")],
+            ),
+            (
+                "names of any bytes",
+                &[(b"_h:", b"1"), (b"_h:\xff", b"2")],
+                &[(b"", b"1"), (b"\xff", b"2")],
+            ),
+        ];
+        for (row, fields, expected) in rows {
+            let entry = entry(fields.iter().copied());
+            let headers = Headers::new(entry.by_ref());
+            assert_eq!(headers.iter().collect::<Vec<_>>(), expected, "{row}");
+            assert_eq!(
+                (headers.len(), headers.is_empty()),
+                (expected.len(), expected.is_empty()),
+                "{row}"
+            );
+            for (name, _) in expected {
+                let first = expected.iter().find(|(other, _)| other == name);
+                assert_eq!(headers.get(name), first.map(|(_, value)| *value), "{row}");
+            }
+            assert_eq!(headers.get("absent"), None, "{row}");
+        }
+        let entry = entry([(b"_h:trace".as_slice(), b"\x01".as_slice())]);
+        assert_eq!(format!("{:?}", Headers::new(entry.by_ref())), r#"{"trace": "\x01"}"#);
+    }
+}

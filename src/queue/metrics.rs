@@ -1,0 +1,66 @@
+//! Metrics: counters, gauges and histograms through the `metrics` facade (feature `metrics`).
+//!
+//! | name | kind | labels | |
+//! |---|---|---|---|
+//! | `redis_streams_processed` | counter | `stream` | jobs whose handler ended with success |
+//! | `redis_streams_duration_seconds` | histogram | `stream` | how long handlers took |
+//! | `redis_streams_length` | gauge | `stream` | entries in the stream |
+//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs in a consumer's hands, or waiting under `~retry` or a `~park` |
+//! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by how they ended: the names of [`Report`](super::Report) |
+//! | `bourn_dead_letters` | gauge | `stream`, `group` | dead letters |
+//!
+//! Gauges are what the server says, about every ten seconds, from each process that consumes.
+
+use super::core::Core;
+use crate::command::{ConsumerInfo, XLen};
+use crate::error::Error;
+use metrics::{Counter, counter, gauge, histogram};
+use std::time::Instant;
+
+fn text(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+/// The counter of jobs that ended so.
+pub(super) fn jobs(stream: &[u8], group: &[u8], outcome: &'static str) -> Counter {
+    counter!("bourn_jobs_total", "stream" => text(stream), "group" => text(group), "outcome" => outcome)
+}
+
+/// How long one handler takes.
+pub(super) struct Timer<'a> {
+    core: &'a Core,
+    start: Instant,
+}
+
+impl<'a> Timer<'a> {
+    pub(super) fn start(core: &'a Core) -> Self {
+        Self { core, start: Instant::now() }
+    }
+
+    pub(super) fn stop(self, is_done: bool) {
+        let stream = text(&self.core.settings.stream);
+        let took = self.start.elapsed().as_secs_f64();
+        histogram!("redis_streams_duration_seconds", "stream" => stream.clone()).record(took);
+        if is_done {
+            counter!("redis_streams_processed", "stream" => stream).increment(1);
+        }
+    }
+}
+
+/// Asks the server for what the gauges show.
+pub(super) async fn measure(core: &Core, consumers: &[ConsumerInfo]) -> Result<(), Error> {
+    let settings = &core.settings;
+    let (stream, group) = (text(&settings.stream), text(&settings.group));
+    let length = core.client.send(XLen::new(&settings.stream)).await?;
+    gauge!("redis_streams_length", "stream" => stream.clone()).set(length as f64);
+    for ConsumerInfo { name, pending, .. } in consumers {
+        let labels =
+            [("stream", stream.clone()), ("group", group.clone()), ("consumer", text(name))];
+        gauge!("redis_streams_pending", &labels).set(*pending as f64);
+    }
+    if let Some(key) = &settings.dead_letter {
+        let dead = core.client.send(XLen::new(key)).await?;
+        gauge!("bourn_dead_letters", "stream" => stream, "group" => group).set(dead as f64);
+    }
+    Ok(())
+}

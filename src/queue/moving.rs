@@ -1,0 +1,118 @@
+//! Moving: an entry is acknowledged and deleted here, and another one is added there, in one transaction.
+//!
+//! ```text
+//! MULTI
+//! XADD to [IDMP from/group id] * <fields>
+//! XACK from group id
+//! XDEL from id
+//! EXEC
+//! ```
+//!
+//! An XACK that answers 0 says that somebody else had finished with it. With IDMP (Redis 8.6) the entry is then the one that was
+//! added by the first; without it, it is one too many, and deleted again: it is there for a moment.
+
+use super::Acked;
+use super::QueueError;
+use super::clerk::{Case, Pause, helps};
+use super::codec::FieldList;
+use super::core::Core;
+use super::tally::Ending;
+use crate::client::Client;
+use crate::command::{XAck, XAdd, XDel};
+use crate::error::Error;
+use crate::id::EntryId;
+use std::time::{Duration, Instant};
+
+/// What came of a move: whether it was ours, and the new entry, if there is one of ours.
+pub(super) type Moved = (Acked, Option<EntryId>);
+
+/// From where to where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move<'a> {
+    pub(super) from: &'a [u8],
+    pub(super) group: &'a [u8],
+    pub(super) id: EntryId,
+    /// Whether the entry is deleted where it was.
+    pub(super) deletes: bool,
+    pub(super) to: &'a [u8],
+    /// Whether the server has IDMP.
+    pub(super) idmp: bool,
+}
+
+impl Move<'_> {
+    /// Again and again for so long, until it is known.
+    pub(super) async fn until_known<'f>(
+        &'f self,
+        client: &Client,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        time: Duration,
+    ) -> Result<Moved, Error> {
+        let until = Instant::now() + time;
+        let mut pause = Pause::default();
+        loop {
+            match self.once(client, fields.clone()).await {
+                Err(error) if helps(&error) && Instant::now() < until => pause.wait().await,
+                result => return result,
+            }
+        }
+    }
+
+    async fn once<'f>(
+        &'f self,
+        client: &Client,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+    ) -> Result<Moved, Error> {
+        let Move { from, group, id, deletes, to, idmp } = *self;
+        let iid = id.to_string();
+        // Entries of several streams may have the same id.
+        let pid = [from, b"/", group].concat();
+        let add = XAdd::new(to).fields(fields);
+        let add = if idmp { add.idmp(&pid, &iid) } else { add };
+        let ack = XAck::new(from, group, id);
+        let (added, acked) = if deletes {
+            let all = client.transact((add, ack, XDel::new(from, id))).await?;
+            (all.0, all.1)
+        } else {
+            client.transact((add, ack)).await?
+        };
+        let added = match added {
+            Ok(added) => added,
+            // It is acknowledged, and nothing was added: the other stream is none.
+            Err(error) => return Err(error),
+        };
+        if acked? > 0 {
+            return Ok((Acked::Done, Some(added)));
+        }
+        if idmp {
+            return Ok((Acked::AlreadyGone, Some(added)));
+        }
+        client.send(XDel::new(to, added)).await?;
+        Ok((Acked::AlreadyGone, None))
+    }
+}
+
+/// Adds what is next and acknowledges the job; again and again for as long as a lease, until it is known.
+pub(super) async fn ack_then(
+    case: &Case,
+    out: &Core,
+    fields: &FieldList,
+) -> Result<Moved, QueueError> {
+    let core = case.core()?;
+    let settings = &core.settings;
+    let whole = Move {
+        from: &settings.stream,
+        group: &settings.group,
+        id: case.key.1,
+        deletes: settings.retention.deletes(),
+        to: &out.settings.stream,
+        idmp: core.abilities().idmp,
+    };
+    let result = whole.until_known(&core.client, fields.iter(), settings.lease).await;
+    case.end();
+    match &result {
+        Ok((Acked::Done, _)) => case.desk.tally.add(case.key.0, Ending::Done, 1),
+        Ok((Acked::AlreadyGone, _)) => case.desk.tally.add(case.key.0, Ending::AlreadyGone, 1),
+        Err(_) => {}
+    }
+    Ok(result?)
+}

@@ -1,0 +1,385 @@
+//! Reading: the task that carries out the plan, and hands out what it brings.
+
+use super::abilities::Abilities;
+use super::claimed;
+use super::clerk::Decision;
+use super::desk::Desk;
+use super::event::QueueEvent;
+use super::first;
+use super::hold::Hold;
+use super::plan::{LOOK, Plan, Read, Step, Trouble};
+use super::{Either, QueueError};
+use crate::command::{
+    ClientUnblock, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange, XReadGroup,
+};
+use crate::entry::{Entries, Streams};
+use crate::error::{Code, Error, Outcome};
+use crate::id::{EntryId, GroupFrom, StartAt};
+use crate::reader::Reader;
+use std::num::NonZeroU64;
+use std::ops::Bound;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Where entries go.
+pub(super) type Out = mpsc::UnboundedSender<Result<Hold, QueueError>>;
+
+/// How long more room is waited for, while there is little.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// How often a read that is to end is told so.
+const UNBLOCK: Duration = Duration::from_millis(50);
+
+pub(super) struct Reading {
+    desk: Arc<Desk>,
+    plan: Plan,
+    reader: Reader,
+    out: Out,
+    /// Which connection the last read was on.
+    connection: Option<i64>,
+    /// For each stream, the highest id that came from it.
+    seen: Vec<EntryId>,
+    /// When the server last answered.
+    answered: Instant,
+}
+
+impl Reading {
+    pub(super) fn new(desk: Arc<Desk>, plan: Plan, reader: Reader, out: Out) -> Self {
+        let seen = vec![EntryId::MIN; desk.levels.len()];
+        let connection = reader.connection_id();
+        Self { desk, plan, reader, out, connection, seen, answered: Instant::now() }
+    }
+
+    /// Until the consumer closes, or something is wrong that will not pass.
+    pub(super) async fn run(mut self) {
+        while !self.desk.closing.is_cancelled() && !self.out.is_closed() {
+            let Err(error) = self.step().await else {
+                self.answered = Instant::now();
+                continue;
+            };
+            let error = match error {
+                QueueError::Redis(error) if !is_fatal(&error) => error,
+                error => {
+                    // Nobody may be listening any more.
+                    let _ = self.out.send(Err(error));
+                    break;
+                }
+            };
+            if self.desk.closing.is_cancelled() {
+                break;
+            }
+            self.plan.failed(trouble(&error), Instant::now(), fastrand::f64());
+            let error = Arc::new(error);
+            for core in &self.desk.levels {
+                core.tell(QueueEvent::Interrupted { error: Arc::clone(&error) });
+            }
+        }
+        self.desk.closing.cancel();
+    }
+
+    async fn step(&mut self) -> Result<(), QueueError> {
+        self.look_at_connection().await?;
+        let (now, room) = (Instant::now(), self.desk.room());
+        let abilities = self.abilities();
+        match self.plan.next(now, room, abilities, fastrand::f64()) {
+            Step::Rest(time) => {
+                first(tokio::time::sleep(time), self.desk.closing.cancelled()).await;
+            }
+            Step::Full => {
+                let news = self.desk.news();
+                if self.desk.room() == 0 {
+                    first(news, self.desk.closing.cancelled()).await;
+                }
+                self.gather().await;
+            }
+            Step::Create => self.create().await?,
+            Step::Recover(level) => self.recover(level, room).await?,
+            Step::Sweep { level, cursor, count } => self.sweep(level, cursor, count).await?,
+            Step::Census(level) => self.census(level).await?,
+            Step::Look { level, owner, after } => self.look(level, &owner, after, room).await?,
+            Step::Read(read) => self.read(read, abilities).await?,
+        }
+        Ok(())
+    }
+
+    fn abilities(&self) -> Abilities {
+        // Of the connection that reads: in a failover the two may be of different servers for a moment.
+        let own = Abilities::of(self.reader.server().as_deref());
+        own
+    }
+
+    /// After a new connection: what was on its way on the last one may be pending for us, and the server may have lost
+    /// something.
+    async fn look_at_connection(&mut self) -> Result<(), QueueError> {
+        let desk = Arc::clone(&self.desk);
+        let lease = desk.settings().map(|settings| settings.lease).unwrap_or_default();
+        if self.answered.elapsed() > lease * 10 {
+            // Somebody may have taken us for dead and removed the name.
+            desk.rename();
+            self.answered = Instant::now();
+        }
+        let connection = self.reader.connection_id();
+        if connection == self.connection {
+            return Ok(());
+        }
+        for (level, core) in desk.levels.iter().enumerate() {
+            let info = match core.client.send(XInfoStream::new(&core.settings.stream)).await {
+                Ok(info) => info,
+                // No such key: the next read finds that out as well.
+                Err(Error::Server(error)) if *error.code() == Code::Err => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let (last, seen) = (info.last_generated_id, self.seen.get_mut(level));
+            if let Some(seen) = seen.filter(|seen| **seen > last) {
+                core.tell(QueueEvent::RolledBack { seen: *seen, last });
+                *seen = last;
+            }
+        }
+        self.connection = connection;
+        self.plan.reconnected();
+        Ok(())
+    }
+
+    /// While nearly all hands are full, waits a moment for more of them, so that one read serves several.
+    async fn gather(&self) {
+        let most = self.desk.limits.undecided.min(self.desk.limits.buffered);
+        if self.desk.room() < most / 4 {
+            first(tokio::time::sleep(GATHER), self.desk.closing.cancelled()).await;
+        }
+    }
+
+    async fn create(&mut self) -> Result<(), QueueError> {
+        for core in &self.desk.levels {
+            let (stream, group) = (&core.settings.stream, &core.settings.group);
+            let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
+            match core.client.send(create).await {
+                Ok(()) => core.tell(QueueEvent::Created),
+                Err(error) if error.code() == Some(&Code::BusyGroup) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.plan.created();
+        Ok(())
+    }
+
+    /// Takes what is pending for us and not in our hands.
+    async fn recover(&mut self, level: usize, room: usize) -> Result<(), QueueError> {
+        let desk = Arc::clone(&self.desk);
+        let Some(core) = desk.core(level) else { return Ok(()) };
+        let me = desk.name();
+        let (mut after, mut lost) = (Bound::Unbounded, Vec::new());
+        loop {
+            let range = (after, Bound::Unbounded);
+            let (stream, group) = (&core.settings.stream, &core.settings.group);
+            let page = XPendingRange::new(stream, group, range, LOOK).consumer(&*me);
+            let page = core.client.send(page).await?;
+            let held = desk.held();
+            lost.extend(page.iter().filter(|entry| !held.holds((level, entry.id))).cloned());
+            drop(held);
+            match page.last() {
+                Some(last) if page.len() as u64 >= LOOK => after = Bound::Excluded(last.id),
+                _ => break,
+            }
+        }
+        let all = lost.len() <= room;
+        lost.truncate(room);
+        let taken = claimed::recover(&desk, core, level, &me, lost).await?;
+        self.hand_out(level, taken);
+        self.plan.recovered(level, all);
+        Ok(())
+    }
+
+    async fn sweep(
+        &mut self,
+        level: usize,
+        cursor: EntryId,
+        count: usize,
+    ) -> Result<(), QueueError> {
+        let desk = Arc::clone(&self.desk);
+        let Some(core) = desk.core(level) else { return Ok(()) };
+        let (me, since) = (desk.name(), Instant::now());
+        let settings = &core.settings;
+        let claim =
+            XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
+        let claim = match NonZeroU64::new(count as u64) {
+            Some(count) => claim.count(count),
+            None => claim,
+        };
+        let claimed = core.client.send(claim).await?;
+        self.plan.swept(level, claimed.cursor);
+        desk.vanished(level, claimed.deleted.as_deref().unwrap_or_default());
+        if claimed.entries.nulls() > 0 {
+            claimed::clear_nulls(&desk, core, level, &me).await?;
+        }
+        let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await?;
+        self.hand_out(level, taken);
+        Ok(())
+    }
+
+    async fn census(&mut self, level: usize) -> Result<(), QueueError> {
+        let Some(core) = self.desk.core(level) else { return Ok(()) };
+        let pending = XPending::new(&core.settings.stream, &core.settings.group);
+        let summary = core.client.send(pending).await?;
+        let owners = summary.consumers.into_iter().map(|(name, _)| name.to_vec()).collect();
+        self.plan.counted(level, owners, Instant::now());
+        Ok(())
+    }
+
+    async fn look(
+        &mut self,
+        level: usize,
+        owner: &[u8],
+        after: Option<EntryId>,
+        room: usize,
+    ) -> Result<(), QueueError> {
+        let desk = Arc::clone(&self.desk);
+        let Some(core) = desk.core(level) else { return Ok(()) };
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let (stream, group) = (&core.settings.stream, &core.settings.group);
+        let page = XPendingRange::new(stream, group, range, LOOK).consumer(owner);
+        let page = core.client.send(page).await?;
+        let held = |level, id| desk.held().holds((level, id));
+        let Some((_, least, ids)) = self.plan.looked(&page, room, held) else { return Ok(()) };
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let me = desk.name();
+        let taken = claimed::take(&desk, core, level, &me, least, &ids).await?;
+        self.hand_out(level, taken);
+        Ok(())
+    }
+
+    async fn read(&mut self, read: Read, abilities: Abilities) -> Result<(), QueueError> {
+        let desk = Arc::clone(&self.desk);
+        let (me, since) = (desk.name(), Instant::now());
+        let Some(settings) = desk.settings() else { return Ok(()) };
+        let mut command = XReadGroup::new(&settings.group, &*me).count(read.count as u64);
+        for core in read.levels.iter().filter_map(|level| desk.core(*level)) {
+            command = command.stream(&core.settings.stream, GroupFrom::New);
+        }
+        if let Some(most) = read.max_count.and_then(|most| NonZeroU64::new(most as u64)) {
+            command = command.max_count(most);
+        }
+        if let Some(bytes) =
+            NonZeroU64::new(desk.room_bytes() as u64).filter(|_| abilities.max_size)
+        {
+            command = command.max_size(bytes);
+        }
+        if let Some(idle) = read.claim {
+            command = command.claim(idle);
+        }
+        if settings.at_most_once {
+            command = command.no_ack();
+        }
+        let id = self.reader.connection_id();
+        let streams = match read.block {
+            None => self.reader.read(command).await?,
+            Some(time) => {
+                let reading = pin!(self.reader.read(command.block(time)));
+                match either(reading, desk.closing.cancelled()).await {
+                    Either::Left(streams) => streams?,
+                    Either::Right(((), reading)) => {
+                        // It may not be waiting yet, so it is told more than once. What it brings is released.
+                        let tell = async {
+                            while let Some(id) = id {
+                                // Whether it is told or not, the wait is not long.
+                                let _ = desk.client.send(ClientUnblock::new(id)).await;
+                                tokio::time::sleep(UNBLOCK).await;
+                            }
+                            std::future::pending::<()>().await;
+                        };
+                        match either(reading, pin!(tell)).await {
+                            Either::Left(streams) => streams?,
+                            Either::Right(_) => Streams::default(),
+                        }
+                    }
+                }
+            }
+        };
+        let mut brought = 0;
+        for stream in streams.into_streams() {
+            let level = desk.levels.iter().position(|core| &*core.settings.stream == stream.key());
+            let Some(level) = level else { continue };
+            let entries = stream.into_entries();
+            brought += entries.len();
+            self.note_seen(level, &entries);
+            if settings.at_most_once {
+                claimed::delete(&desk, level, &entries).await?;
+            }
+            let attempt = |delivered: u64| u32::try_from(delivered.saturating_add(1));
+            let taken = entries.iter().map(|entry| {
+                let before = entry.delivery().map_or(0, |delivery| delivery.deliveries);
+                claimed::Taken {
+                    entry: entry.to_entry(),
+                    attempt: attempt(before).unwrap_or(u32::MAX),
+                    since,
+                }
+            });
+            self.hand_out(level, taken.collect());
+        }
+        self.plan.brought(brought, abilities);
+        Ok(())
+    }
+
+    fn note_seen(&mut self, level: usize, entries: &Entries) {
+        if let (Some(seen), Some(last)) = (self.seen.get_mut(level), entries.ids().max()) {
+            *seen = (*seen).max(last);
+        }
+    }
+
+    /// To whoever waits; what has been delivered too often goes to the dead letters.
+    fn hand_out(&self, level: usize, taken: Vec<claimed::Taken>) {
+        let Some(core) = self.desk.core(level) else { return };
+        let settings = &core.settings;
+        for claimed::Taken { entry, attempt, since } in taken {
+            if entry.is_deleted() {
+                continue;
+            }
+            let key = (level, entry.id());
+            let Some(hold) = self.desk.take(key, since, attempt, entry) else { continue };
+            if !settings.at_most_once && settings.retry.is_spent(attempt) {
+                let times = attempt.saturating_sub(1);
+                let why = format!("delivered {times} times and never finished");
+                drop(hold.decide(Decision::Bury(why.into())));
+            } else if let Err(mpsc::error::SendError(hold)) = self.out.send(Ok(hold)) {
+                // Nobody listens any more: it is released.
+                drop(hold);
+            }
+        }
+    }
+}
+
+/// Waits for either of two, and returns the other one if it is the second.
+async fn either<A: Future + Unpin, B: Future>(mut a: A, b: B) -> Either<A::Output, (B::Output, A)> {
+    let mut b = pin!(b);
+    let which = std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(a) = std::pin::Pin::new(&mut a).poll(cx) {
+            return std::task::Poll::Ready(Either::Left(a));
+        }
+        b.as_mut().poll(cx).map(Either::Right)
+    })
+    .await;
+    match which {
+        Either::Left(left) => Either::Left(left),
+        Either::Right(right) => Either::Right((right, a)),
+    }
+}
+
+/// Whether it will not pass.
+fn is_fatal(error: &Error) -> bool {
+    matches!(error, Error::Config(_) | Error::Decode { .. })
+        || matches!(error.code(), Some(Code::WrongType | Code::NoPerm | Code::CrossSlot))
+        || matches!(error, Error::Unsent { reason: crate::error::Unsent::Closed, .. })
+}
+
+fn trouble(error: &Error) -> Trouble {
+    match error.code() {
+        Some(Code::NoGroup) => Trouble::NoGroup,
+        // Redis 7.0 says so of a stream that was deleted.
+        Some(Code::Unblocked) => Trouble::NoGroup,
+        _ if error.outcome() == Outcome::Unknown => Trouble::Unknown,
+        _ => Trouble::Refused,
+    }
+}

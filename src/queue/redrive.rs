@@ -1,0 +1,319 @@
+//! DeadLetters: what failed too often: looked at, tried again, thrown away.
+
+use super::core::Core;
+use super::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, WHY};
+use super::headers::Headers;
+use super::moving::Move;
+use super::plan::PAGE;
+use super::{Acked, CodecError, Queue, QueueError, janitor};
+use crate::command::{Trim, XClaim, XGroupCreate, XGroupDelConsumer, XLen, XRange, XTrim};
+use crate::entry::{Entry, EntryRef};
+use crate::error::Code;
+use crate::id::{EntryId, StartAt};
+use std::fmt;
+use std::ops::Bound;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The dead letters of a queue: from [`Queue::dead_letters`].
+///
+/// They lie in a stream of their own, [`Queue::dead_letter_key`], each with what it was and why it died. A queue without dead
+/// letters has none.
+pub struct DeadLetters<T> {
+    queue: Queue<T>,
+}
+
+/// A job that failed too often.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeadLetter<T> {
+    /// Its id among the dead letters.
+    pub id: EntryId,
+    /// The id that it had as a job; `None` if it was not bourn that put it here.
+    pub original: Option<EntryId>,
+    /// The group that could not do it.
+    pub group: Vec<u8>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it died: the last error.
+    pub reason: String,
+    /// When it died, by the clock of the worker that moved it.
+    pub at: SystemTime,
+    /// What was to be done; an error if it cannot be read, which may be why it is here.
+    pub payload: Result<T, CodecError>,
+    entry: Entry,
+}
+
+impl<T> DeadLetter<T> {
+    /// What was said about the job when it was enqueued.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::new(self.entry.by_ref())
+    }
+
+    /// The entry itself: the fields of the dead letter, then the job's own.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+/// Which dead letters to try again, and how fast.
+///
+/// ```
+/// # use bourn::queue::Redrive;
+/// # use std::time::Duration;
+/// let some = Redrive::reason("timeout").since(Duration::from_secs(3_600)).rate(100.0);
+/// # let _ = some;
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "it is given to redrive"]
+pub struct Redrive {
+    reason: Option<String>,
+    since: Option<Duration>,
+    ids: Option<Vec<EntryId>>,
+    rate: Option<f64>,
+    most: Option<u64>,
+}
+
+impl Redrive {
+    /// All of them, as fast as it goes.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Those whose reason contains this.
+    pub fn reason(text: impl Into<String>) -> Self {
+        Self { reason: Some(text.into()), ..Self::default() }
+    }
+
+    /// These, by their ids among the dead letters.
+    pub fn ids(ids: impl IntoIterator<Item = EntryId>) -> Self {
+        Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
+    }
+
+    /// Those that died no longer ago than this, by the server's clock and ours.
+    pub fn since(self, time: Duration) -> Self {
+        Self { since: Some(time), ..self }
+    }
+
+    /// No more than so many a second.
+    pub fn rate(self, per_second: f64) -> Self {
+        Self { rate: Some(per_second), ..self }
+    }
+
+    /// No more than so many.
+    pub fn at_most(self, jobs: u64) -> Self {
+        Self { most: Some(jobs), ..self }
+    }
+
+    fn wants(&self, entry: EntryRef<'_>) -> bool {
+        let reason = entry.get(WHY).unwrap_or_default();
+        let named = self.ids.as_ref().is_none_or(|ids| ids.contains(&entry.id()));
+        named
+            && self.reason.as_ref().is_none_or(|text| {
+                text.is_empty() || reason.windows(text.len()).any(|part| part == text.as_bytes())
+            })
+    }
+}
+
+/// The group in whose name dead letters are claimed, so that two operators do not both add a job.
+const OPERATORS: &str = "bourn-redrive";
+
+/// For how long one operator's claim keeps others from a dead letter.
+const CLAIM: Duration = Duration::from_secs(30);
+
+impl<T: 'static> DeadLetters<T> {
+    pub(super) fn new(queue: Queue<T>) -> Self {
+        Self { queue }
+    }
+
+    fn core(&self) -> &Core {
+        self.queue.core()
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.core().settings.dead_letter.as_deref()
+    }
+
+    /// How many there are: `XLEN`.
+    ///
+    /// # Cancel safety
+    ///
+    /// It reads.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Redis`].
+    pub async fn len(&self) -> Result<u64, QueueError> {
+        match self.key() {
+            Some(key) => Ok(self.core().client.send(XLen::new(key)).await?),
+            None => Ok(0),
+        }
+    }
+
+    /// So many of them, oldest first, from behind this one on: `XRANGE`.
+    ///
+    /// # Cancel safety
+    ///
+    /// It reads.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Redis`].
+    pub async fn list(
+        &self,
+        after: Option<EntryId>,
+        count: u64,
+    ) -> Result<Vec<DeadLetter<T>>, QueueError> {
+        let Some(key) = self.key().filter(|_| after != Some(EntryId::MAX)) else {
+            return Ok(Vec::new());
+        };
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let entries = self.core().client.send(XRange::new(key, range).count(count)).await?;
+        Ok(entries.iter().map(|entry| self.read(entry)).collect())
+    }
+
+    fn read(&self, entry: EntryRef<'_>) -> DeadLetter<T> {
+        let text = |name| entry.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let number = |name| text(name).and_then(|text| text.parse::<u64>().ok());
+        let at = number(AT).and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+        let entry_owned = entry.to_entry();
+        DeadLetter {
+            id: entry.id(),
+            original: entry.get(ID).and_then(|id| EntryId::parse(id).ok()),
+            group: entry.get(GROUP).unwrap_or_default().to_vec(),
+            attempts: number(ATTEMPT).and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+            reason: text(WHY).unwrap_or_default(),
+            at: at.or_else(|| entry.id().time()).unwrap_or(UNIX_EPOCH),
+            payload: self.queue.decoded(&entry_owned),
+            entry: entry_owned,
+        }
+    }
+
+    /// Adds these to the queue again, each at its end and with all its attempts, and removes them from the dead letters: both or
+    /// neither. Returns how many.
+    ///
+    /// Safe for several operators at once: each dead letter is claimed before, in a group of its own, `bourn-redrive`, for 30 s. What
+    /// dies again while it goes on is not tried again by it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Those that were added are added; the one that was under way may be claimed for 30 s.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Redis`]: those before are added.
+    pub async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
+        let Some(key) = self.key() else { return Ok(0) };
+        let core = self.core();
+        let create = XGroupCreate::new(key, OPERATORS, StartAt::START).mk_stream();
+        match core.client.send(create).await {
+            Err(error) if error.code() != Some(&Code::BusyGroup) => return Err(error.into()),
+            _ => {}
+        }
+        let me = format!("operator-{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let result = self.redrive_as(key, &me, &which).await;
+        // Its claims go with it: what was not added can be claimed again at once.
+        let _ = core.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;
+        result
+    }
+
+    async fn redrive_as(&self, key: &[u8], me: &str, which: &Redrive) -> Result<u64, QueueError> {
+        let client = &self.core().client;
+        // What dies from now on comes behind this one.
+        let last = client.send(crate::command::XRevRange::new(key, ..).count(1)).await?;
+        let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
+        let first = which.since.and_then(janitor::oldest).unwrap_or(EntryId::MIN);
+        let mut next = Some(first);
+        let mut pace = Pace::new(which.rate);
+        let mut added = 0;
+        while let Some(from) = next.filter(|from| *from <= last) {
+            let page = client.send(XRange::new(key, from..=last).count(PAGE as u64)).await?;
+            next = page.last().and_then(|entry| entry.id().next());
+            let wanted: Vec<EntryRef<'_>> =
+                page.iter().filter(|entry| which.wants(*entry)).collect();
+            for entry in wanted {
+                if which.most.is_some_and(|most| added >= most) {
+                    return Ok(added);
+                }
+                pace.wait().await;
+                added += u64::from(self.redrive_one(key, me, entry).await?);
+            }
+        }
+        Ok(added)
+    }
+
+    /// Adds one again; false if another operator has it.
+    async fn redrive_one(
+        &self,
+        key: &[u8],
+        me: &str,
+        entry: EntryRef<'_>,
+    ) -> Result<bool, QueueError> {
+        let core = self.core();
+        let id = entry.id();
+        // FORCE makes the claim, and the least idle time keeps everybody else from it.
+        let claim = XClaim::new(key, OPERATORS, me, CLAIM, id).force().just_id();
+        if core.client.send(claim).await?.is_empty() {
+            return Ok(false);
+        }
+        let whole = Move {
+            from: key,
+            group: OPERATORS.as_bytes(),
+            id,
+            deletes: true,
+            to: &core.settings.stream,
+            idmp: core.abilities().idmp,
+        };
+        let own = if entry.get(ID).is_some() { OWN_FIELDS } else { 0 };
+        let fields = entry.fields().into_iter().skip(own);
+        let (acked, _) = whole.until_known(&core.client, fields, CLAIM / 2).await?;
+        Ok(acked == Acked::Done)
+    }
+
+    /// Throws those away that died longer ago than this: `XTRIM MINID`. All of them, for a time of zero. Returns how many.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been done if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Redis`].
+    pub async fn purge(&self, older_than: Duration) -> Result<u64, QueueError> {
+        let Some(key) = self.key() else { return Ok(0) };
+        let trim = if older_than.is_zero() {
+            Trim::max_len(0)
+        } else {
+            let Some(least) = janitor::oldest(older_than) else { return Ok(0) };
+            Trim::min_id(least)
+        };
+        Ok(self.core().client.send(XTrim::new(key, trim)).await?)
+    }
+}
+
+/// No more than so many a second.
+struct Pace {
+    between: Duration,
+    next: tokio::time::Instant,
+}
+
+impl Pace {
+    fn new(rate: Option<f64>) -> Self {
+        let between = rate.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
+        Self { between: between.unwrap_or_default(), next: tokio::time::Instant::now() }
+    }
+
+    async fn wait(&mut self) {
+        if !self.between.is_zero() {
+            tokio::time::sleep_until(self.next).await;
+            self.next = self.next.max(tokio::time::Instant::now()) + self.between;
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for DeadLetters<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetters").field("queue", &self.queue).finish()
+    }
+}

@@ -1,0 +1,158 @@
+//! Settings: the names and policies that everyone at a queue has in common. Pure.
+
+use super::park;
+use super::plan::Terms;
+use super::retry::RetryPolicy;
+use std::time::Duration;
+
+/// What becomes of entries that are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Retention {
+    /// Each is deleted as it is acknowledged: the stream holds what is to be done, and nothing else. For one group.
+    #[default]
+    DeleteOnAck,
+    /// Each stays until every group of the stream has acknowledged it: for several groups. Deleted by XACKDEL ACKED where the
+    /// server has it (Redis 8.2), and otherwise, every ten seconds or so, by a trim below what any group still needs.
+    ///
+    /// One job that nobody finishes keeps everything behind it. A group that is no longer read must be destroyed.
+    KeepUntilAllAcked,
+    /// Each stays, done or not, until there are about so many after it. **Loses jobs** that were not done by then, or not
+    /// even read; what was lost in a worker's hands is counted as `lost`.
+    LossyMaxLen(u64),
+    /// Each stays, done or not, for about so long. **Loses jobs** that were not done by then, as
+    /// [`Retention::LossyMaxLen`].
+    LossyMaxAge(Duration),
+}
+
+impl Retention {
+    /// Whether an entry is deleted when it is acknowledged.
+    pub(crate) fn deletes(self) -> bool {
+        self == Self::DeleteOnAck
+    }
+}
+
+/// The names and policies of a queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) stream: Box<[u8]>,
+    pub(crate) group: Box<[u8]>,
+    pub(crate) dead_letter: Option<Box<[u8]>>,
+    pub(crate) lease: Duration,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) max_delay: Option<Duration>,
+    pub(crate) retention: Retention,
+    pub(crate) at_most_once: bool,
+    pub(crate) dedupe: Option<(Duration, u64)>,
+}
+
+impl Settings {
+    pub(crate) fn new(stream: &[u8]) -> Self {
+        Self {
+            stream: stream.into(),
+            group: b"workers"[..].into(),
+            dead_letter: Some(beside(stream, b":dlq")),
+            lease: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
+            max_delay: None,
+            retention: Retention::default(),
+            at_most_once: false,
+            dedupe: None,
+        }
+    }
+
+    /// The longest that a retry may wait.
+    pub(crate) fn longest_delay(&self) -> Duration {
+        self.max_delay.unwrap_or_else(|| self.retry.longest()).min(park::LONGEST)
+    }
+
+    /// Whether a retry may wait for longer than a lease.
+    pub(crate) fn parks(&self) -> bool {
+        self.longest_delay() >= self.lease
+    }
+
+    /// What of it concerns the plan.
+    pub(crate) fn terms(&self, levels: usize, ageing: u32) -> Terms {
+        let (lease, at_most_once) = (self.lease, self.at_most_once);
+        Terms { lease, parks: self.parks(), at_most_once, levels, ageing }
+    }
+
+    /// In what the settings of two queues of one worker must not differ, and do.
+    pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
+        let differ = [
+            (self.group != other.group, "the group"),
+            (self.lease != other.lease, "the lease"),
+            (self.parks() != other.parks(), "whether retries wait for longer than the lease"),
+            (self.at_most_once != other.at_most_once, "how often they deliver"),
+            (self.stream == other.stream, "nothing: they are the same stream"),
+        ];
+        differ.iter().find(|(differ, _)| *differ).map(|(_, what)| *what)
+    }
+
+    /// What is wrong with it by itself.
+    pub(crate) fn wrong(&self) -> Option<&'static str> {
+        let least = Duration::from_millis(100);
+        let most = Duration::from_secs(24 * 3_600);
+        if self.stream.is_empty() || self.group.is_empty() {
+            Some("a queue needs the names of a stream and a group")
+        } else if self.dead_letter.as_deref() == Some(&self.stream) {
+            Some("the dead letters need a stream of their own")
+        } else if self.lease < least || self.lease > most {
+            Some("a lease is 100 ms at least and a day at most")
+        } else {
+            None
+        }
+    }
+}
+
+/// A key in the same slot of a cluster.
+fn beside(stream: &[u8], suffix: &[u8]) -> Box<[u8]> {
+    let tag = stream.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = stream.get(open + 1..)?;
+        rest.iter().position(|byte| *byte == b'}').filter(|len| *len > 0)
+    });
+    if tag.is_some() { [stream, suffix].concat() } else { [b"{", stream, b"}", suffix].concat() }
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dead_letters_lie_in_the_slot_of_the_stream() {
+        let rows = [
+            ("email:tasks", "{email:tasks}:dlq"),
+            ("{email}:tasks", "{email}:tasks:dlq"),
+            ("a{b}c{d}", "a{b}c{d}:dlq"),
+        ];
+        for (stream, expected) in rows {
+            assert_eq!(beside(stream.as_bytes(), b":dlq"), expected.as_bytes().into(), "{stream}");
+        }
+    }
+
+    #[test]
+    fn waits_longer_than_the_lease_are_parked() {
+        let mut settings = Settings::new(b"s");
+        assert!(!settings.parks(), "20 s of 30 s");
+        settings.max_delay = Some(Duration::from_secs(30));
+        assert!(settings.parks());
+        settings.max_delay = Some(Duration::MAX);
+        assert_eq!(settings.longest_delay(), park::LONGEST);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_told() {
+        let with = |change: &dyn Fn(&mut Settings)| {
+            let mut settings = Settings::new(b"s");
+            change(&mut settings);
+            settings.wrong().is_some()
+        };
+        assert!(!with(&|_| {}));
+        assert!(with(&|s| s.group = Box::default()));
+        assert!(with(&|s| s.stream = Box::default()));
+        assert!(with(&|s| s.dead_letter = Some(b"s"[..].into())));
+        assert!(with(&|s| s.lease = Duration::from_millis(99)));
+        assert!(with(&|s| s.lease = Duration::MAX));
+    }
+}

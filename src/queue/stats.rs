@@ -1,0 +1,184 @@
+//! QueueStats: counts and ages, from the server; Health: whether anything is amiss.
+
+use super::QueueError;
+use super::core::Core;
+use super::park;
+use super::settings::Retention;
+use crate::command::{
+    XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XPendingRange, XRange,
+};
+use crate::error::{Code, Error};
+use crate::id::EntryId;
+use bytes::Bytes;
+use std::ops::Bound;
+use std::time::{Duration, SystemTime};
+
+/// How a queue stands, as the server sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Jobs that nobody has been given yet. With [`Retention::DeleteOnAck`] it is exact: the stream's length without what is
+    /// pending. With other retentions it is what the server calls lag, and `None` if it does not know (before Redis 7.0, and
+    /// after some deletions).
+    pub ready: Option<u64>,
+    /// Jobs in the hands of consumers, dead ones among them.
+    pub in_flight: u64,
+    /// Jobs that wait for another attempt, or were given back and are ready for one.
+    pub waiting_retry: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Entries in the stream.
+    pub length: u64,
+    /// The oldest job that nobody has been given; `None` if there is none.
+    pub oldest_ready: Option<EntryId>,
+    /// The oldest job that is in flight or waits for a retry; `None` if there is none.
+    pub oldest_pending: Option<EntryId>,
+    /// The oldest dead letter; `None` if there is none.
+    pub oldest_dead: Option<EntryId>,
+    /// How many entries the group has still to be given, as the server counts (Redis 7.0); `None` if it does not know.
+    pub lag: Option<u64>,
+    /// Everyone who ever read and was not removed. Those that stand for a wait are not among them.
+    pub consumers: Vec<ConsumerStats>,
+}
+
+/// A consumer of a queue's group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerStats {
+    /// Its name.
+    pub name: Bytes,
+    /// Jobs in its hands.
+    pub pending: u64,
+    /// How long ago the server last heard of it; before Redis 7.2 reads that brought nothing do not count.
+    pub idle: Duration,
+}
+
+impl QueueStats {
+    /// How long the oldest job has been waiting that nobody has been given, by our clock.
+    #[must_use]
+    pub fn oldest_ready_age(&self) -> Option<Duration> {
+        age(self.oldest_ready?)
+    }
+
+    /// How long ago the oldest job was enqueued that is in flight or waits for a retry, by our clock.
+    #[must_use]
+    pub fn oldest_pending_age(&self) -> Option<Duration> {
+        age(self.oldest_pending?)
+    }
+}
+
+fn age(id: EntryId) -> Option<Duration> {
+    Some(SystemTime::now().duration_since(id.time()?).unwrap_or_default())
+}
+
+/// Whether anything is amiss with a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// Nothing is.
+    Ok,
+    /// Something is: what, in words.
+    Degraded(Vec<String>),
+}
+
+/// Asks the server how the queue stands.
+pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
+    let settings = &core.settings;
+    let (stream, group) = (&*settings.stream, &*settings.group);
+    // Together, so that they are of one moment.
+    let now = (
+        XLen::new(stream),
+        XPending::new(stream, group),
+        XInfoGroups::new(stream),
+        XInfoConsumers::new(stream, group),
+    );
+    let (length, pending, groups, consumers) = core.client.transact(now).await?;
+    let (length, pending, consumers) = (length?, pending?, consumers?);
+    let groups = groups?;
+    let own = groups.into_iter().find(|info| info.name == group);
+    let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();
+    let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
+
+    let first =
+        core.client.send(XRange::new(stream, (Bound::Excluded(last), Bound::Unbounded)).count(1));
+    let oldest_ready =
+        if last == EntryId::MAX { None } else { first.await?.first().map(|e| e.id()) };
+    let (dead, oldest_dead) = match &settings.dead_letter {
+        Some(dlq) => {
+            let ask = (XLen::new(dlq), XRange::new(dlq, ..).count(1));
+            let (len, first) = core.client.send_all(ask).await;
+            (len?, first?.first().map(|entry| entry.id()))
+        }
+        None => (0, None),
+    };
+    let waits = |name: &[u8]| park::waits(name);
+    let waiting: u64 =
+        consumers.iter().filter(|info| waits(&info.name)).map(|info| info.pending).sum();
+    // What XNACK gave back is no one's.
+    let owned: u64 = pending.consumers.iter().map(|(_, count)| count).sum();
+    let waiting_retry = waiting + pending.count.saturating_sub(owned);
+    Ok(QueueStats {
+        ready: match settings.retention {
+            Retention::DeleteOnAck => Some(length.saturating_sub(pending.count)),
+            _ if oldest_ready.is_none() => Some(0),
+            _ => lag,
+        },
+        in_flight: pending.count.saturating_sub(waiting_retry),
+        waiting_retry,
+        dead,
+        length,
+        oldest_ready,
+        oldest_pending: pending.min,
+        oldest_dead,
+        lag,
+        consumers: consumers
+            .into_iter()
+            .filter(|info| !waits(&info.name))
+            .map(|info| ConsumerStats { name: info.name, pending: info.pending, idle: info.idle })
+            .collect(),
+    })
+}
+
+/// How long a job may have been waiting, or be pending, before that is said: in leases.
+const LATE: u32 = 10;
+
+/// Looks for what is amiss.
+pub(super) async fn health(core: &Core) -> Result<Health, QueueError> {
+    let settings = &core.settings;
+    let mut wrong = Vec::new();
+    let stats = match stats(core).await {
+        Ok(stats) => stats,
+        Err(error) if error.code() == Some(&Code::NoGroup) => {
+            return Ok(Health::Degraded(vec!["the stream or the group is not there".into()]));
+        }
+        Err(QueueError::Redis(Error::Server(error))) if *error.code() == Code::Err => {
+            return Ok(Health::Degraded(vec!["the stream is not there".into()]));
+        }
+        Err(error) => return Err(error),
+    };
+    let late = settings.lease * LATE;
+    if let Some(age) = stats.oldest_ready_age().filter(|age| *age > late) {
+        wrong.push(format!("a job has been waiting for {age:?}"));
+    }
+    let jobs = stats.ready != Some(0) || stats.waiting_retry > 0;
+    if jobs && stats.consumers.is_empty() {
+        wrong.push("nobody reads it".into());
+    }
+    // Heartbeats come every third of a lease: what is idle for longer than a lease is in nobody's hands.
+    let (stream, group) = (&*settings.stream, &*settings.group);
+    if let Some(oldest) = stats.oldest_pending {
+        let oldest = XPendingRange::new(stream, group, oldest..=oldest, 1);
+        let idle = core.client.send(oldest).await?.first().and_then(|entry| entry.idle);
+        if let Some(idle) = idle.filter(|idle| *idle > settings.lease * 2 && !settings.parks()) {
+            wrong.push(format!("a job has been left alone for {idle:?}"));
+        }
+    }
+    if stats.dead > 0 {
+        wrong.push(format!("there are {} dead letters", stats.dead));
+    }
+    let info = core.client.send(XInfoStream::new(stream)).await?;
+    if settings.retention == Retention::DeleteOnAck && info.groups > 1 {
+        wrong.push("another group reads it, whose entries are deleted".into());
+    }
+    Ok(if wrong.is_empty() { Health::Ok } else { Health::Degraded(wrong) })
+}

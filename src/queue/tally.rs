@@ -1,0 +1,164 @@
+//! Tally: how many jobs ended how, in one consumer; the report at its end.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Done,
+    AlreadyGone,
+    Retried,
+    Dead,
+    Discarded,
+    Released,
+    Dropped,
+    LeaseLost,
+    Panicked,
+    TimedOut,
+    Lost,
+}
+
+/// Each ending with its name, in their order.
+const NAMES: [(Ending, &str); 11] = [
+    (Ending::Done, "done"),
+    (Ending::AlreadyGone, "already_gone"),
+    (Ending::Retried, "retried"),
+    (Ending::Dead, "dead"),
+    (Ending::Discarded, "discarded"),
+    (Ending::Released, "released"),
+    (Ending::Dropped, "dropped"),
+    (Ending::LeaseLost, "lease_lost"),
+    (Ending::Panicked, "panicked"),
+    (Ending::TimedOut, "timed_out"),
+    (Ending::Lost, "lost"),
+];
+
+/// The counts of one consumer.
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: [AtomicU64; NAMES.len()],
+    #[cfg(feature = "metrics")]
+    counters: Vec<[metrics::Counter; NAMES.len()]>,
+}
+
+impl Tally {
+    /// For these streams, each with its group.
+    pub(super) fn new<'a>(levels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        #[cfg(not(feature = "metrics"))]
+        levels.for_each(drop);
+        Self {
+            counts: Default::default(),
+            #[cfg(feature = "metrics")]
+            counters: levels
+                .map(|(stream, group)| {
+                    NAMES.map(|(_, name)| super::metrics::jobs(stream, group, name))
+                })
+                .collect(),
+        }
+    }
+
+    #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "metrics have labels"))]
+    pub(super) fn add(&self, level: usize, ending: Ending, times: u64) {
+        let place = ending as usize;
+        if let Some(count) = self.counts.get(place) {
+            count.fetch_add(times, Ordering::Relaxed);
+        }
+        #[cfg(feature = "metrics")]
+        if let Some(counter) = self.counters.get(level).and_then(|all| all.get(place)) {
+            counter.increment(times);
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let of = |ending: Ending| {
+            self.counts.get(ending as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        };
+        Report {
+            done: of(Ending::Done),
+            already_gone: of(Ending::AlreadyGone),
+            retried: of(Ending::Retried),
+            dead: of(Ending::Dead),
+            discarded: of(Ending::Discarded),
+            released: of(Ending::Released),
+            dropped: of(Ending::Dropped),
+            lease_lost: of(Ending::LeaseLost),
+            panicked: of(Ending::Panicked),
+            timed_out: of(Ending::TimedOut),
+            lost: of(Ending::Lost),
+        }
+    }
+}
+
+/// What a worker or a consumer has done: how many deliveries ended how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Acknowledged, by this consumer.
+    pub done: u64,
+    /// Acknowledged, and someone else had done so before; or this consumer had, and the reply was lost.
+    pub already_gone: u64,
+    /// Given back for another attempt.
+    pub retried: u64,
+    /// Moved to the dead letters; without dead letters, given up.
+    pub dead: u64,
+    /// Acknowledged without having been done, as the handler decided.
+    pub discarded: u64,
+    /// Given back as if never delivered: at the end of the consumer, or as the handler decided.
+    pub released: u64,
+    /// Dropped without a decision, and given back at once; the attempt counts.
+    pub dropped: u64,
+    /// Cancelled because the lease was lost.
+    pub lease_lost: u64,
+    /// Of those retried or dead: whose handler panicked.
+    pub panicked: u64,
+    /// Of those retried or dead: whose handler took too long.
+    pub timed_out: u64,
+    /// Entries that had vanished from the stream while they were pending.
+    pub lost: u64,
+}
+
+/// As `12 done, 1 retried`: what there was none of is left out.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.done, "done"),
+            (self.already_gone, "already gone"),
+            (self.retried, "retried"),
+            (self.dead, "dead"),
+            (self.discarded, "discarded"),
+            (self.released, "released"),
+            (self.dropped, "dropped"),
+            (self.lease_lost, "lease lost"),
+            (self.panicked, "panicked"),
+            (self.timed_out, "timed out"),
+            (self.lost, "lost"),
+        ];
+        let mut between = "";
+        for (count, name) in counts.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{between}{count} {name}")?;
+            between = ", ";
+        }
+        if between.is_empty() { f.write_str("nothing to do") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ending_is_counted_in_its_place() {
+        let tally = Tally::new([(&b"s"[..], &b"g"[..])].into_iter());
+        for (times, (ending, _)) in (1..).zip(NAMES) {
+            tally.add(0, ending, times);
+        }
+        let report = tally.report();
+        assert_eq!((report.done, report.lost, report.released), (1, 11, 6));
+        let all = "1 done, 2 already gone, 3 retried, 4 dead, 5 discarded, 6 released, 7 dropped, \
+                   8 lease lost, 9 panicked, 10 timed out, 11 lost";
+        assert_eq!(report.to_string(), all);
+        assert_eq!(Report::default().to_string(), "nothing to do");
+        assert!(NAMES.iter().enumerate().all(|(place, (ending, _))| *ending as usize == place));
+    }
+}

@@ -1,0 +1,126 @@
+//! Middleware: what runs around each job.
+
+use super::fail::Fail;
+use super::job::JobInfo;
+use crate::config::BoxFuture;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Something that runs around each job of a worker: to wait before it, to measure or to log it, to change what comes of it.
+///
+/// ```
+/// use bourn::BoxFuture;
+/// use bourn::queue::{Fail, JobInfo, Middleware};
+///
+/// struct Told;
+///
+/// impl Middleware for Told {
+///     fn around<'a>(
+///         &'a self,
+///         job: &'a JobInfo,
+///         run: BoxFuture<'a, Result<(), Fail>>,
+///     ) -> BoxFuture<'a, Result<(), Fail>> {
+///         Box::pin(async move {
+///             let result = run.await;
+///             if let Err(fail) = &result {
+///                 eprintln!("{}, attempt {}: {fail}", job.id(), job.attempt());
+///             }
+///             result
+///         })
+///     }
+/// }
+/// ```
+pub trait Middleware: Send + Sync + 'static {
+    /// Runs the job, `run`, or does not: without it, what this returns is what came of the job.
+    ///
+    /// It is cancelled with the job, and its time counts as the job's. A panic is not seen here.
+    fn around<'a>(
+        &'a self,
+        job: &'a JobInfo,
+        run: BoxFuture<'a, Result<(), Fail>>,
+    ) -> BoxFuture<'a, Result<(), Fail>>;
+}
+
+/// Begins no more than so many jobs a second, in this worker. The others wait, with their leases kept.
+#[derive(Debug)]
+pub struct RateLimit {
+    between: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl RateLimit {
+    /// So many jobs a second, evenly spaced; less than one is possible. What is no positive number counts as one.
+    #[must_use]
+    pub fn per_second(jobs: f64) -> Self {
+        let between = Duration::try_from_secs_f64(1.0 / jobs).unwrap_or(Duration::from_secs(1));
+        Self { between, next: Mutex::new(None) }
+    }
+
+    /// When the next job may begin.
+    fn turn(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = next.map_or(now, |next| next.max(now));
+        *next = Some(turn + self.between);
+        turn
+    }
+}
+
+impl Middleware for RateLimit {
+    fn around<'a>(
+        &'a self,
+        _: &'a JobInfo,
+        run: BoxFuture<'a, Result<(), Fail>>,
+    ) -> BoxFuture<'a, Result<(), Fail>> {
+        Box::pin(async move {
+            tokio::time::sleep_until(self.turn(Instant::now())).await;
+            run.await
+        })
+    }
+}
+
+/// A span around each job (feature `tracing`): `job`, with its stream, id and attempt, and how it ended.
+#[cfg(feature = "tracing")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tracing;
+
+#[cfg(feature = "tracing")]
+impl Middleware for Tracing {
+    fn around<'a>(
+        &'a self,
+        job: &'a JobInfo,
+        run: BoxFuture<'a, Result<(), Fail>>,
+    ) -> BoxFuture<'a, Result<(), Fail>> {
+        use tracing::Instrument;
+        let stream = job.stream().escape_ascii();
+        let (id, attempt) = (job.id(), job.attempt());
+        let span = tracing::info_span!(target: "bourn", "job", %stream, %id, attempt);
+        let ended = async move {
+            let result = run.await;
+            match &result {
+                Ok(()) => tracing::info!(target: "bourn", "done"),
+                Err(fail) => tracing::warn!(target: "bourn", %fail, "failed"),
+            }
+            result
+        };
+        Box::pin(ended.instrument(span))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_evenly_spaced_and_not_saved_up() {
+        let limit = RateLimit::per_second(10.0);
+        let now = Instant::now();
+        let ms = |ms| now + Duration::from_millis(ms);
+        assert_eq!([now, now, now].map(|at| limit.turn(at)), [ms(0), ms(100), ms(200)]);
+        assert_eq!([ms(900), ms(900)].map(|at| limit.turn(at)), [ms(900), ms(1_000)]);
+        assert_eq!(RateLimit::per_second(0.5).between, Duration::from_secs(2));
+        for odd in [0.0, -1.0, f64::NAN] {
+            assert_eq!(RateLimit::per_second(odd).between, Duration::from_secs(1), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Running: jobs from the consumer to the handler, and what came of them back.
+
+use super::super::clerk::Decision;
+use super::super::consumer::{Consumer, open};
+use super::super::core::Core;
+use super::super::hold::Hold;
+use super::super::retry::{BoxError, Next};
+use super::super::tally::{Ending, Report};
+use super::super::{Queue, QueueError, first};
+use super::fail::{Fail, chain};
+use super::job::{Job, JobInfo};
+use super::middleware::Middleware;
+use crate::config::BoxFuture;
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What the jobs of a worker have in common.
+pub(super) struct Running<H> {
+    handler: H,
+    middleware: Vec<Arc<dyn Middleware>>,
+    job_timeout: Option<Duration>,
+    /// The time of grace is over.
+    cancel: CancellationToken,
+}
+
+impl<H> Running<H> {
+    pub(super) fn new(
+        handler: H,
+        middleware: Vec<Arc<dyn Middleware>>,
+        job_timeout: Option<Duration>,
+    ) -> Self {
+        Self { handler, middleware, job_timeout, cancel: CancellationToken::new() }
+    }
+}
+
+/// What happened in a turn of the worker.
+enum Turn {
+    Job(Hold),
+    Over(Result<(), QueueError>),
+}
+
+/// Works until the shutdown, and stops gracefully.
+pub(super) async fn run<T, S, H, R, E>(
+    mut consumer: Consumer<T>,
+    running: Arc<Running<H>>,
+    concurrency: usize,
+    grace: Duration,
+    shutdown: S,
+) -> Result<Report, QueueError>
+where
+    T: Send + 'static,
+    S: Future,
+    H: Fn(Job<T>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Fail> + 'static,
+{
+    let queues: Arc<[Queue<T>]> = consumer.queues().into();
+    let mut tasks = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let result = loop {
+        let turn = poll_fn(|cx| {
+            if shutdown.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Turn::Over(Ok(())));
+            }
+            while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
+            if tasks.len() >= concurrency {
+                return Poll::Pending;
+            }
+            consumer.poll_hold(cx).map(|next| match next {
+                Some(Ok(hold)) => Turn::Job(hold),
+                Some(Err(error)) => Turn::Over(Err(error)),
+                None => Turn::Over(Err(QueueError::Stopped)),
+            })
+        });
+        match turn.await {
+            Turn::Job(hold) => {
+                let (queues, running) = (Arc::clone(&queues), Arc::clone(&running));
+                tasks.spawn(async move { running.job(&queues, hold).await });
+            }
+            Turn::Over(result) => break result,
+        }
+    };
+    consumer.shut();
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    first(ended, tokio::time::sleep(grace)).await;
+    running.cancel.cancel();
+    while tasks.join_next().await.is_some() {}
+    let report = consumer.close().await;
+    result.map(|()| report)
+}
+
+/// How a handler came to its end.
+enum End {
+    Done(Result<(), Fail>),
+    Panicked(Box<dyn Any + Send>),
+    TimedOut(Duration),
+    LeaseLost,
+    Cancelled,
+}
+
+impl<H> Running<H> {
+    /// Runs one job to its end.
+    async fn job<T, R, E>(&self, queues: &[Queue<T>], hold: Hold)
+    where
+        T: 'static,
+        H: Fn(Job<T>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Fail> + 'static,
+    {
+        let Some(queue) = queues.get(hold.key.0) else { return };
+        let core = Arc::clone(queue.core());
+        let Some((payload, acker)) = open(queues, hold).map(|delivery| delivery.split()) else {
+            return;
+        };
+        let info = Arc::new(JobInfo::of(&acker, Arc::clone(&core)));
+        #[cfg(feature = "metrics")]
+        let timer = super::super::metrics::Timer::start(&core);
+        let end = self.handle(Job::new(payload, Arc::clone(&info)), &info).await;
+        #[cfg(feature = "metrics")]
+        timer.stop(matches!(end, End::Done(Ok(()))));
+        decide(&core, acker.hold, end);
+    }
+
+    /// Runs the handler within its middleware, until it is done or may not go on.
+    async fn handle<T, R, E>(&self, job: Job<T>, info: &Arc<JobInfo>) -> End
+    where
+        H: Fn(Job<T>) -> R,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Fail> + 'static,
+    {
+        let made = catch_unwind(AssertUnwindSafe(|| (self.handler)(job)));
+        let work = match made {
+            Ok(work) => work,
+            Err(panic) => return End::Panicked(panic),
+        };
+        if self.middleware.is_empty() {
+            return self.watch(async { work.await.map_err(Into::into) }, info).await;
+        }
+        let mut run: BoxFuture<'_, Result<(), Fail>> =
+            Box::pin(async { work.await.map_err(Into::into) });
+        for layer in self.middleware.iter().rev() {
+            run = layer.around(info, run);
+        }
+        self.watch(run, info).await
+    }
+
+    async fn watch(&self, work: impl Future<Output = Result<(), Fail>>, info: &JobInfo) -> End {
+        let mut work = pin!(work);
+        let mut lost = pin!(info.lease().lost());
+        let mut cancelled = pin!(self.cancel.cancelled());
+        let mut late = pin!(async {
+            match self.job_timeout {
+                Some(time) => {
+                    tokio::time::sleep(time).await;
+                    time
+                }
+                None => std::future::pending().await,
+            }
+        });
+        poll_fn(|cx| {
+            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                Ok(Poll::Ready(result)) => return Poll::Ready(End::Done(result)),
+                Ok(Poll::Pending) => {}
+                Err(panic) => return Poll::Ready(End::Panicked(panic)),
+            }
+            if lost.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::LeaseLost);
+            }
+            if cancelled.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Cancelled);
+            }
+            late.as_mut().poll(cx).map(End::TimedOut)
+        })
+        .await
+    }
+}
+
+/// What becomes of a job whose handler came to this end.
+fn decide(core: &Core, hold: Hold, end: End) {
+    let (level, desk) = (hold.key.0, Arc::clone(&hold.desk));
+    let retry = &core.settings.retry;
+    let failed = |error: BoxError| Fail::Retry(error);
+    let fail = match end {
+        End::Done(Ok(())) => return hold.ack(Ending::Done, None),
+        End::Done(Err(fail)) => fail,
+        End::Panicked(panic) => {
+            desk.tally.add(level, Ending::Panicked, 1);
+            failed(format!("panicked: {}", words(&*panic)).into())
+        }
+        End::TimedOut(time) => {
+            desk.tally.add(level, Ending::TimedOut, 1);
+            failed(format!("took longer than {time:?}").into())
+        }
+        // Somebody else has it, or will be given it.
+        End::LeaseLost => return drop(hold.decided()),
+        End::Cancelled => Fail::Release,
+    };
+    let Some((verdict, error)) = fail.verdict(|error| retry.verdict(error)) else {
+        return drop(hold.decide(Decision::Release));
+    };
+    let decision = match retry.after(verdict, hold.attempt, fastrand::f64()) {
+        Next::Discard => return hold.ack(Ending::Discarded, None),
+        Next::Retry(wait) => Decision::Retry(wait),
+        Next::Dead => Decision::Bury(chain(&error).into()),
+    };
+    drop(hold.decide(decision));
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+}

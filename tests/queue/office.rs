@@ -1,0 +1,75 @@
+//! What the tests have in common: a server, a client, a queue with short leases.
+
+use crate::support::Server;
+use bourn::queue::{Flat, Jitter, Queue, QueueBuilder, RetryPolicy};
+use bourn::{Client, Config};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A job: a number, as a field.
+pub(crate) type Job = Vec<(String, String)>;
+
+pub(crate) const STREAM: &str = "jobs";
+pub(crate) const GROUP: &str = "workers";
+pub(crate) const LEASE: Duration = Duration::from_millis(600);
+
+/// A server, and a client of it.
+pub(crate) struct Office {
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+}
+
+impl Office {
+    pub(crate) async fn new() -> Self {
+        Self::on(Server::start()).await
+    }
+
+    pub(crate) async fn on(server: Server) -> Self {
+        let client = Client::connect(config(&server)).await.expect("a connection");
+        Self { server, client }
+    }
+
+    /// A queue with a short lease, and three attempts with hardly any wait.
+    pub(crate) fn builder(&self) -> QueueBuilder {
+        Queue::builder(&self.client, STREAM).group(GROUP).lease(LEASE).retry(quick(3))
+    }
+
+    pub(crate) async fn queue(&self) -> Queue<Job> {
+        self.builder().open(Flat).await.expect("a queue")
+    }
+
+    /// What XPENDING says of the group, and XLEN: `(length, pending)`.
+    pub(crate) fn left(&self) -> (u64, u64) {
+        let number = |text: String| text.lines().next().unwrap_or("0").parse().expect("a number");
+        let length = number(self.server.command(&["XLEN", STREAM]));
+        (length, number(self.server.command(&["XPENDING", STREAM, GROUP])))
+    }
+}
+
+pub(crate) fn config(server: &Server) -> Config {
+    server.url().parse().expect("a URL")
+}
+
+/// So many attempts, 10 ms apart.
+pub(crate) fn quick(attempts: u32) -> RetryPolicy {
+    let wait = Duration::from_millis(10);
+    RetryPolicy::exponential(wait, wait).jitter(Jitter::None).max_attempts(attempts)
+}
+
+pub(crate) fn job(n: u64) -> Job {
+    vec![("n".to_owned(), n.to_string())]
+}
+
+pub(crate) fn number(job: &Job) -> u64 {
+    job.first().and_then(|(_, n)| n.parse().ok()).expect("a number")
+}
+
+/// Waits until something holds; looks at it again and again.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
