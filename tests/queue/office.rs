@@ -1,10 +1,14 @@
 //! What the tests have in common: a server, a client, a queue with short leases.
 
 use crate::support::Server;
-use bourn::queue::{Flat, Jitter, Queue, QueueBuilder, RetryPolicy};
+use bourn::queue::{Fail, Flat, Jitter, Queue, QueueBuilder, Report, RetryPolicy, WorkerBuilder};
 use bourn::{Client, Config};
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// A job: a number, as a field.
@@ -39,6 +43,14 @@ impl Office {
         self.builder().open(Flat).await.expect("a queue")
     }
 
+    /// Adds the jobs from 0 to this number.
+    pub(crate) async fn enqueue(&self, queue: &Queue<Job>, jobs: u64) {
+        let jobs: Vec<_> = (0..jobs).map(job).collect();
+        for result in queue.producer().enqueue_all(&jobs).await {
+            result.expect("an id");
+        }
+    }
+
     /// What XPENDING says of the group, and XLEN: `(length, pending)`.
     pub(crate) fn left(&self) -> (u64, u64) {
         let number = |text: String| text.lines().next().unwrap_or("0").parse().expect("a number");
@@ -71,5 +83,42 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
     while !holds().await {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Each job's attempts, in the order in which they were begun.
+pub(crate) type Seen = BTreeMap<u64, Vec<u32>>;
+
+/// A worker at work.
+pub(crate) struct Run {
+    worker: JoinHandle<Result<Report, bourn::queue::QueueError>>,
+    stop: oneshot::Sender<()>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Run {
+    pub(crate) fn new<H, R>(worker: WorkerBuilder<Job>, handler: H) -> Self
+    where
+        H: Fn(bourn::queue::Job<Job>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Fail>> + Send + 'static,
+    {
+        let (stop, stopped) = oneshot::channel();
+        let seen = Arc::new(Mutex::new(Seen::new()));
+        let see = Arc::clone(&seen);
+        let worker = worker.run(stopped, move |job: bourn::queue::Job<Job>| {
+            let n = number(&job);
+            see.lock().expect("no panic under the lock").entry(n).or_default().push(job.attempt());
+            handler(job)
+        });
+        Self { worker: tokio::spawn(worker), stop, seen }
+    }
+
+    /// Stops it gracefully: what it has done, and what it has begun.
+    pub(crate) async fn stop(self) -> (Report, Seen) {
+        // It may have ended by itself.
+        let _ = self.stop.send(());
+        let report = self.worker.await.expect("no panic").expect("no error that does not pass");
+        let seen = std::mem::take(&mut *self.seen.lock().expect("no panic under the lock"));
+        (report, seen)
     }
 }
