@@ -60,10 +60,11 @@ impl QueueBuilder {
         self
     }
 
-    /// The longest that a retry may wait, a day at most; by default the retry policy's longest wait.
+    /// The longest that a retry is to wait; by default the retry policy's longest wait.
     ///
-    /// If it is as long as the lease or longer, jobs that wait are parked, and workers look for them in other ways, which cost
-    /// two or three commands a second. All workers of a group must agree on that.
+    /// If it is as long as the lease or longer, jobs that wait are parked, for a day at most, and workers look for them in other
+    /// ways, which cost two or three commands a second. Otherwise a wait is cut to the lease. All workers of a group must agree
+    /// on that.
     pub fn max_delay(mut self, time: Duration) -> Self {
         self.settings.max_delay = Some(time);
         self

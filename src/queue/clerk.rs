@@ -7,6 +7,9 @@
 //! | retry later, beyond it | | `XCLAIM ~park:b 0 id IDLE b-wait RETRYCOUNT attempt JUSTID` |
 //! | released | `XNACK SILENT` | `XCLAIM ~retry 0 id IDLE lease RETRYCOUNT attempt-1 JUSTID` |
 //!
+//! Among more than 10,000 pending entries, from Redis 8.4 on, the `IDLE` is left out, for it would take the server long: the job then
+//! waits for a whole lease, or for as long as its park says.
+//!
 //! None of these asks whose the entry is, so they are sent only while our lease is believed in. An acknowledgement is sent
 //! even after it: the job *is* done.
 
@@ -15,7 +18,7 @@ use super::core::Core;
 use super::dead_letter::{self, Burial, Buried};
 use super::desk::Desk;
 use super::hold::Hold;
-use super::lease::Key;
+use super::lease::{Decided, Key};
 use super::park;
 use super::tally::Ending;
 use super::{Acked, QueueError};
@@ -68,7 +71,8 @@ impl Case {
     /// Stops heartbeats that would undo the decision.
     pub(super) fn silence(&self, decision: &Decision) {
         if !matches!(decision, Decision::Bury(_)) {
-            self.desk.held().silence(self.key, self.ticket, Instant::now());
+            let now = Instant::now();
+            self.desk.held().decide(self.key, self.ticket, Decided::GivenBack, now);
         }
     }
 
@@ -132,7 +136,6 @@ impl Case {
         let lease = settings.lease;
         // Who reads without CLAIM is not woken by XNACK, and does not see what is no one's.
         let nacks = core.abilities().nack && !settings.parks();
-        let claim = |owner, idle| XClaim::new(stream, group, owner, Duration::ZERO, id).idle(idle);
         let mode = match decision {
             Decision::Retry(wait) if wait.is_zero() => Some(NackMode::Fail),
             Decision::Drop => Some(NackMode::Fail),
@@ -142,9 +145,15 @@ impl Case {
         if let Some(mode) = mode.filter(|_| nacks) {
             return core.client.send(XNack::new(stream, group, mode, id)).await.map(drop);
         }
+        // In a crowd it waits for a whole lease, or as long as its park says.
+        let crowded = core.is_crowded().await?;
+        let claim = |owner, idle| {
+            let claim = XClaim::new(stream, group, owner, Duration::ZERO, id);
+            if crowded { claim } else { claim.idle(idle) }
+        };
         let claim = match decision {
             Decision::Retry(wait) => {
-                let (owner, idle) = park::put((*wait).min(settings.longest_delay()), lease);
+                let (owner, idle) = park::put((*wait).min(settings.most_delay()), lease);
                 let claim = claim(owner, idle);
                 match park::bucket(owner) {
                     Some(_) => claim.retry_count(self.attempt.into()),

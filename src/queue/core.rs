@@ -4,8 +4,12 @@ use super::abilities::Abilities;
 use super::event::{KEPT, QueueEvent};
 use super::settings::Settings;
 use crate::client::Client;
+use crate::command::XPending;
+use crate::error::Error;
 use crate::id::EntryId;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 /// What the handles of one queue share.
@@ -16,17 +20,50 @@ pub(super) struct Core {
     /// Whether the key of the dead letters was last seen to hold something else.
     pub(super) blocked: AtomicBool,
     events: broadcast::Sender<QueueEvent>,
+    /// How much is pending, and when that was asked.
+    pending: Mutex<Option<(Instant, u64)>>,
 }
+
+/// So many pending entries are a crowd.
+const CROWD: u64 = 10_000;
+
+/// For how long their number is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn new(client: Client, settings: Settings) -> Self {
         let (events, _) = broadcast::channel(KEPT);
-        Self { client, settings, blocked: AtomicBool::new(false), events }
+        Self {
+            client,
+            settings,
+            blocked: AtomicBool::new(false),
+            events,
+            pending: Mutex::default(),
+        }
     }
 
     /// What the server can do that answers now.
     pub(super) fn abilities(&self) -> Abilities {
         Abilities::of(self.client.server().as_deref())
+    }
+
+    /// Whether making an entry look idle would take the server long.
+    ///
+    /// From Redis 8.4 on pending entries are kept in the order of their last delivery as well, and one that is to look older than
+    /// it is walks past all younger ones: 15 ms among 100,000.
+    pub(super) async fn is_crowded(&self) -> Result<bool, Error> {
+        if !self.abilities().claim {
+            return Ok(false);
+        }
+        let known = *self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, count)) = known.filter(|(at, _)| at.elapsed() < BELIEVED) {
+            return Ok(count > CROWD);
+        }
+        let Settings { stream, group, .. } = &self.settings;
+        let count = self.client.send(XPending::new(stream, group)).await?.count;
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), count));
+        Ok(count > CROWD)
     }
 
     pub(super) fn tell(&self, event: QueueEvent) {

@@ -61,8 +61,8 @@ impl Nack {
         Self::of(Kind::Now)
     }
 
-    /// Another attempt after this long; to the dead letters, if it was the last one. No longer than the queue's longest
-    /// delay, [`QueueBuilder::max_delay`](super::QueueBuilder::max_delay).
+    /// Another attempt after this long; to the dead letters, if it was the last one. Cut to the lease, unless
+    /// [`QueueBuilder::max_delay`](super::QueueBuilder::max_delay) is longer than that.
     pub fn after(wait: Duration) -> Self {
         Self::of(Kind::Verdict(Verdict::RetryAfter(wait)))
     }

@@ -2,7 +2,7 @@
 
 use super::clerk::{self, AckResult, Decision};
 use super::desk::{AckOrder, Desk};
-use super::lease::Key;
+use super::lease::{Decided, Key};
 use super::tally::Ending;
 use crate::entry::Entry;
 use std::future::Future;
@@ -106,7 +106,7 @@ impl Hold {
             }
             return;
         }
-        self.desk.held().silence(self.key, self.ticket, Instant::now());
+        self.desk.held().decide(self.key, self.ticket, Decided::Done, Instant::now());
         let (key, ticket) = (self.key, self.ticket);
         self.desk.order_ack(AckOrder { key, ticket, ending, reply });
     }

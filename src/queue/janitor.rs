@@ -175,7 +175,7 @@ async fn remove(core: &Core, name: &[u8]) -> Result<(), Error> {
     }
     for (count, ids) in counts {
         let claim = XClaim::new(stream, group, park::RETRY, Duration::ZERO, &ids);
-        let claim = claim.idle(core.settings.lease).retry_count(count).force();
+        let claim = claim.retry_count(count).force();
         core.client.send(claim.just_id()).await?;
     }
     Ok(())

@@ -33,9 +33,19 @@ struct Holding<M> {
     ticket: u64,
     /// Before the command was sent that was last confirmed.
     since: Instant,
-    /// Whether a decision is on its way that a heartbeat would undo.
-    silent: bool,
+    decided: Decided,
     mark: M,
+}
+
+/// What is on its way to the server about an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decided {
+    /// Nothing: heartbeats go out.
+    Not,
+    /// That it is done. Should it be given to us again, it is not run again, however long that takes.
+    Done,
+    /// That it is given back. It may be given to us again before we hear that this has been heard.
+    GivenBack,
 }
 
 /// Which heartbeats to send.
@@ -77,15 +87,19 @@ impl<M> Held<M> {
     pub(crate) fn take(&mut self, key: Key, since: Instant, now: Instant, mark: M) -> Option<u64> {
         let most = self.lease / 4 * 3;
         if let Some(holding) = self.jobs.get_mut(&key) {
-            // What is decided already is not run again, however long the decision takes.
-            if holding.silent || now < holding.since + most {
+            let ours = match holding.decided {
+                Decided::Not => now < holding.since + most,
+                Decided::Done => true,
+                Decided::GivenBack => false,
+            };
+            if ours {
                 holding.since = holding.since.max(since);
                 return None;
             }
         }
         self.tickets += 1;
         let ticket = self.tickets;
-        self.jobs.insert(key, Holding { ticket, since, silent: false, mark });
+        self.jobs.insert(key, Holding { ticket, since, decided: Decided::Not, mark });
         Some(ticket)
     }
 
@@ -101,11 +115,11 @@ impl<M> Held<M> {
         Some(self.deadline(holding.since))
     }
 
-    /// No more heartbeats for this holding, for what is decided about it would be undone. False if it is lost.
-    pub(crate) fn silence(&mut self, key: Key, ticket: u64, now: Instant) -> bool {
+    /// No more heartbeats for this holding, for they would undo what is decided about it. False if it is lost.
+    pub(crate) fn decide(&mut self, key: Key, ticket: u64, decided: Decided, now: Instant) -> bool {
         let held = self.is_held(key, ticket, now);
         if let Some(holding) = self.jobs.get_mut(&key).filter(|_| held) {
-            holding.silent = true;
+            holding.decided = decided;
         }
         held
     }
@@ -122,7 +136,9 @@ impl<M> Held<M> {
             .jobs
             .iter()
             // Of what is decided already nobody is to be told.
-            .filter(|(_, holding)| !holding.silent && !self.believes(holding.since, now))
+            .filter(|(_, holding)| {
+                holding.decided == Decided::Not && !self.believes(holding.since, now)
+            })
             .map(|(key, _)| *key)
             .collect();
         lost.into_iter().filter_map(|key| Some((key, self.jobs.remove(&key)?.mark))).collect()
@@ -133,7 +149,10 @@ impl<M> Held<M> {
         let mut beats = Beats { sure: Vec::new(), doubtful: Vec::new() };
         for (key, holding) in &self.jobs {
             let age = now.saturating_duration_since(holding.since);
-            if holding.silent || age < self.lease / 3 || !self.believes(holding.since, now) {
+            if holding.decided != Decided::Not
+                || age < self.lease / 3
+                || !self.believes(holding.since, now)
+            {
                 continue;
             }
             if age < self.lease / 2 { &mut beats.sure } else { &mut beats.doubtful }.push(*key);
@@ -146,7 +165,11 @@ impl<M> Held<M> {
 
     /// When to look again for heartbeats that are due and for leases that lapse. `None` while nothing is held.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let oldest = self.jobs.values().filter(|holding| !holding.silent).map(|held| held.since);
+        let oldest = self
+            .jobs
+            .values()
+            .filter(|holding| holding.decided == Decided::Not)
+            .map(|held| held.since);
         Some(oldest.min()? + self.lease / 3)
     }
 
@@ -159,7 +182,11 @@ impl<M> Held<M> {
                 if let Some(holding) = self.jobs.get_mut(key) {
                     holding.since = holding.since.max(sent);
                 }
-            } else if self.jobs.get(key).is_some_and(|held| !held.silent && held.since <= sent) {
+            } else if self
+                .jobs
+                .get(key)
+                .is_some_and(|held| held.decided == Decided::Not && held.since <= sent)
+            {
                 gone.extend(self.jobs.remove(key).map(|holding| (*key, holding.mark)));
             }
         }
@@ -254,12 +281,13 @@ mod tests {
         let mut held = Held::new(LEASE);
         held.take(key(1), start, start, "one").unwrap();
         let two = held.take(key(2), start, start, "two").unwrap();
-        assert!(held.silence(key(2), two, at(start, 8)));
+        assert!(held.decide(key(2), two, Decided::Done, at(start, 8)));
         assert_eq!(held.due(at(start, 8)).doubtful, [key(1)]);
         assert_eq!(held.lapsed(at(start, 8)), []);
         assert_eq!(held.lapsed(at(start, 9)), [(key(1), "one")]);
         assert_eq!(held.lapsed(at(start, 99)), []);
-        assert!(!held.silence(key(2), two, at(start, 99)), "too late for another decision");
+        assert!(!held.decide(key(2), two, Decided::Done, at(start, 99)), "too late for another");
+        assert_eq!(held.take(key(2), at(start, 99), at(start, 99), "again"), None, "it is done");
         assert_eq!(held.end(key(2), two), Some("two"));
     }
 
@@ -270,5 +298,17 @@ mod tests {
         let ticket = held.take(key(1), start, at(start, 30), ()).unwrap();
         assert!(!held.is_held(key(1), ticket, at(start, 30)));
         assert_eq!(held.lapsed(at(start, 30)), [(key(1), ())]);
+    }
+
+    #[test]
+    fn what_is_given_back_may_come_again_before_that_is_confirmed() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        let first = held.take(key(1), start, start, "first").unwrap();
+        assert!(held.decide(key(1), first, Decided::GivenBack, at(start, 1)));
+        assert!(held.holds(key(1)));
+        let again = held.take(key(1), start, at(start, 1), "again").unwrap();
+        assert_eq!(held.end(key(1), first), None, "the confirmation comes late");
+        assert!(held.is_held(key(1), again, at(start, 1)));
     }
 }

@@ -71,6 +71,13 @@ impl Settings {
         self.longest_delay() >= self.lease
     }
 
+    /// The longest that a job can be made to wait.
+    pub(crate) fn most_delay(&self) -> Duration {
+        // In place it must be claimable again before the lease is over.
+        let in_place = self.lease.saturating_sub(Duration::from_millis(1));
+        if self.parks() { park::LONGEST } else { in_place }
+    }
+
     /// What of it concerns the plan.
     pub(crate) fn terms(&self, levels: usize, ageing: u32) -> Terms {
         let (lease, at_most_once) = (self.lease, self.at_most_once);
