@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Files and folders that must be pure, and say so.
-const PURE: [&str; 12] = [
+const PURE: [&str; 20] = [
     "resp",
     "server",
     "error",
@@ -39,8 +39,16 @@ const PURE: [&str; 12] = [
     "connection/pipeline",
     "connection/handshake",
     "connection/backoff",
+    "queue/abilities",
     "queue/codec",
+    "queue/error",
     "queue/headers",
+    "queue/lease",
+    "queue/park",
+    "queue/plan",
+    "queue/retry",
+    "queue/settings",
+    "queue/worker/fail",
 ];
 
 /// What awaits in a room that is pure otherwise.

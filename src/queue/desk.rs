@@ -153,21 +153,20 @@ impl Desk {
     }
 
     /// Takes an entry on that a command brought which was sent at `since`. `None` if it is in our hands already, or if it came so
-    /// late that somebody else may have it.
+    /// late that somebody else may have it. Leases that have lapsed by now must have been told.
     pub(super) fn take(
         self: &Arc<Self>,
         key: Key,
         since: Instant,
+        now: Instant,
         attempt: u32,
         entry: Entry,
     ) -> Option<Hold> {
-        let now = Instant::now();
         let at_most_once = self.settings().is_some_and(|settings| settings.at_most_once);
         let token = CancellationToken::new();
         let ticket = if at_most_once {
             0
         } else {
-            self.lapse(now);
             let mut held = self.held();
             if now >= held.deadline(since) {
                 return None;

@@ -23,7 +23,6 @@ use crate::command::{
 use crate::error::Error;
 use crate::id::EntryId;
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -96,9 +95,9 @@ async fn ghosts(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Resu
     let (stream, group, me) = (&core.settings.stream, &core.settings.group, desk.name());
     for _ in 0..PAGES {
         let start = seen.cursor.unwrap_or(EntryId::MIN);
-        let look = XAutoClaim::new(stream, group, &*me, NEVER, start).count(NonZeroU64::MIN);
-        let look = NonZeroU64::new(100).map_or(look.clone(), |count| look.count(count));
-        let page = core.client.send(look.just_id()).await?;
+        // 100 without COUNT.
+        let look = XAutoClaim::new(stream, group, &*me, NEVER, start).just_id();
+        let page = core.client.send(look).await?;
         desk.vanished(level, page.deleted.as_deref().unwrap_or_default());
         seen.cursor = page.cursor;
         if page.cursor.is_none() {

@@ -28,14 +28,21 @@ pub(super) async fn run(desk: Arc<Desk>) {
         let now = Instant::now();
         desk.lapse(now);
         desk.forget_lapsed(now.checked_sub(lease * 4).unwrap_or(now));
-        let beats = desk.held().due(now);
-        // The answer must come while there is time left to ask again.
+        let (beats, lapse) = {
+            let held = desk.held();
+            (held.due(now), held.next_lapse())
+        };
+        // The answer must come while there is time left to ask again, and what lapses by then is told in time.
         let limit = lease / 6;
-        beat(&desk, &beats.sure, limit).await;
-        if !beats.doubtful.is_empty() {
-            let ours = still_ours(&desk, &beats.doubtful, limit / 2).await;
-            beat(&desk, &ours, limit / 2).await;
-        }
+        let work = async {
+            beat(&desk, &beats.sure, limit).await;
+            if !beats.doubtful.is_empty() {
+                let ours = still_ours(&desk, &beats.doubtful, limit / 2).await;
+                beat(&desk, &ours, limit / 2).await;
+            }
+        };
+        let lapse = lapse.map_or(now + lease, |lapse| lapse.max(now));
+        first(work, tokio::time::sleep_until(lapse.into())).await;
         desk.lapse(Instant::now());
     }
 }

@@ -173,6 +173,11 @@ impl<M> Held<M> {
         Some(oldest.min()? + self.lease / 3)
     }
 
+    /// When the first lease lapses if nothing is confirmed. `None` while nothing is held.
+    pub(crate) fn next_lapse(&self) -> Option<Instant> {
+        Some(self.next()? - self.lease / 3 + self.lease / 4 * 3)
+    }
+
     /// A heartbeat for these, sent then, was answered with what is still pending. Returns what is not: it was finished or
     /// removed elsewhere, and is held no longer.
     pub(crate) fn beaten(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
@@ -227,6 +232,7 @@ mod tests {
             assert_eq!(held.due(at(start, s)), expected, "after {s} s");
         }
         assert_eq!(held.next(), Some(at(start, 4)));
+        assert_eq!(held.next_lapse(), Some(at(start, 9)));
     }
 
     #[test]

@@ -106,8 +106,7 @@ impl Reading {
 
     fn abilities(&self) -> Abilities {
         // Of the connection that reads: in a failover the two may be of different servers for a moment.
-        let own = Abilities::of(self.reader.server().as_deref());
-        own
+        Abilities::of(self.reader.server().as_deref())
     }
 
     /// After a new connection: what was on its way on the last one may be pending for us, and the server may have lost
@@ -333,12 +332,14 @@ impl Reading {
     fn hand_out(&self, level: usize, taken: Vec<claimed::Taken>) {
         let Some(core) = self.desk.core(level) else { return };
         let settings = &core.settings;
+        let now = Instant::now();
+        self.desk.lapse(now);
         for claimed::Taken { entry, attempt, since } in taken {
             if entry.is_deleted() {
                 continue;
             }
             let key = (level, entry.id());
-            let Some(hold) = self.desk.take(key, since, attempt, entry) else { continue };
+            let Some(hold) = self.desk.take(key, since, now, attempt, entry) else { continue };
             if !settings.at_most_once && settings.retry.is_spent(attempt) {
                 let times = attempt.saturating_sub(1);
                 let why = format!("delivered {times} times and never finished");

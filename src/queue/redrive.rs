@@ -144,7 +144,7 @@ impl<T: 'static> DeadLetters<T> {
     /// # Errors
     ///
     /// [`QueueError::Redis`].
-    pub async fn len(&self) -> Result<u64, QueueError> {
+    pub async fn count(&self) -> Result<u64, QueueError> {
         match self.key() {
             Some(key) => Ok(self.core().client.send(XLen::new(key)).await?),
             None => Ok(0),
@@ -266,7 +266,7 @@ impl<T: 'static> DeadLetters<T> {
             idmp: core.abilities().idmp,
         };
         let own = if entry.get(ID).is_some() { OWN_FIELDS } else { 0 };
-        let fields = entry.fields().into_iter().skip(own);
+        let fields = entry.fields().skip(own);
         let (acked, _) = whole.until_known(&core.client, fields, CLAIM / 2).await?;
         Ok(acked == Acked::Done)
     }

@@ -161,7 +161,7 @@ async fn it_does_with_the_least_permissions() {
         queue.stats().await.unwrap();
         queue.health().await.unwrap();
         run.stop().await;
-        assert_eq!(queue.dead_letters().len().await.unwrap(), 5);
+        assert_eq!(queue.dead_letters().count().await.unwrap(), 5);
         assert_eq!(queue.dead_letters().list(None, 10).await.unwrap().len(), 5);
         assert_eq!(queue.dead_letters().redrive(Redrive::all().at_most(2)).await.unwrap(), 2);
         queue.dead_letters().purge(Duration::ZERO).await.unwrap();

@@ -16,7 +16,7 @@ async fn waits(queue: &Queue<Job>, office: &Office, wait: Duration) -> Vec<Durat
         let (begun, waited) = (Arc::clone(&begun), Arc::clone(&waited));
         move |job: bourn::queue::Job<Job>| {
             let mut begun = begun.lock().unwrap();
-            let slot = &mut begun[number(&job) as usize];
+            let slot = &mut begun[usize::try_from(number(&job)).unwrap()];
             let first = slot.is_none();
             match slot {
                 Some(at) => waited.lock().unwrap().push(at.elapsed()),

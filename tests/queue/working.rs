@@ -201,7 +201,7 @@ async fn dead_letters_are_tried_again_by_reason_and_only_once() {
     until("all are dead", || async { office.left() == (0, 0) }).await;
     run.stop().await;
     let dead = queue.dead_letters();
-    assert_eq!(dead.len().await.unwrap(), 20);
+    assert_eq!(dead.count().await.unwrap(), 20);
     // Two operators at once.
     let (one, two) = (queue.dead_letters(), queue.dead_letters());
     let (one, two) = tokio::join!(
@@ -209,7 +209,7 @@ async fn dead_letters_are_tried_again_by_reason_and_only_once() {
         two.redrive(Redrive::reason("timeout").rate(500.0))
     );
     assert_eq!(one.unwrap() + two.unwrap(), 10);
-    assert_eq!(dead.len().await.unwrap(), 10);
+    assert_eq!(dead.count().await.unwrap(), 10);
     let run = Run::new(queue.worker(), |_| async { Ok(()) });
     until("all are done", || async { office.left() == (0, 0) }).await;
     let (report, seen) = run.stop().await;
