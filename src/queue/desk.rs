@@ -241,7 +241,12 @@ impl Desk {
         if core.settings.retention.deletes() {
             return;
         }
-        let entries = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        self.count_lost(level, u64::try_from(ids.len()).unwrap_or(u64::MAX));
+    }
+
+    /// So many entries are lost.
+    pub(super) fn count_lost(&self, level: usize, entries: u64) {
+        let Some(core) = self.core(level).filter(|_| entries > 0) else { return };
         self.tally.add(level, Ending::Lost, entries);
         core.tell(QueueEvent::Lost { entries });
     }

@@ -48,7 +48,8 @@ pub enum QueueEvent {
         /// Why.
         error: Arc<Error>,
     },
-    /// Entries vanished while they were pending: trimmed or deleted by somebody else, or by a lossy retention.
+    /// Entries vanished while they were pending: trimmed or deleted by somebody else, or by a lossy retention; by that also
+    /// before they were read.
     Lost {
         /// How many.
         entries: u64,

@@ -15,10 +15,11 @@ use super::event::QueueEvent;
 use super::first;
 use super::park;
 use super::plan::{LOOK, about};
-use super::settings::Retention;
+use super::settings::{Retention, Settings};
+use super::stats;
 use crate::command::{
     PendingEntry, Trim, XAutoClaim, XClaim, XGroupDelConsumer, XInfoConsumers, XInfoGroups,
-    XPending, XPendingRange, XTrim,
+    XInfoStream, XPending, XPendingRange, XTrim,
 };
 use crate::error::Error;
 use crate::id::EntryId;
@@ -40,6 +41,8 @@ const NEVER: Duration = Duration::from_millis(9_000_000_000_000_000);
 struct Seen {
     /// Where the search for ghosts goes on.
     cursor: Option<EntryId>,
+    /// Entries that were gone before the group was given them.
+    skipped: u64,
     /// Consumers that looked dead, and since when.
     dead: HashMap<Vec<u8>, Instant>,
 }
@@ -87,7 +90,24 @@ async fn tidy(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result
             core.tell(QueueEvent::ConsumerRemoved { name: name.into() });
         }
     }
+    if core.settings.retention.is_lossy() {
+        skipped(desk, core, level, seen).await?;
+    }
     trim(core).await
+}
+
+/// Counts what a lossy retention took away before anyone had it.
+async fn skipped(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result<(), Error> {
+    let Settings { stream, group, .. } = &core.settings;
+    let ask = (XInfoGroups::new(stream), XInfoStream::new(stream));
+    let (groups, info) = core.client.transact(ask).await?;
+    let (groups, info) = (groups?, info?);
+    let own = groups.iter().find(|info| info.name == **group);
+    let now = own.and_then(|own| stats::skipped(own, &info)).unwrap_or_default();
+    let more = now.saturating_sub(seen.skipped);
+    seen.skipped = now;
+    desk.count_lost(level, more);
+    Ok(())
 }
 
 /// Lets go of what is pending and no longer in the stream.

@@ -18,7 +18,8 @@ pub enum Retention {
     /// One job that nobody finishes keeps everything behind it. A group that is no longer read must be destroyed.
     KeepUntilAllAcked,
     /// Each stays, done or not, until there are about so many after it. **Loses jobs** that were not done by then, or not
-    /// even read; what was lost in a worker's hands is counted as `lost`.
+    /// even read. Those are counted: [`Report::lost`](super::Report::lost), [`QueueEvent::Lost`](super::QueueEvent::Lost). What
+    /// nobody had read is counted from Redis 7.0 on, about every ten seconds, and by each consumer that sees it.
     LossyMaxLen(u64),
     /// Each stays, done or not, for about so long. **Loses jobs** that were not done by then, as
     /// [`Retention::LossyMaxLen`].
@@ -29,6 +30,11 @@ impl Retention {
     /// Whether an entry is deleted when it is acknowledged.
     pub(crate) fn deletes(self) -> bool {
         self == Self::DeleteOnAck
+    }
+
+    /// Whether entries may vanish before they are done.
+    pub(crate) fn is_lossy(self) -> bool {
+        matches!(self, Self::LossyMaxLen(_) | Self::LossyMaxAge(_))
     }
 }
 

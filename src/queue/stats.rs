@@ -5,8 +5,10 @@ use super::core::Core;
 use super::park;
 use super::settings::Retention;
 use crate::command::{
-    XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XPendingRange, XRange,
+    GroupInfo, StreamInfo, XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XPendingRange,
+    XRange,
 };
+use crate::entry::Entry;
 use crate::error::{Code, Error};
 use crate::id::EntryId;
 use bytes::Bytes;
@@ -35,6 +37,10 @@ pub struct QueueStats {
     pub oldest_pending: Option<EntryId>,
     /// The oldest dead letter; `None` if there is none.
     pub oldest_dead: Option<EntryId>,
+    /// Entries that were trimmed or deleted before the group was given them, of those that it comes to next (Redis 7.0): lost,
+    /// unless somebody deleted them on purpose. `None` if the server does not know. Once the group has read on, they are
+    /// not told any more.
+    pub skipped: Option<u64>,
     /// How many entries the group has still to be given, as the server counts (Redis 7.0); `None` if it does not know.
     pub lag: Option<u64>,
     /// Everyone who ever read and was not removed. Those that stand for a wait are not among them.
@@ -91,11 +97,13 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
         XPending::new(stream, group),
         XInfoGroups::new(stream),
         XInfoConsumers::new(stream, group),
+        XInfoStream::new(stream),
     );
-    let (length, pending, groups, consumers) = core.client.transact(now).await?;
-    let (length, pending, consumers) = (length?, pending?, consumers?);
+    let (length, pending, groups, consumers, info) = core.client.transact(now).await?;
+    let (length, pending, consumers, info) = (length?, pending?, consumers?, info?);
     let groups = groups?;
     let own = groups.into_iter().find(|info| info.name == group);
+    let skipped = own.as_ref().and_then(|own| skipped(own, &info));
     let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();
     let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
 
@@ -130,6 +138,7 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
         oldest_ready,
         oldest_pending: pending.min,
         oldest_dead,
+        skipped,
         lag,
         consumers: consumers
             .into_iter()
@@ -137,6 +146,19 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
             .map(|info| ConsumerStats { name: info.name, pending: info.pending, idle: info.idle })
             .collect(),
     })
+}
+
+/// How many entries were gone before the group was given them, of those that it comes to next.
+///
+/// The group has been given everything up to some id, and the stream begins behind it: of what was ever added since then,
+/// what is there is left.
+pub(super) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
+    let read = group.entries_read?;
+    let first = stream.first_entry.as_ref().map(Entry::id);
+    if first.is_some_and(|first| first <= group.last_delivered_id) {
+        return Some(0);
+    }
+    Some(stream.entries_added?.saturating_sub(read).saturating_sub(stream.length))
 }
 
 /// How long a job may have been waiting, or be pending, before that is said: in leases.

@@ -114,7 +114,7 @@ pub struct Report {
     pub panicked: u64,
     /// Of those retried or dead: whose handler took too long.
     pub timed_out: u64,
-    /// Entries that had vanished from the stream while they were pending.
+    /// Entries that had vanished from the stream while they were pending, or, with a lossy retention, before they were read.
     pub lost: u64,
 }
 

@@ -1,6 +1,7 @@
 //! What a queue says of itself: statistics, health, events; what it asks of a server: commands, permissions, time.
 
 use crate::office::{GROUP, Job, LEASE, Office, Run, STREAM, config, job, quick, until};
+use bourn::queue::Retention;
 use bourn::queue::{
     Enqueue, Fail, Flat, Health, Nack, Queue, QueueError, QueueEvent, Redrive, SettingsError,
 };
@@ -48,6 +49,40 @@ async fn statistics_are_exact() {
     assert!(stats.oldest_ready_age().unwrap() < Duration::from_secs(60));
     drop(hands);
     consumer.close().await;
+}
+
+#[tokio::test]
+async fn what_a_lossy_queue_loses_is_counted() {
+    let office = Office::new().await;
+    let lossy = office.builder().retention(Retention::LossyMaxLen(100));
+    let queue: Queue<Job> = lossy.open(Flat).await.unwrap();
+    office.enqueue(&queue, 50).await;
+    let mut consumer = queue.consumer().prefetch(10).start().await.unwrap();
+    until("ten are fetched", || async { office.left() == (50, 10) }).await;
+    office.enqueue(&queue, 2_000).await;
+    // The server trims whole nodes: some more than a hundred are left.
+    let left = office.left().0;
+    assert!((100..400).contains(&left), "{left}");
+    let stats = queue.stats().await.unwrap();
+    assert_eq!(stats.length, left);
+    if office.server.redis_at_least(7, 0) {
+        assert_eq!(stats.skipped, Some(2_050 - 10 - left));
+    } else {
+        assert_eq!(stats.skipped, None);
+    }
+    let mut done = 0;
+    for _ in 0..10 {
+        let next = consumer.next().await.unwrap().unwrap();
+        assert_eq!(next.ack().await.unwrap(), bourn::queue::Acked::Done, "it was in hand");
+        done += 1;
+    }
+    for _ in 0..left {
+        consumer.next().await.unwrap().unwrap().ack().await.unwrap();
+        done += 1;
+    }
+    assert_eq!(consumer.close().await.done, done);
+    assert_eq!(office.left().1, 0);
+    assert!(office.left().0 >= 100, "what is done stays as long as there is room");
 }
 
 #[tokio::test]
