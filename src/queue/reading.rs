@@ -144,8 +144,17 @@ impl Reading {
     /// While nearly all hands are full, waits a moment for more of them, so that one read serves several.
     async fn gather(&self) {
         let most = self.desk.limits.undecided.min(self.desk.limits.buffered);
+        let room = async {
+            while self.desk.room() < most / 4 {
+                let news = self.desk.news();
+                if self.desk.room() < most / 4 {
+                    news.await;
+                }
+            }
+        };
         if self.desk.room() < most / 4 {
-            first(tokio::time::sleep(GATHER), self.desk.closing.cancelled()).await;
+            let gathered = first(room, tokio::time::sleep(GATHER));
+            first(gathered, self.desk.closing.cancelled()).await;
         }
     }
 
