@@ -9,6 +9,8 @@ use super::reading::Reading;
 use super::tally::Report;
 use super::{Delivery, Queue, QueueError, janitor, keeper};
 use crate::client::Client;
+use crate::error::Error;
+use crate::reader::Reader;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
         Self { bytes: bytes.max(1), ..self }
     }
 
-    /// Begins: connects for reads that block.
+    /// Begins: connects for reads that block, and tries again as long as the server cannot be reached.
     ///
     /// # Cancel safety
     ///
@@ -52,7 +54,7 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
     ///
     /// # Errors
     ///
-    /// As [`Client::reader`](crate::Client::reader).
+    /// As [`Client::reader`](crate::Client::reader), if it will not pass: a password that is refused, settings that are wrong.
     pub async fn start(self) -> Result<Consumer<T>, QueueError> {
         let Self { queue, prefetch, bytes } = self;
         let limits = Limits { buffered: prefetch, bytes, undecided: usize::MAX };
@@ -92,7 +94,7 @@ impl<T: Send + 'static> Consumer<T> {
         let Some(first) = cores.first() else { return Err(QueueError::Stopped) };
         let client: Client = first.client.clone();
         let plan = Plan::new(first.settings.terms(cores.len(), ageing));
-        let reader = client.reader().await?;
+        let reader = reader(&client).await?;
         let desk = Arc::new(Desk::new(cores, client, limits));
         let (out, jobs) = mpsc::unbounded_channel();
         let reading = Reading::new(Arc::clone(&desk), plan, reader, out);
@@ -188,6 +190,17 @@ impl<T: Send + 'static> Consumer<T> {
     }
 }
 
+/// A connection for reads that block. A server that cannot be reached now may be later.
+async fn reader(client: &Client) -> Result<Reader, Error> {
+    let mut pause = clerk::Pause::default();
+    loop {
+        match client.reader().await {
+            Err(Error::Connect(error)) if !error.is_permanent() => pause.wait().await,
+            result => return result,
+        }
+    }
+}
+
 pub(super) fn open<T: 'static>(queues: &[Queue<T>], hold: Hold) -> Option<Delivery<T>> {
     let queue = queues.get(hold.key.0)?;
     match queue.decoded(&hold.entry) {
@@ -251,7 +264,8 @@ async fn supervise(desk: Arc<Desk>, reading: Reading) {
     first(settled, tokio::time::sleep(LAST)).await;
     tidying.cancel();
     let _ = janitor.await;
-    let _ = tokio::time::timeout(LAST, janitor::leave(&desk)).await;
+    // A name that is left behind is removed by another consumer's janitor.
+    let _ = tokio::time::timeout(LEAVE, janitor::leave(&desk)).await;
     desk.ended.cancel();
     desk.ordered.notify_one();
     while tasks.join_next().await.is_some() {}
@@ -259,3 +273,6 @@ async fn supervise(desk: Arc<Desk>, reading: Reading) {
 
 /// How long is waited for the last replies.
 const LAST: Duration = Duration::from_secs(5);
+
+/// How long is waited for the name to be removed.
+const LEAVE: Duration = Duration::from_secs(1);

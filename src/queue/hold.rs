@@ -5,9 +5,11 @@ use super::desk::{AckOrder, Desk};
 use super::lease::{Decided, Key};
 use super::tally::Ending;
 use crate::entry::Entry;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +38,10 @@ impl Lease {
     ///
     /// Can be dropped and called again at any time.
     pub async fn lost(&self) {
-        self.token.cancelled().await;
+        let mut cancelled = pin!(self.token.cancelled());
+        // A process that stood still wakes to everything at once: its own clock knows first.
+        poll_fn(|cx| if self.is_lost() { Poll::Ready(()) } else { cancelled.as_mut().poll(cx) })
+            .await;
     }
 
     /// Whether the lease is lost: by a heartbeat's word, or because none was confirmed for three quarters of a lease.

@@ -13,7 +13,7 @@
 //! anyone else may claim the entry, unless it takes a quarter of the lease to get there.
 
 use crate::id::EntryId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Which entry: its stream's place in the list of streams, and its id.
@@ -77,6 +77,11 @@ impl<M> Held<M> {
 
     pub(crate) fn holds(&self, key: Key) -> bool {
         self.jobs.contains_key(&key)
+    }
+
+    /// Everything that is held now.
+    pub(crate) fn keys(&self) -> HashSet<Key> {
+        self.jobs.keys().copied().collect()
     }
 
     /// Holds an entry that a command brought which was sent at `since`, and returns its ticket. `None` if it is in our hands

@@ -29,6 +29,9 @@ pub(super) type Out = mpsc::UnboundedSender<Result<Hold, QueueError>>;
 /// How long more room is waited for, while there is little.
 const GATHER: Duration = Duration::from_millis(1);
 
+/// How long the last step may take when the consumer closes.
+const LAST: Duration = Duration::from_secs(1);
+
 /// How often a read that is to end is told so.
 const UNBLOCK: Duration = Duration::from_millis(50);
 
@@ -53,7 +56,18 @@ impl Reading {
     }
 
     /// Until the consumer closes, or something is wrong that will not pass.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let desk = Arc::clone(&self.desk);
+        // What a server brings that does not answer is pending for us, and comes back when its lease is over.
+        let late = async {
+            desk.closing.cancelled().await;
+            tokio::time::sleep(LAST).await;
+        };
+        first(self.work(), late).await;
+        desk.closing.cancel();
+    }
+
+    async fn work(mut self) {
         while !self.desk.closing.is_cancelled() && !self.out.is_closed() {
             let Err(error) = self.step().await else {
                 self.answered = Instant::now();
@@ -76,7 +90,6 @@ impl Reading {
                 core.tell(QueueEvent::Interrupted { error: Arc::clone(&error) });
             }
         }
-        self.desk.closing.cancel();
     }
 
     async fn step(&mut self) -> Result<(), QueueError> {
@@ -182,9 +195,12 @@ impl Reading {
             let range = (after, Bound::Unbounded);
             let (stream, group) = (&core.settings.stream, &core.settings.group);
             let page = XPendingRange::new(stream, group, range, LOOK).consumer(&*me);
+            // What is decided while the question is on its way may be somebody else's by the time of the answer.
+            let before = desk.held().keys();
             let page = core.client.send(page).await?;
             let held = desk.held();
-            lost.extend(page.iter().filter(|entry| !held.holds((level, entry.id))).cloned());
+            let is_lost = |key| !before.contains(&key) && !held.holds(key);
+            lost.extend(page.iter().filter(|entry| is_lost((level, entry.id))).cloned());
             drop(held);
             match page.last() {
                 Some(last) if page.len() as u64 >= LOOK => after = Bound::Excluded(last.id),
@@ -348,9 +364,11 @@ impl Reading {
                 continue;
             }
             let key = (level, entry.id());
-            let Some(hold) = self.desk.take(key, since, now, attempt, entry) else { continue };
-            if !settings.at_most_once && settings.retry.is_spent(attempt) {
-                let times = attempt.saturating_sub(1);
+            let spent = !settings.at_most_once && settings.retry.is_spent(attempt);
+            // What is not run any more is no attempt.
+            let times = attempt.saturating_sub(u32::from(spent));
+            let Some(hold) = self.desk.take(key, since, now, times, entry) else { continue };
+            if spent {
                 let why = format!("delivered {times} times and never finished");
                 drop(hold.decide(Decision::Bury(why.into())));
             } else if let Err(mpsc::error::SendError(hold)) = self.out.send(Ok(hold)) {

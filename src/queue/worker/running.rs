@@ -135,6 +135,9 @@ impl<H> Running<H> {
         R: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Fail> + 'static,
     {
+        if info.lease().is_lost() {
+            return End::LeaseLost;
+        }
         let made = catch_unwind(AssertUnwindSafe(|| (self.handler)(job)));
         let work = match made {
             Ok(work) => work,
@@ -165,13 +168,14 @@ impl<H> Running<H> {
             }
         });
         poll_fn(|cx| {
+            // First, so that what wakes too late does nothing more.
+            if lost.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::LeaseLost);
+            }
             match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
                 Ok(Poll::Ready(result)) => return Poll::Ready(End::Done(result)),
                 Ok(Poll::Pending) => {}
                 Err(panic) => return Poll::Ready(End::Panicked(panic)),
-            }
-            if lost.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::LeaseLost);
             }
             if cancelled.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Cancelled);
