@@ -1,0 +1,133 @@
+//! The connections of a worker are cut, in each direction, with FIN and with RST, from its first read to its last word.
+//!
+//! Each time it has the same six jobs: four that are done, one that fails once, one that is dead at once. Whatever is cut, be
+//! it a read, an acknowledgement, a retry or the transaction that moves a dead letter: each job comes to its end, no attempt is
+//! run twice, and there is one dead letter.
+
+use crate::office::{Run, number, quick};
+use crate::proxy::{Proxy, Seen, Upstream};
+use crate::schedule::{Cut, Plan, Way};
+use crate::support::Server;
+use bourn::queue::{Fail, Flat, Queue, QueueBuilder};
+use bourn::{Client, XAdd, XLen, XPending};
+use futures_util::future::join_all;
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// The connections, in the order in which they are made.
+const CLIENT: u64 = 0;
+const READER: u64 = 1;
+
+/// Later connections' ids at the server have more digits, which the server's greeting says.
+const DIGITS: u64 = 5;
+
+/// Sessions side by side.
+const LANES: usize = 24;
+
+/// Cuts of each connection in each direction and of each kind.
+const CUTS: usize = 30;
+
+/// A session that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(20);
+
+const GROUP: &str = "workers";
+
+/// One session's cut: of which connection, in which direction, after how many bytes, how.
+#[derive(Debug, Clone, Copy)]
+struct At(u64, Way, u64, Cut);
+
+#[tokio::test]
+async fn a_worker_that_is_cut_off_anywhere_comes_to_the_same_end() {
+    let server = Server::start();
+    let admin = Client::connect(server.unix_url()).await.expect("the server is there");
+    let proxy = Proxy::start(Upstream::Unix(server.socket_path())).await;
+    let greeted = session(&admin, &proxy, "greeting", 0).await;
+    proxy.plan(|_| Plan::default());
+    let uncut = session(&admin, &proxy, "uncut", 6).await;
+    let mut all = Vec::new();
+    for connection in [CLIENT, READER] {
+        let nth = usize::try_from(connection).expect("it is small");
+        let (before, after) = (&greeted[nth], &uncut[nth]);
+        let down = (Way::Down, before.down + DIGITS, after.down);
+        for (way, from, to) in [(Way::Up, before.up, after.up), down] {
+            println!("connection {connection}, {way:?}: {from} to {to}");
+            let step = usize::try_from((to - from) / CUTS as u64).expect("it is small").max(1);
+            for (cut, shift) in [(Cut::Fin, 0), (Cut::Rst, step as u64 / 2)] {
+                let offsets = (from + 1 + shift..to).step_by(step);
+                all.extend(offsets.map(|after| At(connection, way, after, cut)));
+            }
+        }
+    }
+    let next = RefCell::new(all.iter().zip(0..));
+    let lanes = (0..LANES).map(|_| lane(&admin, &server, &next));
+    let cut: usize = join_all(lanes).await.into_iter().sum();
+    println!("{cut} of {} were cut", all.len());
+    assert!(cut * 4 >= all.len() * 3, "{cut} of {}", all.len());
+}
+
+/// Runs one session after the other, until none is left; says how many were cut.
+async fn lane(
+    admin: &Client,
+    server: &Server,
+    next: &RefCell<impl Iterator<Item = (&At, u64)>>,
+) -> usize {
+    let proxy = Proxy::start(Upstream::Unix(server.socket_path())).await;
+    let mut cuts = 0;
+    loop {
+        let Some((at, nth)) = next.borrow_mut().next() else { return cuts };
+        let At(connection, way, after, cut) = *at;
+        proxy.plan(
+            move |nth| {
+                if nth == connection { Plan::cut(way, after, cut) } else { Plan::default() }
+            },
+        );
+        let key = format!("{nth:05}");
+        let session = tokio::time::timeout(LIMIT, session(admin, &proxy, &key, 6)).await;
+        let seen = session.unwrap_or_else(|_| panic!("{key}, {at:?}, hangs"));
+        cuts += usize::from(seen.iter().any(|seen| seen.cut));
+    }
+}
+
+fn build(client: &Client, key: &str) -> QueueBuilder {
+    let lease = Duration::from_millis(1_500);
+    Queue::builder(client, key).group(GROUP).lease(lease).retry(quick(5))
+}
+
+/// A worker does so many jobs, behind the proxy.
+async fn session(admin: &Client, proxy: &Proxy, key: &str, jobs: u64) -> Vec<Seen> {
+    let seen = {
+        let config = proxy.config().reconnect(Duration::from_millis(1), Duration::from_millis(5));
+        let client = Client::connect(config).await.expect("it is cut later");
+        let queue = build(&client, key).open(Flat).await.expect("it is cut later");
+        if jobs == 0 {
+            drop(client.reader().await.expect("it is cut later"));
+            return proxy.seen();
+        }
+        let run = Run::new(queue.worker().concurrency(3), |job| async move {
+            match (number(&job), job.attempt()) {
+                (4, 1) => Err(Fail::retry("not yet")),
+                (5, _) => Err(Fail::dead("it is wrong")),
+                _ => Ok(()),
+            }
+        });
+        let add = |n: u64| XAdd::new(key).field("n", n);
+        // It is at work already when the others come.
+        for n in 0..jobs {
+            admin.send(add(n)).await.expect("the server is there");
+        }
+        while admin.send(XLen::new(key)).await.expect("the server is there") > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        run.stop().await.1
+    };
+    let pending = admin.send(XPending::new(key, GROUP)).await.expect("there is a group");
+    assert_eq!(pending.count, 0, "{key}");
+    let queue = build(admin, key).open(Flat).await.expect("it is there");
+    assert_eq!(super::dead(&queue).await, [5], "{key}");
+    assert_eq!(seen.len() as u64, jobs, "{key}: {seen:?}");
+    for (n, attempts) in seen {
+        assert!(attempts.windows(2).all(|two| two[0] < two[1]), "{key}, job {n}: {attempts:?}");
+        assert!(attempts.len() <= if n < 4 { 1 } else { 5 }, "{key}, job {n}: {attempts:?}");
+    }
+    proxy.seen()
+}

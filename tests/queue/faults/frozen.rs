@@ -1,0 +1,171 @@
+//! Workers that stand still for longer than a lease: the whole process, or its network.
+
+use super::{Diary, Given, Process, told};
+use crate::office::{LEASE, Office, Run, config, number, until};
+use crate::proxy::{Proxy, Upstream};
+use crate::schedule::Way;
+use bourn::queue::{Acked, Fail, Nack, QueueError, QueueEvent};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, mpsc};
+
+/// A handler that says when it has begun, waits until it may go on, and says what it did next.
+fn in_two_steps(
+    said: &mpsc::UnboundedSender<&'static str>,
+    go: &Arc<Notify>,
+) -> impl Fn(Given) -> futures_util::future::BoxFuture<'static, Result<(), Fail>> + use<> {
+    let (said, go) = (said.clone(), Arc::clone(go));
+    move |_| {
+        let (said, go) = (said.clone(), Arc::clone(&go));
+        Box::pin(async move {
+            said.send("the first step").expect("it is listened to");
+            go.notified().await;
+            said.send("the second step").expect("it is listened to");
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_stood_still_takes_no_second_step() {
+    let office = Office::new().await;
+    let process = Process::of(&office).await;
+    let mut events = process.queue.events();
+    let ((said, mut says), go) = (mpsc::unbounded_channel(), Arc::new(Notify::new()));
+    office.enqueue(&process.queue, 1).await;
+    let frozen = process.work(process.queue.worker(), in_two_steps(&said, &go));
+    assert_eq!(says.recv().await, Some("the first step"));
+    let thaw = process.freeze().await;
+    // What the handler waits for is there when it wakes.
+    go.notify_one();
+
+    let queue = office.queue().await;
+    let run = Run::new(queue.worker(), |_| async { Ok(()) });
+    until("another has done it", || async { office.left() == (0, 0) }).await;
+    drop(thaw);
+    told(&mut events, "the lost lease", |event| matches!(event, QueueEvent::LeaseLost { .. }))
+        .await;
+    let (report, _) = frozen.stop().await;
+    assert_eq!((report.lease_lost, report.done, report.already_gone), (1, 0, 0), "{report}");
+    drop(said);
+    assert_eq!(says.recv().await, None, "cancelled before the second step");
+    assert_eq!(run.stop().await.1[&0], [2]);
+    assert_eq!(office.left(), (0, 0));
+    process.die();
+}
+
+#[tokio::test]
+async fn who_comes_too_late_is_told_and_disturbs_nobody() {
+    let office = Office::new().await;
+    let process = Process::of(&office).await;
+    office.enqueue(&process.queue, 3).await;
+    let consumer = process.queue.consumer().prefetch(3);
+    let mut consumer = process.run(consumer.start()).await.unwrap();
+    let mut late = Vec::new();
+    for _ in 0..3 {
+        late.push(consumer.next().await.unwrap().unwrap());
+    }
+    let thaw = process.freeze().await;
+
+    // Another does the first one, and is at the other two.
+    let queue = office.queue().await;
+    let mut other = queue.consumer().prefetch(3).start().await.unwrap();
+    let mut held = Vec::new();
+    for n in 0..3 {
+        let delivery = other.next().await.unwrap().unwrap();
+        assert_eq!((number(delivery.payload()), delivery.attempt()), (n, 2));
+        held.push(delivery);
+    }
+    assert_eq!(held.remove(0).ack().await.unwrap(), Acked::Done);
+    assert_eq!(office.left(), (2, 2));
+    assert!(late.iter().all(|delivery| delivery.lease().is_lost()), "before it thaws");
+    drop(thaw);
+
+    let [first, second, third] = late.try_into().unwrap();
+    assert_eq!(first.ack().await.unwrap(), Acked::AlreadyGone);
+    assert!(matches!(second.nack(Nack::now()).await, Err(QueueError::LeaseLost)));
+    assert!(matches!(third.extend().await, Err(QueueError::LeaseLost)));
+    drop(third);
+    let [second, third] = held.try_into().unwrap();
+    second.extend().await.unwrap();
+    assert_eq!(second.ack().await.unwrap(), Acked::Done);
+    assert_eq!(third.ack().await.unwrap(), Acked::Done);
+    assert_eq!(office.left(), (0, 0));
+    assert_eq!(process.run(consumer.close()).await.lease_lost, 3);
+    assert_eq!(other.close().await.done, 3);
+    process.die();
+}
+
+#[tokio::test]
+async fn a_thread_that_is_blocked_for_longer_than_a_lease_can_ask_before_it_goes_on() {
+    let office = Office::new().await;
+    let process = Process::of(&office).await;
+    office.enqueue(&process.queue, 1).await;
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = Arc::new(Mutex::new(gone));
+    let (said, mut says) = mpsc::unbounded_channel();
+    let blocked = process.work(process.queue.worker(), move |job| {
+        let (gone, said) = (Arc::clone(&gone), said.clone());
+        async move {
+            assert!(!job.lease().is_lost());
+            // No await: nothing can cancel it here.
+            let _ = gone.lock().expect("no panic under the lock").recv();
+            said.send(job.lease().is_lost()).expect("it is listened to");
+            Ok(())
+        }
+    });
+    until("it has begun", || async { office.left() == (1, 1) }).await;
+    let queue = office.queue().await;
+    let run = Run::new(queue.worker(), |_| async { Ok(()) });
+    until("another has done it", || async { office.left() == (0, 0) }).await;
+    drop(go);
+    assert_eq!(says.recv().await, Some(true));
+    let (report, _) = blocked.stop().await;
+    assert_eq!(report.done, 0, "{report}");
+    assert_eq!(run.stop().await.0.done, 1);
+    process.die();
+}
+
+#[tokio::test]
+async fn a_network_that_stands_still_costs_the_lease_and_no_job() {
+    const JOBS: u64 = 20;
+    let office = Office::new().await;
+    let proxy = Proxy::start(Upstream::Tcp(office.server.port())).await;
+    let process = Process::new(proxy.config(), |queue| queue).await;
+    office.enqueue(&process.queue, JOBS).await;
+    let ((said, mut says), go) = (mpsc::unbounded_channel(), Arc::new(Notify::new()));
+    let cut_off = process.work(process.queue.worker().concurrency(4), in_two_steps(&said, &go));
+    for _ in 0..4 {
+        assert_eq!(says.recv().await, Some("the first step"));
+    }
+    let mut events = process.queue.events();
+    proxy.stall(Way::Up);
+    proxy.stall(Way::Down);
+    for _ in 0..4 {
+        told(&mut events, "a lost lease", |event| matches!(event, QueueEvent::LeaseLost { .. }))
+            .await;
+    }
+    // It was told before anyone else could be given them, and took no second step.
+    let diary = Diary::default();
+    let other = Process::new(config(&office.server), |queue| queue).await;
+    let run = other.work(other.queue.worker(), {
+        let diary = diary.clone();
+        move |job| {
+            diary.begin(&job);
+            diary.done(&job);
+            async { Ok(()) }
+        }
+    });
+    until("another has done all", || async { office.left() == (0, 0) }).await;
+    proxy.go_on();
+    go.notify_waiters();
+    let (report, _) = cut_off.stop().await;
+    assert_eq!((report.lease_lost, report.done), (4, 0), "{report}");
+    drop(said);
+    assert_eq!(says.recv().await, None, "no second step");
+    assert_eq!(run.stop().await.0.done, JOBS);
+    assert!(diary.pages().values().all(|page| page.done == 1));
+    assert_eq!(office.left(), (0, 0));
+    assert!(LEASE < std::time::Duration::from_secs(5), "else the silence itself is noticed");
+    process.die();
+    other.die();
+}

@@ -1,0 +1,185 @@
+//! The judge, judged: histories made by hand that break no rule. Those in `blamed` do.
+
+use crate::check::{Verdict, judge};
+use crate::history::{History, What};
+
+/// What a history is put together from; time is in milliseconds.
+pub(crate) type Lines = &'static str;
+
+/// What each begins with: two workers.
+pub(crate) const BEGIN: Lines = "
+0 conductor spawned w0 s0
+0 conductor spawned w1 s1
+";
+
+/// Job 1, confirmed.
+pub(crate) const SENT: Lines = "
+1000 producer sent 1 plain
+1001 producer enqueued 1 7-0
+";
+
+/// Job 1, confirmed and done.
+pub(crate) const DONE: Lines = "
+1000 producer sent 1 plain
+1001 producer enqueued 1 7-0
+1010 w0 started 7-0 1 1
+1020 w0 done 7-0 1
+";
+
+/// Job 1, poison that fails as often as it may.
+pub(crate) const POISON: Lines = "
+1000 producer sent 1 fatal
+1001 producer enqueued 1 7-0
+1010 w0 started 7-0 1 1
+1011 w0 failed 7-0 1
+1110 w1 started 7-0 1 2
+1111 w1 failed 7-0 2
+1210 w0 started 7-0 1 3
+1211 w0 failed 7-0 3
+1310 w1 started 7-0 1 4
+1311 w1 failed 7-0 4
+1410 w0 started 7-0 1 5
+1411 w0 failed 7-0 5
+";
+
+/// Job 1, which a worker was halted with for two leases; another one did it.
+pub(crate) const HALTED: Lines = "
+1000 producer sent 1 plain
+1001 producer enqueued 1 7-0
+1010 w0 started 7-0 1 1
+1015 conductor halting w0
+3500 w1 started 7-0 1 2
+3510 w1 done 7-0 2
+5015 conductor continued w0
+";
+
+/// Job 1 was done, and then w0 was killed.
+pub(crate) const KILLED: Lines = "
+1000 producer sent 1 plain
+1001 producer enqueued 1 7-0
+1010 w0 started 7-0 1 1
+1020 w0 done 7-0 1
+1021 conductor killing w0
+1022 conductor ended w0 signal 9
+";
+
+/// Workers that did not end are told to, and leave; the stream is empty.
+const END: [(Lines, Lines); 3] = [
+    (" ended w0", "90000 conductor telling w0\n90100 conductor ended w0 code 0"),
+    (" ended w1", "90000 conductor telling w1\n90100 conductor ended w1 code 0"),
+    (" remain ", "91000 conductor remain 0 0"),
+];
+
+/// Judges a history, which is given the end that it does not have.
+pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
+    let mut all = [&[BEGIN], parts].concat();
+    for (has, end) in END {
+        if !all.iter().any(|part| part.contains(has)) {
+            all.push(end);
+        }
+    }
+    judge(&History::read(all.iter().flat_map(|part| part.lines()).filter(|line| !line.is_empty())))
+}
+
+#[test]
+fn good_histories_are_not_blamed() {
+    let unknown = "1 producer sent 2 plain\n2 producer unknown 2";
+    let cases: [(&str, &[Lines], Option<What>); 13] = [
+        ("done", &[DONE], None),
+        ("dead", &[POISON, "90000 conductor dead 7-0 1 5"], None),
+        (
+            "killed before the ack",
+            &[KILLED, "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2"],
+            Some(What::Death),
+        ),
+        ("halted, then given up", &[HALTED, "5016 w0 dropped 7-0 1 lost"], None),
+        ("halted, and both did it", &[HALTED, "5016 w0 done 7-0 1"], Some(What::Halt)),
+        ("unknown, and never there", &[DONE, unknown], None),
+        (
+            "unknown, sent again, and both done",
+            &[
+                unknown,
+                "3 producer sent 2 plain\n4 producer enqueued 2 8-0",
+                "5 w0 started 6-0 2 1\n6 w0 done 6-0 1\n7 w0 started 8-0 2 1\n8 w0 done 8-0 1",
+            ],
+            None,
+        ),
+        (
+            "the ack lost with the server",
+            &[
+                DONE,
+                "1020 conductor server-killed\n1500 conductor server-back 7-0",
+                "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2",
+            ],
+            Some(What::ServerKilled),
+        ),
+        (
+            "the ack kept back until the worker left",
+            &[
+                DONE,
+                "1019 conductor stalling s0\n1800 conductor telling w0\n1900 conductor ended w0 code 0",
+                "1900 conductor flowing s0",
+                "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2",
+            ],
+            Some(What::Stalled),
+        ),
+        (
+            "forgotten by the server",
+            &[SENT, "1500 conductor server-killed\n1700 conductor server-back 6-0"],
+            None,
+        ),
+        (
+            "released, and run again",
+            &[
+                SENT,
+                "1010 w0 started 7-0 1 1\n1500 w0 dropped 7-0 1 kept",
+                "1600 w1 started 7-0 1 1\n1700 w1 done 7-0 1",
+            ],
+            None,
+        ),
+        (
+            "given up when it could not connect, and taken over",
+            &[
+                SENT,
+                "1010 w0 started 7-0 1 1\n1020 conductor refusing s0\n2700 w0 dropped 7-0 1 lost",
+                "3100 w1 started 7-0 1 2\n3200 w1 done 7-0 2\n3300 conductor accepting s0",
+            ],
+            None,
+        ),
+        (
+            "failed at first, and tried again in time",
+            &[
+                "1 producer sent 1 fails-1\n2 producer enqueued 1 7-0",
+                "10 w0 started 7-0 1 1\n11 w0 failed 7-0 1\n420 w1 started 7-0 1 2\n421 w1 done 7-0 2",
+            ],
+            None,
+        ),
+    ];
+    for (name, parts, twice) in cases {
+        let verdict = verdict(parts);
+        assert_eq!(verdict.wrong, [], "{name}");
+        assert_eq!(verdict.twice.first().map(|(what, _)| *what), twice, "{name}");
+    }
+}
+
+#[test]
+fn what_is_told_of_a_job_names_its_troubles() {
+    let lines = [
+        BEGIN,
+        HALTED,
+        "1020 conductor reset s0\n1020 conductor reset s1\n99999 conductor reset s0",
+    ];
+    let history =
+        History::read(lines.iter().flat_map(|part| part.lines()).filter(|line| !line.is_empty()));
+    let told = history.tell("7-0");
+    for (line, is_told) in [
+        ("1001 producer enqueued 1 7-0", true),
+        ("1015 conductor halting w0", true),
+        ("1020 conductor reset s0", true),
+        ("3510 w1 done 7-0 2", true),
+        ("1000 producer sent 1 plain", false),
+        ("99999 conductor reset s0", false),
+    ] {
+        assert_eq!(told.contains(line), is_told, "{line} in:\n{told}");
+    }
+}

@@ -1,0 +1,94 @@
+//! What is told at the end of a soak.
+
+use crate::check::Verdict;
+use crate::history::{End, History, Told};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// As many broken rules are listed, and of the first of each kind as many lines are told.
+const LISTED: usize = 40;
+const TOLD: usize = 60;
+
+/// The numbers of a history, as a table.
+pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
+    let told = || history.jobs.values().flat_map(|job| job.times.iter().map(|(_, told)| *told));
+    let enqueued = told().filter(|told| matches!(told, Told::Enqueued(_))).count();
+    let unknown = told().filter(|told| *told == Told::Unknown).count();
+    let poison = history.jobs.values().filter(|job| job.kind.is_poison()).count();
+    let runs = || history.runs.values().flatten();
+    let ended = |end| runs().filter(|run| run.end == end).count();
+    let lost = ended(End::Dropped { lost: true });
+    let kept = ended(End::Dropped { lost: false });
+    let attempts = runs().map(|run| run.attempt).max().unwrap_or_default();
+    let dead: BTreeSet<_> = history.dead.iter().map(|dead| dead.id).collect();
+    let ends = |how: &str| {
+        let lives = history.workers.values();
+        lives.filter(|life| life.ended.as_deref() == Some(how)).count()
+    };
+    let mut causes = BTreeMap::new();
+    verdict.twice.iter().for_each(|(what, _)| *causes.entry(what).or_insert(0) += 1);
+    let causes = causes.into_iter().map(|(what, times)| format!("; {what}: {times}"));
+    let rows = [
+        ("jobs", format!("{}, {poison} of them poison", history.jobs.len())),
+        (
+            "sent",
+            format!(
+                "{} times: {enqueued} confirmed, {unknown} unknown; {} jobs are there twice",
+                told().count(),
+                verdict.sent_twice
+            ),
+        ),
+        ("forgotten", format!("{} confirmed ones, by a killed server", verdict.rolled_back)),
+        (
+            "runs",
+            format!(
+                "{}: {} done, {} failed, {} aborted, {lost} with a lost lease, {kept} released, {} died with their worker; \
+                 {attempts} attempts at most",
+                runs().count(),
+                ended(End::Done),
+                ended(End::Failed),
+                ended(End::Aborted),
+                ended(End::None),
+            ),
+        ),
+        ("dead letters", format!("{} of {} entries", history.dead.len(), dead.len())),
+        (
+            "workers",
+            format!(
+                "{}: {} killed, {} aborted, {} left",
+                history.workers.len(),
+                ends("signal 9"),
+                ends("signal 6"),
+                ends("code 0") + ends("signal 15"),
+            ),
+        ),
+        ("server", format!("killed {} times", history.restarts.len())),
+        (
+            "done twice",
+            format!("{}, each with a cause{}", verdict.twice.len(), causes.collect::<String>()),
+        ),
+        ("rules broken", verdict.wrong.len().to_string()),
+    ];
+    let twice = verdict.twice.iter().map(|(_, how)| format!("twice {how}\n"));
+    let rows = rows.iter().map(|(what, text)| format!("| {what:12} | {text} |\n"));
+    twice.chain(rows).collect()
+}
+
+/// The broken rules, and what the lines say about the first of them.
+pub(crate) fn blame(history: &History, verdict: &Verdict) -> String {
+    let mut all = verdict.found();
+    let mut text = format!("broken: {all:?}\n");
+    let first = verdict.wrong.iter().filter(|wrong| {
+        let left = all.entry(wrong.rule).or_default();
+        let told = *left > 0;
+        *left = 0;
+        told
+    });
+    let others = verdict.wrong.iter().take(LISTED).map(|wrong| format!("{wrong}\n"));
+    others.for_each(|line| text += &line);
+    for wrong in first {
+        let told = history.tell(&wrong.name);
+        let told: String = told.lines().take(TOLD).map(|line| format!("{line}\n")).collect();
+        text += &format!("\n== {wrong}\n{told}");
+    }
+    text
+}
