@@ -1,71 +1,47 @@
-//! A queue of e-mails on one stream: one producer, three workers of a group, one of which crashes.
+//! A queue of e-mails: three workers, jobs that fail now and then, two that never do, and a worker that crashes.
 //!
 //! `cargo run --release --example email_queue -- [--tasks N] [--keep] [URL]`
 //!
-//! The tasks are added to `email:tasks` by many tasks over one connection. The workers of the group `email-workers` share
-//! them and acknowledge what they have sent. In the middle `worker-2` crashes with a batch in hand; its tasks stay pending
-//! until `worker-3` claims them. At the end nothing is pending, and every e-mail was sent exactly once.
+//! The jobs are entries of `email:tasks`, which the workers of the group `email-workers` share. Worker 2 gets stuck with ten jobs in
+//! hand, keeps their leases as long as it lives, and crashes: the others are given them when the lease is over. Two jobs cannot be
+//! done by anybody; they end in `email:dead-letter`, each with its reason, and are redriven when the handler is mended. At the end
+//! every e-mail was sent at least once: those that worker 2 had sent and not acknowledged, twice.
 
-use bourn::{
-    Client, Entries, EntryId, Error, GroupFrom, Raw, StartAt, XAck, XAdd, XAutoClaim, XGroupCreate,
-    XPending, XReadGroup,
-};
+use bourn::queue::{BoxError, Fail, Flat, Job, Queue, QueueError, QueueStats};
+use bourn::queue::{Redrive, Report, RetryPolicy};
+use bourn::{Client, Exists, Unlink};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 const STREAM: &str = "email:tasks";
 const GROUP: &str = "email-workers";
-const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
+const DEAD: &str = "email:dead-letter";
 const TEMPLATES: [&str; 3] = ["welcome", "reset_password", "invoice"];
 
-/// A task that was not acknowledged for this long is taken from its worker.
-const ABANDONED: Duration = Duration::from_millis(200);
+/// A worker that shows no sign of life for this long is dead.
+const LEASE: Duration = Duration::from_secs(1);
 
-/// How many producers share the connection.
-const PRODUCERS: usize = 64;
+/// How many e-mails a worker sends at a time.
+const HANDS: usize = 10;
+
+/// `user_id 123 template welcome`: each pair is a field of the entry.
+type Email = BTreeMap<String, String>;
 
 /// What the workers have in common.
 struct Office {
-    client: Client,
-    tasks: u64,
     /// How often each user's e-mail was sent.
     sent: Mutex<HashMap<u64, u32>>,
-    crashed: AtomicBool,
-    added: AtomicU64,
-    done: AtomicU64,
+    /// How many e-mails worker 2 has sent and does not come to acknowledge.
+    stuck: AtomicUsize,
     bar: ProgressBar,
-    stop: watch::Receiver<bool>,
-}
-
-impl Office {
-    fn is_over(&self) -> bool {
-        *self.stop.borrow() || self.done.load(Ordering::Relaxed) == self.tasks
-    }
-
-    /// Sends the e-mails of a batch and acknowledges them with one command.
-    async fn deal_with(&self, entries: &Entries) -> Result<u64, Error> {
-        if entries.is_empty() {
-            return Ok(0);
-        }
-        for entry in entries {
-            let user = entry.get_str("user_id").ok().flatten().and_then(|id| id.parse().ok());
-            let template = entry.get_str("template").ok().flatten();
-            if let (Some(user), Some(_template)) = (user, template) {
-                // This is where an e-mail would be sent.
-                *self.sent.lock().expect("no panic under the lock").entry(user).or_default() += 1;
-            }
-        }
-        let ids: Vec<EntryId> = entries.ids().collect();
-        let acked = self.client.send(XAck::new(STREAM, GROUP, &ids)).await?;
-        let done = self.done.fetch_add(acked, Ordering::Relaxed) + acked;
-        self.bar.set_position(done);
-        Ok(acked)
-    }
+    stop: CancellationToken,
 }
 
 #[tokio::main]
@@ -74,19 +50,15 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("email_queue: {}", chain(&error));
+            let causes = std::iter::successors(error.source(), |error| error.source());
+            let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+            eprintln!("email_queue: {text}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |e| e.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-async fn run() -> Result<bool, Error> {
+async fn run() -> Result<bool, BoxError> {
     let (mut url, mut tasks, mut keep) = ("redis://127.0.0.1".to_owned(), 10_000, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -94,160 +66,205 @@ async fn run() -> Result<bool, Error> {
             "--keep" => keep = true,
             "--tasks" => match args.next().map(|n| n.parse()) {
                 Some(Ok(n)) if n >= 1000 => tasks = n,
-                _ => {
-                    eprintln!("email_queue: --tasks takes a number, 1000 at least");
-                    return Ok(false);
-                }
+                _ => return Err("--tasks takes a number, 1000 at least".into()),
             },
             _ => url = arg,
         }
     }
-
-    let client = Client::connect(url).await?;
-    if client.send(Raw::new("EXISTS").arg(STREAM)).await?.as_integer() != Some(0) {
-        eprintln!("email_queue: there is a stream {STREAM} on this server; it is left alone");
-        return Ok(false);
+    let client = Client::connect(&*url).await?;
+    if client.send(Exists::new(STREAM).and(DEAD)).await? > 0 {
+        return Err(format!("{STREAM} or {DEAD} is on this server already; left alone").into());
     }
-    let result = queue(&client, tasks).await;
+    let result = life(&client, &url, tasks).await;
     if !keep {
-        client.send(Raw::new("UNLINK").arg(STREAM)).await?;
+        client.send(Unlink::new(STREAM).and(DEAD)).await?;
     }
     client.close().await;
     result
 }
 
-/// The whole life of the queue; whether all went as it should.
-async fn queue(client: &Client, tasks: u64) -> Result<bool, Error> {
-    client.send(XGroupCreate::new(STREAM, GROUP, StartAt::START).mk_stream()).await?;
+async fn open(client: &Client) -> Result<Queue<Email>, QueueError> {
+    let waits = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(200));
+    let queue = Queue::builder(client, STREAM).group(GROUP).dead_letter(DEAD).lease(LEASE);
+    queue.retry(waits.max_attempts(3)).open(Flat).await
+}
 
-    let (stopper, stop) = watch::channel(false);
+/// The whole life of the queue; whether all went as it should.
+async fn life(client: &Client, url: &str, tasks: u64) -> Result<bool, BoxError> {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} e-mails sent, {per_sec}")?;
+    let bar = ProgressBar::new(tasks).with_style(style);
+    let (stop, sent, stuck) = (CancellationToken::new(), Mutex::default(), AtomicUsize::new(0));
+    let office = Arc::new(Office { sent, stuck, bar, stop: stop.clone() });
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            let _ = stopper.send(true);
+            stop.cancel();
         }
-        // The receivers would take a dropped sender for news.
-        std::future::pending::<()>().await;
     });
+    // Panics of a handler are caught; what is said of them should not tear the bar apart.
+    let bar = office.bar.clone();
+    std::panic::set_hook(Box::new(move |panic| bar.suspend(|| eprintln!("{panic}"))));
 
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} e-mails sent, {per_sec}");
-    let bar = ProgressBar::new(tasks);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let office = Arc::new(Office {
-        client: client.clone(),
-        tasks,
-        sent: Mutex::default(),
-        crashed: AtomicBool::new(false),
-        added: AtomicU64::new(0),
-        done: AtomicU64::new(0),
-        bar,
-        stop,
-    });
+    let queue = open(client).await?;
+    let users = (0..tasks - 2).zip(TEMPLATES.into_iter().cycle());
+    let mut emails: Vec<Email> = users.map(|(user, name)| email(user, name, "10")).collect();
+    // These two cannot be sent as they are.
+    emails.push(email(tasks - 2, "invoice", "ten"));
+    emails.push(email(tasks - 1, "wellcome", "10"));
+    for result in queue.producer().enqueue_all(&emails).await {
+        result?;
+    }
+    println!("{:<40}{:>8}{:>11}{:>10}{:>6}", "", "ready", "in flight", "to retry", "dead");
+    until("enqueued", &queue, &office, |_| true).await?;
 
-    let start = Instant::now();
-    let producers: Vec<_> =
-        (0..PRODUCERS).map(|n| tokio::spawn(produce(Arc::clone(&office), n as u64))).collect();
-    let workers = WORKERS.map(|name| tokio::spawn(work(Arc::clone(&office), name)));
-    let mut added = 0;
-    for producer in producers {
-        added += producer.await.expect("no producer panics")?;
-    }
-    let mut processed = [0; 3];
-    for (worker, processed) in workers.into_iter().zip(&mut processed) {
-        *processed = worker.await.expect("no worker panics")?;
-    }
-    let before = client.send(XPending::new(STREAM, GROUP)).await?;
-    let reclaimed = reclaim(&office).await?;
-    let time = start.elapsed();
+    let crash = CancellationToken::new();
+    let doomed = doomed(url.to_owned(), tasks, &office, &crash);
+    let is_stuck = |_: &QueueStats| office.stuck.load(Ordering::Relaxed) == HANDS;
+    until("worker 2 is stuck with ten jobs", &queue, &office, is_stuck).await?;
+
+    let (start, before) = (Instant::now(), office.bar.position());
+    let workers = [1, 3].map(|name| (name, worker(&queue, &office, false)));
+    let none = |stats: &QueueStats| stats.ready == Some(0);
+    until("workers 1 and 3 have come", &queue, &office, none).await?;
+    let (time, count) = (start.elapsed().as_secs_f64(), office.bar.position() - before);
+    let rest = |stats: &QueueStats| left(stats) == HANDS as u64;
+    until("they have done the rest", &queue, &office, rest).await?;
+
+    crash.cancel();
+    doomed.join().map_err(|_| "worker 2 panicked")??;
+    let over = |stats: &QueueStats| left(stats) == 0;
+    until("worker 2 crashed, and its lease is over", &queue, &office, over).await?;
     office.bar.finish_and_clear();
-    let after = client.send(XPending::new(STREAM, GROUP)).await?;
-
-    println!("added                  {added:>8}");
-    for (name, processed) in WORKERS.iter().zip(processed) {
-        let note = if *name == CRASHES { "  (crashed with a batch in hand)" } else { "" };
-        println!("processed by {name}  {processed:>8}{note}");
+    println!("\n{count} e-mails in {time:.2} s, {:.0} a second", count as f64 / time);
+    for (name, worker) in workers {
+        worker.stop.cancel();
+        println!("worker {name}: {}", worker.task.await??);
     }
-    for (consumer, pending) in &before.consumers {
-        println!("pending for {}   {pending:>8}  (XPENDING before)", consumer.escape_ascii());
-    }
-    println!("reclaimed by worker-3  {reclaimed:>8}");
-    println!("pending                {:>8}  (XPENDING after)", after.count);
-    println!("time                   {:>7.2}s", time.as_secs_f64());
-    println!("tasks/s                {:>8.0}", added as f64 / time.as_secs_f64());
 
-    let sent = std::mem::take(&mut *office.sent.lock().expect("no panic under the lock"));
-    let once = sent.len() as u64 == tasks && sent.values().all(|times| *times == 1);
-    if *office.stop.borrow() {
+    let dead_letters = queue.dead_letters();
+    println!("\ndead letters:");
+    for dead in dead_letters.list(None, 10).await? {
+        println!("  {}, at attempt {}: {}", dead.id, dead.attempts, dead.reason);
+        println!("    {:?}", dead.payload?);
+    }
+    let mended = worker(&queue, &office, true);
+    println!("redriven: {}", dead_letters.redrive(Redrive::all()).await?);
+    let stats = until("the handler is mended", &queue, &office, over).await?;
+    mended.stop.cancel();
+    println!("the mended worker: {}", mended.task.await??);
+    if office.stop.is_cancelled() {
         println!("interrupted");
         return Ok(true);
     }
-    println!("every e-mail sent once {:>8}", if once { "yes" } else { "NO" });
-    Ok(once && after.count == 0)
+
+    let sent = std::mem::take(&mut *office.sent.lock().expect("no panic under the lock"));
+    let twice = sent.values().filter(|times| **times > 1).count();
+    println!("\nsent      {:>8}", sent.len());
+    println!("twice     {twice:>8}  (by worker 2, and again after it crashed)");
+    println!("pending   {:>8}", stats.in_flight + stats.waiting_retry);
+    println!("stream    {:>8}", stats.length);
+    println!("dead      {:>8}", stats.dead);
+    let all = sent.len() as u64 == tasks && stats.length == 0 && stats.dead == 0;
+    println!("every e-mail sent {}", if all { "yes" } else { "NO" });
+    Ok(all)
 }
 
-/// Adds every 64th task. All producers use one connection: their commands go out together.
-async fn produce(office: Arc<Office>, first: u64) -> Result<u64, Error> {
-    let mut added = 0;
-    let users = (first..office.tasks).step_by(PRODUCERS);
-    for (user, template) in users.zip(TEMPLATES.iter().cycle()) {
-        if *office.stop.borrow() {
-            break;
+fn email(user: u64, template: &str, amount: &str) -> Email {
+    let user = user.to_string();
+    [("user_id", &*user), ("template", template), ("amount", amount)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Sends one e-mail.
+fn send(office: &Office, job: &Job<Email>, is_mended: bool) -> Result<(), Fail> {
+    let field = |name: &str| job.get(name).map(String::as_str).unwrap_or_default();
+    let user: u64 = field("user_id").parse()?;
+    match field("template") {
+        "invoice" if !is_mended && field("amount").parse::<u32>().is_err() => {
+            panic!("an amount of {:?}", field("amount"))
         }
-        let add = XAdd::new(STREAM).field("user_id", user).field("template", *template);
-        office.client.send(add).await?;
-        office.added.fetch_add(1, Ordering::Relaxed);
-        added += 1;
+        template if TEMPLATES.contains(&template) || is_mended => {}
+        other => return Err(Fail::dead(format!("invalid template {other}"))),
     }
-    Ok(added)
+    if user % 50 == 7 && job.attempt() == 1 {
+        return Err(Fail::retry("the mail server is busy"));
+    }
+    // This is where an e-mail would be sent.
+    *office.sent.lock().expect("no panic under the lock").entry(user).or_default() += 1;
+    office.bar.inc(1);
+    Ok(())
 }
 
-/// The worker that crashes.
-const CRASHES: &str = "worker-2";
+/// A worker that runs, and how to stop it.
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<Report, QueueError>>,
+}
 
-/// Takes tasks until there are none left that are not in somebody's hands.
-async fn work(office: Arc<Office>, name: &'static str) -> Result<u64, Error> {
-    let mut reader = office.client.reader().await?;
-    let mut processed = 0;
-    let mut stop = office.stop.clone();
-    while !office.is_over() {
-        // The others leave half of the tasks until the crash, so that there is one.
-        let crashed = office.crashed.load(Ordering::Relaxed);
-        if name != CRASHES && !crashed && office.done.load(Ordering::Relaxed) >= office.tasks / 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            continue;
-        }
-        let read = XReadGroup::new(GROUP, name).stream(STREAM, GroupFrom::New).count(50);
-        let streams = tokio::select! {
-            streams = reader.read(read.block(Duration::from_millis(100))) => streams?,
-            _ = stop.changed() => break,
-        };
-        let Some(entries) = streams.get(STREAM) else {
-            if office.added.load(Ordering::Relaxed) == office.tasks {
-                break;
+fn worker(queue: &Queue<Email>, office: &Arc<Office>, is_mended: bool) -> Running {
+    let (stop, office) = (office.stop.child_token(), Arc::clone(office));
+    let work = queue.worker().concurrency(HANDS);
+    let work = work.run(stop.clone().cancelled_owned(), move |job| {
+        let office = Arc::clone(&office);
+        async move { send(&office, &job, is_mended) }
+    });
+    Running { stop, task: tokio::spawn(work) }
+}
+
+/// Worker 2 has a thread, a runtime and a connection of its own, as a process has. After a tenth of the jobs its mail server does
+/// not answer any more. When it crashes, the runtime ends with whatever runs on it, and nobody gives anything back.
+fn doomed(
+    url: String,
+    tasks: u64,
+    office: &Arc<Office>,
+    crash: &CancellationToken,
+) -> thread::JoinHandle<Result<(), BoxError>> {
+    let (office, crash) = (Arc::clone(office), crash.clone());
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let queue = open(&Client::connect(url).await?).await?;
+            let work = queue.worker().concurrency(HANDS);
+            let work = work.run(office.stop.clone().cancelled_owned(), move |job| {
+                let office = Arc::clone(&office);
+                async move {
+                    send(&office, &job, false)?;
+                    if office.bar.position() > tasks / 10 {
+                        office.stuck.fetch_add(1, Ordering::Relaxed);
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<(), Fail>(())
+                }
+            });
+            tokio::select! {
+                result = work => Ok(result.map(drop)?),
+                () = crash.cancelled() => Ok(()),
             }
-            continue;
-        };
-        if name == CRASHES && processed >= office.tasks / 10 {
-            // It dies with this batch in hand: nothing is acknowledged.
-            office.crashed.store(true, Ordering::Relaxed);
-            break;
-        }
-        processed += office.deal_with(entries).await?;
-    }
-    Ok(processed)
+        })
+    })
 }
 
-/// `worker-3` takes over what has been pending for too long, whoever has it.
-async fn reclaim(office: &Office) -> Result<u64, Error> {
-    let mut reclaimed = 0;
-    let mut start = EntryId::MIN;
-    while !office.is_over() {
-        let claim = XAutoClaim::new(STREAM, GROUP, "worker-3", ABANDONED, start);
-        let claimed = office.client.send(claim).await?;
-        if claimed.entries.is_empty() && claimed.cursor.is_none() {
-            tokio::time::sleep(ABANDONED / 4).await;
+/// How many jobs are not at their end.
+fn left(stats: &QueueStats) -> u64 {
+    stats.ready.unwrap_or(0) + stats.in_flight + stats.waiting_retry
+}
+
+/// Waits until something holds, or all is to stop, and prints how the queue stands then.
+async fn until(
+    what: &str,
+    queue: &Queue<Email>,
+    office: &Office,
+    holds: impl Fn(&QueueStats) -> bool,
+) -> Result<QueueStats, QueueError> {
+    loop {
+        let stats = queue.stats().await?;
+        if holds(&stats) || office.stop.is_cancelled() {
+            let QueueStats { in_flight, waiting_retry, dead, .. } = stats;
+            let ready = stats.ready.unwrap_or(0);
+            let line = format!("{what:<40}{ready:>8}{in_flight:>11}{waiting_retry:>10}{dead:>6}");
+            office.bar.suspend(|| println!("{line}"));
+            return Ok(stats);
         }
-        reclaimed += office.deal_with(&claimed.entries).await?;
-        start = claimed.cursor.unwrap_or(EntryId::MIN);
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(reclaimed)
 }

@@ -23,6 +23,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`Client`], [`Reader`], [`Tail`] | one connection for everyone; one of your own for reads that block |
+//! | [`queue`] | a work queue on a consumer group: retries, leases, dead letters |
 //! | [`command`] | a type for each command: its arguments, its reply |
 //! | [`entry`] | entries read in place: [`Entries`], [`EntryRef`], [`Entry`] |
 //! | [`id`] | [`EntryId`], and what each command takes in an id's place |
@@ -42,12 +43,16 @@
 //!
 //! # Features
 //!
-//! `tokio` (default): the connection, the client and the reader. Without it the pure half builds alone, with no runtime in
+//! `tokio` (default): the connection, the client, the reader and the queue. Without it the pure half builds alone, with no runtime in
 //! the tree: protocol, ids, entries, commands.
 //!
 //! `tls`: `rediss://` and `valkeys://` URLs, and `Config::tls`, with rustls and ring.
 //!
-//! `tracing`: what [`Events`] tell, as events of the `tracing` crate.
+//! `json`: payloads of any serde type, for the queue: [`queue::Json`], [`queue::Record`].
+//!
+//! `metrics`: what the queue does, as counters, gauges and histograms of the `metrics` crate.
+//!
+//! `tracing`: what [`Events`] tell, as events of the `tracing` crate, and a span around each job: [`queue::Tracing`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod command;
