@@ -133,6 +133,8 @@ pub(crate) struct Plan {
     passes: u32,
     /// How many streams of this pass were read without waiting, where one read cannot serve them in order.
     asked: usize,
+    /// How many entries the last read asked for.
+    count: usize,
     /// Whether this pass has brought anything.
     brought: bool,
 }
@@ -153,6 +155,7 @@ impl Plan {
             parks: Vec::new(),
             passes: 0,
             asked: 0,
+            count: 0,
             brought: false,
         }
     }
@@ -284,6 +287,7 @@ impl Plan {
     fn read(&mut self, now: Instant, room: usize, abilities: Abilities) -> Step {
         let wait = self.block(now, abilities);
         let count = room.min(PAGE * 10);
+        self.count = count;
         let claims = abilities.claim && !self.terms.parks && !self.terms.at_most_once;
         let claim = claims.then_some(self.terms.lease);
         let all = self.order();
@@ -320,12 +324,13 @@ impl Plan {
         self.well();
         self.brought |= entries > 0;
         let whole = self.terms.levels < 2 || abilities.max_count;
+        // As many as were asked for: there may be more, and they come before any that are less urgent.
+        let more = entries >= self.count;
         self.asked += 1;
         // Only a pass that brought nothing waits for all of them at its end.
-        if whole
-            || self.asked > self.terms.levels
-            || (self.asked == self.terms.levels && self.brought)
-        {
+        let over = self.asked > self.terms.levels;
+        let served = self.asked == self.terms.levels && self.brought;
+        if whole || more || over || served {
             self.pass();
         }
     }

@@ -160,6 +160,8 @@ fn one_read_after_the_other_where_one_cannot_serve_all() {
     plan.brought(1, OLD);
     assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[0], 5, 0), "does not wait");
     plan.brought(5, OLD);
+    assert_eq!(plan.next(now, 4, OLD, 0.5), read(&[0], 4, 0), "there may be more of those");
+    plan.brought(3, OLD);
     assert_eq!(plan.next(now, 0, OLD, 0.5), Step::Full);
     assert_eq!(plan.next(now, 1, OLD, 0.5), read(&[0], 1, 0), "and begins anew");
 }
