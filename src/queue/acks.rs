@@ -43,6 +43,9 @@ pub(super) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
 
 /// One acknowledgement has come to its end.
 fn end(desk: &Desk, ack: AckOrder, result: AckResult) {
+    if result.is_err() {
+        desk.note_run(ack.key, Instant::now());
+    }
     desk.held().end(ack.key, ack.ticket);
     desk.room.notify_waiters();
     match (&result, ack.ending) {

@@ -61,48 +61,40 @@ pub(super) async fn take(
     let since = Instant::now();
     let claim = XClaim::new(&core.settings.stream, &core.settings.group, me, least, ids);
     let entries = core.client.send(claim).await?;
+    let taken = with_attempts(core, me, since, &entries).await?;
     if entries.nulls() > 0 {
         clear_nulls(desk, core, level, me).await?;
     }
-    with_attempts(core, me, since, &entries).await
+    Ok(taken)
 }
 
-/// Takes what the server delivered to us in a reply that never came. It was not run, so it does not count as delivered once
-/// more; but what was run, and whose lease was lost, does.
+/// Takes what the server delivered to us in a reply that never came, as it was listed by an answer that was asked for then. It
+/// was not run, so it does not count as delivered once more. And whether there was time for all of it.
 pub(super) async fn recover(
-    desk: &Desk,
     core: &Core,
-    level: usize,
     me: &[u8],
+    asked: Instant,
     lost: Vec<PendingEntry>,
-) -> Result<Vec<Taken>, Error> {
-    let asked = Instant::now();
+) -> Result<(Vec<Taken>, bool), Error> {
     let lease = core.settings.lease;
-    let mut counts: BTreeMap<Option<u64>, Vec<EntryId>> = BTreeMap::new();
-    // What is older may be somebody else's in a moment.
-    for entry in lost.iter().filter(|entry| entry.idle.is_some_and(|idle| idle < lease / 2)) {
-        let known = desk.has_lapsed((level, entry.id));
-        let count = (!known).then_some(entry.deliveries);
-        counts.entry(count).or_default().push(entry.id);
+    let mut counts: BTreeMap<u64, Vec<EntryId>> = BTreeMap::new();
+    for entry in lost {
+        counts.entry(entry.deliveries).or_default().push(entry.id);
     }
     let mut taken = Vec::new();
     for (count, ids) in counts {
         for ids in ids.chunks(PAGE) {
-            if asked.elapsed() > lease / 4 {
-                return Ok(taken);
-            }
             let since = Instant::now();
+            if since.saturating_duration_since(asked) > lease / 4 {
+                return Ok((taken, false));
+            }
             let (stream, group) = (&core.settings.stream, &core.settings.group);
-            let claim = XClaim::new(stream, group, me, Duration::ZERO, ids);
-            let claim = match count {
-                Some(count) => claim.retry_count(count),
-                None => claim,
-            };
+            let claim = XClaim::new(stream, group, me, Duration::ZERO, ids).retry_count(count);
             let entries = core.client.send(claim).await?;
             taken.extend(with_attempts(core, me, since, &entries).await?);
         }
     }
-    Ok(taken)
+    Ok((taken, true))
 }
 
 /// Redis 6.2 claims entries that were deleted, and does not say which. They are pending for us, and nowhere else.

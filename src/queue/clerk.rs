@@ -91,7 +91,7 @@ impl Case {
         self.desk.room.notify_waiters();
     }
 
-    /// Does what was decided. Tries again as long as the lease is believed in.
+    /// Does what was decided. Tries again as long as the lease is believed in, and it is known not to be done.
     pub(super) async fn settle(&self, decision: Decision) -> Result<(), QueueError> {
         let ending = match decision {
             Decision::Retry(_) => Ending::Retried,
@@ -103,10 +103,12 @@ impl Case {
             Decision::Bury(reason) => self.bury(reason).await,
             decision => self.give_back(&decision).await,
         };
-        self.end();
         if result.is_ok() {
             self.desk.tally.add(self.key.0, ending, 1);
+        } else {
+            self.desk.note_run(self.key, Instant::now());
         }
+        self.end();
         result
     }
 
@@ -120,9 +122,8 @@ impl Case {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let twice = !matches!(decision, Decision::Release);
-            // A second release would take off another delivery.
-            if !helps(&error) || (error.outcome() == Outcome::Unknown && !twice) {
+            // It may have been done, and another may be at it by now: nobody asks whose it is.
+            if !helps(&error) || error.outcome() == Outcome::Unknown {
                 return Err(error.into());
             }
             pause.wait().await;

@@ -12,14 +12,15 @@
 //! |---|---|
 //! | no memory, a replica, no permission: EXECABORT | nothing was done: tried again, a little later each time |
 //! | the key is not a stream: XADD fails, and XACK does not | the entry is added to its own stream again; an event; no more moves before the key was looked at |
-//! | someone else had acknowledged it (XACK answers 0) | the copy that was just made is deleted |
+//! | someone else had finished it (XACK and XDEL answer 0) | the copy that was just made is deleted |
 //! | the reply is lost | sent again: with IDMP (Redis 8.6) it is the same copy, without it the second one is deleted |
 //!
 //! With IDMP a copy may be an earlier mover's: `_by` says whose it is, and only a mover's own one is deleted.
 
-use super::clerk::Case;
+use super::clerk::{Case, Pause, helps};
 use super::core::Core;
 use super::event::QueueEvent;
+use crate::client::Client;
 use crate::command::{XAck, XAdd, XDel, XLen, XRange};
 use crate::entry::Entry;
 use crate::error::{Code, Error, Outcome};
@@ -123,17 +124,19 @@ async fn to(core: &Core, dlq: &[u8], burial: &Burial) -> Result<Buried, Error> {
     let ack = XAck::new(stream, group, burial.id);
     let moved = if settings.retention.deletes() {
         let del = XDel::new(stream, burial.id);
-        core.client.transact((add, ack, del)).await.map(|(copy, acked, _)| (copy, acked))
+        core.client.transact((add, ack, del)).await
     } else {
-        core.client.transact((add, ack)).await
+        core.client.transact((add, ack)).await.map(|(copy, acked)| (copy, acked, Ok(0)))
     };
-    let (copy, acked) = moved.inspect_err(|error| {
+    let (copy, acked, deleted) = moved.inspect_err(|error| {
         if error.outcome() == Outcome::Unknown {
             burial.unknown.store(true, Ordering::Release);
         }
     })?;
     match (copy, acked) {
         (Ok(_), Ok(1..)) => Ok(Buried::Moved),
+        // The group had forgotten what was pending, and the stream still had the job: this copy is all that there is.
+        (Ok(_), Ok(0)) if deleted.is_ok_and(|deleted| deleted > 0) => Ok(Buried::Moved),
         (Ok(copy), Ok(0)) => {
             spare(core, dlq, burial, copy).await?;
             Ok(Buried::Moved)
@@ -146,7 +149,7 @@ async fn to(core: &Core, dlq: &[u8], burial: &Burial) -> Result<Buried, Error> {
             if acked.unwrap_or(0) == 0 {
                 return Err(error);
             }
-            put_back(core, burial).await?;
+            put_back(&core.client, &core.settings.stream, &burial.entry).await?;
             Ok(Buried::PutBack(error))
         }
     }
@@ -166,17 +169,14 @@ async fn spare(core: &Core, dlq: &[u8], burial: &Burial, copy: EntryId) -> Resul
     core.client.send(XDel::new(dlq, copy)).await.map(drop)
 }
 
-/// The job was acknowledged, and is nowhere: it is added to its own stream again, at the end.
-async fn put_back(core: &Core, burial: &Burial) -> Result<(), Error> {
-    let mut pause = super::clerk::Pause::default();
+/// The entry was acknowledged, and is nowhere: it is added to its own stream again, at the end.
+pub(super) async fn put_back(client: &Client, stream: &[u8], entry: &Entry) -> Result<(), Error> {
+    let mut pause = Pause::default();
     loop {
-        let add = XAdd::new(&core.settings.stream).fields(burial.entry.fields());
-        match core.client.send(add).await {
+        match client.send(XAdd::new(stream).fields(entry.fields())).await {
             Ok(_) => return Ok(()),
             // It is in our hands alone: better twice than not at all.
-            Err(error) if super::clerk::helps(&error) || error.code() == Some(&Code::Oom) => {
-                pause.wait().await;
-            }
+            Err(error) if helps(&error) => pause.wait().await,
             Err(error) => return Err(error),
         }
     }

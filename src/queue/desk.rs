@@ -46,8 +46,9 @@ pub(super) struct Desk {
     pub(super) tally: Tally,
     name: Mutex<Arc<[u8]>>,
     held: Mutex<Held<CancellationToken>>,
-    /// Jobs whose lease was lost, and when: should the server give one back, it was run before.
-    lapsed: Mutex<HashMap<Key, Instant>>,
+    /// Jobs that were run here and may be pending for us without being in our hands, and since when: their lease was lost, or
+    /// what was decided about them may not have been heard.
+    run: Mutex<HashMap<Key, Instant>>,
     pub(super) buffered: AtomicUsize,
     pub(super) bytes: AtomicUsize,
     pub(super) undecided: AtomicUsize,
@@ -96,7 +97,7 @@ impl Desk {
             limits,
             name: Mutex::new(fresh_name()),
             held: Mutex::new(Held::new(lease)),
-            lapsed: Mutex::default(),
+            run: Mutex::default(),
             buffered: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
@@ -189,7 +190,7 @@ impl Desk {
     /// These leases are lost.
     pub(super) fn lose(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
         for (key, token) in lost {
-            lock(&self.lapsed).insert(key, now);
+            self.note_run(key, now);
             token.cancel();
             self.tally.add(key.0, Ending::LeaseLost, 1);
             if let Some(core) = self.core(key.0) {
@@ -198,14 +199,19 @@ impl Desk {
         }
     }
 
-    /// Whether the lease of this entry was lost here not long ago.
-    pub(super) fn has_lapsed(&self, key: Key) -> bool {
-        lock(&self.lapsed).contains_key(&key)
+    /// It was run, and may be pending for us without being in our hands.
+    pub(super) fn note_run(&self, key: Key, now: Instant) {
+        lock(&self.run).insert(key, now);
     }
 
-    /// Forgets lost leases that were lost before.
-    pub(super) fn forget_lapsed(&self, before: Instant) {
-        lock(&self.lapsed).retain(|_, at| *at >= before);
+    /// Whether it was run here not long ago: it is not recovered, but counts as delivered once more when it is claimed.
+    pub(super) fn was_run(&self, key: Key) -> bool {
+        lock(&self.run).contains_key(&key)
+    }
+
+    /// Forgets what was run before.
+    pub(super) fn forget_run(&self, before: Instant) {
+        lock(&self.run).retain(|_, at| *at >= before);
     }
 
     pub(super) fn order_ack(&self, ack: AckOrder) {

@@ -27,7 +27,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
         first(wait, desk.ended.cancelled()).await;
         let now = Instant::now();
         desk.lapse(now);
-        desk.forget_lapsed(now.checked_sub(lease * 4).unwrap_or(now));
+        desk.forget_run(now.checked_sub(lease * 4).unwrap_or(now));
         let (beats, lapse) = {
             let held = desk.held();
             (held.due(now), held.next_lapse())
@@ -51,7 +51,9 @@ pub(super) async fn run(desk: Arc<Desk>) {
 async fn beat(desk: &Desk, keys: &[Key], limit: Duration) {
     let sent = Instant::now();
     let me = desk.name();
-    for (core, keys) in by_level(desk, keys) {
+    // Something may have been decided since they were due.
+    let keys = desk.held().beatable(keys, sent);
+    for (core, keys) in by_level(desk, &keys) {
         let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
         let claims = ids.chunks(PAGE).map(|ids| claim(core, &me, ids));
         let answers = tokio::time::timeout(limit, core.client.send_all(claims)).await;

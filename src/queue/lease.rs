@@ -13,7 +13,7 @@
 //! anyone else may claim the entry, unless it takes a quarter of the lease to get there.
 
 use crate::id::EntryId;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Which entry: its stream's place in the list of streams, and its id.
@@ -79,9 +79,9 @@ impl<M> Held<M> {
         self.jobs.contains_key(&key)
     }
 
-    /// Everything that is held now.
-    pub(crate) fn keys(&self) -> HashSet<Key> {
-        self.jobs.keys().copied().collect()
+    /// Everything that is held.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.jobs.keys().copied()
     }
 
     /// Holds an entry that a command brought which was sent at `since`, and returns its ticket. `None` if it is in our hands
@@ -166,6 +166,17 @@ impl<M> Held<M> {
         beats.sure.sort_unstable();
         beats.doubtful.sort_unstable();
         beats
+    }
+
+    /// Of these, what a heartbeat may be sent for now: something may have been decided since they were due, or their time may be
+    /// up.
+    pub(crate) fn beatable(&self, keys: &[Key], now: Instant) -> Vec<Key> {
+        let may = |key: &&Key| {
+            self.jobs.get(key).is_some_and(|holding| {
+                holding.decided == Decided::Not && self.believes(holding.since, now)
+            })
+        };
+        keys.iter().filter(may).copied().collect()
     }
 
     /// When to look again for heartbeats that are due and for leases that lapse. `None` while nothing is held.
@@ -321,5 +332,19 @@ mod tests {
         let again = held.take(key(1), start, at(start, 1), "again").unwrap();
         assert_eq!(held.end(key(1), first), None, "the confirmation comes late");
         assert!(held.is_held(key(1), again, at(start, 1)));
+    }
+
+    #[test]
+    fn no_heartbeat_is_sent_for_what_was_decided_or_lost_since_it_was_due() {
+        let start = Instant::now();
+        let mut held = Held::new(LEASE);
+        let one = held.take(key(1), start, start, ()).unwrap();
+        held.take(key(2), start, start, ()).unwrap();
+        let due = held.due(at(start, 6)).doubtful;
+        assert_eq!(held.beatable(&due, at(start, 7)), due);
+        assert!(held.decide(key(1), one, Decided::GivenBack, at(start, 7)));
+        assert_eq!(held.beatable(&due, at(start, 8)), [key(2)]);
+        assert_eq!(held.beatable(&due, at(start, 9)), []);
+        assert_eq!(held.beatable(&[key(3)], at(start, 1)), []);
     }
 }

@@ -76,6 +76,8 @@ mod keeper;
 mod lease;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(test)]
+mod model;
 mod moving;
 mod park;
 mod plan;

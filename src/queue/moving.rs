@@ -8,7 +8,9 @@
 //! EXEC
 //! ```
 //!
-//! An XACK that answers 0 says that somebody else had finished with it. With IDMP (Redis 8.6) the entry is then the one that was
+//! If XADD fails, for there is something else than a stream, the entry is added to its own stream again.
+//!
+//! XACK and XDEL that both answer 0 say that somebody else had finished with it. With IDMP (Redis 8.6) the entry is then the one that was
 //! added by the first; without it, it is one too many, and deleted again: it is there for a moment.
 
 use super::Acked;
@@ -16,9 +18,11 @@ use super::QueueError;
 use super::clerk::{Case, Pause, helps};
 use super::codec::FieldList;
 use super::core::Core;
+use super::dead_letter;
 use super::tally::Ending;
 use crate::client::Client;
 use crate::command::{XAck, XAdd, XDel};
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
 use std::time::{Duration, Instant};
@@ -31,7 +35,7 @@ pub(super) type Moved = (Acked, Option<EntryId>);
 pub(super) struct Move<'a> {
     pub(super) from: &'a [u8],
     pub(super) group: &'a [u8],
-    pub(super) id: EntryId,
+    pub(super) entry: &'a Entry,
     /// Whether the entry is deleted where it was.
     pub(super) deletes: bool,
     pub(super) to: &'a [u8],
@@ -62,25 +66,33 @@ impl Move<'_> {
         client: &Client,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
     ) -> Result<Moved, Error> {
-        let Move { from, group, id, deletes, to, idmp } = *self;
+        let Move { from, group, entry, deletes, to, idmp } = *self;
+        let id = entry.id();
         let iid = id.to_string();
         // Entries of several streams may have the same id.
         let pid = [from, b"/", group].concat();
         let add = XAdd::new(to).fields(fields);
         let add = if idmp { add.idmp(&pid, &iid) } else { add };
         let ack = XAck::new(from, group, id);
-        let (added, acked) = if deletes {
-            let all = client.transact((add, ack, XDel::new(from, id))).await?;
-            (all.0, all.1)
+        let (added, acked, deleted) = if deletes {
+            client.transact((add, ack, XDel::new(from, id))).await?
         } else {
-            client.transact((add, ack)).await?
+            let (added, acked) = client.transact((add, ack)).await?;
+            (added, acked, Ok(0))
         };
+        let (acked, deleted) = (acked?, deleted?);
         let added = match added {
             Ok(added) => added,
-            // It is acknowledged, and nothing was added: the other stream is none.
-            Err(error) => return Err(error),
+            // The other stream is none, and what was here is acknowledged.
+            Err(error) => {
+                if acked > 0 || deleted > 0 {
+                    dead_letter::put_back(client, from, entry).await?;
+                }
+                return Err(error);
+            }
         };
-        if acked? > 0 {
+        // A group that was made again has forgotten what was pending; what the stream still had was not finished by anybody.
+        if acked > 0 || deleted > 0 {
             return Ok((Acked::Done, Some(added)));
         }
         if idmp {
@@ -102,7 +114,7 @@ pub(super) async fn ack_then(
     let whole = Move {
         from: &settings.stream,
         group: &settings.group,
-        id: case.key.1,
+        entry: &case.entry,
         deletes: settings.retention.deletes(),
         to: &out.settings.stream,
         idmp: core.abilities().idmp,

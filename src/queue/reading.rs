@@ -1,21 +1,24 @@
 //! Reading: the task that carries out the plan, and hands out what it brings.
 
 use super::abilities::Abilities;
-use super::claimed;
+use super::claimed::{self, Taken};
 use super::clerk::Decision;
 use super::desk::Desk;
 use super::event::QueueEvent;
 use super::first;
 use super::hold::Hold;
+use super::lease::Key;
 use super::plan::{LOOK, Plan, Read, Step, Trouble};
 use super::{Either, QueueError};
 use crate::command::{
-    ClientUnblock, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange, XReadGroup,
+    ClientUnblock, PendingEntry, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange,
+    XReadGroup,
 };
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, GroupFrom, StartAt};
 use crate::reader::Reader;
+use std::collections::HashSet;
 use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::pin::pin;
@@ -190,17 +193,22 @@ impl Reading {
         let desk = Arc::clone(&self.desk);
         let Some(core) = desk.core(level) else { return Ok(()) };
         let me = desk.name();
+        let (asked, lease) = (Instant::now(), core.settings.lease);
         let (mut after, mut lost) = (Bound::Unbounded, Vec::new());
+        // What was in our hands when we asked was given back or acknowledged by the time of the answer, or nobody knows: that may
+        // still be on its way, and what we claimed would be taken from whoever has it.
+        let before: HashSet<Key> = desk.held().keys().collect();
         loop {
             let range = (after, Bound::Unbounded);
             let (stream, group) = (&core.settings.stream, &core.settings.group);
             let page = XPendingRange::new(stream, group, range, LOOK).consumer(&*me);
-            // What is decided while the question is on its way may be somebody else's by the time of the answer.
-            let before = desk.held().keys();
             let page = core.client.send(page).await?;
             let held = desk.held();
-            let is_lost = |key| !before.contains(&key) && !held.holds(key);
-            lost.extend(page.iter().filter(|entry| is_lost((level, entry.id))).cloned());
+            let had = |key| before.contains(&key) || held.holds(key) || desk.was_run(key);
+            // What is old may be somebody else's in a moment.
+            let young = |entry: &PendingEntry| entry.idle.is_some_and(|idle| idle < lease / 2);
+            let is_lost = |entry: &&PendingEntry| young(entry) && !had((level, entry.id));
+            lost.extend(page.iter().filter(is_lost).cloned());
             drop(held);
             match page.last() {
                 Some(last) if page.len() as u64 >= LOOK => after = Bound::Excluded(last.id),
@@ -209,9 +217,9 @@ impl Reading {
         }
         let all = lost.len() <= room;
         lost.truncate(room);
-        let taken = claimed::recover(&desk, core, level, &me, lost).await?;
+        let (taken, in_time) = claimed::recover(core, &me, asked, lost).await?;
         self.hand_out(level, taken);
-        self.plan.recovered(level, all);
+        self.plan.recovered(level, all && in_time);
         Ok(())
     }
 
@@ -234,11 +242,12 @@ impl Reading {
         let claimed = core.client.send(claim).await?;
         self.plan.swept(level, claimed.cursor);
         desk.vanished(level, claimed.deleted.as_deref().unwrap_or_default());
+        let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await;
+        let taken = self.or_recover(taken)?;
+        self.hand_out(level, taken);
         if claimed.entries.nulls() > 0 {
             claimed::clear_nulls(&desk, core, level, &me).await?;
         }
-        let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await?;
-        self.hand_out(level, taken);
         Ok(())
     }
 
@@ -270,9 +279,15 @@ impl Reading {
             return Ok(());
         }
         let me = desk.name();
-        let taken = claimed::take(&desk, core, level, &me, least, &ids).await?;
+        let taken = claimed::take(&desk, core, level, &me, least, &ids).await;
+        let taken = self.or_recover(taken)?;
         self.hand_out(level, taken);
         Ok(())
+    }
+
+    /// What was claimed is ours, even if the numbers of its attempts could not be learned: then it is recovered.
+    fn or_recover(&mut self, taken: Result<Vec<Taken>, Error>) -> Result<Vec<Taken>, Error> {
+        taken.inspect_err(|_| self.plan.reconnected())
     }
 
     async fn read(&mut self, read: Read, abilities: Abilities) -> Result<(), QueueError> {
@@ -335,7 +350,7 @@ impl Reading {
             let attempt = |delivered: u64| u32::try_from(delivered.saturating_add(1));
             let taken = entries.iter().map(|entry| {
                 let before = entry.delivery().map_or(0, |delivery| delivery.deliveries);
-                claimed::Taken {
+                Taken {
                     entry: entry.to_entry(),
                     attempt: attempt(before).unwrap_or(u32::MAX),
                     since,
@@ -354,12 +369,12 @@ impl Reading {
     }
 
     /// To whoever waits; what has been delivered too often goes to the dead letters.
-    fn hand_out(&self, level: usize, taken: Vec<claimed::Taken>) {
+    fn hand_out(&self, level: usize, taken: Vec<Taken>) {
         let Some(core) = self.desk.core(level) else { return };
         let settings = &core.settings;
         let now = Instant::now();
         self.desk.lapse(now);
-        for claimed::Taken { entry, attempt, since } in taken {
+        for Taken { entry, attempt, since } in taken {
             if entry.is_deleted() {
                 continue;
             }

@@ -260,7 +260,7 @@ impl<T: 'static> DeadLetters<T> {
         let whole = Move {
             from: key,
             group: OPERATORS.as_bytes(),
-            id,
+            entry: &entry.to_entry(),
             deletes: true,
             to: &core.settings.stream,
             idmp: core.abilities().idmp,
