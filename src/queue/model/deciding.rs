@@ -15,8 +15,6 @@ use std::time::Duration;
 pub(super) enum Decision {
     Retry(Duration),
     Release,
-    /// Another attempt at once: nobody decided.
-    Drop,
     Bury,
 }
 
@@ -139,7 +137,6 @@ fn given_back(consumer: &Consumer, hold: &Hold, decision: Decision) -> Command {
     let (settings, lease) = (&consumer.common.settings, consumer.lease());
     let silent = match decision {
         Decision::Retry(wait) if wait.is_zero() => Some(false),
-        Decision::Drop => Some(false),
         Decision::Release => Some(true),
         _ => None,
     };

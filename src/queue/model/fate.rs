@@ -112,7 +112,7 @@ impl Fate {
             let command = Command::Add { level, job, once };
             match self.sim.call(link, vec![command]).await {
                 Ok(replies) => {
-                    let added = matches!(replies.first(), Some(Reply::Added(_)));
+                    let added = matches!(replies.first(), Some(Reply::Added));
                     self.sim.world().ledger.jobs[job].confirmed = added;
                     return;
                 }

@@ -29,13 +29,13 @@ impl Server {
             }
             Command::Claim(claim) => self.claim(claim, now, ledger),
             Command::Nack { id, silent, .. } => {
-                let Some(pending) = group.pending.get_mut(id) else { return Reply::Count(0) };
+                let Some(pending) = group.pending.get_mut(id) else { return Reply::Done };
                 let before = pending.count;
                 pending.count = before.saturating_sub(u64::from(*silent));
                 (pending.owner, pending.at) = (Bytes::new(), LONG_AGO);
                 let after = pending.count;
                 ledger.counted(self.job(level, *id), before, after);
-                Reply::Count(1)
+                Reply::Done
             }
             Command::Owners { .. } => {
                 let mut owners: Vec<Bytes> = Vec::new();

@@ -95,10 +95,16 @@ impl Server {
                 Reply::Done
             }
             Command::Ack { level, ids } => {
-                Reply::Count(ids.iter().filter(|id| self.ack(*level, **id)).count())
+                for id in ids {
+                    self.ack(*level, *id);
+                }
+                Reply::Done
             }
             Command::AckDel { level, ids } => {
-                Reply::Acked(ids.iter().map(|id| self.ack_del(*level, *id, ledger)).collect())
+                for id in ids {
+                    self.ack_del(*level, *id, ledger);
+                }
+                Reply::Done
             }
             Command::Bury { level, id, job, by } => self.bury((*level, *id), *job, *by, ledger),
             Command::MadeBy { copy } => {
@@ -124,8 +130,8 @@ impl Server {
 
     fn add(&mut self, job: (usize, usize, bool), now: Ms) -> Reply {
         let (level, job, once) = job;
-        if let Some(id) = self.added.get(&job).filter(|_| once) {
-            return Reply::Added(*id);
+        if once && self.added.contains_key(&job) {
+            return Reply::Added;
         }
         let time = EntryId::new(now.unsigned_abs(), 0);
         let id = if time > self.newest { time } else { self.newest.next().expect("an id") };
@@ -134,7 +140,7 @@ impl Server {
             self.added.insert(job, id);
         }
         self.streams[level].get_or_insert_default().entries.insert(id, job);
-        Reply::Added(id)
+        Reply::Added
     }
 
     fn delete(&mut self, level: usize, id: EntryId, ledger: &mut Ledger) {

@@ -144,7 +144,7 @@ pub(super) struct Given {
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
     Done,
-    Added(EntryId),
+    Added,
     /// Those that were claimed, or read.
     Entries(Vec<Given>),
     /// XAUTOCLAIM's, and where it goes on.
@@ -153,10 +153,6 @@ pub(super) enum Reply {
     Owners(Vec<Bytes>),
     Pending(Vec<PendingEntry>),
     Exists(bool),
-    /// For each id, whether it was pending.
-    Acked(Vec<bool>),
-    /// How many were pending.
-    Count(usize),
     /// A dead letter's number; whether the entry was pending, and whether it was there.
     Moved {
         copy: u64,

@@ -105,10 +105,7 @@ async fn handle(consumer: &Consumer, hold: &Hold) -> End {
     if consumer.now() >= done {
         if kills {
             consumer.tell(|| format!("killed by {hold:?}"));
-            let mut world = consumer.sim.world();
-            world.crashes += 1;
-            world.end(consumer.actor);
-            drop(world);
+            die(consumer);
             std::future::pending::<()>().await;
         }
         let mut world = consumer.sim.world();
@@ -145,5 +142,12 @@ pub(super) async fn close(consumer: Rc<Consumer>) {
     consumer.ended.set(true);
     let mut world = consumer.sim.world();
     world.tell(|| format!("  {} has stopped", consumer.actor));
+    world.end(consumer.actor);
+}
+
+/// The process of the consumer is gone.
+fn die(consumer: &Consumer) {
+    let mut world = consumer.sim.world();
+    world.crashes += 1;
     world.end(consumer.actor);
 }
