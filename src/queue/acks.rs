@@ -44,7 +44,8 @@ pub(super) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
 /// One acknowledgement has come to its end.
 fn end(desk: &Desk, ack: AckOrder, result: AckResult) {
     if result.is_err() {
-        desk.note_run(ack.key, Instant::now());
+        // Should it be given to us again, it is acknowledged again.
+        desk.note_done(ack.key, Instant::now());
     }
     desk.held().end(ack.key, ack.ticket);
     desk.room.notify_waiters();

@@ -22,7 +22,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ pub(super) struct Desk {
     /// Jobs that were run here and may be pending for us without being in our hands, and since when: their lease was lost, or
     /// what was decided about them may not have been heard.
     run: Mutex<HashMap<Key, Instant>>,
+    /// Jobs that are done, though nobody could be told, and since when.
+    done: Mutex<HashMap<Key, Instant>>,
     pub(super) buffered: AtomicUsize,
     pub(super) bytes: AtomicUsize,
     pub(super) undecided: AtomicUsize,
@@ -98,6 +100,7 @@ impl Desk {
             name: Mutex::new(fresh_name()),
             held: Mutex::new(Held::new(lease)),
             run: Mutex::default(),
+            done: Mutex::default(),
             buffered: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
@@ -209,9 +212,21 @@ impl Desk {
         lock(&self.run).contains_key(&key)
     }
 
-    /// Forgets what was run before.
-    pub(super) fn forget_run(&self, before: Instant) {
-        lock(&self.run).retain(|_, at| *at >= before);
+    /// It is done, and could not be acknowledged.
+    pub(super) fn note_done(&self, key: Key, now: Instant) {
+        lock(&self.done).insert(key, now);
+    }
+
+    /// Whether it is done already: then it is acknowledged, not run again.
+    pub(super) fn is_done(&self, key: Key) -> bool {
+        lock(&self.done).contains_key(&key)
+    }
+
+    /// Forgets what was run before, and what was done much longer ago.
+    pub(super) fn forget_run(&self, now: Instant, lease: Duration) {
+        let since = |leases| now.checked_sub(lease * leases).unwrap_or(now);
+        lock(&self.run).retain(|_, at| *at >= since(4));
+        lock(&self.done).retain(|_, at| *at >= since(100));
     }
 
     pub(super) fn order_ack(&self, ack: AckOrder) {

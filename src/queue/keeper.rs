@@ -27,7 +27,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
         first(wait, desk.ended.cancelled()).await;
         let now = Instant::now();
         desk.lapse(now);
-        desk.forget_run(now.checked_sub(lease * 4).unwrap_or(now));
+        desk.forget_run(now, lease);
         let (beats, lapse) = {
             let held = desk.held();
             (held.due(now), held.next_lapse())

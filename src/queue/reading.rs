@@ -3,12 +3,13 @@
 use super::abilities::Abilities;
 use super::claimed::{self, Taken};
 use super::clerk::Decision;
-use super::desk::Desk;
+use super::desk::{AckOrder, Desk};
 use super::event::QueueEvent;
 use super::first;
 use super::hold::Hold;
 use super::lease::Key;
 use super::plan::{LOOK, Plan, Read, Step, Trouble};
+use super::tally::Ending;
 use super::{Either, QueueError};
 use crate::command::{
     ClientUnblock, PendingEntry, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange,
@@ -204,7 +205,10 @@ impl Reading {
             let page = XPendingRange::new(stream, group, range, LOOK).consumer(&*me);
             let page = core.client.send(page).await?;
             let held = desk.held();
-            let had = |key| before.contains(&key) || held.holds(key) || desk.was_run(key);
+            let had = |key| {
+                let run = desk.was_run(key) || desk.is_done(key);
+                run || before.contains(&key) || held.holds(key)
+            };
             // What is old may be somebody else's in a moment.
             let young = |entry: &PendingEntry| entry.idle.is_some_and(|idle| idle < lease / 2);
             let is_lost = |entry: &&PendingEntry| young(entry) && !had((level, entry.id));
@@ -379,6 +383,11 @@ impl Reading {
                 continue;
             }
             let key = (level, entry.id());
+            if self.desk.is_done(key) {
+                let ending = Ending::Done;
+                self.desk.order_ack(AckOrder { key, ticket: 0, ending, reply: None });
+                continue;
+            }
             let spent = !settings.at_most_once && settings.retry.is_spent(attempt);
             // What is not run any more is no attempt.
             let times = attempt.saturating_sub(u32::from(spent));

@@ -1,6 +1,6 @@
 //! A consumer: deliveries in hand, decided one by one.
 
-use crate::office::{Job, LEASE, Office, Run, job, number, until};
+use crate::office::{Job, LEASE, Office, Run, config, job, number, until};
 use bourn::queue::{Acked, Consumer, Delivery, Enqueue, Flat, Nack, QueueError, Retention};
 use futures_util::{FutureExt, StreamExt};
 use std::time::{Duration, SystemTime};
@@ -245,4 +245,31 @@ async fn groups_share_a_stream_that_is_kept_until_all_have_acknowledged() {
     .await;
     until("they are deleted", || async { office.left().0 < 100 }).await;
     assert_eq!(run.stop().await.0.done + second.stop().await.0.done, 1_000);
+}
+
+#[tokio::test]
+async fn what_is_done_and_could_not_be_acknowledged_is_not_run_again() {
+    let office = Office::new().await;
+    let rule = |rules: &[&str]| {
+        let words = [&["ACL", "SETUSER", "careless"], rules].concat();
+        office.server.command(&words);
+    };
+    rule(&["on", ">secret", "~*", "+@all", "-xack", "-xdel"]);
+    if office.server.redis_at_least(8, 2) && !office.server.is_valkey() {
+        rule(&["-xackdel"]);
+    }
+    let config = config(&office.server).user("careless").password("secret");
+    let client = bourn::Client::connect(config).await.unwrap();
+    let builder = bourn::queue::Queue::builder(&client, crate::office::STREAM);
+    let builder = builder.group(crate::office::GROUP).lease(LEASE);
+    let queue: bourn::queue::Queue<Job> = builder.open(Flat).await.unwrap();
+    office.enqueue(&queue, 1).await;
+    let mut consumer = queue.consumer().start().await.unwrap();
+    let refused = next(&mut consumer).await.ack().await.unwrap_err();
+    assert_eq!(refused.code(), Some(&bourn::Code::NoPerm));
+    assert_eq!(office.left(), (1, 1));
+    rule(&["+@all"]);
+    until("it is acknowledged when it comes again", || async { office.left() == (0, 0) }).await;
+    assert!(consumer.next().now_or_never().is_none(), "it was not handed out again");
+    assert_eq!(consumer.close().await.done, 1);
 }

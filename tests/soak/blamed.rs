@@ -4,9 +4,9 @@ use crate::judged::{DONE, HALTED, KILLED, Lines, POISON, SENT, verdict};
 
 #[test]
 fn every_broken_rule_is_found() {
-    let dead = "90000 conductor dead 7-0 1 5";
+    let dead = "90000 conductor dead 7-0 1 5 8000";
     let again = "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2";
-    let cases: [(&str, &[&str], &[Lines]); 35] = [
+    let cases: [(&str, &[&str], &[Lines]); 36] = [
         ("never run", &["lost"], &[SENT]),
         ("poison, and no dead letter", &["lost"], &[POISON]),
         (
@@ -20,7 +20,7 @@ fn every_broken_rule_is_found() {
         (
             "lost, and not because of the restart before it",
             &["lost"],
-            &[SENT, "900 conductor server-killed\n950 conductor server-back 6-0"],
+            &[SENT, "5 conductor server-killed\n6 conductor server-back 6-0"],
         ),
         ("never sent", &["phantom"], &["1 w0 started 7-0 1 1\n2 w0 done 7-0 1"]),
         (
@@ -39,8 +39,18 @@ fn every_broken_rule_is_found() {
         ),
         ("a dead letter of what was never sent", &["phantom"], &[dead]),
         ("dead twice", &["dead-twice"], &[POISON, dead, dead]),
-        ("dead too early", &["dead-early"], &[POISON, "90000 conductor dead 7-0 1 4"]),
+        ("dead too early", &["dead-early"], &[POISON, "90000 conductor dead 7-0 1 4 8000"]),
         ("not poison, and dead", &["dead-innocent"], &[SENT, dead]),
+        (
+            "killed, then failed, and dead",
+            &["dead-innocent"],
+            &[
+                SENT,
+                "1010 w0 started 7-0 1 1\n1011 conductor killing w0\n1012 conductor ended w0 signal 9",
+                "3100 w1 started 7-0 1 2\n3110 w1 failed 7-0 2",
+                dead,
+            ],
+        ),
         ("done, and dead", &["dead-innocent"], &[DONE, dead]),
         (
             "poison that is done",

@@ -6,18 +6,22 @@
 //! | `phantom` | a run or a dead letter of what was never sent, or is there more often than it was sent; one id for two jobs |
 //! | `dead-twice` | an entry is in the dead-letter stream twice |
 //! | `dead-early` | a dead letter was not tried as often as it may be |
-//! | `dead-innocent` | a dead letter is of a job that does not always fail |
+//! | `dead-innocent` | a dead letter is of a job that does not always fail, and did not lose its workers each time; or too many are |
 //! | `poison-done` | a job that always fails was done |
 //! | `stuck` | the stream has entries or pending ones in the end |
 //! | `ended` | a worker ended that nobody had told to, killed or made abort; or one did not when it was told |
 //! | `wrong` | somebody has said so, or a line cannot be read |
 
-use crate::history::{Dead, End, History, Life, Told, What};
+use crate::causes::Job;
+use crate::history::{Dead, End, History, Life, Restart, Told, What};
 use crate::job::MAX_ATTEMPTS;
 use crate::runs;
 use bourn::EntryId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// One of so many jobs may lose its workers so often that it is dead.
+const WORN: usize = 10_000;
 
 /// What is to be said about a history.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub(crate) struct Verdict {
     pub(crate) wrong: Vec<Wrong>,
     /// Jobs that were done again, with the cause of it.
     pub(crate) twice: Vec<(What, String)>,
+    /// Dead letters of jobs that lost their workers each time.
+    pub(crate) worn: Vec<String>,
     /// Jobs that are in the stream twice, because it was not known that they already were.
     pub(crate) sent_twice: u64,
     /// Entries that were confirmed and that the server had forgotten when it came back.
@@ -125,13 +131,15 @@ fn fates(history: &History, verdict: &mut Verdict) {
         runs.iter().any(|run| run.end == End::Done)
     };
     for (n, job) in &history.jobs {
-        for (at, told) in &job.times {
+        for (_, told) in &job.times {
             let Told::Enqueued(id) = told else { continue };
             if done(id) || dead.contains(id) {
                 continue;
             }
-            let forgotten =
-                |restart: &crate::history::Restart| *at <= restart.killed && restart.last < *id;
+            // Its id says when it was there, by the same clock.
+            let forgotten = |restart: &Restart| {
+                restart.last < *id && u128::from(id.ms()) <= restart.killed.as_millis()
+            };
             if history.restarts.iter().any(forgotten) {
                 verdict.rolled_back += 1;
             } else if !history.runs.contains_key(id) {
@@ -151,10 +159,12 @@ fn fates(history: &History, verdict: &mut Verdict) {
     }
 }
 
-/// The dead letters are the poison, each once, after as many attempts as it may have.
+/// The dead letters are the poison, each once, after as many attempts as it may have; and few of those whose workers died
+/// each time.
 fn dead_letters(history: &History, verdict: &mut Verdict) {
     let mut seen = BTreeSet::new();
-    for Dead { id, n, attempts } in &history.dead {
+    for dead in &history.dead {
+        let Dead { id, n, attempts, .. } = dead;
         if !seen.insert(id) {
             verdict.wrong("dead-twice", id, &format!("job {n}"));
         }
@@ -162,10 +172,15 @@ fn dead_letters(history: &History, verdict: &mut Verdict) {
             verdict.wrong("dead-early", id, &format!("job {n} after {attempts} attempts"));
         }
         // What was never sent is a phantom.
-        if let Some(job) = history.jobs.get(n).filter(|job| !job.kind.is_poison()) {
-            let runs = history.runs.get(id).map_or(&[][..], Vec::as_slice);
-            let ends: Vec<_> = runs.iter().map(|run| (run.attempt, run.end)).collect();
-            let how = format!("job {n} ({}) ended like this: {ends:?}", job.kind);
+        let Some(job) = history.jobs.get(n).filter(|job| !job.kind.is_poison()) else { continue };
+        let runs = history.runs.get(id).map_or(&[][..], Vec::as_slice);
+        let ends: Vec<_> = runs.iter().map(|run| (run.attempt, run.end)).collect();
+        let how = format!("job {n} ({}) ended like this: {ends:?}", job.kind);
+        let most = 1 + history.jobs.len() / WORN;
+        let runs = Job { history, id: *id, runs };
+        if runs.is_worn(dead, job.kind) && verdict.worn.len() < most {
+            verdict.worn.push(format!("{id}: {how}"));
+        } else {
             verdict.wrong("dead-innocent", id, &how);
         }
     }

@@ -189,7 +189,8 @@ async fn look(server: &Server, log: &Log, seed: u64) {
             let ours: Vec<_> = ours.map(|(name, value)| (owned(name), owned(value))).collect();
             match (text("_id").parse::<EntryId>(), job::read(seed, &ours)) {
                 (Ok(id), Some((n, _))) => {
-                    log.write(format_args!("dead {id} {n} {}", text("_attempt")));
+                    let (attempts, when) = (text("_attempt"), entry.id().ms());
+                    log.write(format_args!("dead {id} {n} {attempts} {when}"));
                 }
                 _ => log.write(format_args!("wrong no dead letter of ours: {entry:?}")),
             }

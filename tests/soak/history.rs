@@ -130,6 +130,8 @@ pub(crate) struct Dead {
     pub(crate) id: EntryId,
     pub(crate) n: u64,
     pub(crate) attempts: u32,
+    /// When it was written.
+    pub(crate) at: Duration,
 }
 
 impl History {

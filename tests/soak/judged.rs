@@ -84,9 +84,18 @@ pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
 #[test]
 fn good_histories_are_not_blamed() {
     let unknown = "1 producer sent 2 plain\n2 producer unknown 2";
-    let cases: [(&str, &[Lines], Option<What>); 13] = [
+    let cases: [(&str, &[Lines], Option<What>); 14] = [
         ("done", &[DONE], None),
-        ("dead", &[POISON, "90000 conductor dead 7-0 1 5"], None),
+        ("dead", &[POISON, "90000 conductor dead 7-0 1 5 1412"], None),
+        (
+            "not poison, and dead because its worker was killed each time",
+            &[
+                SENT,
+                "1010 w0 started 7-0 1 1\n1011 conductor killing w0\n1012 conductor ended w0 signal 9",
+                "90000 conductor dead 7-0 1 5 8000",
+            ],
+            None,
+        ),
         (
             "killed before the ack",
             &[KILLED, "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2"],

@@ -10,7 +10,7 @@
 //! | | `halting W`, `continued W` |
 //! | | `always`, if the server has what it acknowledges on its disk; `server-killed`, `server-back LAST-ID` |
 //! | | `reset S`, `cut S`, `refusing S`, `accepting S`, `stalling S`, `flowing S`: the connections of a slot, where one worker at a time works |
-//! | | at the end `dead ID N ATTEMPTS` for each dead letter, `remain ENTRIES PENDING`, `wrong …` |
+//! | | at the end `dead ID N ATTEMPTS WHEN` for each dead letter, `remain ENTRIES PENDING`, `wrong …` |
 
 use crate::history::{
     Dead, End, History, Life, Restart, Run, Sent, Told, Trouble, What, Whom, Worker,
@@ -157,9 +157,9 @@ impl History {
                 }
                 return Some(());
             }
-            ["dead", id, n, attempts] => {
+            ["dead", id, n, attempts, since] => {
                 let (id, n, attempts) = (id.parse().ok()?, n.parse().ok()?, attempts.parse().ok()?);
-                self.dead.push(Dead { id, n, attempts });
+                self.dead.push(Dead { id, n, attempts, at: log::parse(since)? });
                 return Some(());
             }
             ["always"] => {

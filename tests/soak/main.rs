@@ -16,7 +16,8 @@
 //! | `worker`, `pull`, `attempt` | who does them, in two ways, and what is written down of it |
 //! | `slot`, `wire`, `troubles` | where a worker process lives, its connections, and what befalls both |
 //! | `log`, `lines`, `history` | what is written down, and read again |
-//! | `check`, `runs`, `report` | the judge, and what is told |
+//! | `check`, `runs`, `causes` | the judge |
+//! | `report` | what is told in the end |
 //! | `judged`, `blamed` | histories made by hand that the judge finds no fault with, or one |
 //! | `bad` | workers that do something wrong, each of which has to be found: `scripts/soak --bad` |
 //!
@@ -51,6 +52,8 @@ mod attempt;
 mod bad;
 #[cfg(test)]
 mod blamed;
+#[cfg(test)]
+mod causes;
 #[cfg(test)]
 mod check;
 #[cfg(test)]

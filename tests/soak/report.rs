@@ -50,7 +50,15 @@ pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
                 ended(End::None),
             ),
         ),
-        ("dead letters", format!("{} of {} entries", history.dead.len(), dead.len())),
+        (
+            "dead letters",
+            format!(
+                "{} of {} entries; {} of them lost their workers each time",
+                history.dead.len(),
+                dead.len(),
+                verdict.worn.len()
+            ),
+        ),
         (
             "workers",
             format!(
@@ -68,9 +76,10 @@ pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
         ),
         ("rules broken", verdict.wrong.len().to_string()),
     ];
+    let worn = verdict.worn.iter().map(|how| format!("worn {how}\n"));
     let twice = verdict.twice.iter().map(|(_, how)| format!("twice {how}\n"));
     let rows = rows.iter().map(|(what, text)| format!("| {what:12} | {text} |\n"));
-    twice.chain(rows).collect()
+    worn.chain(twice).chain(rows).collect()
 }
 
 /// The broken rules, and what the lines say about the first of them.

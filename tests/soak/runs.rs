@@ -12,25 +12,13 @@
 //! | `too-soon` | a job ran again before the time that it had asked for |
 //! | `hung` | a run did not end, though its worker did not die |
 
+use crate::causes::{Job, RECONNECTED, RESUMED, SLACK};
 use crate::check::Verdict;
-use crate::history::{End, History, Life, Run, Trouble, What, Whom};
+use crate::history::{End, History, Life, Run, What, Whom};
 use crate::job::{Kind, LEASE, MAX_ATTEMPTS, RETRY_AFTER};
 use crate::log;
 use crate::worker::THREADS;
-use bourn::EntryId;
 use std::time::Duration;
-
-/// What is done at once may take as long on a busy machine.
-const SLACK: Duration = Duration::from_millis(100);
-
-/// After a connection was lost its worker is back within this time, and what it had to say is said.
-const RECONNECTED: Duration = Duration::from_secs(1);
-
-/// A worker that was halted has its tasks in order again within this time.
-const RESUMED: Duration = Duration::from_millis(300);
-
-/// What the server may not yet have written down when it is killed: it waits so long for the disk.
-const UNWRITTEN: Duration = Duration::from_secs(2);
 
 pub(crate) fn judge(history: &History, verdict: &mut Verdict) {
     for (id, runs) in &history.runs {
@@ -71,13 +59,6 @@ fn overstays(history: &History, verdict: &mut Verdict) {
     }
 }
 
-/// The runs of an entry, in the order in which they began.
-struct Job<'a> {
-    history: &'a History,
-    id: EntryId,
-    runs: &'a [Run],
-}
-
 impl Job<'_> {
     fn attempts(&self, verdict: &mut Verdict) {
         for run in self.runs.iter().filter(|run| run.attempt > MAX_ATTEMPTS) {
@@ -98,12 +79,9 @@ impl Job<'_> {
         for (place, run) in self.runs.iter().enumerate() {
             let same = |other: &&Run| other.attempt == run.attempt;
             let Some(other) = self.runs[..place].iter().rev().find(same) else { continue };
-            // What the server had not written down is delivered again with the same number.
-            let mut restarts = self.history.restarts.iter();
-            let forgotten = restarts.any(|restart| {
-                restart.killed <= run.from.min(other.from + UNWRITTEN)
-                    && other.from <= restart.killed + RECONNECTED
-            });
+            // What the server had not written down is delivered again with the same number. It was delivered a little before it ran.
+            let forgotten = self.forgotten(other.from)
+                || self.forgotten(other.from.saturating_sub(RECONNECTED));
             if !forgotten && !released(&other) {
                 let how =
                     format!("attempt {} by w{} and w{}", run.attempt, other.worker, run.worker);
@@ -136,54 +114,12 @@ impl Job<'_> {
         }
     }
 
-    /// Why a run that has done its job at this time has not ended it when the next one began.
-    ///
-    /// What ends it is sent at once, and again until the server says so. So there is trouble all the time, but for moments too
-    /// short to connect again, or the process dies in the meantime; or the lease was lost before, or the server has forgotten.
-    fn undone(&self, run: &Run, at: Duration, next: Duration) -> Option<What> {
-        if next <= at {
-            return self.cause(run, self.lapsing(next));
-        }
-        let lapsed = |trouble: &&Trouble| {
-            let while_run = run.from <= trouble.until + RECONNECTED && trouble.from <= at;
-            while_run && trouble.until.saturating_sub(trouble.from) >= LEASE * 3 / 4
-        };
-        if let Some(trouble) = self.troubles(run).find(lapsed) {
-            return Some(trouble.what);
-        }
-        let (mut longest, mut since) = (None, at);
-        for trouble in self.troubles(run).filter(|trouble| trouble.until + RECONNECTED >= at) {
-            if trouble.from > since + RECONNECTED || since >= next {
-                break;
-            }
-            // If nothing else befell it, it has said what it had to say before it left.
-            if longest.is_none() && trouble.what == What::Leave {
-                continue;
-            }
-            let lasts = trouble.until.saturating_sub(trouble.from);
-            longest = longest.max(Some((trouble.what == What::Death, lasts, trouble.what)));
-            since = match trouble.what {
-                What::Death | What::Leave => next,
-                _ => since.max(trouble.until),
-            };
-        }
-        if let Some((_, _, what)) = longest.filter(|_| since + RECONNECTED >= next) {
-            return Some(what);
-        }
-        let written = if self.history.always { Duration::ZERO } else { UNWRITTEN };
-        let mut restarts = self.history.restarts.iter();
-        let forgotten = restarts.any(|restart| (at..at + written).contains(&restart.killed));
-        forgotten.then_some(What::ServerKilled)
-    }
-
     fn acked(&self, verdict: &mut Verdict) {
         for (place, run) in self.runs.iter().enumerate() {
             let Some(acked) = run.acked else { continue };
-            let written = if self.history.always { Duration::ZERO } else { UNWRITTEN };
-            let mut restarts = self.history.restarts.iter();
-            let forgotten =
-                restarts.any(|restart| (acked..acked + written).contains(&restart.killed));
-            let later = self.runs.iter().filter(|other| other.from > acked);
+            let forgotten = self.forgotten(acked);
+            // One that was delivered before may begin a little later; it needs a cause, as any other that runs again.
+            let later = self.runs.iter().filter(|other| other.from > acked + RECONNECTED);
             let again = self.runs[place + 1..].iter().filter(|other| other.acked.is_some());
             if let (false, Some(other)) = (forgotten, later.chain(again).next()) {
                 let how = format!("ended by w{}, then run by w{}", run.worker, other.worker);
@@ -229,7 +165,7 @@ impl Job<'_> {
             let Some(until) = failed.until.filter(|_| waits(failed)) else { continue };
             let early = until < next.from && next.from + SLACK < until + RETRY_AFTER;
             // If its lease had lapsed, nobody asked it any more.
-            if early && !self.halted(failed, until) {
+            if early && !self.halted(failed, until) && !self.forgotten(until) {
                 let how = format!("failed by w{}, then run by w{}", failed.worker, next.worker);
                 verdict.wrong("too-soon", self.id, &how);
             }
@@ -244,40 +180,5 @@ impl Job<'_> {
         for run in self.runs.iter().filter(hung) {
             verdict.wrong("hung", self.id, &format!("by w{}", run.worker));
         }
-    }
-
-    /// When a worker may have been in trouble whose lease had lapsed by this time: a beat is due after a third of it.
-    fn lapsing(&self, by: Duration) -> (Duration, Duration) {
-        (by.saturating_sub(LEASE + LEASE / 3 + RECONNECTED), by)
-    }
-
-    /// What befell who ran this between these times; if it was more than one thing, what it could do the least about.
-    fn cause(&self, run: &Run, (from, to): (Duration, Duration)) -> Option<What> {
-        let lasts = |trouble: &Trouble| match trouble.what {
-            What::Death => Duration::MAX,
-            What::Halt => trouble.until + RESUMED,
-            _ => trouble.until + RECONNECTED,
-        };
-        let troubles = self.troubles(run);
-        let befell = troubles.filter(|trouble| {
-            trouble.what != What::Leave && trouble.from <= to && from <= lasts(trouble)
-        });
-        befell.map(|trouble| trouble.what).min()
-    }
-
-    /// Whether its worker is halted at this time, or has just gone on.
-    fn halted(&self, run: &Run, at: Duration) -> bool {
-        let mut halts = self.troubles(run).filter(|trouble| trouble.what == What::Halt);
-        halts.any(|halt| halt.from <= at && at <= halt.until + RESUMED)
-    }
-
-    /// What befell its worker.
-    fn troubles(&self, run: &Run) -> impl Iterator<Item = &Trouble> {
-        let (worker, slot) = (run.worker, self.history.slot(run.worker));
-        self.history.troubles.iter().filter(move |trouble| match trouble.whom {
-            Whom::Worker(whom) => whom == worker,
-            Whom::Slot(whom) => Some(whom) == slot,
-            Whom::Everyone => true,
-        })
     }
 }

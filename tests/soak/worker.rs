@@ -79,7 +79,7 @@ fn a_worker_of_the_soak() {
             workplace.log.write(format_args!("left {how}"));
         } else {
             workplace
-                .push(if name.ends_with(['1', '4', '7']) { CONCURRENCY } else { 0 }, leave)
+                .push(if name.ends_with(['1', '4', '7']) { CONCURRENCY / 2 } else { 0 }, leave)
                 .await;
         }
     });
