@@ -36,6 +36,9 @@ impl QueueBuilder {
     /// How long a job stays a worker's without a sign of life; 30 s by default, 100 ms at least.
     ///
     /// A dead worker's jobs come back after this long. Heartbeats keep the lease of a live one, however long its jobs take.
+    ///
+    /// With a lease of 20 s or less the default retry policy has waits that are longer than it: see
+    /// [`QueueBuilder::max_delay`].
     pub fn lease(mut self, time: Duration) -> Self {
         self.settings.lease = time;
         self

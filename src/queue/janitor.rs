@@ -43,6 +43,9 @@ struct Seen {
     cursor: Option<EntryId>,
     /// Entries that were gone before the group was given them.
     skipped: u64,
+    /// Consumers that have a gauge.
+    #[cfg(feature = "metrics")]
+    gauges: Vec<String>,
     /// Consumers that looked dead, and since when.
     dead: HashMap<Vec<u8>, Instant>,
 }
@@ -66,7 +69,7 @@ async fn tidy(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result
     let (stream, group) = (&core.settings.stream, &core.settings.group);
     let consumers = core.client.send(XInfoConsumers::new(stream, group)).await?;
     #[cfg(feature = "metrics")]
-    super::metrics::measure(core, &consumers).await?;
+    super::metrics::measure(core, &consumers, &mut seen.gauges).await?;
     let live = consumers.iter().filter(|consumer| consumer.name.starts_with(OURS)).count();
     if fastrand::usize(..live.max(1)) > 0 {
         return Ok(());

@@ -47,17 +47,26 @@ impl<'a> Timer<'a> {
     }
 }
 
-/// Asks the server for what the gauges show.
-pub(super) async fn measure(core: &Core, consumers: &[ConsumerInfo]) -> Result<(), Error> {
+/// Asks the server for what the gauges show. `known` are the consumers that had a gauge the last time: those that are gone have
+/// nothing pending.
+pub(super) async fn measure(
+    core: &Core,
+    consumers: &[ConsumerInfo],
+    known: &mut Vec<String>,
+) -> Result<(), Error> {
     let settings = &core.settings;
     let (stream, group) = (text(&settings.stream), text(&settings.group));
     let length = core.client.send(XLen::new(&settings.stream)).await?;
     gauge!("redis_streams_length", "stream" => stream.clone()).set(length as f64);
-    for ConsumerInfo { name, pending, .. } in consumers {
-        let labels =
-            [("stream", stream.clone()), ("group", group.clone()), ("consumer", text(name))];
-        gauge!("redis_streams_pending", &labels).set(*pending as f64);
-    }
+    let set = |name: &str, pending: u64| {
+        let name = name.to_owned();
+        let labels = [("stream", stream.clone()), ("group", group.clone()), ("consumer", name)];
+        gauge!("redis_streams_pending", &labels).set(pending as f64);
+    };
+    let now: Vec<String> = consumers.iter().map(|info| text(&info.name)).collect();
+    known.iter().filter(|name| !now.contains(*name)).for_each(|name| set(name, 0));
+    now.iter().zip(consumers).for_each(|(name, info)| set(name, info.pending));
+    *known = now;
     if let Some(key) = &settings.dead_letter {
         let dead = core.client.send(XLen::new(key)).await?;
         gauge!("bourn_dead_letters", "stream" => stream, "group" => group).set(dead as f64);

@@ -55,6 +55,13 @@
 //! ([`QueueEvent::RolledBack`] tells), or when entries are trimmed or deleted by others.
 //!
 //! With [`QueueBuilder::at_most_once`] a job is forgotten as it is handed out, and none of this holds.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, through the facade of that name: the counter `redis_streams_processed{stream}`, the histogram
+//! `redis_streams_duration_seconds{stream}`, the gauges `redis_streams_length{stream}` and
+//! `redis_streams_pending{stream,group,consumer}`; the counter `bourn_jobs_total{stream,group,outcome}`, whose outcomes are the
+//! fields of [`Report`], and the gauge `bourn_dead_letters{stream,group}`. Gauges are what the server says about every ten seconds.
 
 mod abilities;
 mod acks;
@@ -204,7 +211,7 @@ impl<T: 'static> Queue<T> {
         DeadLetters::new(self.clone())
     }
 
-    /// How the queue stands, as the server sees it: a few commands, of one moment but for the dead letters.
+    /// How the queue stands, as the server sees it: a few commands, most of them of one moment.
     ///
     /// # Cancel safety
     ///

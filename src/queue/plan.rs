@@ -210,12 +210,17 @@ impl Plan {
         Some(Step::Sweep { level, cursor: *cursor, count: room.min(PAGE) })
     }
 
-    /// What a sweep brought, and where it goes on; `None` for from the beginning.
-    pub(crate) fn swept(&mut self, level: usize, cursor: Option<EntryId>) {
+    /// A sweep was done, and goes on there; `None` for from the beginning. One that brought as much as it could does not count: there
+    /// is more, and it is not to wait until the next second.
+    pub(crate) fn swept(&mut self, level: usize, cursor: Option<EntryId>, is_full: bool) {
         self.well();
         if let Some((at, calls)) = self.cursors.get_mut(level) {
             // At the end it begins anew the next time.
-            *calls = if cursor.is_some() { calls.saturating_sub(1) } else { 0 };
+            *calls = match cursor {
+                Some(_) if is_full => *calls,
+                Some(_) => calls.saturating_sub(1),
+                None => 0,
+            };
             *at = cursor.unwrap_or(EntryId::MIN);
         }
     }

@@ -244,7 +244,7 @@ impl Reading {
             None => claim,
         };
         let claimed = core.client.send(claim).await?;
-        self.plan.swept(level, claimed.cursor);
+        self.plan.swept(level, claimed.cursor, claimed.entries.len() >= count);
         desk.vanished(level, claimed.deleted.as_deref().unwrap_or_default());
         let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await;
         let taken = self.or_recover(taken)?;

@@ -196,3 +196,18 @@ async fn a_unique_job_is_added_once_where_the_server_can() {
     assert_eq!(unique(4, "welcome:1").await, first, "done or not");
     assert_eq!(office.left().0, 0);
 }
+
+#[tokio::test]
+async fn one_hand_gets_through_many_retries() {
+    let office = Office::new().await;
+    let queue = office.builder().max_delay(Duration::from_millis(10)).open(Flat).await.unwrap();
+    office.enqueue(&queue, 100).await;
+    let start = Instant::now();
+    let run = Run::new(queue.worker().concurrency(1), |job| async move {
+        if job.attempt() == 1 { Err(Fail::retry("once")) } else { Ok(()) }
+    });
+    until("all are done", || async { office.left() == (0, 0) }).await;
+    assert_eq!(run.stop().await.0.done, 100);
+    // Not ten of them a second.
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}

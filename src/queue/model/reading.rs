@@ -170,7 +170,7 @@ impl Reading {
         let cursor = if consumer.is(Mutant::SweepsAnew) { EntryId::MIN } else { cursor };
         let reply = consumer.ask(Command::Sweep { level, me, least, cursor, count }).await?;
         let Reply::Swept(given, next) = reply else { return Ok(()) };
-        self.plan.swept(level, next);
+        self.plan.swept(level, next, given.len() >= count);
         let taken = self.with_attempts(level, given, since).await?;
         super::working::hand_out(&consumer, taken);
         Ok(())

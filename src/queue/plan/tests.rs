@@ -51,9 +51,9 @@ fn an_old_server_is_swept_to_the_end_and_then_read_until_the_next_sweep() {
     let sweep = |cursor, count| Step::Sweep { level: 0, cursor, count };
     assert_eq!(plan.next(now, 7, OLD, 0.5), sweep(EntryId::MIN, 7));
     let cursor = EntryId::new(5, 0);
-    plan.swept(0, Some(cursor));
+    plan.swept(0, Some(cursor), false);
     assert_eq!(plan.next(now, 500, OLD, 0.5), sweep(cursor, PAGE));
-    plan.swept(0, None);
+    plan.swept(0, None, false);
     assert_eq!(plan.next(now, 7, OLD, 0.5), read(&[0], 7, 1_000));
     plan.brought(3, OLD);
     let later = now + Duration::from_millis(600);
@@ -69,7 +69,7 @@ fn a_long_sweep_goes_on_where_it_stopped() {
     for call in 0..u64::from(CALLS) {
         let cursor = if call == 0 { EntryId::MIN } else { EntryId::new(call, 0) };
         assert_eq!(plan.next(now, 1, OLD, 0.0), Step::Sweep { level: 0, cursor, count: 1 });
-        plan.swept(0, Some(EntryId::new(call + 1, 0)));
+        plan.swept(0, Some(EntryId::new(call + 1, 0)), false);
     }
     assert!(matches!(plan.next(now, 1, OLD, 0.0), Step::Read(_)));
     let cursor = EntryId::new(u64::from(CALLS), 0);
@@ -189,4 +189,18 @@ fn trouble_is_waited_out_longer_each_time_and_then_mended() {
     assert_eq!(plan.next(later + PAUSE.0, 1, NEW, 0.5), Step::Recover(0));
     plan.recovered(0, true);
     assert!(matches!(plan.next(later + PAUSE.0, 1, NEW, 0.5), Step::Read(_)));
+}
+
+#[test]
+fn a_sweep_that_brings_all_it_can_goes_on_at_once() {
+    let now = Instant::now();
+    let mut plan = Plan::new(terms());
+    for call in 0..100 {
+        let cursor = if call == 0 { EntryId::MIN } else { EntryId::new(call, 0) };
+        assert_eq!(plan.next(now, 1, OLD, 0.5), Step::Sweep { level: 0, cursor, count: 1 });
+        plan.swept(0, Some(EntryId::new(call + 1, 0)), true);
+        assert_eq!(plan.next(now, 0, OLD, 0.5), Step::Full);
+    }
+    plan.swept(0, None, true);
+    assert!(matches!(plan.next(now, 1, OLD, 0.5), Step::Read(_)));
 }
