@@ -71,7 +71,9 @@ pub(super) async fn take(
 /// Takes what the server delivered to us in a reply that never came, as it was listed by an answer that was asked for then. It
 /// was not run, so it does not count as delivered once more. And whether there was time for all of it.
 pub(super) async fn recover(
+    desk: &Desk,
     core: &Core,
+    level: usize,
     me: &[u8],
     asked: Instant,
     lost: Vec<PendingEntry>,
@@ -92,6 +94,9 @@ pub(super) async fn recover(
             let claim = XClaim::new(stream, group, me, Duration::ZERO, ids).retry_count(count);
             let entries = core.client.send(claim).await?;
             taken.extend(with_attempts(core, me, since, &entries).await?);
+            if entries.nulls() > 0 {
+                clear_nulls(desk, core, level, me).await?;
+            }
         }
     }
     Ok((taken, true))

@@ -385,7 +385,9 @@ impl Plan {
     /// How long a read may block: its entries are held from before it was sent, so a lease must have time left after it.
     fn block(&self, now: Instant, abilities: Abilities) -> Duration {
         let least = Duration::from_millis(1);
-        let most = BLOCK.min(self.terms.lease / 4);
+        // What becomes due is to wake a read with CLAIM, and once in a while it does not.
+        let longest = if abilities.claim { SWEEP } else { BLOCK };
+        let most = longest.min(self.terms.lease / 4);
         let swept = !self.terms.at_most_once && (self.terms.parks || !abilities.claim);
         let until = self.sweep_at.filter(|_| swept).map(|at| at.saturating_duration_since(now));
         until.unwrap_or(most).min(most).max(least)

@@ -19,6 +19,7 @@ use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, GroupFrom, StartAt};
 use crate::reader::Reader;
+use crate::server::Server;
 use std::collections::HashSet;
 use std::num::NonZeroU64;
 use std::ops::Bound;
@@ -44,7 +45,10 @@ pub(super) struct Reading {
     plan: Plan,
     reader: Reader,
     out: Out,
-    /// Which connection the last read was on.
+    /// What greeted us on the connection that was looked at last. An id alone does not tell: those of another server, or of one
+    /// that was restarted, may be the same.
+    greeting: Option<Arc<Server>>,
+    /// Its id, for servers that do not greet.
     connection: Option<i64>,
     /// For each stream, the highest id that came from it.
     seen: Vec<EntryId>,
@@ -55,8 +59,8 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(desk: Arc<Desk>, plan: Plan, reader: Reader, out: Out) -> Self {
         let seen = vec![EntryId::MIN; desk.levels.len()];
-        let connection = reader.connection_id();
-        Self { desk, plan, reader, out, connection, seen, answered: Instant::now() }
+        let (greeting, connection) = (reader.server(), reader.connection_id());
+        Self { desk, plan, reader, out, greeting, connection, seen, answered: Instant::now() }
     }
 
     /// Until the consumer closes, or something is wrong that will not pass.
@@ -136,12 +140,17 @@ impl Reading {
             desk.rename();
             self.answered = Instant::now();
         }
-        let connection = self.reader.connection_id();
-        if connection == self.connection {
+        let (greeting, connection) = (self.reader.server(), self.reader.connection_id());
+        let is_known = match (&greeting, &self.greeting) {
+            (Some(greeting), Some(known)) => Arc::ptr_eq(greeting, known),
+            (greeting, known) => greeting.is_none() && known.is_none(),
+        };
+        if is_known && connection == self.connection {
             return Ok(());
         }
         for (level, core) in desk.levels.iter().enumerate() {
-            let info = match core.client.send(XInfoStream::new(&core.settings.stream)).await {
+            // On the same connection: in a failover the client may still be with another server.
+            let info = match self.reader.send(XInfoStream::new(&core.settings.stream)).await {
                 Ok(info) => info,
                 // No such key: the next read finds that out as well.
                 Err(Error::Server(error)) if *error.code() == Code::Err => continue,
@@ -153,7 +162,7 @@ impl Reading {
                 *seen = last;
             }
         }
-        self.connection = connection;
+        (self.greeting, self.connection) = (greeting, connection);
         self.plan.reconnected();
         Ok(())
     }
@@ -221,7 +230,7 @@ impl Reading {
         }
         let all = lost.len() <= room;
         lost.truncate(room);
-        let (taken, in_time) = claimed::recover(core, &me, asked, lost).await?;
+        let (taken, in_time) = claimed::recover(&desk, core, level, &me, asked, lost).await?;
         self.hand_out(level, taken);
         self.plan.recovered(level, all && in_time);
         Ok(())

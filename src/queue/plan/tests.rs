@@ -35,7 +35,7 @@ fn a_new_server_is_read_with_claim_and_nothing_else() {
     let now = Instant::now();
     let mut plan = Plan::new(terms());
     let claim = Some(LEASE);
-    let block = Some(LEASE / 4);
+    let block = Some(SWEEP);
     let expected = Read { levels: vec![0], count: 7, max_count: None, block, claim };
     for _ in 0..3 {
         assert_eq!(plan.next(now, 7, NEW, 0.5), Step::Read(expected.clone()));

@@ -4,11 +4,11 @@
 //! it a read, an acknowledgement, a retry or the transaction that moves a dead letter: each job comes to its end, no attempt is
 //! run twice, and there is one dead letter.
 
-use crate::office::{GROUP, Office, Run, STREAM, number, quick, until};
+use crate::office::{GROUP, Job, Office, Run, STREAM, number, quick, until};
 use crate::proxy::{Proxy, Seen, Upstream};
 use crate::schedule::{Cut, Plan, Way};
 use crate::support::Server;
-use bourn::queue::{Fail, Flat, Queue, QueueBuilder};
+use bourn::queue::{Consumer, Delivery, Fail, Flat, Queue, QueueBuilder};
 use bourn::{Client, XAdd, XLen, XPending};
 use futures_util::future::join_all;
 use std::cell::RefCell;
@@ -63,34 +63,62 @@ async fn a_worker_that_is_cut_off_anywhere_comes_to_the_same_end() {
     assert!(cut * 4 >= all.len() * 3, "{cut} of {}", all.len());
 }
 
-#[tokio::test]
-async fn more_lost_replies_than_there_is_room_for_hold_nothing_up() {
+/// A consumer has a job in hand and one fetched, and three in replies that never came; then its connection is lost.
+async fn with_lost_replies(spoil: impl Fn(&Office, &str, &str)) -> (Office, Consumer<Job>) {
     let office = Office::new().await;
     let queue = office.queue().await;
     office.enqueue(&queue, 5).await;
     let mut consumer = queue.consumer().start().await.unwrap();
     let first = consumer.next().await.unwrap().unwrap();
     until("another is fetched", || async { office.left() == (5, 2) }).await;
-    // Replies that never came, and that were on their way for longer than it can be sure of.
     let name = consumer.name();
     let name = std::str::from_utf8(&name).unwrap();
     office.server.command(&["XREADGROUP", "GROUP", GROUP, name, "STREAMS", STREAM, ">"]);
     let ids = office.server.command(&["XRANGE", STREAM, "-", "+"]);
     for id in ids.lines().filter(|line| line.contains('-')).skip(2) {
-        office
-            .server
-            .command(&["XCLAIM", STREAM, GROUP, name, "0", id, "IDLE", "600000", "JUSTID"]);
+        spoil(&office, name, id);
     }
     office.server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     first.ack().await.unwrap();
+    (office, consumer)
+}
+
+/// The next job.
+async fn next(consumer: &mut Consumer<Job>) -> Delivery<Job> {
+    let next = tokio::time::timeout(LIMIT, consumer.next()).await.expect("it comes");
+    next.expect("not closed").expect("no error")
+}
+
+#[tokio::test]
+async fn more_lost_replies_than_there_is_room_for_hold_nothing_up() {
+    // They were on their way for longer than it can be sure of.
+    let (office, mut consumer) = with_lost_replies(|office, name, id| {
+        let old = ["XCLAIM", STREAM, GROUP, name, "0", id, "IDLE", "600000", "JUSTID"];
+        office.server.command(&old);
+    })
+    .await;
     for n in 1..5 {
-        let next = tokio::time::timeout(LIMIT, consumer.next()).await.expect("they come");
-        let delivery = next.unwrap().unwrap();
+        let delivery = next(&mut consumer).await;
         assert_eq!(number(delivery.payload()), n);
         delivery.ack().await.unwrap();
     }
     assert_eq!(consumer.close().await.done, 5);
     assert_eq!(office.left(), (0, 0));
+}
+
+#[tokio::test]
+async fn lost_replies_with_deleted_entries_hold_nothing_up() {
+    let (office, mut consumer) = with_lost_replies(|office, _, id| {
+        office.server.command(&["XDEL", STREAM, id]);
+    })
+    .await;
+    next(&mut consumer).await.ack().await.unwrap();
+    office.server.command(&["XADD", STREAM, "*", "n", "5"]);
+    let last = next(&mut consumer).await;
+    assert_eq!(number(last.payload()), 5);
+    last.ack().await.unwrap();
+    until("nothing is pending", || async { office.left() == (0, 0) }).await;
+    assert_eq!(consumer.close().await.done, 3);
 }
 
 /// Runs one session after the other, until none is left; says how many were cut.

@@ -4,6 +4,8 @@ use super::{Diary, Process};
 use crate::office::{LEASE, Office, Run, STREAM, until};
 use bourn::queue::Flat;
 use futures_util::FutureExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// By when others have been given what was not begun.
@@ -58,9 +60,19 @@ async fn what_was_not_begun_can_be_taken_at_once() {
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
     let gone = gone.map(drop).shared();
     let worker = queue.worker().concurrency(1).prefetch(19);
-    let run = Run::new(worker, move |_| gone.clone().map(Ok));
+    let begun = Arc::new(AtomicBool::new(false));
+    let run = Run::new(worker, {
+        let begun = Arc::clone(&begun);
+        move |_| {
+            begun.store(true, Ordering::Relaxed);
+            gone.clone().map(Ok)
+        }
+    });
     let other = Process::new(crate::office::config(&office.server), |q| q.lease(LEASE * 50)).await;
-    until("all are in its hands", || async { office.left() == (20, 20) }).await;
+    until("one has begun, and all are in its hands", || async {
+        begun.load(Ordering::Relaxed) && office.left() == (20, 20)
+    })
+    .await;
     let diary = Diary::default();
     let second = other.work(other.queue.worker(), {
         let diary = diary.clone();
