@@ -55,7 +55,7 @@ use std::time::Duration;
 const HISTORIES: u64 = 10_000;
 
 /// A consumer that is wrong on purpose is noticed in one of so many.
-const NOTICED: u64 = 500;
+const NOTICED: u64 = 3_000;
 
 /// No history takes as long, by the clock on the wall.
 const HANGS: Duration = Duration::from_secs(60);
