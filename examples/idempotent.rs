@@ -6,7 +6,7 @@
 //! The job's idempotency key is the same for every attempt. Who has the effect keeps it: a payment provider that takes such a key,
 //! a table with a unique column, in here a map. Redis alone cannot do that for an effect that is elsewhere.
 
-use bourn::queue::{BoxError, Enqueue, Fail, Job, Queue, QueueError, Raw, RetryPolicy};
+use bourn::queue::{BoxError, Enqueue, Fail, Job, Queue, QueueError, RawBytes, RetryPolicy};
 use bourn::{Client, Exists, Unlink};
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -54,7 +54,7 @@ async fn main() -> Result<ExitCode, BoxError> {
 
 async fn payments(client: &Client) -> Result<bool, BoxError> {
     let soon = RetryPolicy::exponential(Duration::from_millis(10), Duration::from_millis(50));
-    let queue: Queue<String> = Queue::builder(client, STREAM).retry(soon).open(Raw).await?;
+    let queue: Queue<String> = Queue::builder(client, STREAM).retry(soon).open(RawBytes).await?;
     let producer = queue.producer();
     for n in 1..CUSTOMERS {
         producer.enqueue(&format!("customer {n}")).await?;

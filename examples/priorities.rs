@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example priorities -- [URL]`
 
-use bourn::queue::{BoxError, Fail, Job, Priority, Queue, Raw, Worker};
+use bourn::queue::{BoxError, Fail, Job, Priority, Queue, RawBytes, Worker};
 use bourn::{Client, Exists, Unlink};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ async fn both(client: &Client) -> Result<bool, BoxError> {
 async fn order(client: &Client, priority: Priority) -> Result<String, BoxError> {
     let mut queues: Vec<Queue<String>> = Vec::new();
     for stream in STREAMS {
-        queues.push(Queue::builder(client, stream).group(GROUP).open(Raw).await?);
+        queues.push(Queue::builder(client, stream).group(GROUP).open(RawBytes).await?);
     }
     // The least urgent ones are there first.
     for (queue, stream) in queues.iter().zip(STREAMS).rev() {

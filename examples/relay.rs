@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example relay -- [URL]`
 
-use bourn::queue::{Acked, BoxError, Queue, Raw};
+use bourn::queue::{Acked, BoxError, Queue, RawBytes};
 use bourn::{Client, EntryId, Exists, Unlink, XRange};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ async fn main() -> Result<ExitCode, BoxError> {
 }
 
 async fn open(client: &Client, stream: &str) -> Result<Queue<String>, BoxError> {
-    Ok(Queue::builder(client, stream).group("relays").lease(LEASE).open(Raw).await?)
+    Ok(Queue::builder(client, stream).group("relays").lease(LEASE).open(RawBytes).await?)
 }
 
 async fn relay(client: &Client, url: &str) -> Result<bool, BoxError> {

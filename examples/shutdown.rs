@@ -5,7 +5,7 @@
 //!
 //! It stops on Ctrl-C and SIGTERM, and when it has done half of the jobs: with `--wait` on a signal only.
 
-use bourn::queue::{BoxError, Fail, Job, Queue, Raw};
+use bourn::queue::{BoxError, Fail, Job, Queue, RawBytes};
 use bourn::{Client, Exists, Unlink};
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -37,7 +37,7 @@ async fn main() -> Result<ExitCode, BoxError> {
 }
 
 async fn work(client: &Client, waits: bool) -> Result<bool, BoxError> {
-    let queue: Queue<String> = Queue::builder(client, STREAM).open(Raw).await?;
+    let queue: Queue<String> = Queue::builder(client, STREAM).open(RawBytes).await?;
     let jobs: Vec<String> = (0..JOBS).map(|n| n.to_string()).collect();
     for added in queue.producer().enqueue_all(&jobs).await {
         added?;

@@ -78,9 +78,9 @@ pub use command::{
     Active, Arg, Auth, AutoClaimed, Block, Blocking, BlockingCommand, ClientGetName, ClientId,
     ClientKill, ClientNoEvict, ClientPause, ClientSetName, ClientUnblock, ClientUnpause,
     ClusterNode, ClusterShards, ClusterSlots, Command, ConnectedReplica, ConsumerInfo,
-    ConsumerInfoFull, ConsumerPending, Del, DeleteOutcome, Echo, Exists, Expire, ExpireWhen,
-    GroupInfo, GroupInfoFull, GroupPending, Hello, HelloReply, IdmpInfo, Ids, KeyType, LinkState,
-    NackMode, NodeHealth, NodeRole, OwnCommand, PExpire, PendingEntry, PendingSummary, Ping,
+    ConsumerInfoFull, ConsumerPending, DedicatedCommand, Del, DeleteOutcome, Echo, Exists, Expire,
+    ExpireWhen, GroupInfo, GroupInfoFull, GroupPending, Hello, HelloReply, IdmpInfo, Ids, KeyType,
+    LinkState, NackMode, NodeHealth, NodeRole, PExpire, PendingEntry, PendingSummary, Ping,
     PingText, Raw, Refs, RespVersion, Role, RoleReply, Safety, Shard, ShardNode, SlotRange,
     StreamInfo, StreamInfoFull, Trim, Type, Unlink, Wait, WaitAof, WaitAofReply, XAck, XAckDel,
     XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel,
@@ -95,7 +95,7 @@ pub use config::{Address, Config, Protocol, Retry, Secret, WhenFull};
 pub use config::{BoxFuture, Credentials, CredentialsProvider};
 #[cfg(feature = "tokio")]
 pub use connection::{ByteStream, Event, Events};
-pub use entry::{Delivery, Entries, Entry, EntryRef, Stream, Streams};
+pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};
 pub use error::{
     Code, ConfigError, ConnectError, CredentialsError, Disconnect, Error, Outcome, Redirect,
     ServerError, TooOld, Unsent,

@@ -110,15 +110,15 @@ fn every(frame: &Frame) {
     }
 }
 
-fn one<C: OwnCommand>(frame: &Frame)
+fn one<C: DedicatedCommand>(frame: &Frame)
 where
-    C::OwnReply: Debug,
+    C::DedicatedReply: Debug,
 {
     let len = frame.as_bytes().len();
     let mut reply = None;
-    let info = allocation_counter::measure(|| reply = Some(C::own_reply(frame.clone())));
+    let info = allocation_counter::measure(|| reply = Some(C::dedicated_reply(frame.clone())));
     let most = FACTOR * len as u64 + (16 << 10);
-    assert!(info.bytes_max <= most, "{}: {} bytes for {len}", C::OWN_NAME, info.bytes_max);
+    assert!(info.bytes_max <= most, "{}: {} bytes for {len}", C::DEDICATED_NAME, info.bytes_max);
     if len < 4096 {
         drop(format!("{reply:?}"));
     }

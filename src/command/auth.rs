@@ -1,7 +1,7 @@
 //! AUTH: makes a connection another user's. Pure.
 
 use super::arg::Arg;
-use super::own::{self, OwnCommand};
+use super::dedicated::{self, DedicatedCommand};
 use super::reply::ok;
 use crate::resp::{Args, DecodeError, Frame};
 use std::fmt;
@@ -52,21 +52,21 @@ impl<'a> Auth<'a> {
     }
 }
 
-impl own::sealed::Sealed for Auth<'_> {}
+impl dedicated::sealed::Sealed for Auth<'_> {}
 
-impl OwnCommand for Auth<'_> {
-    const OWN_NAME: &'static str = "AUTH";
-    type OwnReply = ();
+impl DedicatedCommand for Auth<'_> {
+    const DEDICATED_NAME: &'static str = "AUTH";
+    type DedicatedReply = ();
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         self.list(out);
     }
 
-    fn own_secret(&self) -> Option<&[u8]> {
+    fn dedicated_secret(&self) -> Option<&[u8]> {
         self.password.as_bytes()
     }
 
-    fn own_reply(frame: Frame) -> Result<(), DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<(), DecodeError> {
         ok(frame)
     }
 }
@@ -81,7 +81,7 @@ impl fmt::Debug for Auth<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Raw, encode, encode_own};
+    use crate::command::{Raw, encode, encode_dedicated};
 
     #[test]
     fn a_user_comes_before_the_password() {
@@ -90,10 +90,10 @@ mod tests {
             (Auth::new("sesame").user("ann"), "AUTH ann sesame"),
         ];
         for (auth, expected) in rows {
-            assert_eq!(encode_own(&auth), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(encode_dedicated(&auth), encode(&Raw::new(expected)), "{expected}");
         }
         let empty = encode(&Raw::new("AUTH").args(["ann", ""]));
-        assert_eq!(encode_own(&Auth::new("").user("ann")), empty);
+        assert_eq!(encode_dedicated(&Auth::new("").user("ann")), empty);
     }
 
     #[test]

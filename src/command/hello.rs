@@ -2,7 +2,7 @@
 
 use super::arg::Arg;
 use super::auth::Auth;
-use super::own::{self, OwnCommand};
+use super::dedicated::{self, DedicatedCommand};
 use super::reply::tree;
 use crate::resp::{Args, Cursor, DecodeError, Frame, Value};
 #[cfg(any(test, feature = "tokio"))]
@@ -91,13 +91,13 @@ pub struct HelloReply {
     pub extra: Vec<(Bytes, Value)>,
 }
 
-impl own::sealed::Sealed for Hello<'_> {}
+impl dedicated::sealed::Sealed for Hello<'_> {}
 
-impl OwnCommand for Hello<'_> {
-    const OWN_NAME: &'static str = "HELLO";
-    type OwnReply = HelloReply;
+impl DedicatedCommand for Hello<'_> {
+    const DEDICATED_NAME: &'static str = "HELLO";
+    type DedicatedReply = HelloReply;
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         match self.protocol {
             Some(RespVersion::Resp2) => out.number(2),
             Some(RespVersion::Resp3) => out.number(3),
@@ -113,15 +113,15 @@ impl OwnCommand for Hello<'_> {
         }
     }
 
-    fn own_secret(&self) -> Option<&[u8]> {
-        self.auth.as_ref().and_then(Auth::own_secret)
+    fn dedicated_secret(&self) -> Option<&[u8]> {
+        self.auth.as_ref().and_then(Auth::dedicated_secret)
     }
 
-    fn own_reply(frame: Frame) -> Result<HelloReply, DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<HelloReply, DecodeError> {
         reply(&frame)
     }
 
-    fn own_refused(&self) -> Option<&'static str> {
+    fn dedicated_refused(&self) -> Option<&'static str> {
         let options = self.auth.is_some() || self.name.is_some();
         (options && self.protocol.is_none()).then_some("HELLO takes options behind a protocol only")
     }
@@ -176,7 +176,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, args: &[&[u8]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Raw, encode, encode_own};
+    use crate::command::{Raw, encode, encode_dedicated};
     use crate::resp::Limits;
 
     #[test]
@@ -197,8 +197,8 @@ mod tests {
             (Hello::new().set_name("n"), "HELLO SETNAME n", false),
         ];
         for (hello, expected, sent) in rows {
-            assert_eq!(encode_own(&hello), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(hello.own_refused().is_none(), sent, "{expected}");
+            assert_eq!(encode_dedicated(&hello), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(hello.dedicated_refused().is_none(), sent, "{expected}");
         }
     }
 

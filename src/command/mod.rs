@@ -37,7 +37,7 @@
 //! | any other | [`Raw`] | |
 //!
 //! What blocks its connection or changes it (AUTH, HELLO, CLIENT SETNAME, CLIENT NO-EVICT, WAIT, WAITAOF) is an
-//! [`OwnCommand`], for the connection of a [`Reader`](crate::Reader). MULTI and EXEC are
+//! [`DedicatedCommand`], for the connection of a [`Reader`](crate::Reader). MULTI and EXEC are
 //! [`Client::transact`](crate::Client::transact).
 
 mod arg;
@@ -45,11 +45,11 @@ mod auth;
 mod block;
 mod client;
 mod cluster;
+mod dedicated;
 mod delete;
 mod echo;
 mod ids;
 mod key;
-mod own;
 mod ping;
 mod raw;
 mod reply;
@@ -90,14 +90,14 @@ pub use client::{
 pub use cluster::{
     ClusterNode, ClusterShards, ClusterSlots, NodeHealth, NodeRole, Shard, ShardNode, SlotRange,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use dedicated::dedicated_request;
+pub use dedicated::{DedicatedCommand, encode_dedicated};
 pub use delete::DeleteOutcome;
 pub use echo::Echo;
 pub use hello::{Hello, HelloReply, RespVersion};
 pub use ids::Ids;
 pub use key::{Del, Exists, Expire, ExpireWhen, KeyType, PExpire, Type, Unlink};
-#[cfg(feature = "tokio")]
-pub(crate) use own::own_request;
-pub use own::{OwnCommand, encode_own};
 pub use ping::{Ping, PingText};
 pub use raw::Raw;
 pub use role::{ConnectedReplica, LinkState, Role, RoleReply};

@@ -4,7 +4,7 @@
 //! commands that they are about. On a connection that has written nothing every replica counts, and every disk.
 
 use super::block::Block;
-use super::own::{self, OwnCommand};
+use super::dedicated::{self, DedicatedCommand};
 use super::reply::at_least;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
@@ -104,50 +104,50 @@ pub struct WaitAofReply {
     pub replicas: u64,
 }
 
-impl own::sealed::Sealed for Wait {}
+impl dedicated::sealed::Sealed for Wait {}
 
-impl OwnCommand for Wait {
-    const OWN_NAME: &'static str = "WAIT";
-    type OwnReply = u64;
+impl DedicatedCommand for Wait {
+    const DEDICATED_NAME: &'static str = "WAIT";
+    type DedicatedReply = u64;
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         out.number(self.replicas);
         out.number(self.timeout.ms());
     }
 
-    fn own_reply(frame: Frame) -> Result<u64, DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<u64, DecodeError> {
         frame.cursor().count(REPLICAS)
     }
 
-    fn own_waits(&self) -> Option<Block> {
+    fn dedicated_waits(&self) -> Option<Block> {
         Some(self.timeout)
     }
 }
 
-impl own::sealed::Sealed for WaitAof {}
+impl dedicated::sealed::Sealed for WaitAof {}
 
-impl OwnCommand for WaitAof {
-    const OWN_NAME: &'static str = "WAITAOF";
-    type OwnReply = WaitAofReply;
+impl DedicatedCommand for WaitAof {
+    const DEDICATED_NAME: &'static str = "WAITAOF";
+    type DedicatedReply = WaitAofReply;
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         out.number(self.local.into());
         out.number(self.replicas);
         out.number(self.timeout.ms());
     }
 
-    fn own_reply(frame: Frame) -> Result<WaitAofReply, DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<WaitAofReply, DecodeError> {
         let mut cursor = frame.cursor();
         at_least(2, cursor.array(DISKS)?, DISKS)?;
         let local = cursor.count("a number of servers")? > 0;
         Ok(WaitAofReply { local, replicas: cursor.count(REPLICAS)? })
     }
 
-    fn own_waits(&self) -> Option<Block> {
+    fn dedicated_waits(&self) -> Option<Block> {
         Some(self.timeout)
     }
 
-    fn own_needs(&self) -> Features {
+    fn dedicated_needs(&self) -> Features {
         Feature::WaitAof.into()
     }
 }
@@ -158,7 +158,7 @@ const DISKS: &str = "a server's and its replicas' disks";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Raw, encode, encode_own};
+    use crate::command::{Raw, encode, encode_dedicated};
     use crate::resp::Limits;
     use std::time::Duration;
 
@@ -173,18 +173,18 @@ mod tests {
         for (replicas, block, expected) in rows {
             let wait = Wait::new(replicas, block);
             let raw = format!("WAIT {expected}");
-            assert_eq!(encode_own(&wait), encode(&Raw::new(&raw)), "{raw}");
-            assert_eq!(wait.own_waits(), Some(block));
+            assert_eq!(encode_dedicated(&wait), encode(&Raw::new(&raw)), "{raw}");
+            assert_eq!(wait.dedicated_waits(), Some(block));
             for (local, digit) in [(false, 0), (true, 1)] {
                 let wait = WaitAof::new(local, replicas, block);
                 let raw = format!("WAITAOF {digit} {expected}");
-                assert_eq!(encode_own(&wait), encode(&Raw::new(&raw)), "{raw}");
-                assert_eq!(wait.own_waits(), Some(block));
+                assert_eq!(encode_dedicated(&wait), encode(&Raw::new(&raw)), "{raw}");
+                assert_eq!(wait.dedicated_waits(), Some(block));
             }
         }
-        assert_eq!(Wait::new(1, Block::Forever).own_needs(), Features::NONE);
+        assert_eq!(Wait::new(1, Block::Forever).dedicated_needs(), Features::NONE);
         let aof = WaitAof::new(true, 1, Block::Forever);
-        assert_eq!(aof.own_needs(), Feature::WaitAof.into());
+        assert_eq!(aof.dedicated_needs(), Feature::WaitAof.into());
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         ];
         for (bytes, expected) in rows {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
-            assert_eq!(Wait::own_reply(frame).ok(), expected, "{bytes:?}");
+            assert_eq!(Wait::dedicated_reply(frame).ok(), expected, "{bytes:?}");
         }
     }
 
@@ -216,7 +216,8 @@ mod tests {
         ];
         for (bytes, expected) in rows {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
-            let reply = WaitAof::own_reply(frame).ok().map(|reply| (reply.local, reply.replicas));
+            let reply =
+                WaitAof::dedicated_reply(frame).ok().map(|reply| (reply.local, reply.replicas));
             assert_eq!(reply, expected, "{bytes:?}");
         }
     }

@@ -14,7 +14,7 @@ use super::driver::Driver;
 use super::events::Event;
 use super::outbox::{Shared, Size};
 use super::pipeline::{Failed, Failure, Replies};
-use crate::command::{Auth, encode_own};
+use crate::command::{Auth, encode_dedicated};
 use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
 use crate::error::{Code, ConnectError, CredentialsError, Disconnect, ServerError, Unsent};
 use std::convert::Infallible;
@@ -118,7 +118,7 @@ impl<'a> Renewal<'a> {
         if let Some(user) = credentials.user.as_deref().or(default) {
             auth = auth.user(user);
         }
-        let request = Said(encode_own(&auth));
+        let request = Said(encode_dedicated(&auth));
         let mut enqueue = Enqueue::new(Arc::clone(self.shared), self.patience);
         let mut ticket = match poll_fn(|cx| enqueue.poll(&request, cx)).await {
             Ok(ticket) => ticket,

@@ -10,8 +10,8 @@ mod one;
 mod streams;
 
 pub use fields::{Fields, Values};
-pub use one::{Delivery, Entry, EntryRef};
-pub use streams::{Stream, Streams};
+pub use one::{DeliveryInfo, Entry, EntryRef};
+pub use streams::{StreamEntries, Streams};
 
 use crate::EntryId;
 use bytes::Bytes;

@@ -13,14 +13,14 @@ use std::time::Duration;
 /// `XREADGROUP ... CLAIM` says it (Redis 8.4); both are 0 for an entry that was never delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Delivery {
+pub struct DeliveryInfo {
     /// Milliseconds since the last delivery; since 1970 for an entry that XNACK gave back.
     pub idle_ms: i64,
     /// How many times it had been delivered; [`i64::MAX`] after XNACK FATAL.
     pub deliveries: u64,
 }
 
-impl Delivery {
+impl DeliveryInfo {
     /// The time since the last delivery; zero if the server says a negative one.
     #[must_use]
     pub fn idle(&self) -> Duration {
@@ -35,7 +35,7 @@ pub struct EntryRef<'a> {
     id: EntryId,
     spans: &'a [u64],
     deleted: bool,
-    delivery: Option<Delivery>,
+    delivery: Option<DeliveryInfo>,
 }
 
 impl<'a> EntryRef<'a> {
@@ -45,7 +45,7 @@ impl<'a> EntryRef<'a> {
         let (spans, rest) = words.split_at_checked(head.spans).unwrap_or_default();
         let delivery = match *rest {
             [idle, count, ..] if head.delivery => {
-                Some(Delivery { idle_ms: idle as i64, deliveries: count })
+                Some(DeliveryInfo { idle_ms: idle as i64, deliveries: count })
             }
             _ => None,
         };
@@ -101,7 +101,7 @@ impl<'a> EntryRef<'a> {
 
     /// What CLAIM said of earlier deliveries; `None` in every other reply.
     #[must_use]
-    pub fn delivery(&self) -> Option<Delivery> {
+    pub fn delivery(&self) -> Option<DeliveryInfo> {
         self.delivery
     }
 
@@ -126,7 +126,7 @@ pub struct Entry {
     id: EntryId,
     spans: Box<[u64]>,
     deleted: bool,
-    delivery: Option<Delivery>,
+    delivery: Option<DeliveryInfo>,
 }
 
 impl Entry {
@@ -183,7 +183,7 @@ impl Entry {
 
     /// What CLAIM said of earlier deliveries; `None` in every other reply.
     #[must_use]
-    pub fn delivery(&self) -> Option<Delivery> {
+    pub fn delivery(&self) -> Option<DeliveryInfo> {
         self.delivery
     }
 

@@ -11,18 +11,18 @@ use bytes::Bytes;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Streams {
     /// The first one apart, so that a reply of one stream needs no list.
-    first: Option<Stream>,
-    rest: Vec<Stream>,
+    first: Option<StreamEntries>,
+    rest: Vec<StreamEntries>,
 }
 
 /// One stream of a reply.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stream {
+pub struct StreamEntries {
     key: Bytes,
     entries: Entries,
 }
 
-impl Stream {
+impl StreamEntries {
     /// The stream's key.
     #[must_use]
     pub fn key(&self) -> &[u8] {
@@ -56,7 +56,7 @@ impl Streams {
     }
 
     /// The streams, in the order of the reply.
-    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+    pub fn streams(&self) -> impl Iterator<Item = &StreamEntries> {
         self.first.iter().chain(&self.rest)
     }
 
@@ -69,11 +69,11 @@ impl Streams {
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&Entries> {
         let key = key.as_ref();
-        self.streams().find(|stream| stream.key() == key).map(Stream::entries)
+        self.streams().find(|stream| stream.key() == key).map(StreamEntries::entries)
     }
 
     /// The streams, to take apart.
-    pub fn into_streams(self) -> impl Iterator<Item = Stream> {
+    pub fn into_streams(self) -> impl Iterator<Item = StreamEntries> {
         self.first.into_iter().chain(self.rest)
     }
 
@@ -96,7 +96,7 @@ impl Streams {
             let key = bytes.slice_ref(key);
             let (entries, end) = index::read(&bytes, cursor.position())?;
             cursor = Cursor::at(&bytes, end);
-            let stream = Stream { key, entries };
+            let stream = StreamEntries { key, entries };
             if i == 0 {
                 streams.first = Some(stream);
             } else {

@@ -98,7 +98,7 @@ mod tally;
 mod worker;
 
 pub use builder::QueueBuilder;
-pub use codec::{Codec, CodecError, FieldList, Flat, Payload, Raw};
+pub use codec::{Codec, CodecError, FieldList, Flat, Payload, RawBytes};
 #[cfg(feature = "json")]
 pub use codec::{Json, Record};
 pub use consumer::{Consumer, ConsumerBuilder};

@@ -4,7 +4,7 @@ mod tail;
 
 pub use tail::Tail;
 
-use crate::command::{self, Block, BlockingCommand, OwnCommand, Safety};
+use crate::command::{self, Block, BlockingCommand, DedicatedCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
     Again, Asked, Attempts, Connection, Dialler, Enqueue, Events, Failed, Failure, Patience,
@@ -158,18 +158,21 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::outcome`] says whether the command may have run.
-    pub async fn send<C: OwnCommand>(&mut self, command: C) -> Result<C::OwnReply, Error> {
-        let patience = self.patience(command.own_waits());
-        let name = if C::OWN_NAME.is_empty() { RAW } else { C::OWN_NAME };
-        let request = Own(&command);
+    pub async fn send<C: DedicatedCommand>(
+        &mut self,
+        command: C,
+    ) -> Result<C::DedicatedReply, Error> {
+        let patience = self.patience(command.dedicated_waits());
+        let name = if C::DEDICATED_NAME.is_empty() { RAW } else { C::DEDICATED_NAME };
+        let request = Dedicated(&command);
         let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
         let waited = enqueue.waited();
         let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
         let mut ticket = queued.map_err(|reason| Error::Unsent { command: name, reason })?;
         let came = poll_fn(|cx| ticket.poll(cx)).await;
-        let secret = command.own_secret();
-        let frame = self.settle(name, command.own_needs(), secret, waited, came)?;
-        C::own_reply(frame).map_err(|source| {
+        let secret = command.dedicated_secret();
+        let frame = self.settle(name, command.dedicated_needs(), secret, waited, came)?;
+        C::dedicated_reply(frame).map_err(|source| {
             // What came may be quoted there, and in it what was sent.
             let source = match secret {
                 Some(_) => DecodeError::new("a reply to it", "another one"),
@@ -282,15 +285,15 @@ impl<C: BlockingCommand> Listed for Read<C> {
     }
 }
 
-struct Own<'c, C>(&'c C);
+struct Dedicated<'c, C>(&'c C);
 
-impl<C: OwnCommand> Listed for Own<'_, C> {
+impl<C: DedicatedCommand> Listed for Dedicated<'_, C> {
     fn list(&self, out: &mut impl Args) {
-        command::own_request(self.0, out);
+        command::dedicated_request(self.0, out);
     }
 
     fn refused(&self) -> Option<&'static str> {
-        self.0.own_refused()
+        self.0.dedicated_refused()
     }
 }
 

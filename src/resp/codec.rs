@@ -18,7 +18,7 @@ use tokio_util::codec::{Decoder, Encoder};
 /// let mut input = bytes::BytesMut::from(":3\r\n:4");
 /// assert_eq!(codec.decode(&mut input)?.unwrap().as_bytes(), b":3\r\n");
 /// assert!(codec.decode(&mut input)?.is_none());
-/// # Ok::<(), bourn::resp::CodecError>(())
+/// # Ok::<(), bourn::resp::RespCodecError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct RespCodec {
@@ -42,7 +42,7 @@ impl Default for RespCodec {
 /// Why a framed connection ends.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CodecError {
+pub enum RespCodecError {
     /// The transport failed, or ended inside a frame.
     #[error("transport failed")]
     Io(#[from] io::Error),
@@ -53,9 +53,9 @@ pub enum CodecError {
 
 impl Decoder for RespCodec {
     type Item = Frame;
-    type Error = CodecError;
+    type Error = RespCodecError;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, RespCodecError> {
         let Some(len) = self.scanner.scan(src)? else {
             return Ok(None);
         };
@@ -65,9 +65,9 @@ impl Decoder for RespCodec {
 
 /// A request: an array of bulk strings.
 impl<A: AsRef<[u8]>> Encoder<&[A]> for RespCodec {
-    type Error = CodecError;
+    type Error = RespCodecError;
 
-    fn encode(&mut self, request: &[A], dst: &mut BytesMut) -> Result<(), CodecError> {
+    fn encode(&mut self, request: &[A], dst: &mut BytesMut) -> Result<(), RespCodecError> {
         let mut measure = Measure::default();
         request.iter().for_each(|arg| measure.bytes(arg.as_ref()));
         let mut out = Vec::new();
@@ -80,9 +80,9 @@ impl<A: AsRef<[u8]>> Encoder<&[A]> for RespCodec {
 
 /// Any value, as a server would send it.
 impl Encoder<&Value> for RespCodec {
-    type Error = CodecError;
+    type Error = RespCodecError;
 
-    fn encode(&mut self, value: &Value, dst: &mut BytesMut) -> Result<(), CodecError> {
+    fn encode(&mut self, value: &Value, dst: &mut BytesMut) -> Result<(), RespCodecError> {
         let mut out = Vec::new();
         value.write(&mut out);
         dst.extend_from_slice(&out);

@@ -39,7 +39,7 @@ mod write;
 mod codec;
 
 #[cfg(feature = "tokio")]
-pub use codec::{CodecError, RespCodec};
+pub use codec::{RespCodec, RespCodecError};
 pub use cursor::{Cursor, Token};
 pub use error::{DecodeError, ProtocolError};
 pub use frame::Frame;

@@ -32,7 +32,7 @@ fn exported(text: &str) -> BTreeSet<&str> {
     uses.flat_map(names).collect()
 }
 
-/// What a request can be made of: types with `impl Command for`, `BlockingCommand` or `OwnCommand`.
+/// What a request can be made of: types with `impl Command for`, `BlockingCommand` or `DedicatedCommand`.
 fn commands(text: &str) -> BTreeSet<&str> {
     let lines = text.lines().filter(|line| line.starts_with("impl"));
     let types = lines.filter_map(|line| line.split_once("Command for "));

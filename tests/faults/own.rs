@@ -6,7 +6,7 @@ use super::peer::{Peer, Server, config, ends, ms, poll_once, settle};
 use super::wire::Plan;
 use bourn::command::encode;
 use bourn::{
-    Auth, Block, Blocking, Client, Code, Error, Hello, Outcome, OwnCommand, ReadFrom, Reader,
+    Auth, Block, Blocking, Client, Code, DedicatedCommand, Error, Hello, Outcome, ReadFrom, Reader,
     Streams, Unsent, Wait, WaitAof, XAdd, XLen, XRead,
 };
 use std::fmt::Debug;
@@ -35,7 +35,7 @@ fn ids(streams: &Streams) -> Vec<u64> {
 }
 
 /// Sends a command and drops it, once it is queued or in the line for room.
-async fn drop_send(reader: &mut Reader, command: impl OwnCommand<OwnReply: Debug>) {
+async fn drop_send(reader: &mut Reader, command: impl DedicatedCommand<DedicatedReply: Debug>) {
     let mut dropped = Box::pin(reader.send(command));
     assert!(poll_once(&mut dropped).await.is_none());
 }
@@ -403,7 +403,10 @@ async fn a_reply_of_another_shape_concerns_its_command_alone() {
 }
 
 /// The time after which a command is overdue, and the connection then given up.
-async fn deadline(command: impl OwnCommand<OwnReply: Debug>, grace: Duration) -> Duration {
+async fn deadline(
+    command: impl DedicatedCommand<DedicatedReply: Debug>,
+    grace: Duration,
+) -> Duration {
     let server = Server::new();
     let config = config().command_timeout(ms(700)).block_grace(grace);
     let (_client, mut reader, mut peer) = reader(&server, config).await;

@@ -142,7 +142,7 @@ fn entries(result: Result<Entries, Error>) -> Shown {
 fn streams(result: Result<Streams, Error>) -> Shown {
     shown(result.map(|streams| {
         let streams = streams.into_streams();
-        let entries = |stream: bourn::Stream| entries(Ok(stream.into_entries())).unwrap();
+        let entries = |stream: bourn::StreamEntries| entries(Ok(stream.into_entries())).unwrap();
         streams.map(entries).collect::<Vec<_>>()
     }))
 }

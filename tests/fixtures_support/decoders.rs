@@ -5,8 +5,8 @@ use super::json::{Json, list};
 use super::meaning::Means;
 use bourn::resp::{DecodeError, Frame, Value};
 use bourn::{
-    Blocking, BlockingCommand, ClientId, ClusterShards, ClusterSlots, Command, Hello, OwnCommand,
-    Ping, Raw, Role, ServerError, Wait, XAck, XAckDel, XAdd, XAddNoMkStream, XAutoClaim,
+    Blocking, BlockingCommand, ClientId, ClusterShards, ClusterSlots, Command, DedicatedCommand,
+    Hello, Ping, Raw, Role, ServerError, Wait, XAck, XAckDel, XAdd, XAddNoMkStream, XAutoClaim,
     XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel, XDelEx, XGroupCreate,
     XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupSetId, XInfoConsumers,
     XInfoGroups, XInfoStream, XInfoStreamFull, XLen, XNack, XPending, XPendingRange, XRange, XRead,
@@ -93,15 +93,15 @@ const fn blocking<C: BlockingCommand>(name: &'static str) -> Decoder {
     }
 }
 
-const fn own<C: OwnCommand>(name: &'static str, fits: fn(&Value) -> bool) -> Decoder
+const fn own<C: DedicatedCommand>(name: &'static str, fits: fn(&Value) -> bool) -> Decoder
 where
-    C::OwnReply: Means + Debug,
+    C::DedicatedReply: Means + Debug,
 {
     Decoder {
         name,
-        command: C::OWN_NAME,
-        decode: |frame, value| compare(C::own_reply(frame), value),
-        takes: |frame| C::own_reply(frame).is_ok(),
+        command: C::DEDICATED_NAME,
+        decode: |frame, value| compare(C::dedicated_reply(frame), value),
+        takes: |frame| C::dedicated_reply(frame).is_ok(),
         fits,
     }
 }

@@ -6,7 +6,7 @@ use crate::support::Server;
 use crate::table::{Table, Told};
 use bourn::{
     Auth, Client, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
-    ClientUnblock, ClientUnpause, Config, Echo, Feature, Hello, OwnCommand, Ping, PingText,
+    ClientUnblock, ClientUnpause, Config, DedicatedCommand, Echo, Feature, Hello, Ping, PingText,
     ReadFrom, RespVersion, XAdd, XLen, XRead,
 };
 use std::cell::Cell;
@@ -17,14 +17,14 @@ fn text(text: &str) -> PingText<'_> {
 }
 
 /// What a reader's connection is called after this.
-async fn named(db: &Db, command: impl OwnCommand<OwnReply: Show>) -> Told {
+async fn named(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
     let mut reader = db.reader().await;
     let told = reader.send(command).await?.show();
     Ok(format!("{told}, called {}", reader.send(ClientGetName::new()).await?.show()))
 }
 
 /// What is answered while the default user has a password.
-async fn with_password(db: &Db, command: impl OwnCommand<OwnReply: Show>) -> Told {
+async fn with_password(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
     let mut reader = db.reader().await;
     db.run("CONFIG SET requirepass secret").await;
     let told = reader.send(command).await;

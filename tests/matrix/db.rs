@@ -6,7 +6,7 @@
 use crate::show::Show;
 use crate::support::Server;
 use crate::table::Told;
-use bourn::command::{BlockingCommand, OwnCommand};
+use bourn::command::{BlockingCommand, DedicatedCommand};
 use bourn::{
     Client, Command, Config, EntryId, Error, GroupFrom, Ids, Protocol, Raw, Reader, StartAt, XAdd,
     XClaim, XGroupCreate, XPending, XRange, XReadGroup,
@@ -45,12 +45,15 @@ impl Db {
     }
 
     /// What the command answers on a connection of its own.
-    pub(crate) async fn own<C: OwnCommand<OwnReply: Show>>(&self, command: C) -> Told {
+    pub(crate) async fn own<C: DedicatedCommand<DedicatedReply: Show>>(&self, command: C) -> Told {
         Ok(self.reader().await.send(command).await?.show())
     }
 
     /// What the command answers to a user who may do nothing.
-    pub(crate) async fn denied<C: OwnCommand<OwnReply: Show>>(&self, command: C) -> Told {
+    pub(crate) async fn denied<C: DedicatedCommand<DedicatedReply: Show>>(
+        &self,
+        command: C,
+    ) -> Told {
         self.run("ACL SETUSER nobody on nopass -@all").await;
         let config = self.config.clone().user("nobody").password("any");
         let nobody = Client::connect(config).await.expect("the user may connect");

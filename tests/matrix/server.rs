@@ -3,11 +3,11 @@
 use crate::db::Db;
 use crate::show::Show;
 use crate::table::{Table, Told};
-use bourn::{Block, ClusterShards, ClusterSlots, Feature, OwnCommand, Role, Wait, WaitAof};
+use bourn::{Block, ClusterShards, ClusterSlots, DedicatedCommand, Feature, Role, Wait, WaitAof};
 use std::time::Duration;
 
 /// What a replica answers, of a master that is not there.
-async fn as_replica(db: &Db, command: impl OwnCommand<OwnReply: Show>) -> Told {
+async fn as_replica(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
     let mut reader = db.reader().await;
     db.run("REPLICAOF 127.0.0.1 1").await;
     let told = reader.send(command).await;
@@ -16,7 +16,7 @@ async fn as_replica(db: &Db, command: impl OwnCommand<OwnReply: Show>) -> Told {
 }
 
 /// What is answered where all that is written goes to disk.
-async fn append_only(db: &Db, command: impl OwnCommand<OwnReply: Show>) -> Told {
+async fn append_only(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
     let mut reader = db.reader().await;
     db.run("CONFIG SET appendfsync always").await;
     db.run("CONFIG SET appendonly yes").await;

@@ -127,7 +127,7 @@ impl Show for Entries {
 
 impl Show for Streams {
     fn show(&self) -> String {
-        let stream = |stream: &bourn::Stream| {
+        let stream = |stream: &bourn::StreamEntries| {
             format!("{} {}", stream.key().escape_ascii(), stream.entries().show())
         };
         let streams: Vec<_> = self.streams().map(stream).collect();

@@ -1,7 +1,7 @@
 //! The codec finds what the scanner finds, in a stream that comes in pieces.
 
 use super::trees::{frame, ways, written};
-use bourn::resp::{CodecError, Frame, Limits, ProtocolError, RespCodec, Value};
+use bourn::resp::{Frame, Limits, ProtocolError, RespCodec, RespCodecError, Value};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use proptest::prelude::*;
@@ -57,7 +57,7 @@ fn the_end_inside_a_frame_is_an_error() {
     let mut buf = BytesMut::from("+OK\r\n$5\r\nhel");
     let mut codec = RespCodec::new(Limits::default());
     assert_eq!(codec.decode_eof(&mut buf).unwrap().unwrap().as_bytes(), b"+OK\r\n");
-    assert!(matches!(codec.decode_eof(&mut buf), Err(CodecError::Io(_))));
+    assert!(matches!(codec.decode_eof(&mut buf), Err(RespCodecError::Io(_))));
 }
 
 #[tokio::test]
@@ -74,7 +74,10 @@ async fn a_framed_stream_ends_with_its_error() {
         assert_eq!(Value::from(&frame), value);
         assert_eq!(framed.next().await.unwrap().unwrap().as_bytes(), b":1\r\n");
         let error = framed.next().await.unwrap().unwrap_err();
-        assert!(matches!(error, CodecError::Protocol(ProtocolError::UnknownType { byte: b'@' })));
+        assert!(matches!(
+            error,
+            RespCodecError::Protocol(ProtocolError::UnknownType { byte: b'@' })
+        ));
     };
     tokio::join!(write, read);
 }

@@ -216,7 +216,7 @@ fn command_names() -> BTreeSet<String> {
             }
             let source = fs::read_to_string(path).expect("text");
             let source = source.split("\nmod tests {").next().unwrap_or_default();
-            // `const NAME: &'static str = "XADD";`, and `OWN_NAME`; an empty one is of any command.
+            // `const NAME: &'static str = "XADD";`, and `DEDICATED_NAME`; an empty one is of any command.
             let constants = source.split("NAME: &'static str =").skip(1);
             let texts =
                 constants.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());

@@ -1,6 +1,6 @@
 //! CLIENT NO-EVICT: keeps this connection when the server is short of memory. Pure.
 
-use crate::command::own::{self, OwnCommand};
+use crate::command::dedicated::{self, DedicatedCommand};
 use crate::command::reply::ok;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
@@ -36,21 +36,21 @@ impl ClientNoEvict {
     }
 }
 
-impl own::sealed::Sealed for ClientNoEvict {}
+impl dedicated::sealed::Sealed for ClientNoEvict {}
 
-impl OwnCommand for ClientNoEvict {
-    const OWN_NAME: &'static str = "CLIENT NO-EVICT";
-    type OwnReply = ();
+impl DedicatedCommand for ClientNoEvict {
+    const DEDICATED_NAME: &'static str = "CLIENT NO-EVICT";
+    type DedicatedReply = ();
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         out.text(if self.on { "ON" } else { "OFF" });
     }
 
-    fn own_reply(frame: Frame) -> Result<(), DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<(), DecodeError> {
         ok(frame)
     }
 
-    fn own_needs(&self) -> Features {
+    fn dedicated_needs(&self) -> Features {
         Feature::ClientNoEvict.into()
     }
 }
@@ -58,7 +58,7 @@ impl OwnCommand for ClientNoEvict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Raw, encode, encode_own};
+    use crate::command::{Raw, encode, encode_dedicated};
 
     #[test]
     fn it_is_on_or_off() {
@@ -67,8 +67,8 @@ mod tests {
             (ClientNoEvict::off(), "CLIENT NO-EVICT OFF"),
         ];
         for (no_evict, expected) in rows {
-            assert_eq!(encode_own(&no_evict), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(no_evict.own_needs(), Feature::ClientNoEvict.into());
+            assert_eq!(encode_dedicated(&no_evict), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(no_evict.dedicated_needs(), Feature::ClientNoEvict.into());
         }
     }
 }

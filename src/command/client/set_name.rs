@@ -1,7 +1,7 @@
 //! CLIENT SETNAME: gives this connection a name. Pure.
 
 use crate::command::Arg;
-use crate::command::own::{self, OwnCommand};
+use crate::command::dedicated::{self, DedicatedCommand};
 use crate::command::reply::ok;
 use crate::resp::{Args, DecodeError, Frame};
 
@@ -35,17 +35,17 @@ impl<'a> ClientSetName<'a> {
     }
 }
 
-impl own::sealed::Sealed for ClientSetName<'_> {}
+impl dedicated::sealed::Sealed for ClientSetName<'_> {}
 
-impl OwnCommand for ClientSetName<'_> {
-    const OWN_NAME: &'static str = "CLIENT SETNAME";
-    type OwnReply = ();
+impl DedicatedCommand for ClientSetName<'_> {
+    const DEDICATED_NAME: &'static str = "CLIENT SETNAME";
+    type DedicatedReply = ();
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         self.name.list(out);
     }
 
-    fn own_reply(frame: Frame) -> Result<(), DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<(), DecodeError> {
         ok(frame)
     }
 }
@@ -53,13 +53,13 @@ impl OwnCommand for ClientSetName<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Raw, encode, encode_own};
+    use crate::command::{Raw, encode, encode_dedicated};
 
     #[test]
     fn a_name_is_one_argument_even_if_it_is_empty() {
         for name in ["worker-1", "", "a b"] {
             let expected = encode(&Raw::new("CLIENT SETNAME").arg(name));
-            assert_eq!(encode_own(&ClientSetName::new(name)), expected, "{name:?}");
+            assert_eq!(encode_dedicated(&ClientSetName::new(name)), expected, "{name:?}");
         }
     }
 }

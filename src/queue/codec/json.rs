@@ -1,6 +1,6 @@
 //! Json: the payload is one field with JSON. Pure.
 
-use super::raw::only;
+use super::raw_bytes::only;
 use super::{Codec, CodecError, FieldList, PAYLOAD, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

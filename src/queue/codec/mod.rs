@@ -2,7 +2,7 @@
 //!
 //! | codec | payload | fields |
 //! |---|---|---|
-//! | [`Raw`] | `Bytes`, `Vec<u8>`, `String` | `payload <bytes>` |
+//! | [`RawBytes`] | `Bytes`, `Vec<u8>`, `String` | `payload <bytes>` |
 //! | [`Flat`] | pairs of texts or bytes, maps of texts | each pair a field: `user_id 123 template welcome` |
 //! | [`Json`] | any serde type | `payload {"user_id":123,"template":"welcome"}` |
 //! | [`Record`] | a serde struct or map | each of its fields a field: `user_id 123 template welcome` |
@@ -16,7 +16,7 @@ mod flat;
 #[cfg(feature = "json")]
 mod json;
 mod payload;
-mod raw;
+mod raw_bytes;
 #[cfg(feature = "json")]
 mod record;
 #[cfg(test)]
@@ -29,7 +29,7 @@ pub use flat::Flat;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use payload::Payload;
-pub use raw::Raw;
+pub use raw_bytes::RawBytes;
 #[cfg(feature = "json")]
 pub use record::Record;
 

@@ -12,9 +12,9 @@ mod server;
 mod stream;
 
 use crate::any::{Given, given, id};
-use bourn::command::{encode, encode_own};
+use bourn::command::{encode, encode_dedicated};
 use bourn::resp::{Limits, Value};
-use bourn::{Command, EntryId, OwnCommand, Raw, Refs, Trim};
+use bourn::{Command, DedicatedCommand, EntryId, Raw, Refs, Trim};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -129,14 +129,14 @@ fn keyless<C: Command>(command: &C, expected: Words) -> Case {
 fn request<C: Command>(command: &C, expected: Words) -> Case {
     assert_eq!(command.refused(), None);
     let request = encode(command);
-    assert_eq!(request, encode_own(command), "on a connection of its own it is the same");
+    assert_eq!(request, encode_dedicated(command), "on a connection of its own it is the same");
     (request, expected.0)
 }
 
 /// The same of a command for a connection of one's own.
-fn own<C: OwnCommand>(command: &C, expected: Words) -> Case {
-    assert_eq!(command.own_refused(), None);
-    (encode_own(command), expected.0)
+fn own<C: DedicatedCommand>(command: &C, expected: Words) -> Case {
+    assert_eq!(command.dedicated_refused(), None);
+    (encode_dedicated(command), expected.0)
 }
 
 /// Applies an option, if it is given.

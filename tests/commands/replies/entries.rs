@@ -113,7 +113,7 @@ fn streams_node(streams: &Read) -> Node {
 
 fn read_streams(streams: Streams) -> Read {
     assert_eq!(streams.iter().count(), streams.len());
-    let pair = |stream: &bourn::Stream| (stream.key().to_vec(), Batch::of(stream.entries()));
+    let pair = |stream: &bourn::StreamEntries| (stream.key().to_vec(), Batch::of(stream.entries()));
     streams.streams().map(pair).collect()
 }
 

@@ -6,10 +6,11 @@ use crate::any::{bytes, count, id, line};
 use bourn::resp::{DecodeError, Frame, Value};
 use bourn::{
     Auth, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
-    ClientUnblock, ClientUnpause, Command, Del, DeleteOutcome, Echo, Exists, Expire, KeyType,
-    OwnCommand, PExpire, Ping, PingText, Raw, Type, Unlink, Wait, WaitAof, XAck, XAckDel, XAdd,
-    XAddNoMkStream, XCfgSet, XDel, XDelEx, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer,
-    XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord, XInfoHelp, XLen, XNack, XSetId, XTrim,
+    ClientUnblock, ClientUnpause, Command, DedicatedCommand, Del, DeleteOutcome, Echo, Exists,
+    Expire, KeyType, PExpire, Ping, PingText, Raw, Type, Unlink, Wait, WaitAof, XAck, XAckDel,
+    XAdd, XAddNoMkStream, XCfgSet, XDel, XDelEx, XGroupCreate, XGroupCreateConsumer,
+    XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord, XInfoHelp, XLen, XNack,
+    XSetId, XTrim,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -31,7 +32,7 @@ fn counts_are_counts() {
         Unlink::reply,
         Exists::reply,
         ClientKill::reply,
-        Wait::own_reply,
+        Wait::dedicated_reply,
     ];
     for decode in decoders {
         law(decode, count(), |n| Node::count(*n), |n| n);
@@ -63,9 +64,9 @@ fn ok_means_nothing_but_that_it_is_done() {
         XIdmpRecord::reply,
         ClientPause::reply,
         ClientUnpause::reply,
-        ClientSetName::own_reply,
-        ClientNoEvict::own_reply,
-        Auth::own_reply,
+        ClientSetName::dedicated_reply,
+        ClientNoEvict::dedicated_reply,
+        Auth::dedicated_reply,
     ];
     for decode in decoders {
         law(decode, Just(()), |()| Node::simple("OK"), |()| ());
@@ -156,7 +157,7 @@ fn each_id_has_its_outcome() {
 #[test]
 fn disks_are_waited_for_here_and_elsewhere() {
     law(
-        WaitAof::own_reply,
+        WaitAof::dedicated_reply,
         (any::<bool>(), count()),
         |(local, replicas)| {
             Node::Tuple(vec![Node::Integer(i64::from(*local)), Node::count(*replicas)])

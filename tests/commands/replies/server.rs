@@ -4,7 +4,8 @@ use super::law;
 use super::node::{Node, are_added};
 use crate::any::{bytes, count};
 use bourn::{
-    Command, ConnectedReplica, Hello, HelloReply, LinkState, OwnCommand, Role, RoleReply, Server,
+    Command, ConnectedReplica, DedicatedCommand, Hello, HelloReply, LinkState, Role, RoleReply,
+    Server,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -23,7 +24,7 @@ fn a_server_tells_what_it_is() {
         (Server::new(&name, &format!("{major}.{minor}.{patch}")), proto, id, texts)
     });
     law(
-        Hello::own_reply,
+        Hello::dedicated_reply,
         greetings,
         |(server, proto, id, [mode, role]): &Greeting| {
             let version = server.version();

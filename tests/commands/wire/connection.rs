@@ -1,10 +1,10 @@
 //! What is about connections, and what is for a connection of one's own.
 
 use super::{SECOND, check};
-use bourn::command::{encode, encode_own};
+use bourn::command::{encode, encode_dedicated};
 use bourn::{
     Auth, Block, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
-    ClientUnblock, ClientUnpause, Command, Hello, OwnCommand, RespVersion, Wait, WaitAof,
+    ClientUnblock, ClientUnpause, Command, DedicatedCommand, Hello, RespVersion, Wait, WaitAof,
 };
 
 #[test]
@@ -28,33 +28,36 @@ fn connections_are_named_woken_held_up_and_ended() {
 fn a_connection_of_ones_own_is_changed() {
     let hello = |version| Hello::new().protocol(version);
     check([
-        (encode_own(&Auth::new("secret")), "AUTH secret"),
-        (encode_own(&Auth::new("secret").user("u")), "AUTH u secret"),
-        (encode_own(&ClientSetName::new("n")), "CLIENT SETNAME n"),
-        (encode_own(&ClientNoEvict::on()), "CLIENT NO-EVICT ON"),
-        (encode_own(&ClientNoEvict::off()), "CLIENT NO-EVICT OFF"),
-        (encode_own(&Hello::new()), "HELLO"),
-        (encode_own(&hello(RespVersion::Resp2)), "HELLO 2"),
-        (encode_own(&hello(RespVersion::Resp3).auth("u", "secret")), "HELLO 3 AUTH u secret"),
-        (encode_own(&hello(RespVersion::Resp3).set_name("n")), "HELLO 3 SETNAME n"),
+        (encode_dedicated(&Auth::new("secret")), "AUTH secret"),
+        (encode_dedicated(&Auth::new("secret").user("u")), "AUTH u secret"),
+        (encode_dedicated(&ClientSetName::new("n")), "CLIENT SETNAME n"),
+        (encode_dedicated(&ClientNoEvict::on()), "CLIENT NO-EVICT ON"),
+        (encode_dedicated(&ClientNoEvict::off()), "CLIENT NO-EVICT OFF"),
+        (encode_dedicated(&Hello::new()), "HELLO"),
+        (encode_dedicated(&hello(RespVersion::Resp2)), "HELLO 2"),
+        (encode_dedicated(&hello(RespVersion::Resp3).auth("u", "secret")), "HELLO 3 AUTH u secret"),
+        (encode_dedicated(&hello(RespVersion::Resp3).set_name("n")), "HELLO 3 SETNAME n"),
         (
-            encode_own(&hello(RespVersion::Resp2).set_name("n").auth("u", "secret")),
+            encode_dedicated(&hello(RespVersion::Resp2).set_name("n").auth("u", "secret")),
             "HELLO 2 AUTH u secret SETNAME n",
         ),
     ]);
-    assert_eq!(hello(RespVersion::Resp3).set_name("n").own_refused(), None);
-    assert!(Hello::new().set_name("n").own_refused().is_some(), "the name would be a protocol");
-    assert!(Hello::new().auth("u", "secret").own_refused().is_some());
+    assert_eq!(hello(RespVersion::Resp3).set_name("n").dedicated_refused(), None);
+    assert!(
+        Hello::new().set_name("n").dedicated_refused().is_some(),
+        "the name would be a protocol"
+    );
+    assert!(Hello::new().auth("u", "secret").dedicated_refused().is_some());
 }
 
 #[test]
 fn a_wait_is_for_replicas_or_disks_and_so_long() {
     check([
-        (encode_own(&Wait::new(1, Block::For(SECOND))), "WAIT 1 1000"),
-        (encode_own(&Wait::new(0, Block::Forever)), "WAIT 0 0"),
-        (encode_own(&WaitAof::new(true, 2, Block::For(SECOND))), "WAITAOF 1 2 1000"),
-        (encode_own(&WaitAof::new(false, 1, Block::Forever)), "WAITAOF 0 1 0"),
+        (encode_dedicated(&Wait::new(1, Block::For(SECOND))), "WAIT 1 1000"),
+        (encode_dedicated(&Wait::new(0, Block::Forever)), "WAIT 0 0"),
+        (encode_dedicated(&WaitAof::new(true, 2, Block::For(SECOND))), "WAITAOF 1 2 1000"),
+        (encode_dedicated(&WaitAof::new(false, 1, Block::Forever)), "WAITAOF 0 1 0"),
     ]);
-    assert_eq!(Wait::new(1, Block::For(SECOND)).own_waits(), Some(Block::For(SECOND)));
-    assert_eq!(WaitAof::new(true, 0, Block::Forever).own_waits(), Some(Block::Forever));
+    assert_eq!(Wait::new(1, Block::For(SECOND)).dedicated_waits(), Some(Block::For(SECOND)));
+    assert_eq!(WaitAof::new(true, 0, Block::Forever).dedicated_waits(), Some(Block::Forever));
 }

@@ -3,7 +3,7 @@
 //! Delete on ack, heartbeats, retries and dead letters are on, as they are by default.
 
 use bourn::Client;
-use bourn::queue::{Fail, Job, Queue, Raw};
+use bourn::queue::{Fail, Job, Queue, RawBytes};
 use queues::Asked;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn main() {
 
 async fn run(asked: Asked) {
     let client = Client::connect(&asked.url).await.expect("a server");
-    let queue: Queue<String> = Queue::builder(&client, "noop").open(Raw).await.expect("a queue");
+    let queue: Queue<String> = Queue::builder(&client, "noop").open(RawBytes).await.expect("a queue");
     match asked.enqueue {
         true => enqueue(&queue, asked.jobs).await,
         false => work(&queue, asked).await,

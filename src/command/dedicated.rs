@@ -1,4 +1,4 @@
-//! Own: commands for a connection of one's own. Pure.
+//! Commands that need a connection of their own. No I/O.
 //!
 //! Some commands hold their connection up or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. Others must not be concerned, so
 //! [`Client::send`](crate::Client::send) does not compile with them; a [`Reader`](crate::Reader) takes them, and whatever
@@ -17,78 +17,78 @@ use crate::server::Features;
     message = "`{Self}` cannot be sent on a reader's connection",
     note = "a read that blocks is for `Reader::read`"
 )]
-pub trait OwnCommand: sealed::Sealed {
+pub trait DedicatedCommand: sealed::Sealed {
     /// The command's name.
-    const OWN_NAME: &'static str;
+    const DEDICATED_NAME: &'static str;
 
     /// What the command answers with.
-    type OwnReply;
+    type DedicatedReply;
 
     /// Lists the arguments behind the name.
-    fn own_args(&self, out: &mut impl Args);
+    fn dedicated_args(&self, out: &mut impl Args);
 
     /// Reads the reply. Error replies never come here.
     ///
     /// # Errors
     ///
     /// The reply is not of the shape that this command answers with.
-    fn own_reply(frame: Frame) -> Result<Self::OwnReply, DecodeError>;
+    fn dedicated_reply(frame: Frame) -> Result<Self::DedicatedReply, DecodeError>;
 
     /// How long the server may take before it answers; `None` if it answers at once.
-    fn own_waits(&self) -> Option<Block> {
+    fn dedicated_waits(&self) -> Option<Block> {
         None
     }
 
     /// What of it not every server has.
-    fn own_needs(&self) -> Features {
+    fn dedicated_needs(&self) -> Features {
         Features::NONE
     }
 
     /// What must not stand in an error: a password among the arguments.
-    fn own_secret(&self) -> Option<&[u8]> {
+    fn dedicated_secret(&self) -> Option<&[u8]> {
         None
     }
 
     /// Why the command may not be sent; `None` if it may.
-    fn own_refused(&self) -> Option<&'static str> {
+    fn dedicated_refused(&self) -> Option<&'static str> {
         None
     }
 }
 
-impl<C: Command> OwnCommand for C {
-    const OWN_NAME: &'static str = C::NAME;
-    type OwnReply = C::Reply;
+impl<C: Command> DedicatedCommand for C {
+    const DEDICATED_NAME: &'static str = C::NAME;
+    type DedicatedReply = C::Reply;
 
-    fn own_args(&self, out: &mut impl Args) {
+    fn dedicated_args(&self, out: &mut impl Args) {
         self.args(out);
     }
 
-    fn own_reply(frame: Frame) -> Result<C::Reply, DecodeError> {
+    fn dedicated_reply(frame: Frame) -> Result<C::Reply, DecodeError> {
         C::reply(frame)
     }
 
-    fn own_needs(&self) -> Features {
+    fn dedicated_needs(&self) -> Features {
         self.needs()
     }
 
-    fn own_refused(&self) -> Option<&'static str> {
+    fn dedicated_refused(&self) -> Option<&'static str> {
         self.refused()
     }
 }
 
 /// Lists the whole request, name first.
-pub(crate) fn own_request<C: OwnCommand>(command: &C, out: &mut impl Args) {
-    words(C::OWN_NAME, false, out);
-    command.own_args(out);
+pub(crate) fn dedicated_request<C: DedicatedCommand>(command: &C, out: &mut impl Args) {
+    words(C::DEDICATED_NAME, false, out);
+    command.dedicated_args(out);
 }
 
 /// The request of a command for a connection of one's own, alone: what goes over the wire.
 #[must_use]
-pub fn encode_own<C: OwnCommand>(command: &C) -> Vec<u8> {
+pub fn encode_dedicated<C: DedicatedCommand>(command: &C) -> Vec<u8> {
     let mut measure = Measure::default();
-    own_request(command, &mut measure);
+    dedicated_request(command, &mut measure);
     let mut out = Vec::new();
-    own_request(command, &mut Writer::begin(&mut out, &measure));
+    dedicated_request(command, &mut Writer::begin(&mut out, &measure));
     out
 }
 

@@ -1,4 +1,4 @@
-//! Raw: the payload is one field. Pure.
+//! RawBytes: the payload is one field. Pure.
 
 use super::payload::text;
 use super::{Codec, CodecError, FieldList, PAYLOAD, Payload};
@@ -8,9 +8,9 @@ use bytes::Bytes;
 ///
 /// Other fields are not looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Raw;
+pub struct RawBytes;
 
-impl Codec<Bytes> for Raw {
+impl Codec<Bytes> for RawBytes {
     fn encode(&self, payload: &Bytes, fields: &mut FieldList) -> Result<(), CodecError> {
         fields.add(PAYLOAD, payload)
     }
@@ -20,7 +20,7 @@ impl Codec<Bytes> for Raw {
     }
 }
 
-impl Codec<Vec<u8>> for Raw {
+impl Codec<Vec<u8>> for RawBytes {
     fn encode(&self, payload: &Vec<u8>, fields: &mut FieldList) -> Result<(), CodecError> {
         fields.add(PAYLOAD, payload)
     }
@@ -30,7 +30,7 @@ impl Codec<Vec<u8>> for Raw {
     }
 }
 
-impl Codec<String> for Raw {
+impl Codec<String> for RawBytes {
     fn encode(&self, payload: &String, fields: &mut FieldList) -> Result<(), CodecError> {
         fields.add(PAYLOAD, payload)
     }
@@ -53,38 +53,38 @@ mod tests {
 
     #[test]
     fn the_payload_is_one_field() {
-        assert_eq!(encode(&Raw, &Bytes::from_static(b"a\xff")), r#"{"payload": "a\xff"}"#);
-        assert_eq!(encode(&Raw, &b"\r\n".to_vec()), r#"{"payload": "\r\n"}"#);
-        assert_eq!(encode(&Raw, &String::from("text")), r#"{"payload": "text"}"#);
-        assert_eq!(encode(&Raw, &String::new()), r#"{"payload": ""}"#);
+        assert_eq!(encode(&RawBytes, &Bytes::from_static(b"a\xff")), r#"{"payload": "a\xff"}"#);
+        assert_eq!(encode(&RawBytes, &b"\r\n".to_vec()), r#"{"payload": "\r\n"}"#);
+        assert_eq!(encode(&RawBytes, &String::from("text")), r#"{"payload": "text"}"#);
+        assert_eq!(encode(&RawBytes, &String::new()), r#"{"payload": ""}"#);
     }
 
     #[test]
     fn other_fields_do_not_matter_and_a_missing_one_does() {
         let fields = [("_h:a", "1"), ("a", "2"), ("payload", "text"), ("payload", "more")];
-        assert_eq!(decode(&Raw, fields), Ok(String::from("text")));
-        assert_eq!(decode(&Raw, fields), Ok(b"text".to_vec()));
-        assert_eq!(decode(&Raw, fields), Ok(Bytes::from_static(b"text")));
+        assert_eq!(decode(&RawBytes, fields), Ok(String::from("text")));
+        assert_eq!(decode(&RawBytes, fields), Ok(b"text".to_vec()));
+        assert_eq!(decode(&RawBytes, fields), Ok(Bytes::from_static(b"text")));
         let (missing, fields) = ("field payload: missing".to_owned(), [("Payload", "1")]);
-        assert_eq!(decode::<String, _>(&Raw, fields), Err(missing.clone()));
-        assert_eq!(decode::<Vec<u8>, _>(&Raw, fields), Err(missing.clone()));
-        assert_eq!(decode::<Bytes, _>(&Raw, fields), Err(missing));
+        assert_eq!(decode::<String, _>(&RawBytes, fields), Err(missing.clone()));
+        assert_eq!(decode::<Vec<u8>, _>(&RawBytes, fields), Err(missing.clone()));
+        assert_eq!(decode::<Bytes, _>(&RawBytes, fields), Err(missing));
     }
 
     #[test]
     fn a_string_must_be_utf8() {
         let bytes: [(&str, &[u8]); 1] = [("payload", b"a\xff")];
         let error = "field payload: not UTF-8".to_owned();
-        assert_eq!(decode::<String, _>(&Raw, bytes), Err(error));
-        assert_eq!(decode(&Raw, bytes), Ok(b"a\xff".to_vec()));
+        assert_eq!(decode::<String, _>(&RawBytes, bytes), Err(error));
+        assert_eq!(decode(&RawBytes, bytes), Ok(b"a\xff".to_vec()));
     }
 
     proptest! {
         #[test]
         fn any_bytes_come_back(bytes in any::<Vec<u8>>(), text in any::<String>()) {
-            round(&Raw, &Bytes::from(bytes.clone()));
-            round(&Raw, &bytes);
-            round(&Raw, &text);
+            round(&RawBytes, &Bytes::from(bytes.clone()));
+            round(&RawBytes, &bytes);
+            round(&RawBytes, &text);
         }
     }
 }
