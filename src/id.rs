@@ -2,12 +2,12 @@
 //!
 //! An id is `ms-seq`, two unsigned 64-bit numbers; the first is unix time in milliseconds if the server made it.
 //!
-//! | position | type | beside an id |
+//! | position | type | instead of an id |
 //! |---|---|---|
-//! | XADD | [`AddId`] | `*`, `ms-*` |
-//! | XREAD | [`ReadFrom`] | `$`, `+` |
-//! | XREADGROUP | [`GroupFrom`] | `>` |
-//! | XGROUP CREATE, SETID | [`StartAt`] | `$` |
+//! | XADD | [`AddId`] | `*`: [`AddId::Auto`]; `ms-*`: [`AddId::AutoSeq`] |
+//! | XREAD | [`ReadFrom`] | `$`: [`ReadFrom::End`]; `+`: [`ReadFrom::Last`] |
+//! | XREADGROUP | [`GroupFrom`] | `>`: [`GroupFrom::New`] |
+//! | XGROUP CREATE, SETID | [`StartAt`] | `$`: [`StartAt::End`] |
 //! | XRANGE, XREVRANGE, XPENDING | any of Rust's ranges over [`EntryId`] | `-`, `+`, `(id` |
 
 use crate::resp::{Args, decimal};
@@ -220,10 +220,13 @@ pub enum AddId {
 pub enum ReadFrom {
     /// The entries above this id.
     After(EntryId),
-    /// `$`: the entries added after the call. Between two such calls entries are missed: go on with the last id read, or
-    /// let a tail do it.
-    Latest,
+    /// `$`, the end of the stream: the entries added after the call. Between two such calls entries are missed: go on with
+    /// the last id read, or let a tail do it.
+    End,
     /// `+`: the last entry alone (Redis 7.4, Valkey 8.0).
+    ///
+    /// After the last entry was deleted, Redis 7.4 and Valkey return nothing until another entry is added. Redis 8.0 and
+    /// later return the last entry that is still there.
     Last,
 }
 
@@ -254,7 +257,7 @@ impl GroupFrom {
 pub enum StartAt {
     /// The entries above this id.
     After(EntryId),
-    /// `$`: the entries added from now on.
+    /// `$`, the end of the stream: the entries added from now on.
     End,
 }
 
@@ -339,7 +342,7 @@ impl IdArg for ReadFrom {
     fn arg(&self, out: &mut impl Args) {
         match self {
             Self::After(id) => id.arg(out),
-            Self::Latest => out.text("$"),
+            Self::End => out.text("$"),
             Self::Last => out.text("+"),
         }
     }

@@ -179,7 +179,7 @@ impl Client {
 
     /// The entries of a stream as they are added: a [`Stream`](futures_core::Stream) that does not end.
     ///
-    /// `XREAD BLOCK` on a connection of its own, again and again from the last id on. [`ReadFrom::Latest`] is resolved once,
+    /// `XREAD BLOCK` on a connection of its own, again and again from the last id on. [`ReadFrom::End`] is resolved once,
     /// when the stream is first polled, so nothing that is added from then on is missed. Should the stream be deleted and begun
     /// again with lower ids, those are below the cursor and are not seen.
     ///
@@ -187,7 +187,7 @@ impl Client {
     /// # use bourn::{Client, ReadFrom};
     /// # use futures_util::StreamExt;
     /// # async fn f(client: &Client) -> Result<(), bourn::Error> {
-    /// let mut tail = client.tail("orders", ReadFrom::Latest);
+    /// let mut tail = client.tail("orders", ReadFrom::End);
     /// while let Some(entry) = tail.next().await {
     ///     println!("{:?}", entry?);
     /// }

@@ -1,18 +1,18 @@
-//! Commands that need a connection of their own. No I/O.
+//! Commands that need a connection of their own. Pure.
 //!
-//! Some commands hold their connection up or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. Others must not be concerned, so
-//! [`Client::send`](crate::Client::send) does not compile with them; a [`Reader`](crate::Reader) takes them, and whatever
-//! else is a [`Command`].
+//! Some commands block their connection or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. On a shared connection they would
+//! affect the commands of other callers, so [`Client::send`](crate::Client::send) does not compile with them. A
+//! [`Reader`](crate::Reader) takes them, and every [`Command`].
 //!
-//! The trait's items have names of their own, for every [`Command`] has both traits, and `command.args(..)` is to mean one
-//! thing. One trait below both would have users of `Command` import two.
+//! The trait's items have names of their own, because every [`Command`] has both traits and `command.args(..)` must stay
+//! unambiguous. A common supertrait would make users of `Command` import two traits.
 
 use super::{Block, Command, words};
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 
-/// A command for a [`Reader`](crate::Reader)'s own connection: any [`Command`], and those that block or change the
-/// connection they are sent on.
+/// A command for the dedicated connection of a [`Reader`](crate::Reader): any [`Command`], and those that block or change
+/// the connection they are sent on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent on a reader's connection",
     note = "a read that blocks is for `Reader::read`"
@@ -21,7 +21,7 @@ pub trait DedicatedCommand: sealed::Sealed {
     /// The command's name.
     const DEDICATED_NAME: &'static str;
 
-    /// What the command answers with.
+    /// The type of the reply.
     type DedicatedReply;
 
     /// Lists the arguments behind the name.
@@ -34,22 +34,22 @@ pub trait DedicatedCommand: sealed::Sealed {
     /// The reply is not of the shape that this command answers with.
     fn dedicated_reply(frame: Frame) -> Result<Self::DedicatedReply, DecodeError>;
 
-    /// How long the server may take before it answers; `None` if it answers at once.
+    /// Returns how long the server may wait before it replies; `None` if it replies at once.
     fn dedicated_waits(&self) -> Option<Block> {
         None
     }
 
-    /// What of it not every server has.
+    /// Returns the features that the command needs and that not every server has.
     fn dedicated_needs(&self) -> Features {
         Features::NONE
     }
 
-    /// What must not stand in an error: a password among the arguments.
+    /// Returns the argument that must not appear in an error: a password.
     fn dedicated_secret(&self) -> Option<&[u8]> {
         None
     }
 
-    /// Why the command may not be sent; `None` if it may.
+    /// Returns the reason why the command may not be sent; `None` if it may.
     fn dedicated_refused(&self) -> Option<&'static str> {
         None
     }
@@ -82,7 +82,7 @@ pub(crate) fn dedicated_request<C: DedicatedCommand>(command: &C, out: &mut impl
     command.dedicated_args(out);
 }
 
-/// The request of a command for a connection of one's own, alone: what goes over the wire.
+/// Encodes a command for a dedicated connection as the bytes of its request.
 #[must_use]
 pub fn encode_dedicated<C: DedicatedCommand>(command: &C) -> Vec<u8> {
     let mut measure = Measure::default();

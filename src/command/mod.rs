@@ -4,6 +4,9 @@
 //! arguments are in `new`, in Redis's order; each option is a method named like Redis's word for it. What the command
 //! does not say, the server's default decides. Arguments are borrowed: they are copied once, into the request.
 //!
+//! Every count, limit and length is a `u64`. Servers read a signed number, so they refuse more than [`i64::MAX`] with
+//! [`Code::Err`](crate::Code::Err). Each method says if 0 is refused or means something else.
+//!
 //! | command | type | Redis |
 //! |---|---|---|
 //! | XACK | [`XAck`] | 5.0 |

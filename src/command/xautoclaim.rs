@@ -8,7 +8,6 @@ use crate::entry::Entries;
 use crate::id::IdRange;
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 use crate::server::{Feature, Features};
-use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ pub struct XAutoClaim<'a> {
     consumer: Arg<'a>,
     min_idle: Duration,
     start: Bound<EntryId>,
-    count: Option<NonZeroU64>,
+    count: Option<u64>,
 }
 
 impl<'a> XAutoClaim<'a> {
@@ -76,8 +75,11 @@ impl<'a> XAutoClaim<'a> {
         Self { start: Bound::Excluded(start), ..self }
     }
 
-    /// At most this many entries in one call; 100 without it.
-    pub fn count(self, entries: NonZeroU64) -> Self {
+    /// `COUNT`: at most this many entries in one call; 100 by default.
+    ///
+    /// The server reserves memory for them: it refuses 0, and more than [`i64::MAX`] / 16, with
+    /// [`Code::Err`](crate::Code::Err).
+    pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }
 
@@ -94,7 +96,7 @@ impl<'a> XAutoClaim<'a> {
         IdRange::from_bounds((self.start, Bound::Unbounded)).start_arg(out);
         if let Some(entries) = self.count {
             out.text("COUNT");
-            out.number(entries.get());
+            out.number(entries);
         }
     }
 }
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn options_follow_the_start() {
         let new = |start| XAutoClaim::new("s", "g", "c", Duration::from_secs(1), start);
-        let (min, ten) = (new(EntryId::MIN), NonZeroU64::new(10).unwrap());
+        let (min, ten) = (new(EntryId::MIN), 10);
         let rows = [
             (min.clone(), "XAUTOCLAIM s g c 1000 0-0"),
             (new(EntryId::new(1, 2)), "XAUTOCLAIM s g c 1000 1-2"),

@@ -43,7 +43,7 @@ impl<'a> XRange<'a> {
         Self { key: key.into(), range: IdRange::from_bounds(range), count: None }
     }
 
-    /// At most this many entries. 0 gives none; without it all come.
+    /// `COUNT`: at most this many entries; 0 returns none. All of the range by default.
     pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }
@@ -79,7 +79,7 @@ impl<'a> XRevRange<'a> {
         Self { key: key.into(), range: IdRange::from_bounds(range), count: None }
     }
 
-    /// At most this many entries. 0 gives none; without it all come.
+    /// `COUNT`: at most this many entries; 0 returns none. All of the range by default.
     pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }

@@ -7,7 +7,6 @@ use crate::entry::Streams;
 use crate::id::{IdArg, ReadFrom};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Reads the entries above an id, of one stream or several.
@@ -48,20 +47,22 @@ impl<'a> XRead<'a> {
         self
     }
 
-    /// At most this many entries of each stream. 0 is no limit, as it is without it.
+    /// `COUNT`: at most this many entries of each stream. 0 means no limit, the default.
     pub fn count(mut self, entries: u64) -> Self {
         self.limits.count = Some(entries);
         self
     }
 
-    /// At most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
-    pub fn max_count(mut self, entries: NonZeroU64) -> Self {
+    /// `MAXCOUNT`: at most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
+    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    pub fn max_count(mut self, entries: u64) -> Self {
         self.limits.max_count = Some(entries);
         self
     }
 
-    /// No further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
-    pub fn max_size(mut self, bytes: NonZeroU64) -> Self {
+    /// `MAXSIZE`: no further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
+    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    pub fn max_size(mut self, bytes: u64) -> Self {
         self.limits.max_size = Some(bytes);
         self
     }
@@ -81,8 +82,8 @@ impl<'a> XRead<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ReadLimits {
     pub(super) count: Option<u64>,
-    pub(super) max_count: Option<NonZeroU64>,
-    pub(super) max_size: Option<NonZeroU64>,
+    pub(super) max_count: Option<u64>,
+    pub(super) max_size: Option<u64>,
 }
 
 impl ReadLimits {
@@ -100,11 +101,11 @@ impl ReadLimits {
         }
         if let Some(entries) = self.max_count {
             out.text("MAXCOUNT");
-            out.number(entries.get());
+            out.number(entries);
         }
         if let Some(bytes) = self.max_size {
             out.text("MAXSIZE");
-            out.number(bytes.get());
+            out.number(bytes);
         }
         if let Some(block) = block {
             out.text("BLOCK");
@@ -138,7 +139,7 @@ impl Command for XRead<'_> {
 
     /// From `$` on, a second read does not see what was added since the first.
     fn safety(&self) -> Safety {
-        let latest = self.streams.iter().any(|(_, from)| *from == ReadFrom::Latest);
+        let latest = self.streams.iter().any(|(_, from)| *from == ReadFrom::End);
         if latest { Safety::Write } else { Self::SAFETY }
     }
 

@@ -8,7 +8,6 @@ use crate::entry::Streams;
 use crate::id::GroupFrom;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Takes entries for a consumer of a group, from one stream or several.
@@ -64,20 +63,22 @@ impl<'a> XReadGroup<'a> {
         self
     }
 
-    /// At most this many entries of each stream. 0 is no limit, as it is without it.
+    /// `COUNT`: at most this many entries of each stream. 0 means no limit, the default.
     pub fn count(mut self, entries: u64) -> Self {
         self.limits.count = Some(entries);
         self
     }
 
-    /// At most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
-    pub fn max_count(mut self, entries: NonZeroU64) -> Self {
+    /// `MAXCOUNT`: at most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
+    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    pub fn max_count(mut self, entries: u64) -> Self {
         self.limits.max_count = Some(entries);
         self
     }
 
-    /// No further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
-    pub fn max_size(mut self, bytes: NonZeroU64) -> Self {
+    /// `MAXSIZE`: no further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
+    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    pub fn max_size(mut self, bytes: u64) -> Self {
         self.limits.max_size = Some(bytes);
         self
     }

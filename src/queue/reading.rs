@@ -21,7 +21,6 @@ use crate::id::{EntryId, GroupFrom, StartAt};
 use crate::reader::Reader;
 use crate::server::Server;
 use std::collections::HashSet;
-use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
@@ -248,11 +247,8 @@ impl Reading {
         let settings = &core.settings;
         let claim =
             XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
-        let claim = match NonZeroU64::new(count as u64) {
-            Some(count) => claim.count(count),
-            None => claim,
-        };
-        let claimed = core.client.send(claim).await?;
+        // A COUNT of 0 is refused.
+        let claimed = core.client.send(claim.count(count.max(1) as u64)).await?;
         self.plan.swept(level, claimed.cursor, claimed.entries.len() >= count);
         desk.vanished(level, claimed.deleted.as_deref().unwrap_or_default());
         let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await;
@@ -311,13 +307,14 @@ impl Reading {
         for core in read.levels.iter().filter_map(|level| desk.core(*level)) {
             command = command.stream(&core.settings.stream, GroupFrom::New);
         }
-        if let Some(most) = read.max_count.and_then(|most| NonZeroU64::new(most as u64)) {
-            command = command.max_count(most);
+        // 0 is refused as MAXCOUNT and as MAXSIZE.
+        if let Some(most) = read.max_count.filter(|most| *most > 0) {
+            command = command.max_count(most as u64);
         }
         if let Some(bytes) =
-            NonZeroU64::new(desk.room_bytes() as u64).filter(|_| abilities.max_size)
+            Some(desk.room_bytes()).filter(|bytes| *bytes > 0 && abilities.max_size)
         {
-            command = command.max_size(bytes);
+            command = command.max_size(bytes as u64);
         }
         if let Some(idle) = read.claim {
             command = command.claim(idle);

@@ -73,7 +73,7 @@ impl Cursor {
         }
         let after = match self.from {
             ReadFrom::After(id) => id,
-            ReadFrom::Latest | ReadFrom::Last => {
+            ReadFrom::End | ReadFrom::Last => {
                 let newest = self.newest().await?;
                 let id = newest.first().map_or(EntryId::MIN, |entry| entry.id());
                 let last = self.from == ReadFrom::Last;

@@ -1,10 +1,8 @@
 //! Any arguments and parts of replies there may be, and those that a writer or a reader could trip over.
 
-use super::one;
 use bourn::{Arg, EntryId};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Any bytes.
@@ -71,8 +69,8 @@ pub(crate) fn time() -> impl Strategy<Value = (Duration, u64)> {
     })
 }
 
-pub(crate) fn positive() -> impl Strategy<Value = NonZeroU64> {
-    (1..=u64::MAX).prop_map(one)
+pub(crate) fn positive() -> impl Strategy<Value = u64> {
+    1..=u64::MAX
 }
 
 /// A number that a server counts to.

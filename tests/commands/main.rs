@@ -19,9 +19,3 @@ mod property;
 mod replies;
 #[cfg(test)]
 mod wire;
-
-use std::num::NonZeroU64;
-
-fn one(n: u64) -> NonZeroU64 {
-    NonZeroU64::new(n).expect("n is a number above 0")
-}

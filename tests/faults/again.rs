@@ -311,7 +311,7 @@ async fn a_reader_goes_on_reading_what_may_be_read_twice() {
     for (from, again) in [
         (ReadFrom::After(bourn::EntryId::new(1, 1)), true),
         // What is added between the two reads would be missed.
-        (ReadFrom::Latest, false),
+        (ReadFrom::End, false),
     ] {
         let server = Server::new();
         let (client, _peer) = server.connect(safe()).await;

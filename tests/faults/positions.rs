@@ -152,8 +152,7 @@ async fn session(client: &Client) -> Vec<Shown> {
     let id = EntryId::new(1, 1);
     let add = || XAdd::new("s").id(id).field("a", "1");
     let ack = || XAck::new("s", "g", id);
-    let claim =
-        XAutoClaim::new("s", "g", "c", ms(0), bourn::EntryId::MIN).count(std::num::NonZeroU64::MIN);
+    let claim = XAutoClaim::new("s", "g", "c", ms(0), bourn::EntryId::MIN).count(1);
     let (added, created, read, range, claimed, batch, pending, info, both, length) = tokio::join!(
         client.send(add()),
         client.send(XGroupCreate::new("s", "g", StartAt::START)),

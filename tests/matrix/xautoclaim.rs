@@ -4,7 +4,6 @@ use crate::db::{MINUTE, id};
 use crate::show::Show;
 use crate::table::Table;
 use bourn::{EntryId, XAutoClaim, XAutoClaimJustId, XDel, XPending};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Claims for `b` whatever is pending, from this id on.
@@ -19,10 +18,6 @@ fn idle() -> XAutoClaim<'static> {
 
 fn just_id() -> XAutoClaimJustId<'static> {
     claim(0).just_id()
-}
-
-fn most(n: u64) -> NonZeroU64 {
-    NonZeroU64::new(n).expect("more than 0")
 }
 
 const NO_GROUP: &str = "NOGROUP No such key 'k' or consumer group 'g'";
@@ -54,11 +49,12 @@ pub(crate) fn rows(t: &mut Table) {
 
     t.option("COUNT");
     t.reply("and where to go on", "3-0 [1-0 n=1, 2-0 n=2]",
-        async |db| { db.given(5, 5).await; db.ask(claim(0).count(most(2))).await });
+        async |db| { db.given(5, 5).await; db.ask(claim(0).count(2)).await });
     t.nothing("ten times as many looked at", "11-0 []",
-        async |db| { db.given(15, 15).await; db.ask(idle().count(most(1))).await });
+        async |db| { db.given(15, 15).await; db.ask(idle().count(1)).await });
     t.error("beyond the largest number", "ERR COUNT must be > 0",
-        async |db| { db.given(1, 1).await; db.ask(claim(0).count(NonZeroU64::MAX)).await });
+        async |db| { db.given(1, 1).await; db.ask(claim(0).count(u64::MAX)).await });
+    t.error("0", "ERR COUNT must be > 0", async |db| { db.given(1, 1).await; db.ask(claim(0).count(0)).await });
 
     t.option("(start");
     t.reply("above", "0-0 [2-0 n=2]",

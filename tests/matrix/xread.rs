@@ -3,7 +3,6 @@
 use crate::db::{MINUTE, id};
 use crate::table::Table;
 use bourn::{ClientUnblock, Feature, ReadFrom, XRead};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Reads the stream from here on.
@@ -14,10 +13,6 @@ fn read(from: impl Into<ReadFrom>) -> XRead<'static> {
 /// Reads both streams from their beginning.
 fn both() -> XRead<'static> {
     read(ReadFrom::START).stream("k2", ReadFrom::START)
-}
-
-fn most(n: u64) -> NonZeroU64 {
-    NonZeroU64::new(n).expect("more than 0")
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -54,29 +49,33 @@ pub(crate) fn rows(t: &mut Table) {
     t.reply("of all streams together", "k [1-0 n=1, 2-0 n=2, 3-0 n=3] k2 [1-0 n=1]", async |db| {
         db.add(1..=3).await;
         db.add_to("k2", 1..=3).await;
-        db.ask(both().max_count(most(4))).await
+        db.ask(both().max_count(4)).await
     });
-    t.nothing("no stream", "nil", async |db| db.ask(both().max_count(most(4))).await);
-    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", id(0)).max_count(most(4))).await);
+    t.nothing("no stream", "nil", async |db| db.ask(both().max_count(4)).await);
+    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", id(0)).max_count(4)).await);
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
-        async |db| db.ask(both().max_count(NonZeroU64::MAX)).await);
+        async |db| db.ask(both().max_count(u64::MAX)).await);
+    t.error("0", "ERR MAXCOUNT must be a positive integer",
+        async |db| { db.add(1..=1).await; db.ask(both().max_count(0)).await });
 
     t.option("MAXSIZE").since("8.10, valkey none", Feature::MaxSize, "MAXSIZE");
-    t.reply("one always comes", "k [1-0 n=1]", async |db| { db.add(1..=3).await; db.ask(both().max_size(most(1))).await });
+    t.reply("one always comes", "k [1-0 n=1]", async |db| { db.add(1..=3).await; db.ask(both().max_size(1)).await });
     t.reply("as many as fit", "k [1-0 n=1, 2-0 n=2, 3-0 n=3]",
-        async |db| { db.add(1..=3).await; db.ask(both().max_size(most(10_000))).await });
-    t.nothing("no stream", "nil", async |db| db.ask(both().max_size(most(1))).await);
-    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", id(0)).max_size(most(4))).await);
+        async |db| { db.add(1..=3).await; db.ask(both().max_size(10_000)).await });
+    t.nothing("no stream", "nil", async |db| db.ask(both().max_size(1)).await);
+    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", id(0)).max_size(4)).await);
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
-        async |db| db.ask(both().max_size(NonZeroU64::MAX)).await);
+        async |db| db.ask(both().max_size(u64::MAX)).await);
+    t.error("0", "ERR MAXSIZE must be a positive integer",
+        async |db| { db.add(1..=1).await; db.ask(both().max_size(0)).await });
 
     t.option("$");
     t.reply("what is added later", "k [4-0 n=4]", async |db| {
         db.add(1..=3).await;
-        db.read_until(read(ReadFrom::Latest).block(MINUTE), async |db, _| db.add(4..=4).await).await
+        db.read_until(read(ReadFrom::End).block(MINUTE), async |db, _| db.add(4..=4).await).await
     });
-    t.nothing("nothing is above the last", "nil", async |db| { db.add(1..=3).await; db.ask(read(ReadFrom::Latest)).await });
-    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", ReadFrom::Latest)).await);
+    t.nothing("nothing is above the last", "nil", async |db| { db.add(1..=3).await; db.ask(read(ReadFrom::End)).await });
+    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XRead::new().stream("s", ReadFrom::End)).await);
 
     t.option("+").since("7.4, valkey 8.0", Feature::ReadLast, "+");
     t.reply("the last entry", "k [3-0 n=3]", async |db| { db.add(1..=3).await; db.ask(read(ReadFrom::Last)).await });

@@ -5,7 +5,6 @@ use crate::table::Table;
 use bourn::{
     ClientUnblock, Feature, GroupFrom, StartAt, XDel, XGroupCreate, XGroupDestroy, XReadGroup,
 };
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Reads what is new, for `b`.
@@ -21,10 +20,6 @@ fn history(above: u64) -> XReadGroup<'static> {
 /// Ends the wait of a read that still waits.
 async fn unblock(db: &Db, reader: i64) {
     db.must(ClientUnblock::new(reader)).await;
-}
-
-fn most(n: u64) -> NonZeroU64 {
-    NonZeroU64::new(n).expect("more than 0")
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -78,20 +73,24 @@ pub(crate) fn rows(t: &mut Table) {
         db.given(3, 0).await;
         db.must(XGroupCreate::new("k2", "g", StartAt::START).mk_stream()).await;
         db.add_to("k2", 1..=3).await;
-        db.ask(new().stream("k2", GroupFrom::New).max_count(most(4))).await
+        db.ask(new().stream("k2", GroupFrom::New).max_count(4)).await
     });
-    t.nothing("all has been given", "nil", async |db| { db.given(3, 3).await; db.ask(new().max_count(most(1))).await });
-    t.error("no group", NO_GROUP, async |db| db.ask(new().max_count(most(1))).await);
+    t.nothing("all has been given", "nil", async |db| { db.given(3, 3).await; db.ask(new().max_count(1)).await });
+    t.error("no group", NO_GROUP, async |db| db.ask(new().max_count(1)).await);
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
-        async |db| db.ask(new().max_count(NonZeroU64::MAX)).await);
+        async |db| db.ask(new().max_count(u64::MAX)).await);
+    t.error("0", "ERR MAXCOUNT must be a positive integer",
+        async |db| { db.given(1, 0).await; db.ask(new().max_count(0)).await });
 
     t.option("MAXSIZE").since("8.10, valkey none", Feature::MaxSize, "MAXSIZE");
-    t.reply("one always comes", "k [1-0 n=1]", async |db| { db.given(3, 0).await; db.ask(new().max_size(most(1))).await });
-    t.reply("as many as fit", "k [1-0 n=1, 2-0 n=2]", async |db| { db.given(2, 0).await; db.ask(new().max_size(most(10_000))).await });
-    t.nothing("all has been given", "nil", async |db| { db.given(3, 3).await; db.ask(new().max_size(most(1))).await });
-    t.error("no group", NO_GROUP, async |db| db.ask(new().max_size(most(1))).await);
+    t.reply("one always comes", "k [1-0 n=1]", async |db| { db.given(3, 0).await; db.ask(new().max_size(1)).await });
+    t.reply("as many as fit", "k [1-0 n=1, 2-0 n=2]", async |db| { db.given(2, 0).await; db.ask(new().max_size(10_000)).await });
+    t.nothing("all has been given", "nil", async |db| { db.given(3, 3).await; db.ask(new().max_size(1)).await });
+    t.error("no group", NO_GROUP, async |db| db.ask(new().max_size(1)).await);
     t.error("beyond the largest number", "ERR value is not an integer or out of range",
-        async |db| db.ask(new().max_size(NonZeroU64::MAX)).await);
+        async |db| db.ask(new().max_size(u64::MAX)).await);
+    t.error("0", "ERR MAXSIZE must be a positive integer",
+        async |db| { db.given(1, 0).await; db.ask(new().max_size(0)).await });
 
     t.option("BLOCK");
     t.reply("there is something already", "k [1-0 n=1]", async |db| { db.given(1, 0).await; db.read(new().block(MINUTE)).await });

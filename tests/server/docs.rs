@@ -11,7 +11,6 @@ use bourn::{
     XRevRange, XSetId, XTrim,
 };
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 const ID: EntryId = EntryId::new(1, 2);
@@ -22,7 +21,7 @@ fn requests() -> Vec<Vec<u8>> {
     fn of<C: Command>(commands: impl IntoIterator<Item = C>) -> Vec<Vec<u8>> {
         commands.into_iter().map(|command| encode(&command)).collect()
     }
-    let one = NonZeroU64::MIN;
+    let one = 1;
     let refs = || [Refs::Keep, Refs::Delete, Refs::Acked];
     let add = || XAdd::new("k").field("f", "v");
     let claim = || XClaim::new("k", "g", "c", MS, ID);

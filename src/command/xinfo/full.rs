@@ -44,7 +44,7 @@ impl<'a> XInfoStreamFull<'a> {
         Self { key: key.into(), count: None }
     }
 
-    /// At most this many entries, and as many of each list of what is pending; 0 for all. 10 without it.
+    /// `COUNT`: at most this many entries, and as many of each list of pending entries. 0 means all; 10 by default.
     ///
     /// Groups and consumers are all there whatever it is.
     pub fn count(self, entries: u64) -> Self {

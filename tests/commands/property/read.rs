@@ -7,11 +7,10 @@ use bourn::{Blocking, BlockingCommand, GroupFrom, ReadFrom, XRead, XReadGroup};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// COUNT, MAXCOUNT and MAXSIZE, and BLOCK: not, for ever (0), or for some time.
-type ReadOptions = (Option<u64>, Option<NonZeroU64>, Option<NonZeroU64>, Option<u32>);
+type ReadOptions = (Option<u64>, Option<u64>, Option<u64>, Option<u32>);
 
 fn read_options() -> impl Strategy<Value = ReadOptions> {
     let limits = (option::of(any::<u64>()), option::of(positive()), option::of(positive()));
@@ -45,7 +44,7 @@ fn stream_words<F>(words: Words, streams: &[(Vec<u8>, (F, String))]) -> Words {
 pub(super) fn xread() -> impl Strategy<Value = Case> {
     let from = prop_oneof![
         id().prop_map(|id| (ReadFrom::After(id), format!("{}-{}", id.ms(), id.seq()))),
-        Just((ReadFrom::Latest, "$".to_owned())),
+        Just((ReadFrom::End, "$".to_owned())),
         Just((ReadFrom::Last, "+".to_owned())),
     ];
     (read_options(), vec((bytes(), from), 1..8)).prop_map(|(options, streams)| {

@@ -1,7 +1,6 @@
 //! What lists, claims and gives back pending entries.
 
 use super::{A, B, SECOND, check};
-use crate::one;
 use bourn::command::encode;
 use bourn::{
     NackMode, XAutoClaim, XAutoClaimJustId, XClaim, XClaimJustId, XNack, XPending, XPendingRange,
@@ -36,10 +35,10 @@ fn pending_entries_are_listed_and_claimed() {
         ),
         (encode(&auto()), "XAUTOCLAIM s g c 1000 1-2"),
         (encode(&auto().exclusive()), "XAUTOCLAIM s g c 1000 (1-2"),
-        (encode(&auto().count(one(5))), "XAUTOCLAIM s g c 1000 1-2 COUNT 5"),
+        (encode(&auto().count(5)), "XAUTOCLAIM s g c 1000 1-2 COUNT 5"),
         (encode::<XAutoClaimJustId<'_>>(&auto().just_id()), "XAUTOCLAIM s g c 1000 1-2 JUSTID"),
         (
-            encode(&auto().exclusive().count(one(5)).just_id()),
+            encode(&auto().exclusive().count(5).just_id()),
             "XAUTOCLAIM s g c 1000 (1-2 COUNT 5 JUSTID",
         ),
     ]);

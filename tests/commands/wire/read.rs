@@ -1,7 +1,6 @@
 //! XREAD and XREADGROUP, blocking or not.
 
 use super::{A, SECOND, check};
-use crate::one;
 use bourn::command::{encode, encode_read};
 use bourn::{Blocking, GroupFrom, ReadFrom, XRead, XReadGroup};
 use std::time::Duration;
@@ -9,11 +8,11 @@ use std::time::Duration;
 #[test]
 fn xread_has_all_keys_before_all_ids() {
     let read = || XRead::new().stream("s", A);
-    let all = read().stream("t", ReadFrom::Last).count(5).max_count(one(6)).max_size(one(7));
+    let all = read().stream("t", ReadFrom::Last).count(5).max_count(6).max_size(7);
     check([
         (encode(&read()), "XREAD STREAMS s 1-2"),
         (encode(&XRead::new().stream("s", ReadFrom::START)), "XREAD STREAMS s 0-0"),
-        (encode(&read().stream("t", ReadFrom::Latest)), "XREAD STREAMS s t 1-2 $"),
+        (encode(&read().stream("t", ReadFrom::End)), "XREAD STREAMS s t 1-2 $"),
         (encode(&read().count(0)), "XREAD COUNT 0 STREAMS s 1-2"),
         (encode(&all), "XREAD COUNT 5 MAXCOUNT 6 MAXSIZE 7 STREAMS s t 1-2 +"),
         (encode_read(&read()), "XREAD STREAMS s 1-2"),
@@ -33,7 +32,7 @@ fn xread_has_all_keys_before_all_ids() {
 #[test]
 fn xreadgroup_has_its_group_first_and_all_keys_before_all_ids() {
     let read = || XReadGroup::new("g", "c").stream("s", GroupFrom::New);
-    let all = read().stream("t", A).count(5).max_count(one(6)).max_size(one(7));
+    let all = read().stream("t", A).count(5).max_count(6).max_size(7);
     let all = all.no_ack().claim(SECOND);
     check([
         (encode(&read()), "XREADGROUP GROUP g c STREAMS s >"),

@@ -45,7 +45,7 @@ fn an_entry_that_is_added_wakes_the_read() {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
         assert_eq!(reader.read(new()).await.unwrap().len(), 1);
-        let latest = || XRead::new().stream("s", ReadFrom::Latest);
+        let latest = || XRead::new().stream("s", ReadFrom::End);
         for round in 1..=3 {
             let next = 2 * round;
             {
@@ -74,7 +74,7 @@ fn any_of_several_streams_wakes_the_read() {
         for key in ["c", "a", "b"] {
             let read = ["a", "b", "c"]
                 .into_iter()
-                .fold(XRead::new(), |read, key| read.stream(key, ReadFrom::Latest));
+                .fold(XRead::new(), |read, key| read.stream(key, ReadFrom::End));
             let mut read = pin!(reader.read(read.block_forever()));
             assert!(poll_once(read.as_mut()).await.is_pending());
             until_blocked(client, 1).await;

@@ -71,7 +71,7 @@ fn the_latest_is_where_the_stream_ended_when_it_was_first_polled() {
             if from > 0 {
                 add(client, key, 1..=from).await;
             }
-            let mut tail = client.tail(key, ReadFrom::Latest);
+            let mut tail = client.tail(key, ReadFrom::End);
             until_it_waits(client, &mut tail).await;
             // Cut off before it has given anything, it still knows where it began.
             for connection in waiting(client).await {

@@ -3,15 +3,10 @@
 use super::{NO_GROUP, WRONG_TYPE, group, pending, set_text};
 use crate::both::{id, in_both, ms, refusal};
 use bourn::{EntryId, XAutoClaim, XClaim, XDel, XPending};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 fn claim(start: u64) -> XAutoClaim<'static> {
     XAutoClaim::new("s", "g", "d", Duration::ZERO, id(start))
-}
-
-fn count(n: u64) -> NonZeroU64 {
-    NonZeroU64::new(n).unwrap()
 }
 
 #[test]
@@ -21,7 +16,7 @@ fn pages_follow_each_other_by_their_cursor() {
         let mut next = Some(EntryId::MIN);
         let mut pages = Vec::new();
         while let Some(start) = next {
-            let claim = XAutoClaim::new("s", "g", "d", Duration::ZERO, start).count(count(2));
+            let claim = XAutoClaim::new("s", "g", "d", Duration::ZERO, start).count(2);
             let page = client.send(claim).await.unwrap();
             pages.push(ms(&page.entries));
             next = page.cursor;
@@ -36,9 +31,9 @@ fn pages_follow_each_other_by_their_cursor() {
 fn ids_alone_come_in_the_same_pages() {
     in_both(async |_, client| {
         pending(client, 3, 3).await;
-        let page = client.send(claim(1).count(count(2)).just_id()).await.unwrap();
+        let page = client.send(claim(1).count(2).just_id()).await.unwrap();
         assert_eq!((page.entries, page.cursor), (vec![id(1), id(2)], Some(id(3))));
-        let page = client.send(claim(3).count(count(2)).just_id()).await.unwrap();
+        let page = client.send(claim(3).count(2).just_id()).await.unwrap();
         assert_eq!((page.entries, page.cursor), (vec![id(3)], None));
     });
 }
@@ -86,7 +81,7 @@ fn the_server_looks_at_ten_times_the_count_and_then_says_where_to_go_on() {
     in_both(async |_, client| {
         pending(client, 25, 25).await;
         let minute = Duration::from_secs(60);
-        let claim = XAutoClaim::new("s", "g", "d", minute, EntryId::MIN).count(count(2));
+        let claim = XAutoClaim::new("s", "g", "d", minute, EntryId::MIN).count(2);
         let page = client.send(claim).await.unwrap();
         assert!(page.entries.is_empty());
         assert_eq!(page.cursor, Some(id(21)));
@@ -98,7 +93,7 @@ fn what_was_deleted_is_a_null_on_6_2_and_later_is_named() {
     in_both(async |server, client| {
         pending(client, 4, 4).await;
         client.send(XDel::new("s", &[id(2), id(4)])).await.unwrap();
-        let first = client.send(claim(0).count(count(3))).await.unwrap();
+        let first = client.send(claim(0).count(3)).await.unwrap();
         let rest = client.send(claim(4).just_id()).await.unwrap();
         let left = client.send(XPending::new("s", "g")).await.unwrap().count;
         assert_eq!((ms(&first.entries), first.cursor), (vec![1, 3], Some(id(4))));
@@ -134,7 +129,7 @@ fn a_claim_without_a_group_or_with_too_high_a_count_is_refused() {
         let text = XAutoClaim::new("text", "g", "d", Duration::ZERO, EntryId::MIN);
         assert_eq!(refusal(client.send(text).await), WRONG_TYPE);
         group(client, 1).await;
-        let most = client.send(claim(0).count(NonZeroU64::MAX)).await;
+        let most = client.send(claim(0).count(u64::MAX)).await;
         assert_eq!(refusal(most), "ERR COUNT must be > 0");
     });
 }

@@ -3,8 +3,7 @@
 use super::{BAD_ID, SYNTAX, WRONG_TYPE, set_text};
 use crate::both::{add, id, in_both, ms, refusal, too_old};
 use crate::support::Server;
-use bourn::{EntryId, Feature, ReadFrom, Streams, XAdd, XRead};
-use std::num::NonZeroU64;
+use bourn::{EntryId, Feature, ReadFrom, Streams, XAdd, XDel, XRead};
 
 /// The streams of a reply in order: the key, and the first halves of the entries' ids.
 pub(super) fn shape(streams: &Streams) -> Vec<(&str, Vec<u64>)> {
@@ -56,9 +55,9 @@ fn without_anything_to_read_the_reply_is_empty() {
         for (key, from) in [
             ("s", ReadFrom::After(id(5))),
             ("s", ReadFrom::After(EntryId::MAX)),
-            ("s", ReadFrom::Latest),
+            ("s", ReadFrom::End),
             ("none", ReadFrom::START),
-            ("none", ReadFrom::Latest),
+            ("none", ReadFrom::End),
         ] {
             let streams = client.send(XRead::new().stream(key, from)).await.unwrap();
             assert!(streams.is_empty() && streams.streams().count() == 0, "{key} {from:?}");
@@ -89,17 +88,32 @@ fn last_is_the_last_entry_alone() {
 }
 
 #[test]
+fn last_after_the_last_entry_was_deleted_is_nothing_or_the_one_before() {
+    in_both(async |server, client| {
+        add(client, "s", 1..=3).await;
+        if !has_last(server) {
+            return;
+        }
+        client.send(XDel::new("s", &[id(3)])).await.unwrap();
+        let last = || client.send(XRead::new().stream("s", ReadFrom::Last));
+        let expected = if server.redis_at_least(8, 0) { vec![("s", vec![2])] } else { Vec::new() };
+        assert_eq!(shape(&last().await.unwrap()), expected);
+        add(client, "s", 4..=4).await;
+        assert_eq!(shape(&last().await.unwrap()), [("s", vec![4])]);
+    });
+}
+
+#[test]
 fn max_count_is_for_all_streams_together() {
     in_both(async |server, client| {
         add(client, "a", 1..=3).await;
         add(client, "b", 1..=3).await;
-        let most = |n| NonZeroU64::new(n).unwrap();
         let read = || XRead::new().stream("a", ReadFrom::START).stream("b", ReadFrom::START);
         let rows = [
-            (read().max_count(most(2)), vec![("a", vec![1, 2])]),
-            (read().max_count(most(4)), vec![("a", vec![1, 2, 3]), ("b", vec![1])]),
-            (read().max_count(most(3)).count(2), vec![("a", vec![1, 2]), ("b", vec![1])]),
-            (read().max_count(most(99)), vec![("a", vec![1, 2, 3]), ("b", vec![1, 2, 3])]),
+            (read().max_count(2), vec![("a", vec![1, 2])]),
+            (read().max_count(4), vec![("a", vec![1, 2, 3]), ("b", vec![1])]),
+            (read().max_count(3).count(2), vec![("a", vec![1, 2]), ("b", vec![1])]),
+            (read().max_count(99), vec![("a", vec![1, 2, 3]), ("b", vec![1, 2, 3])]),
         ];
         for (read, expected) in rows {
             let result = client.send(read.clone()).await;
@@ -120,8 +134,7 @@ fn max_size_ends_the_reply_behind_the_entry_that_reaches_it() {
             client.send(XAdd::new("s").id(id(n)).field("f", &value)).await.unwrap();
         }
         for (bytes, expected) in [(1, 1), (1000, 1), (1100, 2), (2200, 3), (1_000_000, 5)] {
-            let size = NonZeroU64::new(bytes).unwrap();
-            let read = XRead::new().stream("s", ReadFrom::START).max_size(size);
+            let read = XRead::new().stream("s", ReadFrom::START).max_size(bytes);
             let result = client.send(read).await;
             if server.redis_at_least(8, 10) {
                 assert_eq!(result.unwrap().len(), expected, "{bytes} bytes");

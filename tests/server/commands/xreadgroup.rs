@@ -7,7 +7,6 @@ use bourn::{
     EntryId, Feature, GroupFrom, StartAt, XAck, XAdd, XClaim, XDel, XGroupCreate,
     XGroupCreateConsumer, XPending, XPendingRange, XReadGroup,
 };
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 fn read(consumer: &str) -> XReadGroup<'_> {
@@ -162,9 +161,8 @@ fn max_count_and_max_size_bound_a_group_read() {
         for n in 1..=5 {
             client.send(XAdd::new("s").id(id(n)).field("f", &value)).await.unwrap();
         }
-        let most = |n| NonZeroU64::new(n).unwrap();
         let new = || read("c").stream("s", GroupFrom::New);
-        let rows = [(new().max_count(most(1)), vec![1]), (new().max_size(most(1100)), vec![2, 3])];
+        let rows = [(new().max_count(1), vec![1]), (new().max_size(1100), vec![2, 3])];
         for (read, expected) in rows {
             let result = client.send(read.clone()).await;
             if server.redis_at_least(8, 10) {
