@@ -115,7 +115,9 @@ pub use stats::{ConsumerStats, Health, QueueStats};
 pub use tally::Report;
 #[cfg(feature = "tracing")]
 pub use worker::Tracing;
-pub use worker::{Fail, Job, JobInfo, Middleware, Priority, RateLimit, Worker, WorkerBuilder};
+pub use worker::{
+    Fail, Handler, IntoFail, Job, JobInfo, Middleware, Priority, RateLimit, Worker, WorkerBuilder,
+};
 
 use self::core::Core;
 use crate::client::Client;

@@ -3,6 +3,7 @@
 //! | room | what is tried |
 //! |---|---|
 //! | `working` | a worker: success, failure, panic, time-outs, shutdown |
+//! | `handlers` | each kind of handler and of its errors |
 //! | `looking` | statistics, health, permissions, what it costs the server |
 //! | `pulling` | a consumer: deliveries in hand, decided one by one |
 //! | `waiting` | retries that wait, priorities, deduplication |
@@ -23,6 +24,8 @@ mod faults;
 #[cfg(test)]
 #[path = "../chaos/forward.rs"]
 mod forward;
+#[cfg(test)]
+mod handlers;
 #[cfg(test)]
 mod looking;
 #[cfg(test)]

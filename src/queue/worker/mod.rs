@@ -1,11 +1,13 @@
 //! Worker: runs a handler with bounded concurrency.
 
 mod fail;
+mod handler;
 mod job;
 mod middleware;
 mod running;
 
-pub use fail::Fail;
+pub use fail::{Fail, IntoFail};
+pub use handler::Handler;
 pub use job::{Job, JobInfo};
 #[cfg(feature = "tracing")]
 pub use middleware::Tracing;
@@ -15,6 +17,7 @@ use super::consumer::Consumer;
 use super::desk::Limits;
 use super::tally::Report;
 use super::{Queue, QueueError, SettingsError};
+use handler::WithState;
 use running::Running;
 use std::fmt;
 use std::future::Future;
@@ -50,8 +53,8 @@ impl<T: Send + 'static> Worker<T> {
     }
 }
 
-/// How a worker is to be.
-#[must_use = "it works when it is run"]
+/// Configures and runs a worker. Created by [`Queue::worker`] and [`Worker::merged`].
+#[must_use = "a `WorkerBuilder` does nothing until `run` is called"]
 pub struct WorkerBuilder<T> {
     queues: Vec<Queue<T>>,
     priority: Priority,
@@ -112,27 +115,120 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         self
     }
 
-    /// Works until `shutdown` completes, and then stops gracefully: takes nothing more on, gives back what was not begun, and
-    /// lets what runs come to its end for the time of [`WorkerBuilder::grace`].
+    /// Runs jobs until `shutdown` completes, and then stops gracefully: fetches no more jobs, gives back those that have
+    /// not begun, and waits for running ones for the time of [`WorkerBuilder::grace`].
     ///
-    /// `Ok` of the handler acknowledges the job. An error is retried by the queue's policy, unless it is a [`Fail`] that
-    /// says otherwise; so is a panic, and a job that takes too long. After the last attempt, and for a job that was delivered
-    /// once too often without anyone seeing its end, come the dead letters. A job whose lease is lost is cancelled.
+    /// | result of the handler | the job is |
+    /// |---|---|
+    /// | `Ok` | acknowledged |
+    /// | an error | tried again as the queue's [`RetryPolicy`](super::RetryPolicy) says |
+    /// | a [`Fail`] with a verdict | tried again, dead-lettered, discarded or released, as it says |
+    /// | a panic, or no end within [`job_timeout`](WorkerBuilder::job_timeout) | tried again as for an error |
+    /// | an error of the last attempt | dead-lettered |
+    /// | the lease is lost | cancelled; another worker has it |
+    ///
+    /// A job that was delivered more often than the policy allows, because it ended its workers, is dead-lettered too.
+    ///
+    /// The error may be of any type that converts into [`Fail`]: one that implements `std::error::Error`,
+    /// `anyhow::Error`, `Box<dyn Error + Send + Sync>`, a string.
+    ///
+    /// ```no_run
+    /// # use bourn::queue::{Fail, Job, Queue, QueueError};
+    /// # async fn f(queue: Queue<Vec<(String, String)>>) -> Result<(), QueueError> {
+    /// let report = queue
+    ///     .worker()
+    ///     .concurrency(8)
+    ///     .run(tokio::signal::ctrl_c(), |job| async move {
+    ///         println!("{}: {:?}", job.id(), job.payload());
+    ///         Ok::<(), Fail>(())
+    ///     })
+    ///     .await?;
+    /// println!("{report}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels running jobs; they are given back, and the attempt counts.
+    /// Dropping the future cancels running jobs. They are given back, and the attempt counts.
     ///
     /// # Errors
     ///
-    /// What will not pass: the key is not a stream, the user may not read it, the settings of the queues do not fit each other.
-    /// Connections that are lost are none of these.
+    /// Permanent ones: the key is not a stream, the user lacks permission, the settings of the queues do not fit each other.
+    /// A lost connection is not an error; the worker reconnects.
     pub async fn run<S, H, R, E>(self, shutdown: S, handler: H) -> Result<Report, QueueError>
     where
         S: Future,
         H: Fn(Job<T>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Fail> + 'static,
+        E: IntoFail + 'static,
+    {
+        // The bounds of `Handler`, spelled out: the compiler infers a closure's argument from `Fn` bounds only.
+        self.run_handler(shutdown, handler).await
+    }
+
+    /// Runs jobs as [`WorkerBuilder::run`] does, with shared state: each call of the handler receives a clone.
+    ///
+    /// Put what is not cheap to clone into an [`Arc`].
+    ///
+    /// ```no_run
+    /// # use bourn::queue::{Job, Queue};
+    /// # use std::sync::Arc;
+    /// # type Email = Vec<(String, String)>;
+    /// # struct Smtp;
+    /// # impl Smtp { async fn send(&self, email: &Email) -> std::io::Result<()> { Ok(()) } }
+    /// struct App {
+    ///     smtp: Smtp,
+    /// }
+    ///
+    /// async fn send(app: Arc<App>, job: Job<Email>) -> anyhow::Result<()> {
+    ///     app.smtp.send(&job).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # async fn f(queue: Queue<Email>) -> anyhow::Result<()> {
+    /// let app = Arc::new(App { smtp: Smtp });
+    /// queue.worker().run_with(app, tokio::signal::ctrl_c(), send).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`WorkerBuilder::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WorkerBuilder::run`].
+    pub async fn run_with<A, S, H, R, E>(
+        self,
+        state: A,
+        shutdown: S,
+        handler: H,
+    ) -> Result<Report, QueueError>
+    where
+        A: Clone + Send + Sync + 'static,
+        S: Future,
+        H: Fn(A, Job<T>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: IntoFail + 'static,
+    {
+        self.run_handler(shutdown, WithState { state, handler }).await
+    }
+
+    /// Runs jobs as [`WorkerBuilder::run`] does, with a [`Handler`]: a type of your own, a function or a closure.
+    ///
+    /// The argument of a closure needs its type here: `|job: Job<Email>| async move { ... }`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`WorkerBuilder::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WorkerBuilder::run`].
+    pub async fn run_handler<S, H>(self, shutdown: S, handler: H) -> Result<Report, QueueError>
+    where
+        S: Future,
+        H: Handler<T>,
     {
         self.differ()?;
         let ageing = match self.priority {

@@ -8,6 +8,7 @@ use super::super::retry::{BoxError, Next};
 use super::super::tally::{Ending, Report};
 use super::super::{Queue, QueueError, first};
 use super::fail::{Fail, chain};
+use super::handler::Handler;
 use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
 use crate::config::BoxFuture;
@@ -47,7 +48,7 @@ enum Turn {
 }
 
 /// Works until the shutdown, and stops gracefully.
-pub(super) async fn run<T, S, H, R, E>(
+pub(super) async fn run<T, S, H>(
     mut consumer: Consumer<T>,
     running: Arc<Running<H>>,
     concurrency: usize,
@@ -57,9 +58,7 @@ pub(super) async fn run<T, S, H, R, E>(
 where
     T: Send + 'static,
     S: Future,
-    H: Fn(Job<T>) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<(), E>> + Send + 'static,
-    E: Into<Fail> + 'static,
+    H: Handler<T>,
 {
     let queues: Arc<[Queue<T>]> = consumer.queues().into();
     let mut tasks = JoinSet::new();
@@ -107,12 +106,9 @@ enum End {
 
 impl<H> Running<H> {
     /// Runs one job to its end.
-    async fn job<T, R, E>(&self, queues: &[Queue<T>], hold: Hold)
+    async fn job<T: 'static>(&self, queues: &[Queue<T>], hold: Hold)
     where
-        T: 'static,
-        H: Fn(Job<T>) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Fail> + 'static,
+        H: Handler<T>,
     {
         let Some(queue) = queues.get(hold.key.0) else { return };
         let core = Arc::clone(queue.core());
@@ -129,25 +125,22 @@ impl<H> Running<H> {
     }
 
     /// Runs the handler within its middleware, until it is done or may not go on.
-    async fn handle<T, R, E>(&self, job: Job<T>, info: &Arc<JobInfo>) -> End
+    async fn handle<T: 'static>(&self, job: Job<T>, info: &Arc<JobInfo>) -> End
     where
-        H: Fn(Job<T>) -> R,
-        R: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Fail> + 'static,
+        H: Handler<T>,
     {
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
-        let made = catch_unwind(AssertUnwindSafe(|| (self.handler)(job)));
+        let made = catch_unwind(AssertUnwindSafe(|| self.handler.handle(job)));
         let work = match made {
             Ok(work) => work,
             Err(panic) => return End::Panicked(panic),
         };
         if self.middleware.is_empty() {
-            return self.watch(async { work.await.map_err(Into::into) }, info).await;
+            return self.watch(work, info).await;
         }
-        let mut run: BoxFuture<'_, Result<(), Fail>> =
-            Box::pin(async { work.await.map_err(Into::into) });
+        let mut run: BoxFuture<'_, Result<(), Fail>> = Box::pin(work);
         for layer in self.middleware.iter().rev() {
             run = layer.around(info, run);
         }
