@@ -58,7 +58,12 @@ fn every_command_answers_on_every_server_as_its_version_should() {
         start.elapsed()
     );
     if env::var_os(print::WRITE).is_some_and(|set| !set.is_empty()) {
-        assert_eq!(labels, LABELS, "the table for README is of all servers: {}", print::HOW);
+        assert_eq!(
+            labels,
+            LABELS,
+            "the table for docs/server-matrix.md is of all servers: {}",
+            print::HOW
+        );
         print::write(&print::markdown(&crate::all(), &labels));
     }
 }

@@ -7,7 +7,7 @@
 //! | `db` | what a row works on: a client of an empty server, and what most rows need |
 //! | `show`, `show_info` | replies as short texts |
 //! | `live` | runs the rows |
-//! | `print` | the table as Markdown, here and in README |
+//! | `print` | the table as Markdown, here and in docs/server-matrix.md |
 //! | `covered` | no command and no option is without a row |
 //! | `xadd` ... | the rows, a file for each family of commands |
 //!

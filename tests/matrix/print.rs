@@ -1,41 +1,41 @@
-//! The table as Markdown: printed by the run, and in README between two marks.
+//! The table as Markdown: printed by the run, and in docs/server-matrix.md between two marks.
 
 use crate::table::{Case, Line, Row, Table};
 use crate::want::{LABELS, Label, NEWEST};
 use std::fs;
 
-/// Set and not empty, a run on all servers that is green writes the table into README.
+/// Set and not empty, a run on all servers that is green writes the table into docs/server-matrix.md.
 pub(crate) const WRITE: &str = "BOURN_WRITE_MATRIX";
 
 pub(crate) const HOW: &str = "scripts/test --all --write-matrix";
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/server-matrix.md");
 const MARKS: [&str; 2] = ["<!-- matrix -->\n", "<!-- /matrix -->"];
 
 #[test]
-fn readme_has_the_table() {
+fn page_has_the_table_of_the_code() {
     // Being written at this very moment.
     if std::env::var_os(WRITE).is_some_and(|set| !set.is_empty()) {
         return;
     }
-    let readme = fs::read_to_string(README).expect("README can be read");
-    let (_, there, _) = parts(&readme);
+    let page = fs::read_to_string(PAGE).expect("the page can be read");
+    let (_, there, _) = parts(&page);
     let expected = markdown(&crate::all(), &LABELS);
-    assert!(there == expected, "README's matrix is not what the code has: run {HOW}");
+    assert!(there == expected, "{PAGE} is not what the code has: run {HOW}");
 }
 
-/// Puts the table into README.
+/// Puts the table into the page.
 pub(crate) fn write(table: &str) {
-    let readme = fs::read_to_string(README).expect("README can be read");
-    let (before, _, after) = parts(&readme);
+    let page = fs::read_to_string(PAGE).expect("the page can be read");
+    let (before, _, after) = parts(&page);
     let text = [before, MARKS[0], table, MARKS[1], after].concat();
-    fs::write(README, text).expect("README can be written");
+    fs::write(PAGE, text).expect("the page can be written");
 }
 
-/// README before the first mark, between the two, and behind the second.
-fn parts(readme: &str) -> (&str, &str, &str) {
-    let (before, rest) = readme.split_once(MARKS[0]).expect("README has the line <!-- matrix -->");
-    let (there, after) = rest.split_once(MARKS[1]).expect("README has the line <!-- /matrix -->");
+/// The page before the first mark, between the two, and behind the second.
+fn parts(page: &str) -> (&str, &str, &str) {
+    let (before, rest) = page.split_once(MARKS[0]).expect("the page has the line <!-- matrix -->");
+    let (there, after) = rest.split_once(MARKS[1]).expect("the page has the line <!-- /matrix -->");
     (before, there, after)
 }
 
