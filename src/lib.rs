@@ -18,10 +18,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # The house
+//! The [`guide`] starts from zero: [getting started](crate::guide::getting_started), the
+//! [queue](crate::guide::queue_guide), [reliability](crate::guide::reliability),
+//! [operations](crate::guide::operations), [troubleshooting](crate::guide::troubleshooting).
 //!
-//! | room | what is in it |
+//! # Crate layout
+//!
+//! | module | content |
 //! |---|---|
+//! | [`guide`] | documentation pages |
 //! | [`Client`], [`Reader`], [`Tail`] | one connection for everyone; one of your own for reads that block |
 //! | [`queue`] | a work queue on a consumer group: retries, leases, dead letters |
 //! | [`command`] | a type for each command: its arguments, its reply |
@@ -67,6 +72,8 @@ mod server;
 mod client;
 #[cfg(feature = "tokio")]
 mod connection;
+#[cfg(feature = "tokio")]
+pub mod guide;
 #[cfg(feature = "tokio")]
 pub mod queue;
 #[cfg(feature = "tokio")]

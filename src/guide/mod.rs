@@ -1,0 +1,44 @@
+//! The guide: how to use the client and the queue, page by page.
+//!
+//! Start with [`getting_started`]. If you have never used Redis Streams, read [`streams`] next; for background jobs, read
+//! [`queue`](queue_guide). The pages are documentation only; the modules have no items.
+//!
+//! | page | content |
+//! |---|---|
+//! | [`getting_started`] | install, first entry, first job |
+//! | [`streams`] | entries, ids, groups and pending entries in five minutes |
+//! | [`queue_guide`] | job lifecycle, retries, dead letters, several groups, priorities |
+//! | [`reliability`] | outcomes, retries, idempotence, durability |
+//! | [`performance`] | how to measure, what to set |
+//! | [`operations`] | monitoring, memory, permissions, sizing, Kubernetes |
+//! | [`troubleshooting`] | symptoms, their causes, and the command that shows them |
+//! | [`testing`] | tests with and without a server |
+//! | [`from_other_clients`] | coming from redis-rs, fred, redis-py, ioredis |
+//! | [`from_other_queues`] | coming from BullMQ, Sidekiq, Celery, asynq |
+//! | [`servers`] | server versions and hosted services |
+//! | [`resp_alone`] | the protocol layer without the client |
+
+#[doc = include_str!("from_other_clients.md")]
+pub mod from_other_clients {}
+#[doc = include_str!("from_other_queues.md")]
+pub mod from_other_queues {}
+#[doc = include_str!("getting_started.md")]
+pub mod getting_started {}
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+#[doc = include_str!("queue_guide.md")]
+pub mod queue_guide {}
+#[doc = include_str!("reliability.md")]
+pub mod reliability {}
+#[doc = include_str!("resp_alone.md")]
+pub mod resp_alone {}
+#[doc = include_str!("servers.md")]
+pub mod servers {}
+#[doc = include_str!("streams.md")]
+pub mod streams {}
+#[doc = include_str!("testing.md")]
+pub mod testing {}
+#[doc = include_str!("troubleshooting.md")]
+pub mod troubleshooting {}
