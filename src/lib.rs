@@ -104,12 +104,12 @@ pub use config::{BoxFuture, Credentials, CredentialsProvider};
 pub use connection::{ByteStream, Event, Events};
 pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};
 pub use error::{
-    Code, ConfigError, ConnectError, CredentialsError, Disconnect, Error, Outcome, Redirect,
-    ServerError, TooOld, Unsent,
+    Code, ConfigError, ConnectError, CredentialsError, Disconnect, EntryTooLarge, Error, Outcome,
+    Redirect, ServerError, TooOld, Unsent,
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]
-pub use reader::{Reader, Tail};
+pub use reader::{RangeStream, Reader, Tail};
 pub use resp::{DecodeError, ProtocolError};
 pub use server::{Feature, Features, Flavour, Server, Version};
 

@@ -16,7 +16,7 @@ use std::path::Path;
 const ARROWS: [(&str, &[&str]); 12] = [
     ("resp", &[]),
     ("server", &[]),
-    ("error", &["resp", "server"]),
+    ("error", &["resp", "server", "id"]),
     ("id", &["resp"]),
     ("entry", &["resp", "id"]),
     ("command", &["resp", "server", "error", "id", "entry"]),

@@ -10,12 +10,13 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::connection::{ByteStream, Connection, Dialler, Events, One};
 use crate::error::Error;
-use crate::id::ReadFrom;
-use crate::reader::{Reader, Tail};
+use crate::id::{EntryId, ReadFrom};
+use crate::reader::{RangeStream, Reader, Tail};
 use crate::server::Server;
 use batch::Pipelined;
 use std::future::Future;
 use std::io;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use transaction::Transaction;
 
@@ -193,9 +194,57 @@ impl Client {
     /// }
     /// # Ok(()) }
     /// ```
-    #[must_use]
     pub fn tail(&self, key: impl AsRef<[u8]>, from: impl Into<ReadFrom>) -> Tail {
         Tail::new(Arc::clone(&self.config), self.dialler.clone(), key.as_ref(), from.into())
+    }
+
+    /// Returns the entries of a range of ids, oldest first: a [`Stream`](futures_core::Stream) that ends with the range.
+    ///
+    /// `XRANGE key start end COUNT n`, page by page, on a connection of its own: a long range does not delay the commands of
+    /// this client. Any of Rust's ranges over [`EntryId`] will do, `..` for the whole stream. For one page,
+    /// [`XRange`](crate::XRange) is enough.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, EntryId};
+    /// # use futures_util::StreamExt;
+    /// # use std::time::{Duration, SystemTime};
+    /// # async fn f(client: &Client) -> Result<(), bourn::Error> {
+    /// let yesterday = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    /// let mut entries = client.range("orders", EntryId::from_time(yesterday)..);
+    /// while let Some(entry) = entries.next().await {
+    ///     println!("{:?}", entry?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn range(&self, key: impl AsRef<[u8]>, range: impl RangeBounds<EntryId>) -> RangeStream {
+        let (config, dialler) = (Arc::clone(&self.config), self.dialler.clone());
+        RangeStream::new(config, dialler, key.as_ref(), &range, false)
+    }
+
+    /// Returns the entries of a range of ids, newest first. Otherwise as [`Client::range`].
+    ///
+    /// `XREVRANGE key end start COUNT n`. The range is written from its lower end to its upper one.
+    ///
+    /// ```no_run
+    /// # use bourn::Client;
+    /// # use futures_util::StreamExt;
+    /// # async fn f(client: &Client) -> Result<(), bourn::Error> {
+    /// let mut failures = client.rev_range("runs", ..).take(1000);
+    /// while let Some(run) = failures.next().await.transpose()? {
+    ///     if run.get("state") == Some(b"failed") {
+    ///         println!("the last failure was {}", run.id());
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn rev_range(
+        &self,
+        key: impl AsRef<[u8]>,
+        range: impl RangeBounds<EntryId>,
+    ) -> RangeStream {
+        let (config, dialler) = (Arc::clone(&self.config), self.dialler.clone());
+        RangeStream::new(config, dialler, key.as_ref(), &range, true)
     }
 
     /// What becomes of the connection: when it is lost, why, and when there is one again. A reader's connection has

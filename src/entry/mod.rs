@@ -96,6 +96,12 @@ impl Entries {
         self.nulls
     }
 
+    /// The bytes of the reply on the wire, all of its streams together.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes of memory that the batch uses: the reply it lies in, and the index.
     ///
     /// A small reply is a part of the buffer that it was read into (64 KiB and more) and keeps that whole.

@@ -6,15 +6,18 @@
 //! | [`Error::Server`] | not applied | look at the [`Code`] |
 //! | [`Error::TooOld`] | not applied | do without, or on another server |
 //! | [`Error::Lost`], [`Error::TimedOut`], [`Error::Protocol`], [`Error::Decode`] | unknown | send again only what may safely run twice |
+//! | [`Error::EntryTooLarge`] | unknown (it is a read) | read the entry with a larger limit, or skip it |
 //! | [`Error::Connect`], [`Error::Config`] | not sent | mend the address, the credentials, the settings |
 
 mod credentials;
 mod server;
+mod too_large;
 mod too_old;
 
 pub use credentials::CredentialsError;
 
 pub use server::{Code, Redirect, ServerError};
+pub use too_large::EntryTooLarge;
 pub use too_old::TooOld;
 
 use crate::resp::{DecodeError, ProtocolError};
@@ -93,6 +96,10 @@ pub enum Error {
         #[source]
         source: ProtocolError,
     },
+    /// One entry alone is larger than [`Config::reply_bytes`](crate::Config::reply_bytes). A stream of entries returns it; its
+    /// docs describe how to continue.
+    #[error(transparent)]
+    EntryTooLarge(Box<EntryTooLarge>),
     /// No connection could be made.
     #[error("cannot connect")]
     Connect(#[from] ConnectError),
@@ -113,7 +120,8 @@ impl Error {
             Self::Lost { .. }
             | Self::TimedOut { .. }
             | Self::Decode { .. }
-            | Self::Protocol { .. } => Outcome::Unknown,
+            | Self::Protocol { .. }
+            | Self::EntryTooLarge(_) => Outcome::Unknown,
         }
     }
 

@@ -1,7 +1,12 @@
-//! Reader: blocking reads on a socket of its own; Tail: a stream of entries with the cursor kept.
+//! Blocking reads on a socket of their own, and streams of entries: as they are added ([`Tail`]), and of a range
+//! ([`RangeStream`]).
 
+mod page_size;
+mod pages;
+mod range;
 mod tail;
 
+pub use range::RangeStream;
 pub use tail::Tail;
 
 use crate::command::{self, Block, BlockingCommand, DedicatedCommand, Safety};

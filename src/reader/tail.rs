@@ -1,42 +1,57 @@
-//! Tail: the entries of a stream as they are added, with the cursor kept.
+//! The entries of a stream as they are added, with the cursor kept.
 
 use super::Reader;
+use super::page_size::{Next, PageLimits, PageSize, exceeded};
+use super::pages::{Pages, Source};
 use crate::command::{XRead, XRevRange};
 use crate::config::Config;
 use crate::connection::{Connection, Dialler, One};
 use crate::entry::{Entries, Entry};
-use crate::error::Error;
+use crate::error::{EntryTooLarge, Error};
 use crate::id::{EntryId, ReadFrom};
+use crate::server::Feature;
 use futures_core::Stream;
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long one read waits. Its end is not seen outside: the next one follows.
-const BLOCK: Duration = Duration::from_secs(5);
-
-/// Entries of one read.
-const COUNT: u64 = 1000;
-
-/// The entries of a stream from some id on, and those added later, as they come. Made by
+/// The entries of a stream from some id on, and those added later, as they come. Created by
 /// [`Client::tail`](crate::Client::tail).
 ///
-/// It never ends. An error is an item; polled again, it goes on behind the last entry: no entry is left out or comes twice,
+/// It never ends. An error is an item; polled again, it continues after the last entry: no entry is left out or comes twice,
 /// whatever happened to the connection. Only entries that are trimmed away before they could be read are missed.
+///
+/// A reply that is larger than [`Config::reply_bytes`](crate::Config::reply_bytes) is read again with half the entries. If one
+/// entry alone is larger, the item is [`Error::EntryTooLarge`], each time the tail is polled: its docs describe how to continue.
+///
+/// # Cancel safety
+///
+/// Dropping a future that waits for the next entry loses nothing: the read goes on at the next poll.
+///
+/// # Example
+/// ```no_run
+/// # use bourn::{Client, ReadFrom};
+/// # use futures_util::StreamExt;
+/// # use std::time::Duration;
+/// # async fn f(client: &Client) -> Result<(), bourn::Error> {
+/// let mut tail = client.tail("orders", ReadFrom::START).count(100).max_bytes(1 << 20);
+/// while let Some(entry) = tail.next().await {
+///     println!("{:?}", entry?);
+/// }
+/// # Ok(()) }
+/// ```
+#[must_use = "a stream does nothing until it is polled"]
 pub struct Tail {
-    batch: Entries,
-    next: usize,
-    state: State,
+    pages: Pages<Cursor>,
+    limits: TailLimits,
 }
 
-enum State {
-    Idle(Box<Cursor>),
-    Reading(Pin<Box<dyn Future<Output = (Box<Cursor>, Result<Entries, Error>)> + Send>>),
-    /// Only while a state is replaced.
-    Moving,
+#[derive(Debug, Clone, Copy)]
+struct TailLimits {
+    page: PageLimits,
+    block: Duration,
 }
 
 /// Where a tail is, and how it reads on.
@@ -46,31 +61,66 @@ struct Cursor {
     key: Box<[u8]>,
     from: ReadFrom,
     reader: Option<Reader>,
-    failed: bool,
+    size: PageSize,
 }
 
 impl Tail {
     pub(crate) fn new(config: Arc<Config>, dialler: Dialler, key: &[u8], from: ReadFrom) -> Self {
-        let cursor = Cursor { config, dialler, key: key.into(), from, reader: None, failed: false };
-        Self { batch: Entries::default(), next: 0, state: State::Idle(Box::new(cursor)) }
+        let page = PageLimits::new(config.limits.reply_bytes);
+        let size = PageSize::default();
+        let cursor = Cursor { config, dialler, key: key.into(), from, reader: None, size };
+        let limits = TailLimits { page, block: Duration::from_secs(5) };
+        Self { pages: Pages::new(cursor), limits }
+    }
+
+    /// Sets how many entries are read at once, at most: `COUNT`. 1000 by default; 0 counts as 1.
+    ///
+    /// The first read asks for 32 entries. Later ones ask for more while replies are small, and for fewer when one was too
+    /// large for [`Config::reply_bytes`](crate::Config::reply_bytes).
+    pub fn count(mut self, entries: u64) -> Self {
+        self.limits.page.count = entries.max(1);
+        self
+    }
+
+    /// Sets how many bytes one reply should have, about. An eighth of [`Config::reply_bytes`](crate::Config::reply_bytes) by
+    /// default, and 16 MiB at most; 0 counts as 1.
+    ///
+    /// Redis 8.10 takes it as `MAXSIZE`: a reply has as many bytes, and at most one entry more. For other servers it is a
+    /// target: the number of entries is halved after a reply of more than twice as many bytes, and doubled after one of
+    /// less than a quarter.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.limits.page.bytes = bytes.max(1);
+        self
+    }
+
+    /// Sets how long one read waits for entries at the server: `BLOCK`. 5 s by default, 1 ms at least.
+    ///
+    /// Its end is not an item: the next read follows. A longer wait means fewer reads of a stream to which little is added. A
+    /// connection that was lost without a sign is noticed after this time and [`Config::block_grace`](crate::Config::block_grace).
+    pub fn block(mut self, wait: Duration) -> Self {
+        self.limits.block = wait;
+        self
     }
 }
 
 impl Cursor {
-    async fn read(mut self: Box<Self>) -> (Box<Self>, Result<Entries, Error>) {
-        let result = self.entries().await;
-        self.failed = result.is_err();
-        if let Some(last) = result.as_ref().ok().and_then(Entries::last) {
-            self.from = ReadFrom::After(last.id());
-        }
-        (self, result)
+    /// Returns the last entry of the stream. What comes later has a higher id, even if this one was not the last ever added.
+    async fn newest(&self) -> Result<Entries, Error> {
+        let connection = Connection::open(Arc::clone(&self.config), self.dialler.clone()).await?;
+        let newest = connection.call(One(XRevRange::new(&self.key, ..).count(1))).await;
+        newest.map_err(|error| match exceeded(&error) {
+            Some(limit) => {
+                EntryTooLarge::error(&self.key, EntryId::MIN..=EntryId::MAX, true, limit)
+            }
+            None => error,
+        })
     }
+}
 
-    async fn entries(&mut self) -> Result<Entries, Error> {
-        if self.failed {
-            // Whoever goes on after an error does not do so in a tight loop.
-            tokio::time::sleep(self.config.reconnect_max.mul_f64(fastrand::f64())).await;
-        }
+impl Source for Cursor {
+    type Limits = TailLimits;
+
+    async fn page(&mut self, limits: TailLimits) -> Result<Option<Entries>, Error> {
         let after = match self.from {
             ReadFrom::After(id) => id,
             ReadFrom::End | ReadFrom::Last => {
@@ -79,7 +129,7 @@ impl Cursor {
                 let last = self.from == ReadFrom::Last;
                 self.from = ReadFrom::After(id);
                 if last && !newest.is_empty() {
-                    return Ok(newest);
+                    return Ok(Some(newest));
                 }
                 id
             }
@@ -92,18 +142,44 @@ impl Cursor {
             }
         };
         loop {
-            let read = XRead::new().stream(&self.key, after).count(COUNT).block(BLOCK);
-            let streams = reader.read(read).await?;
-            if let Some(stream) = streams.into_streams().find(|s| !s.entries().is_empty()) {
-                return Ok(stream.into_entries());
+            let asked = self.size.count(limits.page);
+            let mut read = XRead::new().stream(&self.key, after).count(asked);
+            // Asked each time: another connection may be to another server.
+            let server = reader.server();
+            if server.is_some_and(|server| server.supports(Feature::MaxSize) == Some(true)) {
+                read = read.max_size(limits.page.bytes as u64);
+            }
+            let error = match reader.read(read.block(limits.block)).await {
+                Ok(streams) => {
+                    let mut streams = streams.into_streams();
+                    let Some(stream) = streams.find(|s| !s.entries().is_empty()) else { continue };
+                    let page = stream.into_entries();
+                    self.size.came(page.len(), asked, page.reply_bytes(), limits.page);
+                    if let Some(last) = page.last() {
+                        self.from = ReadFrom::After(last.id());
+                    }
+                    return Ok(Some(page));
+                }
+                Err(error) => error,
+            };
+            match self.size.failed(asked, &error) {
+                Next::Smaller => {}
+                Next::OneIsTooLarge { limit } => {
+                    let first = after.next().unwrap_or(EntryId::MAX);
+                    return Err(EntryTooLarge::error(
+                        &self.key,
+                        first..=EntryId::MAX,
+                        false,
+                        limit,
+                    ));
+                }
+                Next::Report => return Err(error),
             }
         }
     }
 
-    /// The last entry of the stream. What comes later has a higher id, even if this one was not the last ever added.
-    async fn newest(&self) -> Result<Entries, Error> {
-        let connection = Connection::open(Arc::clone(&self.config), self.dialler.clone()).await?;
-        connection.call(One(XRevRange::new(&self.key, ..).count(1))).await
+    fn pause(&self) -> Duration {
+        self.config.reconnect_max
     }
 }
 
@@ -112,34 +188,12 @@ impl Stream for Tail {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        loop {
-            if let Some(entry) = this.batch.get(this.next) {
-                this.next += 1;
-                return Poll::Ready(Some(Ok(entry.to_entry())));
-            }
-            match std::mem::replace(&mut this.state, State::Moving) {
-                State::Idle(cursor) => this.state = State::Reading(Box::pin(cursor.read())),
-                State::Reading(mut reading) => match reading.as_mut().poll(cx) {
-                    Poll::Pending => {
-                        this.state = State::Reading(reading);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready((cursor, result)) => {
-                        this.state = State::Idle(cursor);
-                        match result {
-                            Ok(batch) => (this.batch, this.next) = (batch, 0),
-                            Err(error) => return Poll::Ready(Some(Err(error))),
-                        }
-                    }
-                },
-                State::Moving => return Poll::Pending,
-            }
-        }
+        this.pages.poll_next(cx, this.limits)
     }
 }
 
 impl fmt::Debug for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tail").field("unread", &(self.batch.len() - self.next)).finish()
+        f.debug_struct("Tail").field("unread", &self.pages.unread()).finish()
     }
 }

@@ -14,6 +14,7 @@
 //! | `credentials` | there are none, or others, or the server refuses them |
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
+//! | `pages` | replies that are too large or too slow, to a stream of entries |
 //! | `schedules`, `sockets` | everything at once, in any order |
 //!
 //! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
@@ -46,6 +47,8 @@ mod limits;
 mod memory;
 #[cfg(test)]
 mod own;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod peer;
 #[cfg(test)]

@@ -13,7 +13,7 @@ async fn serve(peer: &mut Peer, last: u64, life: usize) {
         let reply = if request.starts_with("XREVRANGE") {
             format!("*1\r\n{}", entry(5))
         } else {
-            assert_eq!(request, format!("XREAD COUNT 1000 BLOCK 5000 STREAMS s {word}"));
+            assert_eq!(request, format!("XREAD COUNT 32 BLOCK 5000 STREAMS s {word}"));
             let after: EntryId = word.parse().unwrap();
             let ids: Vec<u64> = (after.ms() + 1..=last).take(3).collect();
             match ids.len() {

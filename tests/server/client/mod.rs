@@ -5,6 +5,7 @@ mod closing;
 mod credentials;
 mod handshake;
 mod limits;
+mod range;
 mod restart;
 mod tail;
 mod transactions;

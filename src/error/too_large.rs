@@ -1,0 +1,103 @@
+//! An entry that is larger than a reply may be. Pure.
+
+use crate::id::EntryId;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// One entry alone is larger than [`Config::reply_bytes`](crate::Config::reply_bytes) allows a reply to be.
+///
+/// A [`Tail`](crate::Tail) and a [`RangeStream`](crate::RangeStream) return it, and return it again when they are polled again:
+/// they do not skip an entry that they cannot read. To continue, read the entry with a client whose `reply_bytes` is larger
+/// (`XRange::new(error.key(), error.range()).count(1)`, or [`XRevRange`](crate::XRevRange) if
+/// [`is_reversed`](Self::is_reversed)). Then start another stream after its id, or delete it with XDEL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryTooLarge {
+    key: Box<[u8]>,
+    range: RangeInclusive<EntryId>,
+    reversed: bool,
+    limit: usize,
+}
+
+impl EntryTooLarge {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn error(
+        key: &[u8],
+        range: RangeInclusive<EntryId>,
+        reversed: bool,
+        limit: usize,
+    ) -> super::Error {
+        super::Error::EntryTooLarge(Box::new(Self { key: key.into(), range, reversed, limit }))
+    }
+
+    /// Returns the stream's key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Returns the ids between which the entry is: it is the first entry of this range, or the last one if
+    /// [`is_reversed`](Self::is_reversed).
+    #[must_use]
+    pub fn range(&self) -> RangeInclusive<EntryId> {
+        self.range.clone()
+    }
+
+    /// Whether the stream was read from its newest entry on.
+    #[must_use]
+    pub fn is_reversed(&self) -> bool {
+        self.reversed
+    }
+
+    /// Returns the limit in force, in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+/// As ``the reply to `XRANGE orders 5-1 + COUNT 1` is larger than 1048576 bytes (Config::reply_bytes)``.
+impl fmt::Display for EntryTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, range, reversed, limit } = self;
+        let low = Some(range.start()).filter(|id| **id > EntryId::MIN);
+        let high = Some(range.end()).filter(|id| **id < EntryId::MAX);
+        let low = low.map_or_else(|| "-".to_owned(), EntryId::to_string);
+        let high = high.map_or_else(|| "+".to_owned(), EntryId::to_string);
+        let (command, first, second) = match reversed {
+            false => ("XRANGE", low, high),
+            true => ("XREVRANGE", high, low),
+        };
+        let key = key.escape_ascii();
+        write!(
+            f,
+            "the reply to `{command} {key} {first} {second} COUNT 1` is larger than {limit} bytes (Config::reply_bytes)"
+        )
+    }
+}
+
+impl std::error::Error for EntryTooLarge {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_a_command_that_shows_the_entry() {
+        let (a, b) = (EntryId::new(5, 1), EntryId::new(9, 0));
+        let rows = [
+            (EntryId::MIN..=EntryId::MAX, false, "XRANGE s - +"),
+            (a..=b, false, "XRANGE s 5-1 9-0"),
+            (a..=b, true, "XREVRANGE s 9-0 5-1"),
+            (EntryId::MIN..=EntryId::MAX, true, "XREVRANGE s + -"),
+        ];
+        for (range, reversed, command) in rows {
+            let error = EntryTooLarge { key: (*b"s").into(), range, reversed, limit: 1024 };
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the reply to `{command} COUNT 1` is larger than 1024 bytes (Config::reply_bytes)"
+                )
+            );
+        }
+    }
+}
