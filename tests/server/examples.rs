@@ -51,28 +51,6 @@ fn a_consumer_prints_what_a_producer_added_and_acknowledges_it() {
 }
 
 #[test]
-fn a_queue_sends_every_email_though_workers_crash_and_jobs_fail() {
-    let server = Server::start();
-    for url in urls(&server) {
-        let said = run("email_queue", &["--tasks", "2000", &url]);
-        assert_eq!(number(&said, "sent "), 2_000, "{said}");
-        assert!(number(&said, "twice ") > 0, "what the crash left behind was sent again: {said}");
-        for (name, expected) in [("pending ", 0), ("stream ", 0), ("dead  ", 0), ("redriven:", 2)] {
-            assert_eq!(number(&said, name), expected, "{name} in:\n{said}");
-        }
-        for text in [
-            "at attempt 1: invalid template wellcome\n",
-            "at attempt 3: panicked: an amount of \"ten\"\n",
-            "the mended worker: 2 done\n",
-            "every e-mail sent yes\n",
-        ] {
-            assert!(said.contains(text), "{text} is not in:\n{said}");
-        }
-        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
-    }
-}
-
-#[test]
 fn urgent_jobs_come_first_and_with_ageing_the_others_are_not_forgotten() {
     let server = Server::start();
     for url in urls(&server) {
@@ -163,8 +141,6 @@ fn the_metrics_are_there_for_prometheus() {
 fn what_is_on_the_server_already_is_left_alone() {
     let server = Server::start();
     let rows = [
-        ("email_queue", "email:tasks"),
-        ("email_queue", "email:dead-letter"),
         ("priorities", "{tasks}:low"),
         ("relay", "{orders}:invoices"),
         ("idempotent", "payments"),
