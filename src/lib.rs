@@ -1,12 +1,16 @@
 //! A client for Redis Streams, and for nothing else: Redis 6.2 to 8.10, Valkey 8.1 and 9.1, RESP2 and RESP3.
 //!
 //! ```no_run
-//! use bourn::{Client, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
+//! use bourn::{Client, Code, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
 //! use std::time::Duration;
 //!
 //! # async fn f() -> Result<(), bourn::Error> {
 //! let client = Client::connect("redis://127.0.0.1").await?;
-//! client.send(XGroupCreate::new("orders", "billing", StartAt::START).mk_stream()).await?;
+//! let create = XGroupCreate::new("orders", "billing", StartAt::START).mk_stream();
+//! match client.send(create).await {
+//!     Err(error) if error.code() == Some(&Code::BusyGroup) => {} // the group exists already
+//!     created => created?,
+//! }
 //! client.send(XAdd::new("orders").field("sku", "A-7").field("count", 3)).await?;
 //!
 //! let mut reader = client.reader().await?;
@@ -53,11 +57,11 @@
 //!
 //! `tls`: `rediss://` and `valkeys://` URLs, and `Config::tls`, with rustls and ring.
 //!
-//! `json`: payloads of any serde type, for the queue: [`queue::Json`], [`queue::Record`].
+//! `json`: payloads of any serde type, for the queue: `queue::Json`, `queue::Record`.
 //!
 //! `metrics`: what the queue does, as counters, gauges and histograms of the `metrics` crate.
 //!
-//! `tracing`: what [`Events`] tell, as events of the `tracing` crate, and a span around each job: [`queue::Tracing`].
+//! `tracing`: what [`Events`] tell, as events of the `tracing` crate, and a span around each job: `queue::Tracing`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod command;

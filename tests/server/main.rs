@@ -14,6 +14,7 @@
 //! | `storm` | many tasks on one connection that is cut again and again: nobody gets another's reply |
 //! | `roundtrip` | any entry comes back as it went |
 //! | `examples` | each example as a program |
+//! | `first` | the example of `src/lib.rs`, twice |
 
 mod support;
 
@@ -30,6 +31,8 @@ mod commands;
 mod docs;
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod first;
 #[cfg(test)]
 mod roundtrip;
 #[cfg(test)]
