@@ -34,20 +34,6 @@ fn prose(text: &str) -> String {
     prose
 }
 
-/// Code spans outside code blocks.
-fn code_spans(text: &str) -> Vec<String> {
-    let mut spans = Vec::new();
-    let mut is_code = false;
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            is_code = !is_code;
-        } else if !is_code {
-            spans.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
-        }
-    }
-    spans
-}
-
 /// The targets of links and images: `[text](target)`, `[label]: target`, `<target>`, `src="target"`, `href="target"`.
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
@@ -95,14 +81,14 @@ fn plain(path: &Path) -> PathBuf {
 
 /// What is wrong with a link; `None` if it can be followed.
 fn fault(document: &Path, text: &str, link: &str, packaged: &BTreeSet<PathBuf>) -> Option<String> {
-    if let Some(address) = link.strip_prefix("https://").or(link.strip_prefix("http://")) {
+    if let Some((_, address)) = link.split_once("://") {
         let is_own = address.contains("bourn");
         let is_known =
             address.starts_with("docs.rs/bourn") || address.starts_with("docs.rs/crate/bourn");
         return (is_own && !is_known).then(|| "this address does not exist".to_owned());
     }
     let (path, anchor) = link.split_once('#').map_or((link, None), |(path, a)| (path, Some(a)));
-    let folder = document.parent().unwrap_or(Path::new(""));
+    let folder = document.parent().unwrap_or_else(|| Path::new(""));
     let target = plain(&folder.join(path));
     let is_there = path.is_empty()
         || packaged.contains(&target)
@@ -122,7 +108,10 @@ fn fault(document: &Path, text: &str, link: &str, packaged: &BTreeSet<PathBuf>) 
 #[test]
 fn links_of_packaged_documents_lead_into_the_package_or_to_known_addresses() {
     let packaged = packaged();
-    let is_document = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "md");
+    // rustdoc checks the links of what is below `src`.
+    let is_document = |file: &&PathBuf| {
+        file.extension().is_some_and(|extension| extension == "md") && !file.starts_with("src")
+    };
     let documents: Vec<_> = packaged.iter().filter(is_document).collect();
     for name in ["README.md", "CHANGELOG.md"] {
         assert!(packaged.contains(Path::new(name)), "{name} is not in the package");
@@ -140,27 +129,6 @@ fn links_of_packaged_documents_lead_into_the_package_or_to_known_addresses() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(followed > 0, "no link was found: is this a document?");
-}
-
-#[test]
-fn paths_named_in_packaged_documents_exist() {
-    const FOLDERS: [&str; 7] =
-        ["benches/", "docs/", "examples/", "fuzz/", "scripts/", "src/", "tests/"];
-    let mut missing = Vec::new();
-    for document in packaged() {
-        if document.extension().is_none_or(|extension| extension != "md") {
-            continue;
-        }
-        let text = fs::read_to_string(root().join(&document)).expect("a document is text");
-        for span in code_spans(&text) {
-            let path = span.split_whitespace().next().unwrap_or_default();
-            if FOLDERS.iter().any(|folder| path.starts_with(folder)) && !root().join(path).exists()
-            {
-                missing.push(format!("{}: {path}", document.display()));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
 #[test]

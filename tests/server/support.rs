@@ -314,7 +314,10 @@ impl Binary {
         let asked = label.map(str::to_owned).or_else(|| env::var("BOURN_SERVER").ok());
         let label = asked.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
         let servers = env::var_os("BOURN_SERVERS").unwrap_or_else(|| ".servers".into());
-        let servers = repository().join(servers);
+        // Packages below the root of the repository use this file too.
+        let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let root = folders.find(|folder| folder.join("scripts/servers").is_file());
+        let servers = root.expect("this is the repository").join(servers);
         let launcher = servers.join(&label).join("server");
         assert!(
             launcher.exists(),
@@ -328,13 +331,6 @@ impl Binary {
         };
         Self { label, valkey: said.starts_with("Valkey"), version, launcher }
     }
-}
-
-/// The root of the repository. Packages below it use this file too.
-fn repository() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = package.ancestors().find(|folder| folder.join("scripts/servers").is_file());
-    root.expect("the package is in the repository")
 }
 
 /// `(7, 2, 4)` of `Redis server v=7.2.4 sha=00000000:0 malloc=libc bits=64 build=d2c8a4b91e8d0e6b`.
