@@ -77,3 +77,24 @@ fn every_relative_link_leads_to_a_file() {
     }
     assert!(links >= 10, "only {links} links were found");
 }
+
+#[test]
+fn every_named_metric_is_published() {
+    let metrics = text(&root().join("src/queue/metrics.rs"));
+    let mut named = 0;
+    for page in ["docs/grafana-dashboard.json", "src/guide/operations.md"] {
+        let text = text(&root().join(page));
+        for word in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            // Exporters add these to the name of a histogram.
+            let name = word.trim_end_matches("_bucket");
+            if name.starts_with("redis_streams_") || name.starts_with("bourn_") {
+                assert!(
+                    metrics.contains(&format!("\"{name}\"")),
+                    "{page}: there is no metric {name}"
+                );
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 10, "only {named} metrics were found");
+}
