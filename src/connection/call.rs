@@ -1,5 +1,6 @@
 //! A request on its way: the future that a caller awaits.
 
+use super::health::Due;
 use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failed, Failure, Replies, SlotId};
 use super::retry::Attempts;
@@ -162,7 +163,8 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         self.patience = Patience::Until(deadline, self.waited);
         let ticket = self.line.as_ref().map(|(ticket, _)| *ticket);
         let write = |out: &mut Vec<u8>| request.write(&measure, out);
-        match self.shared.queue(size, deadline.map(Instant::into_std), ticket, cx, write) {
+        let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
+        match self.shared.queue(size, due, ticket, cx, write) {
             Queued::In(slot) => {
                 self.line = None;
                 Poll::Ready(Ok(Ticket { shared: self.shared.clone(), slot, done: false }))

@@ -54,7 +54,7 @@ impl Driver {
     pub(super) fn new(io: Io, shared: Arc<Shared>, input: BytesMut, config: &Config) -> Self {
         shared.connected(io.direct());
         let now = tokio::time::Instant::now().into_std();
-        let health = Health::new(config.probe, config.command_timeout, now);
+        let health = Health::new(config.probe, now);
         let alarm = Alarm::new(Arc::clone(&shared), Some(health));
         Self {
             io,
@@ -133,12 +133,9 @@ impl Driver {
             }
         };
         self.input.advance(start);
-        // Pushes come also from a server that answers no more.
-        if !self.frames.is_empty() || self.input.first().is_some_and(|byte| *byte != b'>') {
-            self.alarm.heard();
-        }
         // What was whole before a fault is still delivered.
         if !self.frames.is_empty() {
+            self.alarm.heard();
             self.shared.replies(&mut self.frames, &mut self.wakers)?;
         }
         // The beginning of a reply that nobody asked for: who asks next must not get its end.
@@ -276,9 +273,12 @@ impl Alarm {
     /// Settles who is overdue. The driver's waker is registered with what it shares before this.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Option<Disconnect> {
         loop {
-            let Orders { alarm, owed, end } = self.shared.orders(self.health.is_some());
+            let Orders { alarm, owed, end, alive } = self.shared.orders(self.health.is_some(), cx);
             if end.is_some() {
                 return end;
+            }
+            if let Some(health) = self.health.as_mut().filter(|_| alive) {
+                health.alive();
             }
             let look = self.health.as_ref().and_then(|health| health.next(&owed));
             let next = alarm.into_iter().chain(look).min()?;
@@ -293,7 +293,8 @@ impl Alarm {
             let now = tokio::time::Instant::now().into_std();
             self.shared.expire(now);
             match self.health.as_mut().map(|health| health.look(now, &owed)) {
-                Some(Verdict::Silent) => return Some(Disconnect::Silent),
+                Some(Verdict::Dead) => return Some(Disconnect::Silent),
+                Some(Verdict::Doubt) => self.shared.hold(),
                 Some(Verdict::Probe) => {
                     self.shared.probe(now);
                     // It is still to be written.

@@ -20,7 +20,7 @@ use super::append::Append;
 use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::Hub;
-use super::health::Owed;
+use super::health::{Due, Owed};
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
 use super::transport::Direct;
@@ -83,6 +83,8 @@ struct State {
     kill: Option<Disconnect>,
     /// The connection is to be given up for this reason when the replies that it owes have come; nothing more is sent on it.
     retired: Option<Disconnect>,
+    /// The server is in doubt: nothing new is written until it answers in time.
+    held: bool,
     /// When the connection was made.
     since: Option<Instant>,
     /// Futures that wait for the end.
@@ -128,6 +130,8 @@ pub(super) struct Orders {
     pub(super) owed: Owed,
     /// The connection is to end, like this.
     pub(super) end: Option<Disconnect>,
+    /// A reply came in time since the last look.
+    pub(super) alive: bool,
 }
 
 /// What the driver does next.
@@ -163,6 +167,7 @@ impl Shared {
             closing: false,
             kill: None,
             retired: None,
+            held: false,
             since: None,
             end: Vec::new(),
             server: None,
@@ -200,7 +205,7 @@ impl Shared {
     pub(crate) fn queue(
         &self,
         size: Size,
-        deadline: Option<Instant>,
+        due: Option<Due>,
         ticket: Option<u64>,
         cx: &Context<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> bool,
@@ -214,6 +219,7 @@ impl Shared {
         }
         let cost = Budget::cost(size.bytes);
         let used = state.pipeline.cost();
+        let deadline = due.map(|due| due.at);
         match state.budget.admit(cost, used, ticket, deadline, &mut waker) {
             Ok(left) => _left = left,
             Err(Some(ticket)) => {
@@ -230,7 +236,7 @@ impl Shared {
         }
         append.keep();
         state.backlog.wrote();
-        let slot = state.pipeline.push(size.replies, size.bytes, cost, deadline, waker);
+        let slot = state.pipeline.push(size.replies, size.bytes, cost, due, waker);
         let next = state.next_in_line();
         let driver = state.after_push(deadline);
         drop(state);
@@ -405,6 +411,7 @@ impl State {
             || !self.rest.is_empty()
             || self.kill.is_some()
             || self.retired.is_some()
+            || self.held
         {
             return false;
         }

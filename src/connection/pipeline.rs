@@ -8,7 +8,7 @@
 //! slot independently: a caller that has given up leaves its waiter in the queue, so that its reply is thrown away when it
 //! comes and nobody else gets it.
 
-use super::health::Owed;
+use super::health::{Due, Owed};
 use crate::error::{Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
 use std::collections::VecDeque;
@@ -18,6 +18,9 @@ use std::time::Instant;
 /// The place where a caller's replies are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotId(usize);
+
+/// The slot of a PING of the connection's own. It is none, so nothing is kept of its reply.
+const PROBE: SlotId = SlotId(usize::MAX);
 
 /// The replies that came for a waiter.
 #[derive(Debug, Default, PartialEq)]
@@ -73,7 +76,13 @@ struct Slot {
     /// The queue still owes it a reply.
     owed: bool,
     waker: Option<Waker>,
-    deadline: Option<Instant>,
+    due: Option<Due>,
+}
+
+impl Slot {
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due.at <= now)
+    }
 }
 
 /// What there is for a caller in its slot.
@@ -104,6 +113,10 @@ pub(super) struct Pipeline {
     free: Vec<SlotId>,
     /// The cost of all in the queue.
     cost: usize,
+    /// When the reply to the last PING of the connection's own is due.
+    probe: Option<Due>,
+    /// A reply came in time since this was asked last.
+    alive: bool,
 }
 
 impl Pipeline {
@@ -114,7 +127,7 @@ impl Pipeline {
         replies: usize,
         bytes: usize,
         cost: usize,
-        deadline: Option<Instant>,
+        due: Option<Due>,
         waker: Option<Waker>,
     ) -> SlotId {
         let id = self.free.pop().unwrap_or_else(|| {
@@ -126,11 +139,25 @@ impl Pipeline {
             slot.held = true;
             slot.owed = true;
             slot.waker = waker;
-            slot.deadline = deadline;
+            slot.due = due;
         }
         self.queue.push_back(Waiter { slot: id, left: replies, bytes, cost });
         self.cost += cost;
         id
+    }
+
+    /// Puts a PING of the connection's own before all requests that no writer has: the writer has it.
+    pub(super) fn push_probe(&mut self, bytes: usize, cost: usize, due: Option<Due>) {
+        self.queue.insert(self.sent, Waiter { slot: PROBE, left: 1, bytes, cost });
+        self.sent += 1;
+        self.cost += cost;
+        self.probe = due;
+    }
+
+    /// Whether a reply came in time since the last call: to a caller that still waited, or to a PING.
+    #[inline]
+    pub(super) fn take_alive(&mut self) -> bool {
+        std::mem::take(&mut self.alive)
     }
 
     /// So many more requests have been handed to the writer.
@@ -154,10 +181,11 @@ impl Pipeline {
         let Some(oldest) = self.queue.front().filter(|_| self.sent > 0) else {
             return Owed::Nothing;
         };
-        match self.slots.get(oldest.slot.0).and_then(|slot| slot.deadline) {
-            Some(deadline) => Owed::By(deadline),
-            None => Owed::Whenever,
-        }
+        let due = match self.slots.get(oldest.slot.0) {
+            Some(slot) => slot.due,
+            None => self.probe,
+        };
+        due.map_or(Owed::Whenever, Owed::By)
     }
 
     /// Requests that no writer has yet.
@@ -195,6 +223,9 @@ impl Pipeline {
         let Some(waiter) = self.queue.front_mut().filter(|_| self.sent > 0) else {
             return Err(ProtocolError::Unasked);
         };
+        if waiter.slot == PROBE {
+            return self.probed(&frame);
+        }
         waiter.left -= 1;
         let left = waiter.left;
         if let Some(slot) = self.slots.get_mut(waiter.slot.0).filter(|slot| slot.held && !slot.done)
@@ -217,6 +248,21 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The reply to a PING came. An error is one, too: the server is busy, or its user may not say PING.
+    #[cold]
+    fn probed(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let pong = frame.cursor().string("PONG").is_ok_and(|text| text == b"PONG");
+        if !pong && frame.error().is_none() {
+            return Err(ProtocolError::Shifted);
+        }
+        self.sent -= 1;
+        self.alive = true;
+        if let Some(waiter) = self.queue.pop_front() {
+            self.cost -= waiter.cost;
+        }
+        Ok(())
+    }
+
     /// Takes the oldest waiter out of the queue; with a failure if it has not got all its replies.
     #[inline]
     fn pop_front(&mut self, failure: Option<Failure>, wakers: &mut Vec<Waker>) {
@@ -235,6 +281,7 @@ impl Pipeline {
         }
         if !slot.done {
             slot.done = true;
+            self.alive |= failure.is_none();
             if failure.is_some() {
                 slot.failure = failure.map(Box::new);
             }
@@ -303,7 +350,7 @@ impl Pipeline {
     /// The earliest time at which a waiter will be overdue.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let open = |waiter: &Waiter| self.slots.get(waiter.slot.0).filter(|slot| !slot.done);
-        self.queue.iter().filter_map(|waiter| open(waiter)?.deadline).min()
+        self.queue.iter().filter_map(|waiter| Some(open(waiter)?.due?.at)).min()
     }
 
     /// Settles the waiters that are overdue.
@@ -311,18 +358,17 @@ impl Pipeline {
     /// Those that no writer has yet leave the queue, for they shall not be sent any more; `unsent` makes their failure. The
     /// others keep their place, for their replies will come.
     pub(super) fn expire(&mut self, now: Instant, unsent: impl Fn() -> Unsent) -> Expired {
-        let overdue = |slot: &Slot| slot.deadline.is_some_and(|deadline| deadline <= now);
         let mut expired = Expired::default();
         for waiter in self.queue.iter().take(self.sent) {
             if let Some(slot) = self.slots.get_mut(waiter.slot.0) {
-                if !slot.done && overdue(slot) {
+                if !slot.done && slot.is_overdue(now) {
                     slot.done = true;
                     slot.failure = Some(Box::new(Failure::TimedOut { owed: true }));
                     expired.wakers.extend(slot.waker.take());
                 }
             }
         }
-        self.cut(&mut expired, unsent, |slot| overdue(slot));
+        self.cut(&mut expired, unsent, |slot| slot.is_overdue(now));
         expired
     }
 

@@ -57,6 +57,9 @@ pub enum ProtocolError {
         /// The limit in force.
         limit: usize,
     },
+    /// The reply to PING was not PONG: a reply is missing or one too many came, and later ones answer the wrong command.
+    #[error("unexpected reply to PING: replies no longer match their commands")]
+    Shifted,
     /// A reply came that no command was waiting for.
     #[error("reply that no command asked for")]
     Unasked,

@@ -1,5 +1,5 @@
-//! A connection can die without a word. An idle one is asked whether anybody is there; one that owes a reply and says nothing
-//! is replaced; and none is that says anything at all.
+//! A connection can become useless without a word: an idle one is probed; one whose reply is overdue gets nothing new to write, and is
+//! replaced when no reply is in time for as long again.
 
 use super::peer::{Server, config, ends, ms, settle};
 use bourn::{Config, Disconnect, Error, Event, Outcome, XLen};
@@ -45,7 +45,7 @@ async fn an_idle_connection_that_does_not_answer_is_replaced_before_it_is_needed
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_owes_a_reply_and_is_silent_is_replaced_after_twice_the_time() {
+async fn overdue_reply_holds_writes_back_and_replaces_the_connection_after_twice_its_time() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     sleep(ms(3000)).await;
@@ -54,39 +54,200 @@ async fn one_that_owes_a_reply_and_is_silent_is_replaced_after_twice_the_time() 
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     assert_eq!((error.outcome(), start.elapsed()), (Outcome::Unknown, ms(5000)));
     assert_eq!(peer.request().await, "XLEN s");
-    // The connection has its chance yet.
+    // What is sent in the meantime waits for a connection that answers.
+    sleep(ms(1000)).await;
     let other = client.clone();
     let call = tokio::spawn(async move { other.send(XLen::new("t")).await });
-    assert_eq!(peer.request().await, "XLEN t");
-    let _next = server.greet().await;
+    let mut next = server.greet().await;
     let after = start.elapsed();
     assert!(after >= ms(10_000) && after <= ms(10_015), "{after:?}");
-    let error = ends(call).await.unwrap().unwrap_err();
-    assert!(
-        matches!(error, Error::TimedOut { .. } | Error::Lost { reason: Disconnect::Silent, .. }),
-        "{error:?}"
-    );
+    assert_eq!(next.answer(":3\r\n").await, "XLEN t");
+    assert_eq!(ends(call).await.unwrap().unwrap(), 3);
+    assert!(peer.rest().await.is_empty(), "nothing more was written to the first one");
+}
+
+/// A bulk string of 1 MB of which a byte comes each second.
+async fn drip(peer: &mut super::peer::Peer) {
+    peer.send("$1000000\r\n").await;
+    loop {
+        sleep(ms(1000)).await;
+        peer.send("x").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_slow_but_says_anything_is_kept() {
+async fn reply_that_drips_is_no_sign_of_life() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
-    // Each reply comes after 8 s: too late for its caller, and yet.
-    for n in 0..4 {
+    let start = Instant::now();
+    let (result, mut next) = tokio::select! {
+        both = async {
+            let result = ends(client.send(XLen::new("s"))).await;
+            (result, server.greet().await)
+        } => both,
+        () = async { peer.request().await; drip(&mut peer).await } => unreachable!(),
+    };
+    assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+    let after = start.elapsed();
+    assert!(after >= ms(10_000) && after <= ms(10_015), "{after:?}");
+    let (len, _) = tokio::join!(client.send(XLen::new("s")), next.answer(":3\r\n"));
+    assert_eq!(len.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reader_whose_reply_drips_gets_a_new_connection_at_its_deadline() {
+    let server = Server::new();
+    let (client, _peer) = server.connect(config().block_grace(ms(500))).await;
+    let (reader, mut peer) = tokio::join!(client.reader(), server.greet());
+    let mut reader = reader.unwrap();
+    let read = || bourn::XRead::new().stream("s", bourn::EntryId::new(1, 1)).block(ms(1000));
+    let start = Instant::now();
+    let result = tokio::select! {
+        result = reader.read(read()) => result,
+        () = async { peer.request().await; drip(&mut peer).await } => unreachable!(),
+    };
+    assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+    assert_eq!(start.elapsed(), ms(1500));
+    let mut next = server.greet().await;
+    let (read, _) = tokio::join!(reader.read(read()), next.answer("_\r\n"));
+    assert!(read.unwrap().is_empty());
+}
+
+/// Answers everything but the first request.
+async fn lose_one(peer: &mut super::peer::Peer) {
+    peer.request().await;
+    while let Some(request) = peer.next_request().await {
+        peer.send(format!("${}\r\n{request}\r\n", request.len())).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_reply_costs_its_own_call_and_gives_no_other_a_wrong_answer() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(probed()).await;
+    let server_side = async {
+        lose_one(&mut peer).await;
+        let mut next = server.greet().await;
+        while let Some(request) = next.next_request().await {
+            next.send(format!("${}\r\n{request}\r\n", request.len())).await;
+        }
+    };
+    let calls = async {
+        let mut failed = 0;
+        for n in 0..40 {
+            let text = n.to_string();
+            match client.send(bourn::Echo::new(&text)).await {
+                Ok(echo) => assert_eq!(echo, format!("ECHO {n}").as_bytes()),
+                Err(error) => {
+                    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+                    failed += 1;
+                }
+            }
+            sleep(ms(1000)).await;
+        }
+        failed
+    };
+    let failed = tokio::select! {
+        failed = ends(calls) => failed,
+        () = server_side => panic!("the client hung up"),
+    };
+    assert_eq!(failed, 1, "the one whose reply was lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probe_that_is_answered_by_something_else_ends_the_connection() {
+    // One reply too many came in place of an earlier one: each later answer would go to the wrong command.
+    for reply in [":1\r\n", "$3\r\nabc\r\n", "_\r\n"] {
+        let server = Server::new();
+        let (client, mut peer) = server.connect(probed()).await;
+        let mut events = client.events();
+        assert!(matches!(events.next().await, Some(Event::Connected { .. })));
+        assert_eq!(peer.answer(reply).await, "PING");
+        let event = ends(events.next()).await;
+        let shifted = Disconnect::Protocol(bourn::ProtocolError::Shifted);
+        let is = matches!(&event, Some(Event::Disconnected { reason }) if format!("{reason:?}") == format!("{shifted:?}"));
+        assert!(is, "{reply:?}: {event:?}");
+        server.greet().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_slow_reply_fails_its_own_call_and_holds_others_up_no_longer_than_its_time() {
+    // 100 MB at 4 MB/s; commands have 5 s.
+    let server = Server::new();
+    let (client, mut peer) = server.connect(probed()).await;
+    let sending = async {
+        assert_eq!(peer.request().await, "XLEN large");
+        peer.send("$100000000\r\n").await;
+        let piece = vec![b'x'; 400_000];
+        for _ in 0..250 {
+            sleep(ms(100)).await;
+            peer.send(&piece).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let start = Instant::now();
+    let calls = async {
+        let large = client.send(XLen::new("large"));
+        let small = async {
+            let mut ends = Vec::new();
+            for _ in 0..12 {
+                let result = client.send(XLen::new("small")).await;
+                ends.push((start.elapsed(), result));
+                sleep(ms(500)).await;
+            }
+            ends
+        };
+        let next = async {
+            let mut next = server.greet().await;
+            for _ in 0..11 {
+                assert_eq!(next.answer(":3\r\n").await, "XLEN small");
+            }
+        };
+        tokio::join!(large, small, next)
+    };
+    let (large, small, ()) = tokio::select! {
+        results = ends(calls) => results,
+        () = sending => unreachable!(),
+    };
+    assert!(matches!(large, Err(Error::TimedOut { .. })), "{large:?}");
+    let failed: Vec<_> = small.iter().filter(|(_, result)| result.is_err()).collect();
+    // One was sent behind it; the next one waits for the new connection, which comes after 10 s.
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(failed.iter().all(|(at, _)| *at <= ms(10_020)), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_reply_is_followed_by_a_probe_that_decides() {
+    // The PONG comes at once, or late as well.
+    for is_slow in [false, true] {
+        let server = Server::new();
+        let (client, mut peer) = server.connect(probed()).await;
         let call = client.send(XLen::new("s"));
         let (result, ()) = ends(async {
             tokio::join!(call, async {
                 peer.request().await;
                 sleep(ms(8000)).await;
-                peer.send(format!(":{n}\r\n")).await;
-                settle().await;
+                peer.send(":1\r\n").await;
             })
         })
         .await;
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+        // Whatever is sent now comes behind the probe.
+        let other = client.clone();
+        let call = tokio::spawn(async move { other.send(XLen::new("t")).await });
+        assert_eq!(peer.request().await, "PING");
+        if is_slow {
+            let error = ends(call).await.unwrap().unwrap_err();
+            assert_eq!(error.outcome(), Outcome::NotSent, "{error:?}");
+            server.greet().await;
+        } else {
+            peer.send("+PONG\r\n").await;
+            assert_eq!(peer.answer(":2\r\n").await, "XLEN t");
+            assert_eq!(ends(call).await.unwrap().unwrap(), 2);
+        }
+        assert_eq!(server.dials().len(), if is_slow { 2 } else { 1 });
     }
-    assert_eq!(server.dials().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

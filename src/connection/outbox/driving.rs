@@ -1,7 +1,7 @@
 //! The driver's side of the outbox: what it is to write and to heed, and what it has to tell.
 
 use super::super::budget::Budget;
-use super::super::health::Owed;
+use super::super::health::{Due, Owed};
 use super::{FEW, KEPT_BYTES, Link, Orders, PING, Shared, State, Turn};
 use crate::command::hello::HelloReply;
 use crate::connection::transport::Direct;
@@ -27,6 +27,7 @@ impl Shared {
         state.link = Link::Up(direct);
         state.since = Some(now);
         state.retired = None;
+        state.held = false;
         // What was to give up the last connection is done with; an end that was asked for meanwhile is not.
         if !matches!(state.kill, Some(Disconnect::Closed)) {
             state.kill = None;
@@ -131,7 +132,7 @@ impl Shared {
             state.driver_writes = true;
             return Turn::Write(state.rest_written);
         }
-        if state.backlog.is_empty() || state.retired.is_some() {
+        if state.backlog.is_empty() || state.retired.is_some() || state.held {
             state.sleep(cx);
             return Turn::Sleep;
         }
@@ -150,7 +151,7 @@ impl Shared {
     }
 
     /// When to look for overdue waiters, whether a reply is owed, and whether the connection is to end: for what reason.
-    pub(in crate::connection) fn orders(&self, connected: bool) -> Orders {
+    pub(in crate::connection) fn orders(&self, connected: bool, cx: &Context<'_>) -> Orders {
         let mut state = self.lock();
         let owed = state.pipeline.owed();
         let done = state.closing && (!connected || state.pipeline.all_told());
@@ -159,21 +160,31 @@ impl Shared {
             None if connected && owed == Owed::Nothing => state.retired.clone(),
             kill => kill,
         };
-        Orders { alarm: state.alarm, owed, end }
+        let alive = state.pipeline.take_alive();
+        if alive && std::mem::take(&mut state.held) {
+            cx.waker().wake_by_ref();
+        }
+        Orders { alarm: state.alarm, owed, end, alive }
     }
 
-    /// Asks whether anybody is there; the answer is nobody's.
+    /// The server is in doubt: nothing new is written until it answers in time.
+    pub(in crate::connection) fn hold(&self) {
+        self.lock().held = true;
+    }
+
+    /// Sends a PING before everything else, on a connection that owes nothing.
     pub(in crate::connection) fn probe(&self, now: Instant) {
         let mut state = self.lock();
-        if state.closing || !matches!(state.link, Link::Up(_)) {
+        // Without a reply that is owed, nothing is written in part.
+        if state.closing || !matches!(state.link, Link::Up(_)) || state.pipeline.sent() > 0 {
             return;
         }
-        state.backlog.end(PING.len()).extend_from_slice(PING);
-        state.backlog.wrote();
-        let deadline = now.checked_add(self.timeout);
-        let slot = state.pipeline.push(1, PING.len(), Budget::cost(PING.len()), deadline, None);
-        state.pipeline.abandon(slot);
-        state.alarm = state.next_deadline();
+        state.rest.clear();
+        state.rest.extend_from_slice(PING);
+        state.rest_written = 0;
+        let time = self.timeout;
+        let due = now.checked_add(time).map(|at| Due { at, time });
+        state.pipeline.push_probe(PING.len(), Budget::cost(PING.len()), due);
     }
 
     /// Settles the waiters that are overdue.

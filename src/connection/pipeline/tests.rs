@@ -6,6 +6,10 @@ fn frame(text: &str) -> Frame {
     Frame::parse(text.as_bytes().to_vec(), Limits::default()).unwrap()
 }
 
+fn due(at: Instant) -> Due {
+    Due { at, time: Duration::from_secs(5) }
+}
+
 /// A pipeline and its callers' slots: `push` queues one request of 10 bytes.
 #[derive(Default)]
 struct Line {
@@ -15,7 +19,7 @@ struct Line {
 
 impl Line {
     fn push(&mut self, replies: usize, deadline: Option<Instant>) -> SlotId {
-        self.pipeline.push(replies, 10, 100, deadline, Some(Waker::noop().clone()))
+        self.pipeline.push(replies, 10, 100, deadline.map(due), Some(Waker::noop().clone()))
     }
 
     fn reply(&mut self, text: &str) -> Result<(), ProtocolError> {
@@ -63,6 +67,51 @@ fn a_reply_that_nobody_has_asked_for_is_a_fault() {
     assert_eq!(line.reply(":1\r\n"), Err(ProtocolError::Unasked));
     line.push(1, None);
     assert_eq!(line.reply(":1\r\n"), Err(ProtocolError::Unasked), "queued, but not sent");
+}
+
+#[test]
+fn only_a_reply_to_a_caller_that_still_waits_shows_life() {
+    let start = Instant::now();
+    let late = start + Duration::from_secs(5);
+    let mut line = Line::default();
+    let slots = [line.push(1, Some(late)), line.push(1, Some(late)), line.push(1, None)];
+    line.pipeline.sent_more(usize::MAX >> 1);
+    line.pipeline.abandon(slots[0]);
+    line.pipeline.expire(late, || Unsent::Closed);
+    line.reply(":1\r\n").unwrap();
+    assert!(!line.pipeline.take_alive(), "its caller had gone");
+    line.reply(":2\r\n").unwrap();
+    assert!(!line.pipeline.take_alive(), "its caller was told that it is overdue");
+    line.reply(":3\r\n").unwrap();
+    assert!(line.pipeline.take_alive());
+    assert!(!line.pipeline.take_alive(), "asked once");
+}
+
+#[test]
+fn probe_goes_before_what_is_unsent_and_takes_pong_or_an_error() {
+    let due = Some(due(Instant::now()));
+    for (reply, expected) in [
+        ("+PONG\r\n", Ok(())),
+        ("$4\r\nPONG\r\n", Ok(())),
+        ("-LOADING later\r\n", Ok(())),
+        (":1\r\n", Err(ProtocolError::Shifted)),
+        ("$1\r\nx\r\n", Err(ProtocolError::Shifted)),
+        ("_\r\n", Err(ProtocolError::Shifted)),
+    ] {
+        let mut line = Line::default();
+        let unsent = line.push(1, None);
+        line.pipeline.push_probe(14, 20, due);
+        assert_eq!(line.pipeline.owed(), Owed::By(due.unwrap()));
+        assert_eq!((line.pipeline.sent(), line.pipeline.unsent()), (1, 1));
+        assert_eq!(line.reply(reply), expected, "{reply:?}");
+        assert_eq!(line.pipeline.take_alive(), expected.is_ok());
+        if expected.is_ok() {
+            assert_eq!((line.pipeline.sent(), line.pipeline.cost()), (0, 100));
+            line.pipeline.sent_more(1);
+            line.reply(":7\r\n").unwrap();
+            assert!(line.take(unsent).is_some());
+        }
+    }
 }
 
 #[test]
@@ -288,7 +337,7 @@ mod histories {
         }
 
         fn push(&mut self, replies: usize, bytes: usize, deadline: Option<u64>) {
-            let at = deadline.map(|ms| self.at(ms));
+            let at = deadline.map(|ms| due(self.at(ms)));
             let waker = Some(Waker::noop().clone());
             let slot = self.line.pipeline.push(replies, bytes, Self::cost(bytes), at, waker);
             let n = self.asked.len();
