@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tokio")]
 mod credentials;
+#[cfg(feature = "tokio")]
+mod runtime;
 mod secret;
 #[cfg(feature = "tls")]
 mod tls;
@@ -71,6 +73,9 @@ pub struct Config {
     pub(crate) probe: Option<Duration>,
     pub(crate) retry: Retry,
     pub(crate) events_buffer: usize,
+    pub(crate) wait_for_server: Duration,
+    #[cfg(feature = "tokio")]
+    pub(crate) runtime: Option<runtime::Runtime>,
 }
 
 /// Where a server listens.
@@ -188,6 +193,9 @@ impl Config {
             probe: Some(Duration::from_secs(10)),
             retry: Retry::Safe,
             events_buffer: 64,
+            wait_for_server: Duration::ZERO,
+            #[cfg(feature = "tokio")]
+            runtime: None,
         }
     }
 
@@ -257,6 +265,16 @@ impl Config {
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: timeout, ..self }
+    }
+
+    /// Sets how long [`Client::connect`](crate::Client::connect) keeps trying to make the first connection, for a server that
+    /// starts at the same time. By default it tries once.
+    ///
+    /// Between attempts it waits as [`Config::reconnect`] says. An error that does not pass by itself, such as a wrong password,
+    /// is returned at once.
+    #[must_use]
+    pub fn wait_for_server(self, time: Duration) -> Self {
+        Self { wait_for_server: time, ..self }
     }
 
     /// The time that a command has from the first poll of its future to its reply: for waiting in line, for a connection, for writing and for
@@ -337,8 +355,8 @@ impl Config {
 
     /// After how long an idle connection is asked (PING) whether anybody is there. 10 s by default; `None` for never.
     ///
-    /// A connection that owes an overdue reply, PING's or another, and has been silent for twice the command timeout (4 s
-    /// at least), is given up and replaced.
+    /// A connection is replaced when the oldest reply that it owes, PING's or another, is overdue by that command's time again
+    /// (by 2 s at least), and no reply came in time since. While a reply is overdue nothing new is written.
     #[must_use]
     pub fn probe(self, idle: Option<Duration>) -> Self {
         Self { probe: idle, ..self }

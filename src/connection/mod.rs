@@ -8,6 +8,7 @@
 //! | `budget` | how much may be queued; who waits for room |
 //! | `call` | the future that a caller awaits |
 //! | `driver` | the one task that reads and writes |
+//! | `guard` | a second task that settles overdue callers when the driver cannot |
 //! | `handshake` | the first words on a socket |
 //! | `health` | is there still somebody at the other end |
 //! | `retry` | which command is sent again, and when |
@@ -29,6 +30,7 @@ mod budget;
 mod call;
 mod driver;
 mod events;
+mod guard;
 mod handshake;
 mod health;
 #[cfg(all(test, bourn_loom))]

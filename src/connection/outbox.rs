@@ -73,6 +73,8 @@ struct State {
     driver_writes: bool,
     /// Wakes the driver, if it sleeps.
     driver: Option<Waker>,
+    /// Wakes the guard, if it sleeps.
+    guard: Option<Waker>,
     /// Requests in flight of late: a maximum that decays.
     window: usize,
     /// When the driver is to look for overdue waiters.
@@ -162,6 +164,7 @@ impl Shared {
             link: Link::Down(None),
             driver_writes: false,
             driver: None,
+            guard: None,
             window: 0,
             alarm: None,
             closing: false,
@@ -223,9 +226,9 @@ impl Shared {
         match state.budget.admit(cost, used, ticket, deadline, &mut waker) {
             Ok(left) => _left = left,
             Err(Some(ticket)) => {
-                let driver = state.look_at(deadline);
+                let (driver, guard) = state.look_at(deadline);
                 drop(state);
-                driver.into_iter().for_each(Waker::wake);
+                driver.into_iter().chain(guard).for_each(Waker::wake);
                 return Queued::Wait(ticket);
             }
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
@@ -238,9 +241,9 @@ impl Shared {
         state.backlog.wrote();
         let slot = state.pipeline.push(size.replies, size.bytes, cost, due, waker);
         let next = state.next_in_line();
-        let driver = state.after_push(deadline);
+        let (driver, guard) = state.after_push(deadline);
         drop(state);
-        driver.into_iter().chain(next).for_each(Waker::wake);
+        driver.into_iter().chain(guard).chain(next).for_each(Waker::wake);
         Queued::In(slot)
     }
 
@@ -362,11 +365,12 @@ impl State {
         }
     }
 
-    /// The driver is to look for overdue callers at this time; the driver, if it must be told.
-    fn look_at(&mut self, deadline: Option<Instant>) -> Option<Waker> {
-        let deadline = deadline.filter(|at| self.alarm.is_none_or(|alarm| *at < alarm))?;
+    /// Overdue callers are to be looked for at this time: the driver and the guard, if they have to be woken for it.
+    fn look_at(&mut self, deadline: Option<Instant>) -> (Option<Waker>, Option<Waker>) {
+        let nearer = |at: &Instant| self.alarm.is_none_or(|alarm| *at < alarm);
+        let Some(deadline) = deadline.filter(nearer) else { return (None, None) };
         self.alarm = Some(deadline);
-        self.driver.take()
+        (self.driver.take(), self.guard.take())
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -385,22 +389,16 @@ impl State {
 
     /// A request was queued: writes it, or says whom to wake.
     #[inline]
-    fn after_push(&mut self, deadline: Option<Instant>) -> Option<Waker> {
+    fn after_push(&mut self, deadline: Option<Instant>) -> (Option<Waker>, Option<Waker>) {
         let in_flight = self.pipeline.len();
         if in_flight > self.window {
             self.window = in_flight;
         }
-        let mut wake = false;
-        if let Some(deadline) = deadline {
-            if self.alarm.is_none_or(|alarm| deadline < alarm) {
-                self.alarm = Some(deadline);
-                wake = true;
-            }
+        let (mut driver, guard) = self.look_at(deadline);
+        if !self.write_directly() && driver.is_none() {
+            driver = self.driver.take();
         }
-        if !self.write_directly() {
-            wake = true;
-        }
-        if wake { self.driver.take() } else { None }
+        (driver, guard)
     }
 
     /// Lets the caller write for all, if it is its turn; true if nothing is left for the driver.

@@ -79,6 +79,7 @@ impl Shared {
         state.backlog.clear();
         wakers.extend(state.budget.clear());
         wakers.append(&mut state.end);
+        wakers.extend(state.guard.take());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -185,6 +186,20 @@ impl Shared {
         let time = self.timeout;
         let due = now.checked_add(time).map(|at| Due { at, time });
         state.pipeline.push_probe(PING.len(), Budget::cost(PING.len()), due);
+    }
+
+    /// When the guard looks for overdue waiters next, if there are any to come; `None` when the connection has ended.
+    pub(in crate::connection) fn guard(&self, cx: &Context<'_>) -> Option<Option<Instant>> {
+        let waker = cx.waker().clone();
+        let mut state = self.lock();
+        if matches!(state.link, Link::Ended) {
+            return None;
+        }
+        let before = state.guard.replace(waker);
+        let alarm = state.alarm;
+        drop(state);
+        drop(before);
+        Some(alarm)
     }
 
     /// Settles the waiters that are overdue.
