@@ -84,7 +84,7 @@ pub mod queue;
 mod reader;
 
 #[cfg(feature = "tokio")]
-pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Transact, TupleKind};
+pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Sending, Transact, TupleKind};
 pub use command::{
     Active, Arg, Auth, AutoClaimed, Block, Blocking, BlockingCommand, ClientGetName, ClientId,
     ClientKill, ClientNoEvict, ClientPause, ClientSetName, ClientUnblock, ClientUnpause,

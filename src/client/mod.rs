@@ -1,9 +1,11 @@
 //! Client: what users hold; sends a command to the right connection.
 
 mod batch;
+mod send;
 mod transaction;
 
 pub use batch::{Batch, IntoBatch, IterKind, SendAll, TupleKind};
+pub use send::Sending;
 pub use transaction::Transact;
 
 use crate::command::Command;
@@ -18,6 +20,7 @@ use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
 use std::sync::Arc;
+use std::time::Duration;
 use transaction::Transaction;
 
 /// A connection to a server, shared by everyone who has a clone of it.
@@ -49,9 +52,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server: a URL or a [`Config`].
+    /// Connects to a server: a URL or a [`Config`]. Returns when the connection stands, or with the reason why there is none.
     ///
-    /// Needs a tokio runtime with its I/O and time drivers.
+    /// It tries once, unless [`Config::wait_for_server`] says for how long to try. [`Client::lazy`] does not wait at all.
+    ///
+    /// The connection runs on the tokio runtime that this is called in, or on that of [`Config::runtime`]; it needs the I/O and time
+    /// drivers. Commands can then be sent from any runtime or executor.
     ///
     /// # Cancel safety
     ///
@@ -95,8 +101,58 @@ impl Client {
         Self::open(config.try_into()?, Dialler::by(dial)).await
     }
 
+    /// Makes a client that needs no server yet: a task connects, and goes on trying.
+    ///
+    /// Commands that are sent before there is a connection wait for it within their own time, and end as not sent if there is none.
+    /// [`Client::ready`] waits for the connection, [`Client::is_connected`] says whether there is one, and [`Client::events`]
+    /// reports each attempt that failed.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, Error};
+    /// # use std::time::Duration;
+    /// # async fn f() -> Result<(), Error> {
+    /// let client = Client::lazy("redis://127.0.0.1")?;
+    /// client.ready(Duration::from_secs(30)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for settings that are wrong, and outside a tokio runtime if the settings name none.
+    pub fn lazy<C>(config: C) -> Result<Self, Error>
+    where
+        C: TryInto<Config>,
+        Error: From<C::Error>,
+    {
+        Self::open_lazy(config.try_into()?, Dialler::by_address())
+    }
+
+    /// Makes a client as [`Client::lazy`] does, which connects by calling `dial` as [`Client::connect_with`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::lazy`].
+    pub fn lazy_with<C, F, S>(
+        config: C,
+        dial: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Self, Error>
+    where
+        C: TryInto<Config>,
+        Error: From<C::Error>,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: ByteStream,
+    {
+        Self::open_lazy(config.try_into()?, Dialler::by(dial))
+    }
+
+    fn open_lazy(config: Config, dialler: Dialler) -> Result<Self, Error> {
+        let config = Arc::new(config.at_home());
+        let connection = Connection::lazy(Arc::clone(&config), dialler.clone())?;
+        Ok(Self { connection: Arc::new(connection), config, dialler })
+    }
+
     async fn open(config: Config, dialler: Dialler) -> Result<Self, Error> {
-        let config = Arc::new(config);
+        let config = Arc::new(config.at_home());
         let connection = Connection::open(Arc::clone(&config), dialler.clone()).await?;
         Ok(Self { connection: Arc::new(connection), config, dialler })
     }
@@ -113,8 +169,8 @@ impl Client {
     ///
     /// [`Error::outcome`] says whether the command may have run.
     #[inline]
-    pub fn send<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Error>> {
-        self.connection.call(One(command))
+    pub fn send<C: Command>(&self, command: C) -> Sending<'_, C> {
+        Sending(self.connection.call(One(command)))
     }
 
     /// Sends several commands in one round trip; each has its own result, in order.
@@ -266,6 +322,40 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> Events {
         self.connection.shared().events().listen()
+    }
+
+    /// Waits until there is a connection, for at most this long. Returns at once if there is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing: the client goes on connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`] with the error of the last attempt, when the time is over; [`Error::Lost`] if the client is closed.
+    pub async fn ready(&self, within: Duration) -> Result<(), Error> {
+        self.connection.ready(within).await
+    }
+
+    /// Whether there is a connection and no reply on it is overdue. Takes no round trip.
+    ///
+    /// For a health check: a connection that is found broken later counts as one until then. [`Client::ready`] waits for one, and
+    /// `client.send(Ping::new()).within(time)` asks the server.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.shared().is_connected()
+    }
+
+    /// The number of requests that are not answered yet, whether they were written or not. A batch or a transaction is one.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> usize {
+        self.connection.shared().requests()
+    }
+
+    /// The bytes of the requests that are not answered yet, as [`Config::budget_bytes`] counts them.
+    #[must_use]
+    pub fn bytes_in_flight(&self) -> usize {
+        self.connection.shared().bytes()
     }
 
     /// Closes the connection, for every clone: what is under way is finished, what comes later fails with

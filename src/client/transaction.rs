@@ -106,8 +106,15 @@ impl<B: Batch> Request for Transaction<B> {
 
 /// The results to come of [`Client::transact`](super::Client::transact).
 #[derive(Debug)]
-#[must_use = "nothing is sent before it is awaited"]
+#[must_use = "a transaction is not sent before its future is awaited"]
 pub struct Transact<'a, B>(pub(super) Call<'a, Transaction<B>>);
+
+impl<B: Batch> Transact<'_, B> {
+    /// Sets the time that the transaction has, as [`Sending::within`](super::Sending::within) does for a command.
+    pub fn within(self, time: Duration) -> Self {
+        Self(self.0.within(time))
+    }
+}
 
 impl<B: Batch> Future for Transact<'_, B> {
     type Output = Result<B::Results, Error>;

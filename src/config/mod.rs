@@ -13,6 +13,8 @@ mod url;
 pub(crate) use credentials::Provider;
 #[cfg(feature = "tokio")]
 pub use credentials::{BoxFuture, Credentials, CredentialsProvider};
+#[cfg(feature = "tokio")]
+pub(crate) use runtime::Runtime;
 pub use secret::Secret;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Text;
@@ -75,7 +77,10 @@ pub struct Config {
     pub(crate) events_buffer: usize,
     pub(crate) wait_for_server: Duration,
     #[cfg(feature = "tokio")]
-    pub(crate) runtime: Option<runtime::Runtime>,
+    pub(crate) runtime: Option<Runtime>,
+    /// The client's runtime: for its readers, where they are made outside any.
+    #[cfg(feature = "tokio")]
+    pub(crate) home: Option<Runtime>,
 }
 
 /// Where a server listens.
@@ -196,6 +201,8 @@ impl Config {
             wait_for_server: Duration::ZERO,
             #[cfg(feature = "tokio")]
             runtime: None,
+            #[cfg(feature = "tokio")]
+            home: None,
         }
     }
 

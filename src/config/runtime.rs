@@ -15,6 +15,12 @@ impl fmt::Debug for Runtime {
 }
 
 impl Config {
+    /// Keeps the current runtime, if there is one: for readers that are made outside any.
+    pub(crate) fn at_home(mut self) -> Self {
+        self.home = Handle::try_current().ok().map(Runtime);
+        self
+    }
+
     /// Sets the runtime on which connections run: their sockets, timers and tasks. By default it is the one in which the client is
     /// made.
     ///

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// What can be sent as one piece: a command, a pipeline, a transaction.
 pub(crate) trait Request {
@@ -111,8 +111,8 @@ impl<S: Deref<Target = Shared>> Drop for Ticket<S> {
 pub(crate) struct Enqueue<S: Deref<Target = Shared> + Clone> {
     shared: S,
     patience: Patience,
-    /// The place in the line for room, and until when it is kept.
-    line: Option<(u64, Option<Pin<Box<Sleep>>>)>,
+    /// The place in the line for room.
+    line: Option<u64>,
     waited: Duration,
 }
 
@@ -124,6 +124,11 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             Patience::Endless => Duration::MAX,
         };
         Self { shared, patience, line: None, waited }
+    }
+
+    /// Whether it was not polled yet.
+    pub(crate) fn is_new(&self) -> bool {
+        !matches!(self.patience, Patience::Until(..))
     }
 
     /// The time that the request has.
@@ -143,13 +148,13 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         request: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket<S>, Unsent>> {
-        if let Some((_, Some(sleep))) = &mut self.line {
-            // Who finds room at the last moment has no time left to be answered in.
-            if sleep.as_mut().poll(cx).is_ready() {
-                self.leave_line();
-                let source = self.shared.trouble();
-                return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
-            }
+        // The driver or the guard wakes whoever waits in line for too long. A request that finds room at the last moment has no
+        // time left to be answered in.
+        let over = |at: Instant| self.line.is_some() && Instant::now() >= at;
+        if self.deadline().is_some_and(over) || self.waited.is_zero() {
+            self.leave_line();
+            let source = self.shared.trouble();
+            return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
         }
         let (size, measure) = match request.measure() {
             Ok(measured) => measured,
@@ -161,22 +166,16 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             _ => Instant::now().checked_add(self.waited),
         };
         self.patience = Patience::Until(deadline, self.waited);
-        let ticket = self.line.as_ref().map(|(ticket, _)| *ticket);
         let write = |out: &mut Vec<u8>| request.write(&measure, out);
         let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
-        match self.shared.queue(size, due, ticket, cx, write) {
+        match self.shared.queue(size, due, self.line, cx, write) {
             Queued::In(slot) => {
                 self.line = None;
                 Poll::Ready(Ok(Ticket { shared: self.shared.clone(), slot, done: false }))
             }
             Queued::Not(unsent) => Poll::Ready(Err(unsent)),
             Queued::Wait(ticket) => {
-                if self.line.is_none() {
-                    let mut sleep = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
-                    // The deadline lies ahead: this sets the timer.
-                    let _ = sleep.as_mut().map(|sleep| sleep.as_mut().poll(cx));
-                    self.line = Some((ticket, sleep));
-                }
+                self.line = Some(ticket);
                 Poll::Pending
             }
         }
@@ -184,7 +183,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
 
     /// Gives the place in the line up at once: who has given up may be kept for long, and others wait behind.
     fn leave_line(&mut self) {
-        if let Some((ticket, _)) = self.line.take() {
+        if let Some(ticket) = self.line.take() {
             self.shared.leave_line(ticket);
         }
     }
@@ -212,7 +211,7 @@ enum Stage<'a> {
     Queueing(Enqueue<&'a Shared>),
     Waiting(Ticket<&'a Shared>, Time),
     /// It was refused, and is sent again when this is over.
-    Pausing(Pin<Box<Sleep>>, Time),
+    Pausing { until: Instant, timer: Option<u64>, time: Time },
     Over,
 }
 
@@ -228,6 +227,14 @@ impl<'a, R: Request> Call<'a, R> {
     pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
         let stage = Stage::Queueing(Enqueue::new(shared, Patience::Usual));
         Self { shared, request, stage, attempts: Attempts::default(), lost: None }
+    }
+
+    /// Gives it another time than the connection's; before it is polled.
+    pub(crate) fn within(mut self, time: Duration) -> Self {
+        if matches!(&self.stage, Stage::Queueing(enqueue) if enqueue.is_new()) {
+            self.stage = Stage::Queueing(Enqueue::new(self.shared, Patience::For(time)));
+        }
+        self
     }
 
     /// How a request ended that was not sent, or was refused: if it was lost the time before, it may have run then.
@@ -272,7 +279,7 @@ impl<'a, R: Request> Call<'a, R> {
                 if again.elsewhere {
                     self.shared.retire();
                 }
-                Some(Stage::Pausing(Box::pin(tokio::time::sleep_until(at)), time))
+                Some(Stage::Pausing { until: at, timer: None, time })
             }
             _ => None,
         }
@@ -329,10 +336,12 @@ impl<R: Request> Future for Call<'_, R> {
                     }
                     Poll::Pending => return Poll::Pending,
                 },
-                Stage::Pausing(sleep, time) => match sleep.as_mut().poll(cx) {
-                    Poll::Ready(()) => this.stage = time.queue(this.shared),
-                    Poll::Pending => return Poll::Pending,
-                },
+                Stage::Pausing { until, timer, time } => {
+                    match this.shared.pause(timer, until.into_std(), cx) {
+                        Poll::Ready(()) => this.stage = time.queue(this.shared),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
                 // Whoever polls on must not send again, nor take what now comes to another's slot.
                 Stage::Over => return Poll::Pending,
             }

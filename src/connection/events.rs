@@ -93,7 +93,7 @@ struct Listeners {
 
 impl Hub {
     pub(super) fn new(config: &Config) -> Self {
-        let now = Event::Connected { server: None };
+        let now = Event::Disconnected { reason: Disconnect::NotYet };
         let listeners = Listeners { now, mailboxes: Vec::new(), ended: false };
         Self {
             limit: config.events_buffer,

@@ -13,6 +13,7 @@
 //! | `health` | is there still somebody at the other end |
 //! | `retry` | which command is sent again, and when |
 //! | `events` | what becomes of a connection, for whoever wants to know |
+//! | `timers` | callers that wait for a time |
 //! | `sync` | the lock that they share; `interleavings` tests it |
 //! | `reconnect`, `backoff` | a new socket when the old one is gone |
 //! | `renew` | new credentials on a socket that lives |
@@ -42,6 +43,7 @@ mod reconnect;
 mod renew;
 mod retry;
 mod sync;
+mod timers;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
@@ -55,11 +57,16 @@ pub(crate) use retry::{Again, Attempts};
 pub use transport::ByteStream;
 pub(crate) use transport::Dialler;
 
-use crate::config::Config;
-use crate::error::Error;
-use std::future::poll_fn;
+use crate::config::{Config, Runtime};
+use crate::error::{ConfigError, ConnectError, Disconnect, Error};
+use guard::Guard;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// A connection that is kept up until its last handle is dropped.
 #[derive(Debug)]
@@ -80,14 +87,42 @@ impl Connection {
         patience: Patience,
     ) -> Result<Self, Error> {
         config.check()?;
-        let first = reconnect::establish(&config, &dialler).await?;
+        let runtime = runtime(&config)?;
+        let (settings, how) = (Arc::clone(&config), dialler.clone());
+        let first = async move { reconnect::first(&settings, &how).await };
+        let first = match Handle::try_current() {
+            Ok(current) if current.id() == runtime.id() => first.await,
+            // The socket belongs to the runtime on which it is made.
+            _ => Spawned(runtime.spawn(first)).await,
+        }?;
+        Ok(Self::begin(config, dialler, patience, &runtime, Some(first)))
+    }
+
+    /// Returns at once; a task connects, and keeps the connection up.
+    pub(crate) fn lazy(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
+        config.check()?;
+        let runtime = runtime(&config)?;
+        Ok(Self::begin(config, dialler, Patience::Usual, &runtime, None))
+    }
+
+    fn begin(
+        config: Arc<Config>,
+        dialler: Dialler,
+        patience: Patience,
+        runtime: &Handle,
+        first: Option<reconnect::Established>,
+    ) -> Self {
         let shared = Arc::new(Shared::new(&config));
-        // The task may run later than its caller asks.
-        shared.greeted(first.hello.clone());
-        shared.events().tell(Event::Connected { server: shared.server() });
+        if let Some(first) = &first {
+            // The task may run later than its caller asks.
+            shared.greeted(first.hello.clone());
+            shared.events().tell(Event::Connected { server: shared.server() });
+        }
         let end = reconnect::End(Arc::clone(&shared));
-        tokio::spawn(reconnect::run(end, config, dialler, patience, first));
-        Ok(Self { shared })
+        let guarded = Arc::clone(&shared);
+        runtime.spawn(async move { Guard::new(guarded).await });
+        runtime.spawn(reconnect::run(end, config, dialler, patience, first));
+        Self { shared }
     }
 
     /// Sends a request; nothing happens before the future is polled.
@@ -100,10 +135,62 @@ impl Connection {
         &self.shared
     }
 
+    /// Waits until the connection stands, for at most this long.
+    pub(crate) async fn ready(&self, within: Duration) -> Result<(), Error> {
+        let deadline = tokio::time::Instant::now().checked_add(within);
+        let mut timer = None;
+        let ready = poll_fn(|cx| {
+            if let Some(ready) = self.shared.ready(cx) {
+                return Poll::Ready(ready);
+            }
+            match deadline.map(|at| self.shared.pause(&mut timer, at.into_std(), cx)) {
+                Some(Poll::Ready(())) => Poll::Ready(false),
+                Some(Poll::Pending) | None => Poll::Pending,
+            }
+        });
+        if ready.await {
+            return Ok(());
+        }
+        if self.shared.is_ended() {
+            return Err(Error::Lost { command: "connecting", reason: Disconnect::Closed });
+        }
+        let error = self.shared.trouble().map(|error| (*error).clone());
+        Err(error.unwrap_or(ConnectError::TimedOut { after: within }).into())
+    }
+
     /// Takes no more requests, and returns when those under way are finished and the socket is closed.
     pub(crate) async fn close(&self) {
         self.shared.close();
         poll_fn(|cx| if self.shared.ended(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+/// The runtime that a connection runs on: that of the settings, the current one, or that of the client.
+fn runtime(config: &Config) -> Result<Handle, ConfigError> {
+    if let Some(Runtime(runtime)) = &config.runtime {
+        return Ok(runtime.clone());
+    }
+    if let Ok(current) = Handle::try_current() {
+        return Ok(current);
+    }
+    config.home.as_ref().map(|Runtime(home)| home.clone()).ok_or(ConfigError::NoRuntime)
+}
+
+/// A task whose end is awaited; it is aborted when this is dropped.
+struct Spawned<T>(JoinHandle<Result<T, ConnectError>>);
+
+impl<T> Future for Spawned<T> {
+    type Output = Result<T, ConnectError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A task that was not finished ended with its runtime.
+        Pin::new(&mut self.get_mut().0).poll(cx).map(|ended| ended.unwrap_or(Err(ConnectError::Eof)))
+    }
+}
+
+impl<T> Drop for Spawned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -23,13 +23,14 @@ use super::events::Hub;
 use super::health::{Due, Owed};
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
+use super::timers::Timers;
 use super::transport::Direct;
 use crate::config::{Config, Retry};
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::server::Server;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Up to so many requests in flight, a caller writes for itself.
@@ -68,6 +69,7 @@ struct State {
     rest_written: usize,
     pipeline: Pipeline,
     budget: Budget,
+    timers: Timers,
     link: Link,
     /// The driver has bytes that it could not write yet, so nobody else may write.
     driver_writes: bool,
@@ -89,7 +91,7 @@ struct State {
     held: bool,
     /// When the connection was made.
     since: Option<Instant>,
-    /// Futures that wait for the end.
+    /// Futures that wait for the end, or for a connection.
     end: Vec<Waker>,
     /// Who answers, as it said when the connection was made; and the connection's id there.
     server: Option<Arc<Server>>,
@@ -161,6 +163,7 @@ impl Shared {
             rest_written: 0,
             pipeline: Pipeline::default(),
             budget: Budget::new(config.budget_bytes, config.when_full),
+            timers: Timers::default(),
             link: Link::Down(None),
             driver_writes: false,
             driver: None,
@@ -277,6 +280,25 @@ impl Shared {
         }
     }
 
+    /// Waits for a time; `timer` is the caller's own, and begins as `None`. Ready at once when the connection has ended.
+    pub(crate) fn pause(&self, timer: &mut Option<u64>, at: Instant, cx: &Context<'_>) -> Poll<()> {
+        if tokio::time::Instant::now().into_std() >= at {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        let mut state = self.lock();
+        if matches!(state.link, Link::Ended) {
+            return Poll::Ready(());
+        }
+        let (id, before) = state.timers.set(*timer, at, waker);
+        *timer = Some(id);
+        let (driver, guard) = state.look_at(Some(at));
+        drop(state);
+        drop(before);
+        driver.into_iter().chain(guard).for_each(Waker::wake);
+        Poll::Pending
+    }
+
     /// Whether all that will come for a slot has come.
     pub(crate) fn is_settled(&self, slot: SlotId) -> bool {
         self.lock().pipeline.is_settled(slot)
@@ -322,6 +344,43 @@ impl Shared {
             state.end.push(waker);
         }
         ended
+    }
+
+    /// Whether there is a connection, and whether there may be one: if neither is sure, the waker is woken when it is.
+    pub(crate) fn ready(&self, cx: &Context<'_>) -> Option<bool> {
+        let waker = cx.waker().clone();
+        let mut state = self.lock();
+        match state.link {
+            Link::Up(_) => Some(true),
+            Link::Ended => Some(false),
+            Link::Down(_) => {
+                if !state.end.iter().any(|known| known.will_wake(&waker)) {
+                    state.end.push(waker);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether a connection stands whose server answers in time.
+    pub(crate) fn is_connected(&self) -> bool {
+        let state = self.lock();
+        matches!(state.link, Link::Up(_)) && !state.held
+    }
+
+    /// Whether there will be no connection any more.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.lock().link, Link::Ended)
+    }
+
+    /// Requests that are not answered yet, sent or not.
+    pub(crate) fn requests(&self) -> usize {
+        self.lock().pipeline.len()
+    }
+
+    /// What requests that are not answered yet take of the budget, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().pipeline.cost()
     }
 
     /// Gives the connection up; another one takes its place.
@@ -374,7 +433,8 @@ impl State {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.pipeline.next_deadline().into_iter().chain(self.budget.next_deadline()).min()
+        let callers = self.pipeline.next_deadline().into_iter().chain(self.budget.next_deadline());
+        callers.chain(self.timers.next()).min()
     }
 
     /// Whom to wake, for there is room now.

@@ -134,19 +134,50 @@ async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
     poll_fn(|cx| io.poll_flush(cx)).await
 }
 
+/// Makes the first connection: tries for as long as the settings say, unless the error does not pass by itself.
+pub(super) async fn first(config: &Config, dialler: &Dialler) -> Result<Established, ConnectError> {
+    let deadline = Instant::now().checked_add(config.wait_for_server);
+    let mut backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
+    loop {
+        let error = match establish(config, dialler).await {
+            Ok(established) => return Ok(established),
+            Err(error) => error,
+        };
+        let after = backoff.delay(fastrand::f64());
+        let late = deadline.is_some_and(|deadline| Instant::now() + after >= deadline);
+        if late || error.is_permanent() {
+            return Err(error);
+        }
+        sleep(after).await;
+    }
+}
+
 /// Keeps a connection up until it is closed.
 pub(super) async fn run(
     end: End,
     config: Arc<Config>,
     dialler: Dialler,
     patience: Patience,
-    first: Established,
+    first: Option<Established>,
 ) {
     let shared = Arc::clone(&end.0);
     let mut backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
-    let mut next = Some(first);
-    while let Some(Established { io, input, hello, credentials }) = next {
-        shared.greeted(hello);
+    let mut next = first;
+    // A lazy client has not tried yet.
+    let mut at_once = next.is_none();
+    loop {
+        if next.is_none() {
+            let connecting = reconnect(&shared, &config, &dialler, &mut backoff, at_once);
+            next = while_open(&shared, connecting).await;
+            at_once = false;
+            if let Some(established) = &next {
+                // Who hears of the connection finds its id and its server.
+                shared.greeted(established.hello.clone());
+                shared.events().tell(Event::Connected { server: shared.server() });
+            }
+            shared.drop_abandoned();
+        }
+        let Some(Established { io, input, credentials, .. }) = next.take() else { break };
         backoff.connected(Instant::now().into_std());
         let driver = Driver::new(io, Arc::clone(&shared), input, &config);
         // Most have nothing to renew: for them the driver is polled with nothing in between.
@@ -159,12 +190,6 @@ pub(super) async fn run(
         if matches!(reason, Disconnect::Closed) {
             break;
         }
-        next = while_open(&shared, reconnect(&shared, &config, &dialler, &mut backoff)).await;
-        if let Some(established) = &next {
-            let server = established.hello.as_ref().map(|hello| Arc::new(hello.server.clone()));
-            shared.events().tell(Event::Connected { server });
-        }
-        shared.drop_abandoned();
     }
     drop(end);
 }
@@ -174,11 +199,14 @@ async fn reconnect(
     config: &Config,
     dialler: &Dialler,
     backoff: &mut Backoff,
+    mut at_once: bool,
 ) -> Established {
     loop {
-        let after = backoff.delay(fastrand::f64());
-        shared.events().tell(Event::Reconnecting { after });
-        sleep(after).await;
+        if !std::mem::take(&mut at_once) {
+            let after = backoff.delay(fastrand::f64());
+            shared.events().tell(Event::Reconnecting { after });
+            sleep(after).await;
+        }
         match establish(config, dialler).await {
             Ok(established) => return established,
             Err(error) => {

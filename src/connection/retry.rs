@@ -54,7 +54,7 @@ impl Attempts {
         let chance = match reason {
             Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
             Disconnect::Credentials(_) => true,
-            Disconnect::Protocol(_) | Disconnect::Closed => false,
+            Disconnect::Protocol(_) | Disconnect::Closed | Disconnect::NotYet => false,
         };
         let safe = match safety {
             Safety::ReadOnly => true,

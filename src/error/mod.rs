@@ -209,6 +209,9 @@ pub enum Disconnect {
     /// It was given up when all replies had come: the server is a replica now, or has forgotten who we are.
     #[error("the server is not what it was")]
     Stale,
+    /// There was no connection yet: the client is lazy, and its first attempt goes on.
+    #[error("not connected yet")]
+    NotYet,
     /// The client was closed, or the runtime that the connection ran on has ended.
     #[error("the client is closed")]
     Closed,
@@ -333,6 +336,11 @@ pub enum ConfigError {
         /// What it may be.
         range: &'static str,
     },
+    /// A client was made outside a tokio runtime.
+    #[error(
+        "no tokio runtime: make the client inside one, or give one to `Config::runtime`"
+    )]
+    NoRuntime,
     /// A client name with a blank or a control character, which no server takes.
     #[error("a client name takes no blanks and no control characters")]
     ClientName,

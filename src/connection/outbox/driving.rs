@@ -32,6 +32,10 @@ impl Shared {
         if !matches!(state.kill, Some(Disconnect::Closed)) {
             state.kill = None;
         }
+        // Those who wait for the end are woken with those who wait for a connection, and wait on.
+        let waiting = std::mem::take(&mut state.end);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// What callers gave up while there was no connection is not sent on the next one.
@@ -80,6 +84,7 @@ impl Shared {
         wakers.extend(state.budget.clear());
         wakers.append(&mut state.end);
         wakers.extend(state.guard.take());
+        wakers.append(&mut state.timers.clear());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -210,9 +215,10 @@ impl Shared {
         let expired = state.pipeline.expire(now, unsent);
         state.cut(&expired.cuts);
         let late = state.budget.expire(now);
+        let paused = state.timers.expire(now);
         state.alarm = state.next_deadline();
         let next = state.next_in_line();
         drop(state);
-        expired.wakers.into_iter().chain(late).chain(next).for_each(Waker::wake);
+        expired.wakers.into_iter().chain(late).chain(paused).chain(next).for_each(Waker::wake);
     }
 }
