@@ -1,13 +1,15 @@
 //! Several commands in one round trip: tuples of different ones, or many of one kind.
 
+use super::pieces::{PIECE_BYTES, Pieces};
 use crate::command::{self, Command, Safety};
 use crate::connection::{
-    Asked, Call, Failed, Replies, Request, Size, decode, error, measure, name,
+    Asked, Call, Connection, Failed, Replies, Request, Size, decode, error, measure, name,
 };
 use crate::error::{Error, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
 use crate::server::Features;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,7 +25,7 @@ pub trait Batch: sealed::Sealed {
     fn measure_each(&self, add: &mut dyn FnMut(Result<Measure, Unsent>));
 
     #[doc(hidden)]
-    fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool;
+    fn write_some(&self, which: &Range<usize>, measures: &[Measure], out: &mut Vec<u8>) -> bool;
 
     #[doc(hidden)]
     fn only_reads(&self) -> bool;
@@ -71,12 +73,13 @@ impl<C: Command> Batch for Vec<C> {
         self.iter().for_each(|command| add(measure(command)));
     }
 
-    fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool {
-        self.len() == measures.len()
-            && self
-                .iter()
-                .zip(measures)
-                .all(|(command, measure)| command::write(command, measure, out))
+    fn write_some(&self, which: &Range<usize>, measures: &[Measure], out: &mut Vec<u8>) -> bool {
+        let (commands, measures) = (self.get(which.clone()), measures.get(which.clone()));
+        let (Some(commands), Some(measures)) = (commands, measures) else { return false };
+        commands
+            .iter()
+            .zip(measures)
+            .all(|(command, measure)| command::write(command, measure, out))
     }
 
     fn only_reads(&self) -> bool {
@@ -113,10 +116,17 @@ macro_rules! tuple {
                 $(add(measure($value));)+
             }
 
-            fn write_each(&self, measures: &[Measure], out: &mut Vec<u8>) -> bool {
+            fn write_some(
+                &self,
+                which: &Range<usize>,
+                measures: &[Measure],
+                out: &mut Vec<u8>,
+            ) -> bool {
                 let ($($value,)+) = self;
-                let mut measures = measures.iter();
-                $(measures.next().is_some_and(|measure| command::write($value, measure, out)))&&+
+                let mut measures = measures.iter().enumerate();
+                $(measures.next().is_some_and(|(nth, measure)| {
+                    !which.contains(&nth) || command::write($value, measure, out)
+                }))&&+
             }
 
             fn only_reads(&self) -> bool {
@@ -179,12 +189,25 @@ impl<B: Batch> Measured<B> {
     /// How many commands, and their bytes together.
     pub(super) fn size(&self) -> Result<Size, Unsent> {
         let measures = self.measures.as_ref().map_err(Unsent::clone)?;
-        let bytes = measures.iter().map(Measure::request_bytes).fold(0, usize::saturating_add);
-        Ok(Size { replies: measures.len(), bytes })
+        self.size_of(&(0..measures.len()))
+    }
+
+    /// The same of a range of the commands.
+    pub(super) fn size_of(&self, which: &Range<usize>) -> Result<Size, Unsent> {
+        let measures = self.measures.as_ref().map_err(Unsent::clone)?;
+        let bytes = measures.get(which.clone()).unwrap_or_default().iter();
+        let bytes = bytes.map(Measure::request_bytes).fold(0, usize::saturating_add);
+        Ok(Size { replies: which.len(), bytes })
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) -> bool {
-        self.measures.as_ref().is_ok_and(|measures| self.batch.write_each(measures, out))
+        let all = 0..self.measures.as_ref().map_or(0, Vec::len);
+        self.write_some(&all, out)
+    }
+
+    /// Writes a range of the commands.
+    pub(super) fn write_some(&self, which: &Range<usize>, out: &mut Vec<u8>) -> bool {
+        self.measures.as_ref().is_ok_and(|measures| self.batch.write_some(which, measures, out))
     }
 
     /// Each command's result from the replies in order; where those end, from the failure.
@@ -223,12 +246,6 @@ pub(super) fn frames(replies: Replies) -> Vec<Frame> {
 #[derive(Debug)]
 pub(super) struct Pipelined<B>(Measured<B>);
 
-impl<B: Batch> Pipelined<B> {
-    pub(super) fn new(batch: B) -> Self {
-        Self(Measured::new(batch))
-    }
-}
-
 impl<B: Batch> Request for Pipelined<B> {
     type Output = B::Results;
     type Measure = ();
@@ -266,13 +283,47 @@ impl<B: Batch> Request for Pipelined<B> {
 ///
 /// It holds the commands and not what they were made from, so that it can be sent to another task.
 #[derive(Debug)]
-#[must_use = "nothing is sent before it is awaited"]
-pub struct SendAll<'a, B>(pub(super) Call<'a, Pipelined<B>>);
+#[must_use = "a batch is not sent before its future is awaited"]
+pub struct SendAll<'a, B>(How<'a, B>);
+
+#[derive(Debug)]
+enum How<'a, B> {
+    /// As one request.
+    Whole(Call<'a, Pipelined<B>>),
+    /// In pieces, with room between them for the commands of others.
+    Pieces(Box<Pieces<'a, B>>),
+}
+
+impl<'a, B: Batch> SendAll<'a, B> {
+    pub(super) fn new(connection: &'a Connection, batch: B) -> Self {
+        let measured = Measured::new(batch);
+        Self(match measured.size() {
+            Ok(size) if size.bytes > PIECE_BYTES => {
+                How::Pieces(Box::new(Pieces::new(connection, measured)))
+            }
+            _ => How::Whole(connection.call(Pipelined(measured))),
+        })
+    }
+
+    /// Sets the time that the batch has, as [`Sending::within`](super::Sending::within) does for a command.
+    pub fn within(self, time: Duration) -> Self {
+        Self(match self.0 {
+            How::Whole(call) => How::Whole(call.within(time)),
+            How::Pieces(mut pieces) => {
+                pieces.within(time);
+                How::Pieces(pieces)
+            }
+        })
+    }
+}
 
 impl<B: Batch> Future for SendAll<'_, B> {
     type Output = B::Results;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Results> {
-        Pin::new(&mut self.get_mut().0).poll(cx)
+        match &mut self.get_mut().0 {
+            How::Whole(call) => Pin::new(call).poll(cx),
+            How::Pieces(pieces) => pieces.poll(cx),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Client: what users hold; sends a command to the right connection.
 
 mod batch;
+mod pieces;
 mod send;
 mod transaction;
 
@@ -15,7 +16,6 @@ use crate::error::Error;
 use crate::id::{EntryId, ReadFrom};
 use crate::reader::{RangeStream, Reader, Tail};
 use crate::server::Server;
-use batch::Pipelined;
 use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
@@ -176,8 +176,12 @@ impl Client {
     /// Sends several commands in one round trip; each has its own result, in order.
     ///
     /// A tuple of up to twelve commands gives a tuple of results; anything that iterates over commands of one type gives a
-    /// vector. Other tasks' commands do not come in between, but the commands are not a transaction. One that may not be sent
-    /// at all, refused or too large, keeps all of them from being sent: each result then has its reason.
+    /// vector. The commands keep their order, but they are not a transaction. One that may not be sent at all, refused or too
+    /// large, keeps all of them from being sent: each result then has its reason.
+    ///
+    /// Up to 64 KiB go out at once, and other tasks' commands do not come in between. A larger batch is sent in pieces of that
+    /// size, a few at a time, and others' commands get their turn between them; those pieces for which there is no time left are
+    /// not sent.
     ///
     /// ```no_run
     /// # use bourn::{Client, Error, XAdd, XLen};
@@ -189,9 +193,9 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// As [`Client::send`], for all of them together.
+    /// As [`Client::send`], for all of them together; pieces of a large batch that were not written yet are not sent.
     pub fn send_all<K, B: IntoBatch<K>>(&self, commands: B) -> SendAll<'_, B::Batch> {
-        SendAll(self.connection.call(Pipelined::new(commands.into_batch())))
+        SendAll::new(&self.connection, commands.into_batch())
     }
 
     /// Sends several commands as one transaction, in one round trip: all of them run, with nothing in between, or none.

@@ -3,6 +3,7 @@
 //! They lie in pieces. A buffer that grows is copied, and while it is takes twice its size and more; pieces do not grow much.
 //! And the writer is given a piece at a time, so that all behind it can still be taken back.
 
+use super::append::Append;
 use std::collections::VecDeque;
 
 /// A piece takes no further request that makes it larger than this.
@@ -22,9 +23,36 @@ struct Piece {
 }
 
 impl Backlog {
+    /// Writes a request of so many bytes; false, and nothing is left of it, if `write` says so.
+    #[inline]
+    pub(super) fn write(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let append = Append::to(self.end(bytes));
+        let written = write(append.out);
+        if written {
+            append.keep();
+            self.wrote();
+        }
+        written
+    }
+
+    /// Adds a request that is encoded already, and takes its bytes; true.
+    pub(super) fn add(&mut self, encoded: &mut Vec<u8>) -> bool {
+        if encoded.len() < PIECE_BYTES / 8 {
+            self.end(encoded.len()).append(encoded);
+            self.wrote();
+        } else {
+            // A large one is a piece of its own: it is not copied.
+            if !self.last.bytes.is_empty() {
+                self.full.push_back(std::mem::take(&mut self.last));
+            }
+            self.last = Piece { bytes: std::mem::take(encoded), requests: 1 };
+        }
+        true
+    }
+
     /// Where a request of so many bytes is to be written: to the end of this. Then call [`Backlog::wrote`].
     #[inline]
-    pub(super) fn end(&mut self, bytes: usize) -> &mut Vec<u8> {
+    fn end(&mut self, bytes: usize) -> &mut Vec<u8> {
         if bytes > self.last.bytes.capacity() - self.last.bytes.len() {
             self.make_room(bytes);
         }
@@ -47,7 +75,7 @@ impl Backlog {
 
     /// A request was written.
     #[inline]
-    pub(super) fn wrote(&mut self) {
+    fn wrote(&mut self) {
         self.last.requests += 1;
     }
 

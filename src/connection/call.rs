@@ -1,5 +1,6 @@
 //! A request on its way: the future that a caller awaits.
 
+use super::backlog::Backlog;
 use super::health::Due;
 use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failed, Failure, Replies, SlotId};
@@ -40,6 +41,11 @@ pub(crate) trait Request {
     /// How many replies, how many bytes; or why it cannot be sent.
     fn measure(&self) -> Result<(Size, Self::Measure), Unsent>;
 
+    /// Whether it is encoded before the lock is taken that all callers share: it is large, or its code is the user's.
+    fn is_encoded_first(&self, size: Size) -> bool {
+        size.bytes > MOST_UNDER_LOCK
+    }
+
     /// Writes it to the end of the buffer; false if it is not what was measured.
     fn write(&self, measure: &Self::Measure, out: &mut Vec<u8>) -> bool;
 
@@ -52,6 +58,9 @@ pub(crate) trait Request {
         server: Asked<'_>,
     ) -> Self::Output;
 }
+
+/// A request of more bytes is encoded before the lock is taken that all callers share.
+pub(super) const MOST_UNDER_LOCK: usize = 4 << 10;
 
 /// Who answers, if it is asked: only a refusal is worth the lock.
 pub(crate) type Asked<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
@@ -148,10 +157,9 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         request: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket<S>, Unsent>> {
-        // The driver or the guard wakes whoever waits in line for too long. A request that finds room at the last moment has no
-        // time left to be answered in.
-        let over = |at: Instant| self.line.is_some() && Instant::now() >= at;
-        if self.deadline().is_some_and(over) || self.waited.is_zero() {
+        // The driver or the guard wakes a caller that waits in line for too long. A request that finds room at the last moment
+        // has no time left to be answered in.
+        if self.deadline().is_some_and(|at| Instant::now() >= at) || self.waited.is_zero() {
             self.leave_line();
             let source = self.shared.trouble();
             return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
@@ -166,9 +174,23 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             _ => Instant::now().checked_add(self.waited),
         };
         self.patience = Patience::Until(deadline, self.waited);
-        let write = |out: &mut Vec<u8>| request.write(&measure, out);
         let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
-        match self.shared.queue(size, due, self.line, cx, write) {
+        let queued = if request.is_encoded_first(size) {
+            // Not kept where there is no room: those who wait in line would hold more than the budget allows.
+            let mut encoded = Vec::with_capacity(size.bytes);
+            if !request.write(&measure, &mut encoded) {
+                return Poll::Ready(Err(Unsent::Inconsistent));
+            }
+            let size = Size { bytes: encoded.len(), ..size };
+            let write = |backlog: &mut Backlog| backlog.add(&mut encoded);
+            self.shared.queue(size, due, self.line, cx, write)
+        } else {
+            let write = |backlog: &mut Backlog| {
+                backlog.write(size.bytes, |out| request.write(&measure, out))
+            };
+            self.shared.queue(size, due, self.line, cx, write)
+        };
+        match queued {
             Queued::In(slot) => {
                 self.line = None;
                 Poll::Ready(Ok(Ticket { shared: self.shared.clone(), slot, done: false }))
@@ -211,7 +233,11 @@ enum Stage<'a> {
     Queueing(Enqueue<&'a Shared>),
     Waiting(Ticket<&'a Shared>, Time),
     /// It was refused, and is sent again when this is over.
-    Pausing { until: Instant, timer: Option<u64>, time: Time },
+    Pausing {
+        until: Instant,
+        timer: Option<u64>,
+        time: Time,
+    },
     Over,
 }
 
@@ -227,6 +253,12 @@ impl<'a, R: Request> Call<'a, R> {
     pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
         let stage = Stage::Queueing(Enqueue::new(shared, Patience::Usual));
         Self { shared, request, stage, attempts: Attempts::default(), lost: None }
+    }
+
+    /// Gives it a deadline, as part of what has this time in all; before it is polled.
+    pub(crate) fn until(mut self, deadline: Option<Instant>, time: Duration) -> Self {
+        self.stage = Stage::Queueing(Enqueue::new(self.shared, Patience::Until(deadline, time)));
+        self
     }
 
     /// Gives it another time than the connection's; before it is polled.

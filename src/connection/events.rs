@@ -289,11 +289,11 @@ mod tests {
         let mut events = hub.listen();
         hub.tell(after(1));
         hub.end();
-        assert!(take(&mut events).is_some_and(|event| event.contains("Connected")));
+        assert!(take(&mut events).is_some_and(|event| event.contains("NotYet")));
         assert!(take(&mut events).is_some_and(|event| event.contains("1ms")));
         assert_eq!(take(&mut events).unwrap(), "None");
         let mut late = hub.listen();
-        assert!(take(&mut late).is_some_and(|event| event.contains("Connected")));
+        assert!(take(&mut late).is_some_and(|event| event.contains("NotYet")));
         assert_eq!(take(&mut late).unwrap(), "None");
     }
 

@@ -116,6 +116,7 @@ impl Connection {
         if let Some(first) = &first {
             // The task may run later than its caller asks.
             shared.greeted(first.hello.clone());
+            shared.connected(None);
             shared.events().tell(Event::Connected { server: shared.server() });
         }
         let end = reconnect::End(Arc::clone(&shared));
@@ -184,7 +185,9 @@ impl<T> Future for Spawned<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A task that was not finished ended with its runtime.
-        Pin::new(&mut self.get_mut().0).poll(cx).map(|ended| ended.unwrap_or(Err(ConnectError::Eof)))
+        Pin::new(&mut self.get_mut().0)
+            .poll(cx)
+            .map(|ended| ended.unwrap_or(Err(ConnectError::Eof)))
     }
 }
 

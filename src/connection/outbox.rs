@@ -16,7 +16,6 @@
 
 mod driving;
 
-use super::append::Append;
 use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::Hub;
@@ -204,17 +203,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a request that `write` writes to the end of the buffer; `write` says whether it wrote what was measured.
+    /// Queues a request that `write` adds to the backlog; `write` says whether it wrote what was measured.
     ///
     /// With a ticket it is a request that has waited for room.
     #[inline]
-    pub(crate) fn queue(
+    pub(super) fn queue(
         &self,
         size: Size,
         due: Option<Due>,
         ticket: Option<u64>,
         cx: &Context<'_>,
-        write: impl FnOnce(&mut Vec<u8>) -> bool,
+        write: impl FnOnce(&mut Backlog) -> bool,
     ) -> Queued {
         // A waker may be foreign code: it is cloned, woken and dropped while nothing is locked.
         let mut waker = Some(cx.waker().clone());
@@ -236,12 +235,9 @@ impl Shared {
             }
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
         }
-        let append = Append::to(state.backlog.end(size.bytes));
-        if !write(append.out) {
+        if !write(&mut state.backlog) {
             return Queued::Not(Unsent::Inconsistent);
         }
-        append.keep();
-        state.backlog.wrote();
         let slot = state.pipeline.push(size.replies, size.bytes, cost, due, waker);
         let next = state.next_in_line();
         let (driver, guard) = state.after_push(deadline);

@@ -337,9 +337,7 @@ pub enum ConfigError {
         range: &'static str,
     },
     /// A client was made outside a tokio runtime.
-    #[error(
-        "no tokio runtime: make the client inside one, or give one to `Config::runtime`"
-    )]
+    #[error("no tokio runtime: make the client inside one, or give one to `Config::runtime`")]
     NoRuntime,
     /// A client name with a blank or a control character, which no server takes.
     #[error("a client name takes no blanks and no control characters")]

@@ -8,6 +8,7 @@
 //! | `stray`, `positions` | a reply that nobody asked for, pushes, attributes |
 //! | `shapes` | a reply of another type than the command's |
 //! | `cuts` | the connection ends, at every byte |
+//! | `batches`, `within`, `lazy` | a large batch, a command with a deadline of its own, a server that is not there yet |
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
 //! | `cancel`, `dropped`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
@@ -23,6 +24,8 @@
 mod again;
 #[cfg(test)]
 mod backpressure;
+#[cfg(test)]
+mod batches;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
@@ -41,6 +44,8 @@ mod events;
 mod flood;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod lazy;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -77,3 +82,5 @@ mod tails;
 mod time;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod within;

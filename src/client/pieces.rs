@@ -1,0 +1,182 @@
+//! A large batch, sent in pieces, so that others' commands get their turn between them.
+//!
+//! A server answers in order: a PING behind 10 MB of XADD waits for all of it. So no more than a few pieces are under way at a time.
+//! How many is found by their time: while a piece takes little longer than the fastest one did, it is the way to the server that
+//! takes the time and not the work, and one more piece costs others nothing.
+
+use super::batch::{Batch, Measured, frames};
+use crate::command::Safety;
+use crate::connection::{Asked, Call, Connection, Failed, Replies, Request, Size, error};
+use crate::error::Unsent;
+use crate::resp::Frame;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A piece has no more bytes than this, unless it is a single command.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
+
+/// The least number of pieces under way.
+const LEAST_UNDER_WAY: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Pieces<'a, B> {
+    connection: &'a Connection,
+    all: Arc<Measured<B>>,
+    time: Duration,
+    deadline: Option<Option<Instant>>,
+    /// The commands that are in no piece yet.
+    left: Range<usize>,
+    under_way: VecDeque<UnderWay<'a, B>>,
+    most_under_way: usize,
+    fastest: Duration,
+    /// What came of the pieces, in order.
+    came: Vec<Came>,
+}
+
+#[derive(Debug)]
+struct UnderWay<'a, B> {
+    call: Call<'a, Piece<B>>,
+    since: Instant,
+    /// Came before a piece that was sent before it.
+    came: Option<Came>,
+}
+
+/// What came of one piece.
+#[derive(Debug)]
+struct Came {
+    commands: usize,
+    frames: std::vec::IntoIter<Frame>,
+    failure: Failed,
+    waited: Duration,
+}
+
+impl<'a, B: Batch> Pieces<'a, B> {
+    pub(super) fn new(connection: &'a Connection, all: Measured<B>) -> Self {
+        let left = 0..all.measures.as_ref().map_or(0, Vec::len);
+        Self {
+            connection,
+            all: Arc::new(all),
+            time: connection.shared().timeout(),
+            deadline: None,
+            left,
+            under_way: VecDeque::new(),
+            most_under_way: LEAST_UNDER_WAY,
+            fastest: Duration::MAX,
+            came: Vec::new(),
+        }
+    }
+
+    pub(super) fn within(&mut self, time: Duration) {
+        if self.deadline.is_none() {
+            self.time = time;
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<B::Results> {
+        let time = self.time;
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now().checked_add(time));
+        loop {
+            // From the oldest on: those that are sent again keep their order.
+            for piece in self.under_way.iter_mut().filter(|piece| piece.came.is_none()) {
+                if let Poll::Ready(came) = Pin::new(&mut piece.call).poll(cx) {
+                    piece.came = Some(came);
+                }
+            }
+            while let Some(came) = self.under_way.front_mut().and_then(|piece| piece.came.take()) {
+                if let Some(piece) = self.under_way.pop_front() {
+                    self.learn(piece.since.elapsed());
+                }
+                self.came.push(came);
+            }
+            if self.under_way.len() >= self.most_under_way {
+                return Poll::Pending;
+            }
+            let Some(piece) = self.cut() else {
+                if self.under_way.is_empty() {
+                    return Poll::Ready(self.results());
+                }
+                return Poll::Pending;
+            };
+            let call = self.connection.call(piece).until(deadline, time);
+            self.under_way.push_back(UnderWay { call, since: Instant::now(), came: None });
+        }
+    }
+
+    /// One more piece, or one less, by the time that a piece took.
+    fn learn(&mut self, took: Duration) {
+        self.fastest = self.fastest.min(took);
+        if took < self.fastest.saturating_mul(3) / 2 {
+            self.most_under_way += 1;
+        } else if took > self.fastest.saturating_mul(3) {
+            self.most_under_way = (self.most_under_way - 1).max(LEAST_UNDER_WAY);
+        }
+    }
+
+    /// The next piece of what is left.
+    fn cut(&mut self) -> Option<Piece<B>> {
+        let start = self.left.next()?;
+        let bytes = |end| self.all.size_of(&(start..end)).map_or(0, |size| size.bytes);
+        let mut end = start + 1;
+        // The sizes are known: this adds up numbers.
+        let mut sum = bytes(end);
+        while end < self.left.end {
+            sum += self.all.size_of(&(end..end + 1)).map_or(0, |size| size.bytes);
+            if sum > PIECE_BYTES {
+                break;
+            }
+            end += 1;
+        }
+        self.left.start = end;
+        Some(Piece { all: Arc::clone(&self.all), which: start..end })
+    }
+
+    fn results(&mut self) -> B::Results {
+        let mut pieces = std::mem::take(&mut self.came).into_iter();
+        let mut piece = pieces.next();
+        let mut next = |command| {
+            if piece.as_ref().is_some_and(|piece| piece.commands == 0) {
+                piece = pieces.next();
+            }
+            let Some(Came { commands, frames, failure, waited }) = &mut piece else {
+                return Err(error(command, None, Duration::ZERO));
+            };
+            *commands -= 1;
+            frames.next().ok_or_else(|| error(command, failure.clone(), *waited))
+        };
+        self.all.batch.results(&mut next, &|| self.connection.shared().server())
+    }
+}
+
+/// A few commands of a batch, as one request.
+#[derive(Debug)]
+struct Piece<B> {
+    all: Arc<Measured<B>>,
+    which: Range<usize>,
+}
+
+impl<B: Batch> Request for Piece<B> {
+    type Output = Came;
+    type Measure = ();
+
+    fn safety(&self) -> Safety {
+        if self.all.batch.only_reads() { Safety::ReadOnly } else { Safety::Write }
+    }
+
+    fn measure(&self) -> Result<(Size, ()), Unsent> {
+        Ok((self.all.size_of(&self.which)?, ()))
+    }
+
+    fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
+        self.all.write_some(&self.which, out)
+    }
+
+    fn finish(&self, replies: Replies, failure: Failed, waited: Duration, _: Asked<'_>) -> Came {
+        Came { commands: self.which.len(), frames: frames(replies).into_iter(), failure, waited }
+    }
+}
