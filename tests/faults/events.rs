@@ -122,3 +122,22 @@ async fn a_listener_that_is_slow_holds_nothing_up_and_is_told_what_it_missed() {
     settle().await;
     drop(peer);
 }
+
+#[tokio::test(start_paused = true)]
+async fn connected_event_comes_when_the_new_id_and_server_are_known() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config()).await;
+    let mut events = client.events();
+    until(&mut events, "connected").await;
+    for number in 2..10 {
+        drop(peer);
+        let listener = client.clone();
+        let seen = async {
+            until(&mut events, "connected").await;
+            listener.connection_id()
+        };
+        let (seen, next) = ends(async { tokio::join!(biased; seen, server.greet()) }).await;
+        assert_eq!(seen, Some(number));
+        peer = next;
+    }
+}

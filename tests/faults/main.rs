@@ -16,6 +16,7 @@
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `pages` | replies that are too large or too slow, to a stream of entries |
+//! | `runtimes` | the connection's runtime is blocked, or not the caller's |
 //! | `schedules`, `sockets` | everything at once, in any order |
 //!
 //! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
@@ -64,6 +65,8 @@ mod reading;
 mod reconnect;
 #[cfg(test)]
 mod room;
+#[cfg(test)]
+mod runtimes;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn only_a_reply_to_a_caller_that_still_waits_shows_life() {
 
 #[test]
 fn probe_goes_before_what_is_unsent_and_takes_pong_or_an_error() {
-    let due = Some(due(Instant::now()));
+    let due = due(Instant::now());
     for (reply, expected) in [
         ("+PONG\r\n", Ok(())),
         ("$4\r\nPONG\r\n", Ok(())),
@@ -100,8 +100,8 @@ fn probe_goes_before_what_is_unsent_and_takes_pong_or_an_error() {
     ] {
         let mut line = Line::default();
         let unsent = line.push(1, None);
-        line.pipeline.push_probe(14, 20, due);
-        assert_eq!(line.pipeline.owed(), Owed::By(due.unwrap()));
+        line.pipeline.push_probe(14, 20, Some(due));
+        assert_eq!(line.pipeline.owed(), Owed::By(due));
         assert_eq!((line.pipeline.sent(), line.pipeline.unsent()), (1, 1));
         assert_eq!(line.reply(reply), expected, "{reply:?}");
         assert_eq!(line.pipeline.take_alive(), expected.is_ok());
