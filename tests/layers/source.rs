@@ -33,7 +33,7 @@ impl Module {
         let first = doc.take_while(|line| !line.is_empty()).last().unwrap_or_default();
         let mut module = Self {
             file: file.to_owned(),
-            pure: first.ends_with("Pure."),
+            pure: first.ends_with("Pure.") || first.ends_with("No I/O."),
             tests: file.ends_with("/tests.rs"),
             paths: Vec::new(),
             uses: BTreeMap::new(),
