@@ -95,9 +95,10 @@ pub use command::{
     PingText, Raw, Refs, RespVersion, Role, RoleReply, Safety, Shard, ShardNode, SlotRange,
     StreamInfo, StreamInfoFull, Trim, Type, Unlink, Wait, WaitAof, WaitAofReply, XAck, XAckDel,
     XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel,
-    XDelEx, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp,
-    XGroupSetId, XIdmpRecord, XInfoConsumers, XInfoGroups, XInfoHelp, XInfoStream, XInfoStreamFull,
-    XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup, XRevRange, XSetId, XTrim,
+    XDelEx, XGroupCreate, XGroupCreateConsumer, XGroupCreateIfMissing, XGroupDelConsumer,
+    XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord, XInfoConsumers, XInfoGroups, XInfoHelp,
+    XInfoStream, XInfoStreamFull, XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup,
+    XRevRange, XSetId, XTrim,
 };
 #[cfg(feature = "tls")]
 pub use config::Tls;

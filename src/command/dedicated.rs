@@ -34,6 +34,12 @@ pub trait DedicatedCommand: sealed::Sealed {
     /// The reply is not of the shape that this command answers with.
     fn dedicated_reply(frame: Frame) -> Result<Self::DedicatedReply, DecodeError>;
 
+    /// Returns the reply that an error reply stands for; `None` if it is an error.
+    fn dedicated_accepted(&self, error: &[u8]) -> Option<Self::DedicatedReply> {
+        let _ = error;
+        None
+    }
+
     /// Returns how long the server may wait before it replies; `None` if it replies at once.
     fn dedicated_waits(&self) -> Option<Block> {
         None
@@ -65,6 +71,10 @@ impl<C: Command> DedicatedCommand for C {
 
     fn dedicated_reply(frame: Frame) -> Result<C::Reply, DecodeError> {
         C::reply(frame)
+    }
+
+    fn dedicated_accepted(&self, error: &[u8]) -> Option<C::Reply> {
+        self.accepted(error)
     }
 
     fn dedicated_needs(&self) -> Features {

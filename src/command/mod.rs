@@ -17,7 +17,7 @@
 //! | XCLAIM | [`XClaim`], [`XClaimJustId`] | 5.0 |
 //! | XDEL | [`XDel`] | 5.0 |
 //! | XDELEX | [`XDelEx`] | 8.2 |
-//! | XGROUP | [`XGroupCreate`], [`XGroupDestroy`], [`XGroupCreateConsumer`], [`XGroupDelConsumer`], [`XGroupSetId`], [`XGroupHelp`] | 5.0 |
+//! | XGROUP | [`XGroupCreate`], [`XGroupCreateIfMissing`], [`XGroupDestroy`], [`XGroupCreateConsumer`], [`XGroupDelConsumer`], [`XGroupSetId`], [`XGroupHelp`] | 5.0 |
 //! | XIDMPRECORD | [`XIdmpRecord`] | 8.6.2 |
 //! | XINFO | [`XInfoStream`], [`XInfoStreamFull`], [`XInfoGroups`], [`XInfoConsumers`], [`XInfoHelp`] | 5.0 |
 //! | XLEN | [`XLen`] | 5.0 |
@@ -115,7 +115,8 @@ pub use xclaim::{XClaim, XClaimJustId};
 pub use xdel::XDel;
 pub use xdelex::XDelEx;
 pub use xgroup::{
-    XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId,
+    XGroupCreate, XGroupCreateConsumer, XGroupCreateIfMissing, XGroupDelConsumer, XGroupDestroy,
+    XGroupHelp, XGroupSetId,
 };
 pub use xidmprecord::XIdmpRecord;
 pub use xinfo::{
@@ -174,6 +175,13 @@ pub trait Command {
     /// Whether this very command may be sent twice: [`Command::SAFETY`], unless an argument makes it safer.
     fn safety(&self) -> Safety {
         Self::SAFETY
+    }
+
+    /// Returns the reply that an error reply stands for, such as `BUSYGROUP` for a group that is to exist; `None`, the default, if
+    /// it is an error.
+    fn accepted(&self, error: &[u8]) -> Option<Self::Reply> {
+        let _ = error;
+        None
     }
 
     /// What of it not every server has, by which a refusal is explained: [`Error::TooOld`](crate::Error::TooOld).

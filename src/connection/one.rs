@@ -85,6 +85,9 @@ pub(crate) fn decode<C: Command>(
     server: Asked<'_>,
 ) -> Result<C::Reply, Error> {
     if let Some(text) = frame.error() {
+        if let Some(reply) = command.accepted(text) {
+            return Ok(reply);
+        }
         let refusal = ServerError::new(name::<C>(), text);
         return Err(Error::refusal(refusal, command.needs(), server));
     }

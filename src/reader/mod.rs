@@ -175,6 +175,11 @@ impl Reader {
         let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
         let mut ticket = queued.map_err(|reason| Error::Unsent { command: name, reason })?;
         let came = poll_fn(|cx| ticket.poll(cx)).await;
+        if let (Replies::One(frame), None) = &came {
+            if let Some(reply) = frame.error().and_then(|text| command.dedicated_accepted(text)) {
+                return Ok(reply);
+            }
+        }
         let secret = command.dedicated_secret();
         let frame = self.settle(name, command.dedicated_needs(), secret, waited, came)?;
         C::dedicated_reply(frame).map_err(|source| {

@@ -3,8 +3,9 @@
 use crate::db::id;
 use crate::table::Table;
 use bourn::{
-    EntryId, Feature, GroupFrom, StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer,
-    XGroupDestroy, XGroupHelp, XGroupSetId, XInfoGroups, XReadGroup,
+    EntryId, Feature, GroupFrom, StartAt, XGroupCreate, XGroupCreateConsumer,
+    XGroupCreateIfMissing, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XInfoGroups,
+    XReadGroup,
 };
 
 fn create(start: impl Into<StartAt>) -> XGroupCreate<'static> {
@@ -18,6 +19,10 @@ fn set_id(start: impl Into<StartAt>) -> XGroupSetId<'static> {
 /// What the group is given next.
 fn next() -> XReadGroup<'static> {
     XReadGroup::new("g", "b").stream("k", GroupFrom::New)
+}
+
+fn if_missing() -> XGroupCreateIfMissing<'static> {
+    create(StartAt::End).if_missing()
 }
 
 const NO_KEY: &str = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
@@ -50,6 +55,15 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("not a stream, which 6.2 says first", [("6.2", "WRONGTYPE")],
         async |db| db.ask(XGroupCreate::new("s", "g", id(1)).entries_read(1)).await);
     t.error("there already", "BUSYGROUP", async |db| { db.group().await; db.ask(create(id(1)).entries_read(1)).await });
+
+    t.option("BUSYGROUP is success");
+    t.reply("there was none", "1, then nil", async |db| {
+        db.add(1..=1).await;
+        db.then(if_missing(), next()).await
+    });
+    t.nothing("there already", "0", async |db| { db.group().await; db.ask(if_missing()).await });
+    t.error("no stream", NO_KEY, async |db| db.ask(if_missing()).await);
+    t.error("not a stream", "WRONGTYPE", async |db| db.ask(XGroupCreate::new("s", "g", StartAt::End).if_missing()).await);
 
     t.command("XGROUP SETID").always("OK");
     t.reply("back", "OK, then k [2-0 n=2, 3-0 n=3]", async |db| { db.given(3, 3).await; db.then(set_id(id(1)), next()).await });

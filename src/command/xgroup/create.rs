@@ -13,19 +13,17 @@ use crate::server::{Feature, Features};
 ///
 /// # Errors
 ///
-/// [`Code::BusyGroup`](crate::Code::BusyGroup) when the group exists: it is left as it is, so take it as done.
+/// [`Code::BusyGroup`](crate::Code::BusyGroup) when the group exists: it is left as it is. [`XGroupCreate::if_missing`] takes
+/// that as success.
 /// [`Code::Err`](crate::Code::Err) when there is no stream. [`Code::Oom`](crate::Code::Oom) when the server's memory is
 /// used up.
 ///
 /// # Example
 /// ```no_run
-/// # use bourn::{Client, Code, Error, StartAt, XGroupCreate};
+/// # use bourn::{Client, Error, StartAt, XGroupCreate};
 /// # async fn f(client: &Client) -> Result<(), Error> {
 /// let create = XGroupCreate::new("orders", "billing", StartAt::START).mk_stream();
-/// match client.send(create).await {
-///     Err(error) if error.code() == Some(&Code::BusyGroup) => {}
-///     made => made?,
-/// }
+/// let created = client.send(create.if_missing()).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
@@ -59,6 +57,45 @@ impl<'a> XGroupCreate<'a> {
     /// Without it the number is not known, which is what `ENTRIESREAD -1` says.
     pub fn entries_read(self, entries: u64) -> Self {
         Self { entries_read: Some(entries), ..self }
+    }
+
+    /// Takes a group that exists as success: the reply is whether the group was created.
+    pub fn if_missing(self) -> XGroupCreateIfMissing<'a> {
+        XGroupCreateIfMissing(self)
+    }
+}
+
+/// [`XGroupCreate`] that takes `BUSYGROUP` as success. Created by [`XGroupCreate::if_missing`].
+///
+/// The reply is `true` if the group was created, and `false` if it was there: then it is left as it is, whatever the start
+/// says. If the command was repeated after a lost connection, `false` may be about the group that its first run created.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct XGroupCreateIfMissing<'a>(XGroupCreate<'a>);
+
+impl Command for XGroupCreateIfMissing<'_> {
+    const NAME: &'static str = "XGROUP CREATE";
+    const SAFETY: Safety = Safety::Idempotent;
+    type Reply = bool;
+
+    fn args(&self, out: &mut impl Args) {
+        self.0.args(out);
+    }
+
+    fn needs(&self) -> Features {
+        self.0.needs()
+    }
+
+    fn reply(frame: Frame) -> Result<bool, DecodeError> {
+        ok(frame).map(|()| true)
+    }
+
+    fn accepted(&self, error: &[u8]) -> Option<bool> {
+        error.starts_with(b"BUSYGROUP ").then_some(false)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.0.key()
     }
 }
 
@@ -115,6 +152,9 @@ mod tests {
             ),
         ];
         for (create, expected) in rows {
+            assert_eq!(encode(&create), encode(&Raw::new(expected)), "{expected}");
+            assert_eq!(create.key(), Some(&b"s"[..]));
+            let create = create.if_missing();
             assert_eq!(encode(&create), encode(&Raw::new(expected)), "{expected}");
             assert_eq!(create.key(), Some(&b"s"[..]));
         }

@@ -19,7 +19,7 @@ mod destroy;
 mod help;
 mod set_id;
 
-pub use create::XGroupCreate;
+pub use create::{XGroupCreate, XGroupCreateIfMissing};
 pub use create_consumer::XGroupCreateConsumer;
 pub use del_consumer::XGroupDelConsumer;
 pub use destroy::XGroupDestroy;

@@ -2,9 +2,10 @@
 
 use super::{Case, Words, case, keyless, with};
 use crate::any::{bytes, given, id};
+use bourn::command::encode;
 use bourn::{
-    StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp,
-    XGroupSetId,
+    StartAt, XGroupCreate, XGroupCreateConsumer, XGroupCreateIfMissing, XGroupDelConsumer,
+    XGroupDestroy, XGroupHelp, XGroupSetId,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -24,7 +25,10 @@ pub(super) fn groups() -> BoxedStrategy<Case> {
             let words = words.option(read, |words, n| words.add("ENTRIESREAD").number(n));
             let create = XGroupCreate::new(&key, group.arg(), start);
             let create = with(create, read, XGroupCreate::entries_read);
-            case(&if mk_stream { create.mk_stream() } else { create }, &key, words)
+            let create = if mk_stream { create.mk_stream() } else { create };
+            let if_missing: XGroupCreateIfMissing<'_> = create.clone().if_missing();
+            assert_eq!(encode(&if_missing), encode(&create));
+            case(&create, &key, words)
         },
     );
     let set_id =

@@ -9,8 +9,8 @@ use bourn::{
     ClientUnblock, ClientUnpause, Command, DedicatedCommand, Del, DeleteOutcome, Echo, Exists,
     Expire, KeyType, PExpire, Ping, PingText, Raw, Type, Unlink, Wait, WaitAof, XAck, XAckDel,
     XAdd, XAddNoMkStream, XCfgSet, XDel, XDelEx, XGroupCreate, XGroupCreateConsumer,
-    XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord, XInfoHelp, XLen, XNack,
-    XSetId, XTrim,
+    XGroupCreateIfMissing, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord,
+    XInfoHelp, XLen, XNack, XSetId, XTrim,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -71,6 +71,7 @@ fn ok_means_nothing_but_that_it_is_done() {
     for decode in decoders {
         law(decode, Just(()), |()| Node::simple("OK"), |()| ());
     }
+    law(XGroupCreateIfMissing::reply, Just(true), |_| Node::simple("OK"), |created| created);
     law(Ping::reply, Just(()), |()| Node::simple("PONG"), |()| ());
 }
 

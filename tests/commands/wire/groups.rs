@@ -3,8 +3,8 @@
 use super::{A, check};
 use bourn::command::encode;
 use bourn::{
-    StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer, XGroupDestroy, XGroupHelp,
-    XGroupSetId,
+    StartAt, XGroupCreate, XGroupCreateConsumer, XGroupCreateIfMissing, XGroupDelConsumer,
+    XGroupDestroy, XGroupHelp, XGroupSetId,
 };
 
 #[test]
@@ -14,6 +14,10 @@ fn groups_and_consumers_are_made_moved_and_removed() {
         (encode(&create()), "XGROUP CREATE s g 1-2"),
         (encode(&XGroupCreate::new("s", "g", StartAt::End)), "XGROUP CREATE s g $"),
         (encode(&create().mk_stream()), "XGROUP CREATE s g 1-2 MKSTREAM"),
+        (
+            encode::<XGroupCreateIfMissing<'_>>(&create().mk_stream().if_missing()),
+            "XGROUP CREATE s g 1-2 MKSTREAM",
+        ),
         (encode(&create().entries_read(7)), "XGROUP CREATE s g 1-2 ENTRIESREAD 7"),
         (
             encode(&create().entries_read(0).mk_stream()),
