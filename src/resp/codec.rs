@@ -23,13 +23,20 @@ use tokio_util::codec::{Decoder, Encoder};
 #[derive(Debug, Clone)]
 pub struct RespCodec {
     scanner: Scanner,
+    resp2: bool,
 }
 
 impl RespCodec {
     /// A codec at the start of a frame.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { scanner: Scanner::new(limits) }
+        Self { scanner: Scanner::new(limits), resp2: false }
+    }
+
+    /// Encodes values in RESP2: [`Value::write_resp2`]. Decoding takes both versions either way.
+    #[must_use]
+    pub fn resp2(self) -> Self {
+        Self { resp2: true, ..self }
     }
 }
 
@@ -78,14 +85,29 @@ impl<A: AsRef<[u8]>> Encoder<&[A]> for RespCodec {
     }
 }
 
-/// Any value, as a server would send it.
+/// A value in RESP3, or in RESP2 after [`RespCodec::resp2`]. A null, a double or a streamed value that was read may be
+/// written as other bytes: see [`Value::write`].
 impl Encoder<&Value> for RespCodec {
     type Error = RespCodecError;
 
     fn encode(&mut self, value: &Value, dst: &mut BytesMut) -> Result<(), RespCodecError> {
         let mut out = Vec::new();
-        value.write(&mut out);
+        if self.resp2 {
+            value.write_resp2(&mut out);
+        } else {
+            value.write(&mut out);
+        }
         dst.extend_from_slice(&out);
+        Ok(())
+    }
+}
+
+/// The bytes of a frame, as they came.
+impl Encoder<&Frame> for RespCodec {
+    type Error = RespCodecError;
+
+    fn encode(&mut self, frame: &Frame, dst: &mut BytesMut) -> Result<(), RespCodecError> {
+        dst.extend_from_slice(frame.as_bytes());
         Ok(())
     }
 }

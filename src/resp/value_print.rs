@@ -4,12 +4,52 @@ use super::{Token, Value};
 use std::fmt::{self, Write};
 
 impl Value {
-    /// Writes the value in wire form, RESP3, to the end of `out`.
+    /// Writes the value in RESP3 to the end of `out`.
     ///
-    /// An error of more than one line is written as a bulk error; a simple string is taken to be one line.
+    /// These are not always the bytes that it was read from: each null is `_`, a double has its shortest text (`,3` is
+    /// written `,3.0`), an error is a bulk error only if it has more than one line, and no value is streamed. To write a
+    /// reply byte for byte, keep its [`Frame`](super::Frame). A simple string is taken to be one line.
     pub fn write(&self, out: &mut Vec<u8>) {
         for token in self.tokens() {
             write_token(token, out);
+        }
+    }
+}
+
+impl Value {
+    /// Writes the value in RESP2 to the end of `out`, as servers write it to a RESP2 connection.
+    ///
+    /// | value | RESP2 |
+    /// |---|---|
+    /// | null | `$-1` |
+    /// | map, set, push | an array; of a map, keys and values by turns |
+    /// | double, big number, verbatim string | a bulk string |
+    /// | boolean | `:1`, `:0` |
+    /// | error of several lines | one line, with blanks for the line ends |
+    /// | attribute | the value that it describes |
+    pub fn write_resp2(&self, out: &mut Vec<u8>) {
+        // Values inside attributes that are still to be left out.
+        let mut skip = 0usize;
+        for token in self.tokens() {
+            if skip > 0 {
+                skip = skip - 1 + token.inner().unwrap_or_default();
+                continue;
+            }
+            match token {
+                Token::Attribute(n) => skip = n.saturating_mul(2),
+                Token::Null => out.extend_from_slice(b"$-1\r\n"),
+                Token::Map(n) => line(out, b'*', n.saturating_mul(2).to_string().as_bytes()),
+                Token::Set(n) | Token::Push(n) => line(out, b'*', n.to_string().as_bytes()),
+                Token::Double(n) => body(out, b'$', double(n).as_bytes()),
+                Token::BigNumber(text) => body(out, b'$', text),
+                Token::Verbatim(text) => body(out, b'$', text.get(4..).unwrap_or_default()),
+                Token::Boolean(b) => line(out, b':', if b { b"1" } else { b"0" }),
+                Token::BulkError(text) => {
+                    let blank = |b: &u8| if matches!(b, b'\r' | b'\n') { b' ' } else { *b };
+                    line(out, b'-', &text.iter().map(blank).collect::<Vec<_>>());
+                }
+                token => write_token(token, out),
+            }
         }
     }
 }

@@ -45,6 +45,42 @@ proptest! {
 }
 
 #[test]
+fn a_frame_is_encoded_byte_for_byte_and_a_value_in_either_version() {
+    let rows = [
+        ("$-1\r\n", "_\r\n", "$-1\r\n"),
+        ("*-1\r\n", "_\r\n", "$-1\r\n"),
+        (",3\r\n", ",3.0\r\n", "$3\r\n3.0\r\n"),
+        (",inf\r\n", ",inf\r\n", "$3\r\ninf\r\n"),
+        ("#t\r\n", "#t\r\n", ":1\r\n"),
+        ("(12\r\n", "(12\r\n", "$2\r\n12\r\n"),
+        ("=5\r\ntxt:a\r\n", "=5\r\ntxt:a\r\n", "$1\r\na\r\n"),
+        ("!5\r\nA\r\nBC\r\n", "!5\r\nA\r\nBC\r\n", "-A  BC\r\n"),
+        ("!1\r\nA\r\n", "-A\r\n", "-A\r\n"),
+        ("%1\r\n+k\r\n~1\r\n_\r\n", "%1\r\n+k\r\n~1\r\n_\r\n", "*2\r\n+k\r\n*1\r\n$-1\r\n"),
+        (
+            "*2\r\n|1\r\n+a\r\n%1\r\n:1\r\n:2\r\n:3\r\n:4\r\n",
+            "*2\r\n|1\r\n+a\r\n%1\r\n:1\r\n:2\r\n:3\r\n:4\r\n",
+            "*2\r\n:3\r\n:4\r\n",
+        ),
+        ("$?\r\n;1\r\na\r\n;0\r\n", "$1\r\na\r\n", "$1\r\na\r\n"),
+    ];
+    for (bytes, resp3, resp2) in rows {
+        let frame = Frame::parse(bytes, Limits::default()).unwrap();
+        let value = Value::from(&frame);
+        let encoded = |mut codec: RespCodec| {
+            let mut out = BytesMut::new();
+            codec.encode(&value, &mut out).unwrap();
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        assert_eq!(encoded(RespCodec::default()), resp3, "{bytes:?}");
+        assert_eq!(encoded(RespCodec::default().resp2()), resp2, "{bytes:?}");
+        let mut out = BytesMut::new();
+        RespCodec::default().encode(&frame, &mut out).unwrap();
+        assert_eq!(out, bytes);
+    }
+}
+
+#[test]
 fn a_request_is_an_array_of_bulk_strings() {
     let mut out = BytesMut::new();
     let mut codec = RespCodec::default();
