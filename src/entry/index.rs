@@ -48,7 +48,7 @@ impl Head {
         })
     }
 
-    fn words(&self) -> [u64; Self::WORDS] {
+    pub(super) fn words(&self) -> [u64; Self::WORDS] {
         let mut place = self.start as u64 | ((self.spans as u64) << 32);
         if self.deleted {
             place |= DELETED;

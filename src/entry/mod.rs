@@ -102,6 +102,26 @@ impl Entries {
         self.bytes.len()
     }
 
+    /// Copies the entries out of the reply, so that they hold no more memory than they need.
+    ///
+    /// A small reply keeps a buffer of 64 KiB and more, and one stream of a reply keeps all others. It is worth it for
+    /// entries that are kept for long. The ids, fields and deliveries are the same.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        let mut bytes = Vec::with_capacity(self.iter().map(|entry| entry.len_bytes()).sum());
+        let mut table = Vec::with_capacity(self.table.len());
+        table.resize(self.len * Head::WORDS, 0);
+        for (nth, entry) in self.iter().enumerate() {
+            let start = table.len() - self.len * Head::WORDS;
+            let head = entry.detach_into(start, &mut bytes, &mut table);
+            if let Some(place) = table.get_mut(nth * Head::WORDS..(nth + 1) * Head::WORDS) {
+                place.copy_from_slice(&head.words());
+            }
+        }
+        let (heads, len, nulls) = (self.len, self.len, self.nulls);
+        Self { bytes: bytes.into(), table, heads, len, nulls }
+    }
+
     /// The bytes of memory that the batch uses: the reply it lies in, and the index.
     ///
     /// A small reply is a part of the buffer that it was read into (64 KiB and more) and keeps that whole.

@@ -105,6 +105,36 @@ impl<'a> EntryRef<'a> {
         self.delivery
     }
 
+    /// The bytes of all names and values.
+    pub(super) fn len_bytes(&self) -> usize {
+        self.spans.iter().map(|span| slice(self.bytes, *span).len()).sum()
+    }
+
+    /// Copies names and values to the end of `bytes`, and what is known of them to the end of `table`, where the spans begin at
+    /// `start`.
+    pub(super) fn detach_into(
+        &self,
+        start: usize,
+        bytes: &mut Vec<u8>,
+        table: &mut Vec<u64>,
+    ) -> Head {
+        for place in self.spans {
+            let text = slice(self.bytes, *place);
+            table.push(span(bytes.len(), text.len()));
+            bytes.extend_from_slice(text);
+        }
+        if let Some(delivery) = self.delivery {
+            table.extend([delivery.idle_ms as u64, delivery.deliveries]);
+        }
+        Head {
+            id: self.id,
+            start,
+            spans: self.spans.len(),
+            deleted: self.deleted,
+            delivery: self.delivery.is_some(),
+        }
+    }
+
     /// This entry to keep. It shares the buffer of the whole reply, which is never less than the 64 KiB that were read at
     /// once; [`Entry::detach`] copies it out of there.
     #[must_use]

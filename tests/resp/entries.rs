@@ -88,6 +88,20 @@ fn what_is_held_is_the_reply_and_its_index() {
 }
 
 #[test]
+fn detached_entries_hold_no_more_than_their_own_bytes() {
+    let all: String = (0..100).map(|ms| entry(ms, [1, 1000], ":5\r\n:2\r\n")).collect();
+    let few = entry(7, [1, 10], ":5\r\n:2\r\n");
+    let reply = format!("*2\r\n*2\r\n+a\r\n*100\r\n{all}*2\r\n+b\r\n*1\r\n{few}");
+    let (streams, _) = read::<XRead<'_>>(&reply);
+    let few = streams.get("b").expect("it is there").clone();
+    assert!(few.held_bytes() > 100_000);
+    let detached = few.clone().detach();
+    assert_eq!(detached, few);
+    assert_eq!(detached.first().and_then(|entry| entry.delivery()).map(|d| d.deliveries), Some(2));
+    assert!(detached.held_bytes() < 100, "{}", detached.held_bytes());
+}
+
+#[test]
 fn an_array_of_nothing_reserves_for_what_its_bytes_could_hold() {
     // An entry, and then nulls or what is none: room is made when there is a first entry.
     let first = [
@@ -122,6 +136,13 @@ proptest! {
         prop_assert_eq!(entries.as_ref().map(of_entries), batch(&value));
         let read = <XRead<'_> as Command>::reply(frame).ok();
         prop_assert_eq!(read.as_ref().map(of_streams), streams(&value));
+        if let Some(entries) = entries {
+            let detached = entries.clone().detach();
+            prop_assert!(detached.iter().eq(entries.iter()));
+            prop_assert_eq!((detached.len(), detached.nulls()), (entries.len(), entries.nulls()));
+            prop_assert!(detached.held_bytes() <= entries.held_bytes());
+            prop_assert_eq!(detached.clone().detach(), detached);
+        }
         replies::holds(&[b"\x01", shape.as_slice()].concat());
     }
 
