@@ -233,6 +233,25 @@ pub enum ReadFrom {
 impl ReadFrom {
     /// From the first entry on.
     pub const START: Self = Self::After(EntryId::MIN);
+
+    /// From the first entry of this time on, of ids that the server made by its clock: an entry of this very millisecond is
+    /// read.
+    ///
+    /// ```
+    /// # use bourn::{EntryId, ReadFrom};
+    /// # use std::time::{Duration, UNIX_EPOCH};
+    /// let from = ReadFrom::since(UNIX_EPOCH + Duration::from_millis(5));
+    /// assert_eq!(from, ReadFrom::After(EntryId::new(4, u64::MAX)));
+    /// ```
+    #[must_use]
+    pub fn since(time: SystemTime) -> Self {
+        Self::After(before(time))
+    }
+}
+
+/// The id just below all ids of a time.
+fn before(time: SystemTime) -> EntryId {
+    EntryId::from_time(time).prev().unwrap_or(EntryId::MIN)
 }
 
 /// What XREADGROUP hands out.
@@ -264,6 +283,12 @@ pub enum StartAt {
 impl StartAt {
     /// From the first entry on.
     pub const START: Self = Self::After(EntryId::MIN);
+
+    /// From the first entry of this time on, as [`ReadFrom::since`].
+    #[must_use]
+    pub fn since(time: SystemTime) -> Self {
+        Self::After(before(time))
+    }
 }
 
 impl From<EntryId> for AddId {

@@ -3,9 +3,10 @@
 use super::{WRONG_TYPE, group, pending, set_text};
 use crate::both::{add, id, in_both, ms, refusal, run, too_old};
 use bourn::{
-    Client, Feature, GroupFrom, StartAt, XGroupCreate, XGroupCreateConsumer, XGroupDelConsumer,
-    XGroupDestroy, XGroupSetId, XPending, XReadGroup,
+    Client, Feature, GroupFrom, ReadFrom, StartAt, XGroupCreate, XGroupCreateConsumer,
+    XGroupDelConsumer, XGroupDestroy, XGroupSetId, XPending, XRead, XReadGroup,
 };
+use std::time::{Duration, UNIX_EPOCH};
 
 const NO_KEY: &str = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE \
                       you may want to use the MKSTREAM option to create an empty stream automatically.";
@@ -44,6 +45,50 @@ fn a_group_begins_where_it_is_made_to() {
         client.send(XGroupCreate::new("s", "g", StartAt::End)).await.unwrap();
         add(client, "s", 4..=4).await;
         assert_eq!(next(client).await, [4]);
+    });
+}
+
+#[test]
+fn if_missing_says_whether_the_group_was_created() {
+    in_both(async |_, client| {
+        let create = |group| XGroupCreate::new("s", group, StartAt::START).mk_stream().if_missing();
+        assert!(client.send(create("g")).await.unwrap());
+        assert!(!client.send(create("g")).await.unwrap());
+        // In a batch, in a transaction, and on a reader's connection.
+        let (old, new) = client.send_all((create("g"), create("a"))).await;
+        assert_eq!((old.unwrap(), new.unwrap()), (false, true));
+        let (old, new) = client.transact((create("g"), create("b"))).await.unwrap();
+        assert_eq!((old.unwrap(), new.unwrap()), (false, true));
+        let mut reader = client.reader().await.unwrap();
+        assert!(!reader.send(create("g")).await.unwrap());
+        assert!(reader.send(create("c")).await.unwrap());
+        // Other errors are errors.
+        let missing = XGroupCreate::new("none", "g", StartAt::START).if_missing();
+        assert_eq!(refusal(client.send(missing).await), NO_KEY);
+        set_text(client).await;
+        let text = XGroupCreate::new("text", "g", StartAt::START).if_missing();
+        assert_eq!(refusal(client.send(text).await), WRONG_TYPE);
+    });
+}
+
+#[test]
+fn since_includes_the_entries_of_its_millisecond() {
+    in_both(async |_, client| {
+        add(client, "s", 1..=6).await;
+        let since = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+        for (from, expected) in [(0, 1), (4, 4), (6, 6)] {
+            let read = XRead::new().stream("s", ReadFrom::since(since(from))).count(1);
+            let read = client.send(read).await.unwrap();
+            assert_eq!(read.get("s").map(ms).unwrap(), [expected]);
+            client.send(XGroupDestroy::new("s", "g")).await.unwrap();
+            let start = StartAt::since(since(from));
+            client.send(XGroupCreate::new("s", "g", start)).await.unwrap();
+            assert_eq!(next(client).await.first(), Some(&expected));
+        }
+        let after = XRead::new().stream("s", ReadFrom::since(since(7)));
+        assert!(client.send(after).await.unwrap().is_empty());
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(ReadFrom::since(before), ReadFrom::START);
     });
 }
 
