@@ -1,40 +1,116 @@
-//! Arg: a value that a command takes, from whatever the caller has. Pure.
+//! One argument of a command, from what the caller has at hand. Pure.
 
 use crate::EntryId;
 use crate::id::IdArg;
 use crate::resp::Args;
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// One argument: borrowed bytes or text, a number, or an id. Numbers are written in decimal.
+/// One argument: a key, a field's name or its value.
 ///
-/// It is what field names, values and keys are made of; anything that converts into it can be given.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// | from | on the wire |
+/// |---|---|
+/// | `&str`, `&[u8]`, `&Bytes`, references to other texts and bytes | the bytes, borrowed until the command is sent |
+/// | `String`, `Vec<u8>`, `Bytes`, `Cow`, `Box` | the bytes, owned; `Bytes` are copied if they are shared |
+/// | integers | decimal digits: `-7` |
+/// | `f64`, `f32` | the shortest text that reads as the same number: `0.1`, `3.0`, `1e300`; `NaN`, `inf`, `-inf` |
+/// | `bool` | `true`, `false` |
+/// | `char` | its UTF-8 |
+/// | [`EntryId`] | `ms-seq` |
+///
+/// These are the texts that serde's records have too.
+///
+/// ```
+/// # use bourn::{XAdd, command::encode};
+/// let (note, tags) = (String::from("fragile"), vec![b'x']);
+/// let add = XAdd::new("s").field("n", -7).field("f", 0.5).field("ok", true).field("note", note);
+/// let words = ["XADD", "s", "*", "n", "-7", "f", "0.5", "ok", "true", "note", "fragile", "tags", "x"];
+/// let request = encode(&add.field("tags", tags));
+/// assert_eq!(request, encode(&bourn::Raw::new(words[0]).args(&words[1..])));
+/// ```
+#[derive(Clone)]
 pub struct Arg<'a>(Repr<'a>);
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Repr<'a> {
     Bytes(&'a [u8]),
+    // The tag lies in the vector's capacity: the type is no larger for it.
+    Owned(Vec<u8>),
     Unsigned(u64),
     Negative(u64),
+    Double(f64),
+    Float(f32),
+    Char(char),
     Id(EntryId),
 }
+
+/// The largest number takes 24 bytes: `-2.2250738585072014e-308`.
+const MOST_TEXT: usize = 32;
 
 impl Arg<'_> {
     #[inline]
     pub(crate) fn list(&self, out: &mut impl Args) {
-        match self.0 {
+        match &self.0 {
             Repr::Bytes(bytes) => out.bytes(bytes),
-            Repr::Unsigned(n) => out.number(n),
-            Repr::Negative(n) => out.text(&format!("-{n}")),
+            Repr::Unsigned(n) => out.number(*n),
             Repr::Id(id) => id.arg(out),
+            Repr::Owned(bytes) => out.bytes(bytes),
+            _ => out.bytes(self.text(&mut [0; MOST_TEXT])),
         }
     }
 
-    /// The bytes, unless it is a number or an id.
+    /// Writes what is no bytes into `place`, and returns the part that it took.
+    fn text<'p>(&self, place: &'p mut [u8; MOST_TEXT]) -> &'p [u8] {
+        let mut rest = place.as_mut_slice();
+        // As `Debug` writes numbers: the shortest text, with an exponent where that is shorter. All of them fit.
+        let written = match &self.0 {
+            Repr::Negative(n) => write!(rest, "-{n}"),
+            Repr::Double(n) => write!(rest, "{n:?}"),
+            Repr::Float(n) => write!(rest, "{n:?}"),
+            Repr::Char(c) => write!(rest, "{c}"),
+            _ => Ok(()),
+        };
+        debug_assert!(written.is_ok(), "{self:?} takes more than {MOST_TEXT} bytes");
+        let left = rest.len();
+        place.get(..MOST_TEXT - left).unwrap_or_default()
+    }
+
+    /// The bytes, unless it is a number, a character or an id.
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
-        if let Repr::Bytes(bytes) = self.0 { Some(bytes) } else { None }
+        match &self.0 {
+            Repr::Bytes(bytes) => Some(bytes),
+            Repr::Owned(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// Borrowed and owned bytes are equal if the bytes are.
+impl PartialEq for Arg<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.as_bytes(), other.as_bytes()) {
+            (None, None) => self.0 == other.0,
+            (mine, theirs) => mine == theirs,
+        }
+    }
+}
+
+impl fmt::Debug for Arg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Bytes(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+            Repr::Owned(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+            Repr::Unsigned(n) => write!(f, "{n}"),
+            Repr::Negative(n) => write!(f, "-{n}"),
+            Repr::Double(n) => write!(f, "{n:?}"),
+            Repr::Float(n) => write!(f, "{n:?}"),
+            Repr::Char(c) => write!(f, "{c:?}"),
+            Repr::Id(id) => write!(f, "{id}"),
+        }
     }
 }
 
@@ -50,7 +126,7 @@ macro_rules! from_bytes {
     )*};
 }
 
-from_bytes!([u8], Vec<u8>, Bytes, Box<[u8]>, Cow<'_, [u8]>);
+from_bytes!([u8], &[u8], Vec<u8>, Bytes, Box<[u8]>, Cow<'_, [u8]>, Arc<[u8]>);
 
 macro_rules! from_text {
     ($($type:ty),*) => {$(
@@ -63,11 +139,47 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(str, &str, String, Box<str>, Cow<'_, str>);
+from_text!(str, &str, String, Box<str>, Cow<'_, str>, Arc<str>);
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Arg<'a> {
     fn from(bytes: &'a [u8; N]) -> Self {
         Self(Repr::Bytes(bytes))
+    }
+}
+
+macro_rules! from_owned {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Arg<'_> {
+            fn from(bytes: $type) -> Self {
+                Self(Repr::Owned(bytes.into()))
+            }
+        }
+    )*};
+}
+
+from_owned!(Vec<u8>, Bytes, Box<[u8]>, String);
+
+impl From<Box<str>> for Arg<'_> {
+    fn from(text: Box<str>) -> Self {
+        Self(Repr::Owned(String::from(text).into()))
+    }
+}
+
+impl<'a> From<Cow<'a, [u8]>> for Arg<'a> {
+    fn from(bytes: Cow<'a, [u8]>) -> Self {
+        Self(match bytes {
+            Cow::Borrowed(bytes) => Repr::Bytes(bytes),
+            Cow::Owned(bytes) => Repr::Owned(bytes),
+        })
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Arg<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self(match text {
+            Cow::Borrowed(text) => Repr::Bytes(text.as_bytes()),
+            Cow::Owned(text) => Repr::Owned(text.into()),
+        })
     }
 }
 
@@ -96,11 +208,62 @@ macro_rules! from_signed {
 
 from_signed!(i8, i16, i32, i64, isize);
 
+macro_rules! from_wide {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Arg<'_> {
+            fn from(n: $type) -> Self {
+                u64::try_from(n).map_or_else(|_| n.to_string().into(), Self::from)
+            }
+        }
+    )*};
+}
+
+from_wide!(u128, i128);
+
+impl From<f64> for Arg<'_> {
+    fn from(n: f64) -> Self {
+        Self(Repr::Double(n))
+    }
+}
+
+impl From<f32> for Arg<'_> {
+    fn from(n: f32) -> Self {
+        Self(Repr::Float(n))
+    }
+}
+
+impl From<bool> for Arg<'_> {
+    fn from(b: bool) -> Self {
+        Self(Repr::Bytes(if b { b"true" } else { b"false" }))
+    }
+}
+
+impl From<char> for Arg<'_> {
+    fn from(c: char) -> Self {
+        Self(Repr::Char(c))
+    }
+}
+
 impl From<EntryId> for Arg<'_> {
     fn from(id: EntryId) -> Self {
         Self(Repr::Id(id))
     }
 }
+
+/// From a reference to what is copied anyway, as the iterators of maps give it.
+macro_rules! from_copied {
+    ($($type:ty),*) => {$(
+        impl From<&$type> for Arg<'_> {
+            fn from(value: &$type) -> Self {
+                Self::from(*value)
+            }
+        }
+    )*};
+}
+
+from_copied!(
+    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f64, f32, bool, char, EntryId
+);
 
 /// Whole seconds, rounded up.
 pub(super) fn seconds(time: Duration) -> u64 {
@@ -112,4 +275,87 @@ pub(super) fn ms(time: Duration) -> u64 {
     // The server reads a signed number.
     let most = u64::try_from(i64::MAX).unwrap_or_default();
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(most).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FLAGS: [bool; 1] = [true];
+
+    fn text(arg: impl Into<Arg<'static>>) -> String {
+        struct Listed(Vec<u8>);
+        impl Args for Listed {
+            fn bytes(&mut self, arg: &[u8]) {
+                self.0.extend_from_slice(arg);
+            }
+            fn number(&mut self, n: u64) {
+                self.0.extend_from_slice(n.to_string().as_bytes());
+            }
+            fn id(&mut self, prefix: &str, ms: u64, seq: u64) {
+                self.0.extend_from_slice(format!("{prefix}{ms}-{seq}").as_bytes());
+            }
+        }
+        let mut listed = Listed(Vec::new());
+        arg.into().list(&mut listed);
+        String::from_utf8(listed.0).unwrap()
+    }
+
+    #[test]
+    fn each_type_has_the_documented_text() {
+        let rows = [
+            (text(0.1), "0.1"),
+            (text(0.1_f32), "0.1"),
+            (text(3.0), "3.0"),
+            (text(1e300), "1e300"),
+            (text(-f64::MIN_POSITIVE), "-2.2250738585072014e-308"),
+            (text(-f64::MAX), "-1.7976931348623157e308"),
+            (text(-0.0), "-0.0"),
+            (text(f64::NAN), "NaN"),
+            (text(f64::INFINITY), "inf"),
+            (text(f32::NEG_INFINITY), "-inf"),
+            (text(true), "true"),
+            (text(false), "false"),
+            (text('é'), "é"),
+            (text(i64::MIN), "-9223372036854775808"),
+            (text(u64::MAX), "18446744073709551615"),
+            (text(u128::MAX), "340282366920938463463374607431768211455"),
+            (text(i128::MIN), "-170141183460469231731687303715884105728"),
+            (text(-1_i128), "-1"),
+            (text(EntryId::new(1, 2)), "1-2"),
+            (text(String::from("a")), "a"),
+            (text("a"), "a"),
+            (text(Bytes::from_static(b"a")), "a"),
+            (text(vec![b'a']), "a"),
+            (text(Box::<str>::from("a")), "a"),
+            (text(Cow::Borrowed("a")), "a"),
+            (text(Cow::<str>::Owned("a".into())), "a"),
+            (text(Cow::<[u8]>::Owned(b"a".into())), "a"),
+            (text(Arg::from(&FLAGS[0])), "true"),
+        ];
+        for (nth, (text, expected)) in rows.into_iter().enumerate() {
+            assert_eq!(text, expected, "row {nth}");
+        }
+    }
+
+    #[test]
+    fn an_owned_argument_makes_the_type_no_larger() {
+        assert_eq!(size_of::<Arg<'_>>(), size_of::<Vec<u8>>());
+        assert_eq!(Arg::from("a"), Arg::from(String::from("a")));
+        assert_ne!(Arg::from("1"), Arg::from(1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_float_reads_as_itself(bits in any::<u64>(), small in any::<u32>()) {
+            let (double, float) = (f64::from_bits(bits), f32::from_bits(small));
+            if !double.is_nan() {
+                prop_assert_eq!(text(double).parse::<f64>().unwrap(), double);
+            }
+            if !float.is_nan() {
+                prop_assert_eq!(text(float).parse::<f32>().unwrap(), float);
+            }
+        }
+    }
 }

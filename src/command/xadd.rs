@@ -42,7 +42,7 @@ pub struct XAdd<'a> {
     more: Vec<(Arg<'a>, Arg<'a>)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Idempotence<'a> {
     Named { producer: Arg<'a>, iid: Arg<'a> },
     Auto { producer: Arg<'a> },
@@ -58,7 +58,7 @@ impl<'a> XAdd<'a> {
             idempotence: None,
             trim: None,
             id: AddId::Auto,
-            few: [None; INLINE_FIELDS],
+            few: [const { None }; INLINE_FIELDS],
             more: Vec::new(),
         }
     }
@@ -86,6 +86,8 @@ impl<'a> XAdd<'a> {
     }
 
     /// `IDMPAUTO`: as [`XAdd::idmp`], with the iid made by the server from the fields and values (Redis 8.6).
+    ///
+    /// The server compares fields without their order: `a 1 b 2` and `b 2 a 1` are one entry. `a 2 b 1` is another one.
     pub fn idmp_auto(self, producer: impl Into<Arg<'a>>) -> Self {
         Self { idempotence: Some(Idempotence::Auto { producer: producer.into() }), ..self }
     }
@@ -100,7 +102,9 @@ impl<'a> XAdd<'a> {
         Self { id: id.into(), ..self }
     }
 
-    /// One more field. A name may come more than once; the order is kept.
+    /// Adds a field. A name may come more than once; the order is kept.
+    ///
+    /// [`Arg`] lists the types that a name and a value can have, and their texts.
     #[inline]
     pub fn field(mut self, name: impl Into<Arg<'a>>, value: impl Into<Arg<'a>>) -> Self {
         self.push((name.into(), value.into()));

@@ -13,7 +13,7 @@ const BUDGET: usize = 4096;
 fn key_for(cost: usize) -> String {
     let bytes = cost - REQUEST;
     let key = |len: usize| "k".repeat(len);
-    let fits = |len: &usize| bourn::command::encode(&XLen::new(&key(*len))).len() == bytes;
+    let fits = |len: &usize| bourn::command::encode(&XLen::new(key(*len))).len() == bytes;
     key((0..bytes).find(fits).expect("some length fits"))
 }
 

@@ -175,6 +175,11 @@ fn what_a_producer_has_added_it_does_not_add_again() {
             ("new, by its fields", add().idmp_auto("p"), 4),
             ("the same fields", add().idmp_auto("p"), 4),
             ("other fields", add().field("g", "w").idmp_auto("p"), 5),
+            (
+                "these in another order",
+                XAdd::new("s").field("g", "w").field("f", "v").idmp_auto("p"),
+                5,
+            ),
         ];
         let mut ids = Vec::new();
         for (name, add, count) in rows {
