@@ -1,36 +1,51 @@
 //! TLS on a stream, by rustls with ring.
 //!
-//! What the settings say is made into rustls's own settings when the first connection is opened, and kept: all connections
-//! of a client share them, and with them the tickets that make the next handshake shorter.
+//! The settings are converted to rustls's own when a connection is opened, and kept as long as they stay the same: all
+//! connections of a client share them, and the session tickets with them, which make the next handshake shorter.
 
+use super::panics::Caught;
+use super::pinned::{Pinned, fingerprints};
 use super::transport::{ByteStream, Dialled, Io};
-use crate::config::{Address, Config, Text, Tls};
+use crate::config::{Address, BoxFuture, Config, Text, Tls, TlsProvider, TlsSource};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_rustls::{TlsConnector, rustls};
 
-/// Shakes hands in TLS, by the same settings each time.
+/// Shakes hands in TLS, with the settings that are in force.
 #[derive(Clone, Default)]
-pub(super) struct Connector(Arc<OnceLock<TlsConnector>>);
+pub(super) struct Connector(Arc<Mutex<Option<(Tls, TlsConnector)>>>);
 
 impl Connector {
     /// The connection on what was dialled: with TLS, if the settings want it.
     pub(super) async fn secure(&self, config: &Config, dialled: Dialled) -> io::Result<Io> {
-        let Some(tls) = &config.tls else { return Ok(dialled.into()) };
-        let name = match (&tls.server_name, &config.address) {
-            (Some(name), _) | (None, Address::Tcp { host: name, .. }) => name.clone(),
-            (None, Address::Unix { .. }) => String::new(),
+        let tls = match &config.tls {
+            None => return Ok(dialled.into()),
+            Some(TlsSource::Fixed(tls)) => tls.clone(),
+            Some(TlsSource::Provider(provider)) => {
+                Caught::new(|| provider.tls()).await.unwrap_or_else(|panic| {
+                    Err(io::Error::other(format!("the TLS provider panicked: {panic}")))
+                })?
+            }
         };
-        let name = ServerName::try_from(name)
+        let name = match (&tls.server_name, &config.address) {
+            (Some(name), _) => name.as_str(),
+            // A certificate has no zones.
+            (None, Address::Tcp { host, .. }) => host.split('%').next().unwrap_or_default(),
+            #[cfg(unix)]
+            (None, Address::Unix { .. }) => "",
+        };
+        let name = ServerName::try_from(name.to_owned())
             .map_err(|_| invalid("the server's name is neither a host name nor an IP address"))?;
         let stream: Box<dyn ByteStream> = match dialled {
             Dialled::Tcp(socket) => Box::new(socket),
+            #[cfg(unix)]
             Dialled::Unix(socket) => Box::new(socket),
             Dialled::Other(stream) => stream,
         };
@@ -38,14 +53,28 @@ impl Connector {
         Ok(Io::Tls(Box::new(stream)))
     }
 
-    async fn connector(&self, tls: &Tls) -> io::Result<TlsConnector> {
-        if let Some(connector) = self.0.get() {
+    async fn connector(&self, tls: Tls) -> io::Result<TlsConnector> {
+        if let Some((_, connector)) = self.kept().as_ref().filter(|(kept, _)| *kept == tls) {
             return Ok(connector.clone());
         }
-        let tls = tls.clone();
         // The system's authorities are in files.
-        let client = spawn_blocking(move || client(&tls)).await.map_err(io::Error::other)??;
-        Ok(self.0.get_or_init(|| TlsConnector::from(Arc::new(client))).clone())
+        let read = spawn_blocking(move || client(&tls).map(|client| (tls, client))).await;
+        let (tls, client) = read.map_err(io::Error::other)??;
+        let connector = TlsConnector::from(Arc::new(client));
+        *self.kept() = Some((tls, connector.clone()));
+        Ok(connector)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<(Tls, TlsConnector)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The settings that were sent last.
+impl TlsProvider for watch::Receiver<Tls> {
+    fn tls(&self) -> BoxFuture<'_, io::Result<Tls>> {
+        let last = self.borrow().clone();
+        Box::pin(async { Ok(last) })
     }
 }
 
@@ -65,7 +94,7 @@ fn clearer(error: io::Error) -> io::Error {
     }
 }
 
-fn invalid(reason: &'static str) -> io::Error {
+pub(super) fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
 
@@ -77,6 +106,10 @@ fn client(tls: &Tls) -> io::Result<ClientConfig> {
     let builder = if tls.accept_any {
         let verifier = Arc::new(AnyCertificate(provider));
         builder.dangerous().with_custom_certificate_verifier(verifier)
+    } else if !tls.fingerprints.is_empty() {
+        let roots = (tls.system_roots || !tls.authorities.is_empty()).then(|| roots(tls));
+        let verifier = Pinned::new(fingerprints(&tls.fingerprints)?, roots.transpose()?, provider)?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
     } else {
         builder.with_root_certificates(roots(tls)?)
     };

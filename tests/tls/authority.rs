@@ -48,6 +48,20 @@ impl Authority {
     }
 }
 
+/// A certificate that is its own authority (CA:TRUE), as `openssl req -x509` makes it.
+pub(crate) fn self_signed(hosts: &[&str], years: (i32, i32)) -> Identity {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = params(hosts, "its own authority", years);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    Identity {
+        pem: certificate.pem(),
+        der: certificate.der().to_vec(),
+        key_pem: key.serialize_pem(),
+        key_der: key.serialize_der(),
+    }
+}
+
 fn params(hosts: &[&str], name: &str, (from, to): (i32, i32)) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut params = CertificateParams::new(hosts).expect("hosts have names");

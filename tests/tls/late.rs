@@ -67,7 +67,7 @@ async fn came(listener: &TcpListener, acceptor: &TlsAcceptor) -> Vec<&'static st
     let (socket, _) = listener.accept().await.unwrap();
     let mut peer = acceptor.accept(socket).await.unwrap();
     traffic::until(&mut peer, b"LIB-VER").await;
-    peer.write_all(b"-ERR unknown command\r\n+OK\r\n+OK\r\n").await.unwrap();
+    peer.write_all(b"%1\r\n+server\r\n+redis\r\n+OK\r\n+OK\r\n").await.unwrap();
     peer.flush().await.unwrap();
     let mut bytes = Vec::new();
     while peer.read_buf(&mut bytes).await.is_ok_and(|n| n > 0) {}

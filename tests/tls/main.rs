@@ -8,6 +8,8 @@
 //! | `certificates` | good ones, and every way in which one is not |
 //! | `clients` | the client's own certificate: asked for, shown, refused |
 //! | `settings` | names, authorities and keys that cannot be used; those of the system |
+//! | `pinned` | certificates that are trusted by their fingerprints |
+//! | `renewed` | settings that change while a client lives |
 //! | `late` | a write that fails when some of it has gone |
 //! | `traffic` | megabytes each way, readers, reconnecting, the end of a connection |
 //! | `strangers` | who does not speak TLS, or only TLS, or nothing at all |
@@ -22,6 +24,10 @@ mod certificates;
 mod clients;
 #[cfg(test)]
 mod late;
+#[cfg(test)]
+mod pinned;
+#[cfg(test)]
+mod renewed;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

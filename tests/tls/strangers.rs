@@ -131,7 +131,7 @@ fn tls_resp_and_what_lies_between_have_one_deadline() {
             let (socket, _) = listener.accept().await.expect("it dials");
             acceptor.accept(socket).await.expect("hands are shaken")
         });
-        let Err(Error::Connect(ConnectError::TimedOut { after })) = result else {
+        let Err(Error::Connect(ConnectError::TimedOut { after, .. })) = result else {
             panic!("{result:?}");
         };
         assert_eq!(after, within);
