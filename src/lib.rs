@@ -100,11 +100,11 @@ pub use command::{
     XInfoStream, XInfoStreamFull, XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup,
     XRevRange, XSetId, XTrim,
 };
-#[cfg(feature = "tls")]
-pub use config::Tls;
 pub use config::{Address, Config, Protocol, Retry, Secret, WhenFull};
 #[cfg(feature = "tokio")]
 pub use config::{BoxFuture, Credentials, CredentialsProvider};
+#[cfg(feature = "tls")]
+pub use config::{Tls, TlsProvider};
 #[cfg(feature = "tokio")]
 pub use connection::{ByteStream, Event, Events};
 pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};

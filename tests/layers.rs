@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// Files and folders that must be pure, and say so.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "resp",
     "server",
     "error",
@@ -39,6 +39,7 @@ const PURE: [&str; 20] = [
     "config",
     "connection/pipeline",
     "connection/handshake",
+    "connection/manner",
     "connection/backoff",
     "queue/abilities",
     "queue/codec",

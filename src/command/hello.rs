@@ -77,7 +77,7 @@ pub enum RespVersion {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct HelloReply {
-    /// What the server calls itself, and its version.
+    /// What the server calls itself, and its version; 0.0.0 if it does not say it.
     pub server: Server,
     /// The protocol now spoken: 2 or 3.
     pub proto: i64,
@@ -129,7 +129,8 @@ impl DedicatedCommand for Hello<'_> {
 
 /// Reads the reply to HELLO: a map, or the flat array that RESP2 has in its place.
 ///
-/// Every release adds keys, and not at the end.
+/// Every release adds keys, and not at the end. Some proxies leave out keys: a version that is missing is not known, and the
+/// protocol shows in the reply's type.
 pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
     let bytes = frame.clone().into_bytes();
     let mut cursor = Cursor::at(&bytes, 0);
@@ -146,12 +147,11 @@ pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
             key => extra.push((bytes.slice_ref(key), tree(&bytes, &mut cursor))),
         }
     }
-    let missing = |expected| DecodeError::new(expected, "a reply to HELLO without it");
-    let server = server.ok_or_else(|| missing("a server's name"))?;
-    let version = version.ok_or_else(|| missing("a server's version"))?;
+    let missing = || DecodeError::new("a server's name", "a reply to HELLO without it");
+    let spoken = if frame.as_bytes().first() == Some(&b'%') { 3 } else { 2 };
     Ok(HelloReply {
-        server: Server::new(&server, &version),
-        proto: proto.ok_or_else(|| missing("a protocol's number"))?,
+        server: Server::new(&server.ok_or_else(missing)?, &version.unwrap_or_default()),
+        proto: proto.unwrap_or(spoken),
         id,
         mode,
         role,
@@ -254,12 +254,15 @@ mod tests {
     }
 
     #[test]
-    fn only_server_version_and_protocol_must_be_there() {
+    fn only_the_servers_name_must_be_there() {
         for missing in 0..REDIS.len() {
             let mut pairs = REDIS.to_vec();
             pairs.remove(missing);
             let expected = match missing {
-                0..=2 => None,
+                0 => None,
+                1 => Some(HelloReply { server: Server::new("redis", ""), ..redis() }),
+                // A map is RESP3.
+                2 => Some(redis()),
                 3 => Some(HelloReply { id: None, ..redis() }),
                 4 => Some(HelloReply { mode: None, ..redis() }),
                 5 => Some(HelloReply { role: None, ..redis() }),
@@ -267,6 +270,7 @@ mod tests {
             };
             assert_eq!(read(format!("%6\r\n{}", pairs.concat())).ok(), expected, "{pairs:?}");
         }
+        assert_eq!(read("*2\r\n+server\r\n+r\r\n".to_owned()).map(|hello| hello.proto), Ok(2));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tokio")]
 mod credentials;
+mod foreign;
+mod identity;
 #[cfg(feature = "tokio")]
 mod runtime;
 mod secret;
@@ -17,16 +19,20 @@ pub use credentials::{BoxFuture, Credentials, CredentialsProvider};
 pub(crate) use runtime::Runtime;
 pub use secret::Secret;
 #[cfg(feature = "tls")]
-pub(crate) use tls::Text;
+pub(crate) use tls::{Text, TlsSource};
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use tls::{Tls, TlsProvider};
 
 use crate::error::ConfigError;
 use crate::resp::Limits;
 use std::fmt;
+#[cfg(unix)]
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+/// The default limit of a whole reply on a connection that callers share.
+const SHARED_REPLY_BYTES: usize = 256 << 20;
 
 /// How to reach a server, and what a connection to it may take.
 ///
@@ -36,10 +42,16 @@ use std::time::Duration;
 /// |---|---|
 /// | `redis://[user[:password]@]host[:port][/db]` | TCP, port 6379 and database 0 unless given; `valkey://` is the same |
 /// | `rediss://`, `valkeys://` | the same with TLS (feature `tls`), as `Config::tls(Tls::new())` |
-/// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket; `valkey+unix` and `unix` are the same |
+/// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket, on Unix; `valkey+unix` and `unix` are the same |
 ///
-/// Both take the parameters `db`, `user`, `password`, `client_name`, `protocol` (2 or 3), `connect_timeout_ms` and
-/// `command_timeout_ms`. User, password, path and parameters are percent-decoded.
+/// Both take the parameters `db`, `user`, `password`, `client_name`, `client_info` (`true` or `false`), `protocol` (2 or 3),
+/// `connect_timeout_ms` and `command_timeout_ms`. User, password, path and parameters are percent-decoded. An IPv6 address is in
+/// brackets, with its zone if it has one: `[fe80::1%25eth0]` or `[fe80::1%eth0]`. Blanks and line ends around a URL are left
+/// out: a secret in a file often ends with one.
+///
+/// `database`, `username`, `clientName` and `connectionName`, as other clients have them, mean `db`, `user` and
+/// `client_name`. Other parameters of other clients are [refused](ConfigError::Foreign), with the words to write in their
+/// place.
 ///
 /// ```
 /// # use bourn::Config;
@@ -58,7 +70,7 @@ pub struct Config {
     #[cfg(feature = "tokio")]
     pub(crate) credentials: Option<Provider>,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsSource>,
     pub(crate) database: u32,
     pub(crate) client_name: Option<String>,
     pub(crate) protocol: Protocol,
@@ -68,6 +80,9 @@ pub struct Config {
     pub(crate) budget_bytes: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) limits: Limits,
+    /// The limit of a whole reply, if it was set.
+    pub(crate) reply_bytes: Option<usize>,
+    pub(crate) client_info: bool,
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) keepalive: Option<Duration>,
@@ -87,38 +102,48 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// A host name or an address, and a port.
+    /// A host name or an address, and a port. An IPv6 address may have a zone: `fe80::1%eth0`.
     Tcp {
         /// The name is resolved on each connect.
         host: String,
         /// The port.
         port: u16,
     },
-    /// A Unix socket.
+    /// A Unix socket. This variant exists on Unix only.
+    #[cfg(unix)]
     Unix {
         /// The socket's path.
         path: PathBuf,
     },
 }
 
-/// As `host:port`, or the path.
+/// As `host:port`, `[IPv6]:port` or the path.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            #[cfg(unix)]
             Self::Unix { path } => write!(f, "{}", path.display()),
         }
     }
 }
 
-/// Which version of RESP to speak.
+/// A version of RESP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// RESP3, and RESP2 where the server refuses it: servers before 6.0, some proxies.
+    /// RESP3, and RESP2 where the server refuses HELLO or hangs up at it: servers before 6.0, proxies.
+    ///
+    /// A client remembers that HELLO does not work. It tries HELLO again after a failed attempt to connect, and when ten minutes
+    /// have passed, so an upgraded server is asked for RESP3 by one of the next connections.
     #[default]
     Auto,
-    /// RESP2 always.
+    /// RESP2 always; HELLO is never sent.
+    ///
+    /// The server's name and version, and the connection's id, then come from `INFO server` and `CLIENT ID`. Where a server
+    /// refuses those, [`Client::server`](crate::Client::server) and
+    /// [`Client::connection_id`](crate::Client::connection_id) return `None`.
     Resp2,
 }
 
@@ -167,7 +192,8 @@ impl Config {
         Self::at(Address::Tcp { host: host.into(), port })
     }
 
-    /// A server at this Unix socket.
+    /// A server at this Unix socket. This function exists on Unix only.
+    #[cfg(unix)]
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::at(Address::Unix { path: path.into() })
@@ -190,7 +216,9 @@ impl Config {
             block_grace: Duration::from_secs(5),
             budget_bytes: 16 << 20,
             when_full: WhenFull::Wait,
-            limits: Limits::default(),
+            limits: Limits { reply_bytes: SHARED_REPLY_BYTES, ..Limits::default() },
+            reply_bytes: None,
+            client_info: true,
             reconnect_min: Duration::from_millis(10),
             reconnect_max: Duration::from_secs(1),
             keepalive: Some(Duration::from_secs(30)),
@@ -206,48 +234,19 @@ impl Config {
         }
     }
 
+    /// The same settings for a reader's connection.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn for_reader(&self) -> Self {
+        let mut config = self.clone();
+        config.limits.reply_bytes =
+            self.reply_bytes.unwrap_or_else(|| Limits::default().reply_bytes);
+        config
+    }
+
     /// Where the server listens.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
-    }
-
-    /// The ACL user to authenticate as (Redis 6.0). Without one, a password is the default user's.
-    #[must_use]
-    pub fn user(self, user: impl Into<String>) -> Self {
-        Self { user: Some(user.into()), ..self }
-    }
-
-    /// The password. It is never shown, whatever is printed.
-    #[must_use]
-    pub fn password(self, password: impl Into<Secret>) -> Self {
-        Self { password: Some(password.into()), ..self }
-    }
-
-    /// Who knows user and password: asked each time a connection is made, and may say new ones to connections that live. The
-    /// settings' own user and password are not used then.
-    ///
-    /// ```no_run
-    /// # use bourn::{Client, Config, Credentials, Error};
-    /// # async fn f() -> Result<(), Error> {
-    /// let (sender, receiver) = tokio::sync::watch::channel(Credentials::new("first").user("worker"));
-    /// let client = Client::connect(Config::tcp("127.0.0.1", 6379).credentials(receiver)).await?;
-    /// // The client and its readers go on with the new password, on the connections that they have.
-    /// sender.send_replace(Credentials::new("second").user("worker"));
-    /// # let _ = client; Ok(()) }
-    /// ```
-    #[cfg(feature = "tokio")]
-    #[must_use]
-    pub fn credentials(self, provider: impl CredentialsProvider) -> Self {
-        Self { credentials: Some(Provider(std::sync::Arc::new(provider))), ..self }
-    }
-
-    /// Speaks TLS (feature `tls`): over TCP, or over the stream that
-    /// [`Client::connect_with`](crate::Client::connect_with) is given. Not over a Unix socket.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn tls(self, tls: Tls) -> Self {
-        Self { tls: Some(tls), ..self }
     }
 
     /// The database to use; 0 by default, and the only one in a cluster.
@@ -262,13 +261,18 @@ impl Config {
         Self { client_name: Some(name.into()), ..self }
     }
 
-    /// Which version of RESP to speak: RESP3 by default, with RESP2 where that is refused.
+    /// Sets the version of RESP: RESP3 by default, with RESP2 where that is refused.
     #[must_use]
     pub fn protocol(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
     }
 
-    /// The time for resolving, dialling, TLS, asking for credentials and shaking hands together. 5 s by default.
+    /// Sets the time for one attempt to connect: resolving, dialling, TLS, asking for credentials and the handshake. 5 s by
+    /// default.
+    ///
+    /// Resolving the name may take three quarters of it. The addresses of a name are raced, each with a head start of 250 ms
+    /// (RFC 8305). A server that hangs up at HELLO is dialled again within the same time. The error of an attempt that took too
+    /// long names the step.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: timeout, ..self }
@@ -314,13 +318,17 @@ impl Config {
         Self { when_full: what, ..self }
     }
 
-    /// How large a whole reply may be: its bytes, and 32 more for each element. 512 MiB by default, 4 GiB - 1 at most.
+    /// Sets the limit of a whole reply: its bytes, and 32 more for each element. 4 GiB - 1 at most.
+    ///
+    /// By default it is 256 MiB on a client's shared connection, where a large reply delays all others, and 512 MiB on a
+    /// [`Reader`](crate::Reader)'s own. A limit that is set holds for both.
     ///
     /// A reply has to be in memory as a whole before anyone can read it, and what announces it may lie: a larger one ends the
     /// connection. Ask for less at a time (COUNT) rather than allow more.
     #[must_use]
     pub fn reply_bytes(mut self, bytes: usize) -> Self {
         self.limits.reply_bytes = bytes;
+        self.reply_bytes = Some(bytes);
         self
     }
 
@@ -395,7 +403,7 @@ impl Config {
         {
             return Err(ConfigError::ClientName);
         }
-        #[cfg(feature = "tls")]
+        #[cfg(all(unix, feature = "tls"))]
         if self.tls.is_some() && matches!(self.address, Address::Unix { .. }) {
             return Err(ConfigError::UnixTls);
         }

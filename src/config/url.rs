@@ -1,11 +1,20 @@
 //! URLs: `scheme://[user[:password]@]host[:port][/db][?parameters]`. Pure.
 
-use super::{Config, Protocol};
+use super::{Config, Protocol, foreign};
 use crate::error::ConfigError;
 use std::time::Duration;
 
 pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
-    let (scheme, rest) = url.split_once("://").ok_or(ConfigError::Scheme)?;
+    // A secret in a file ends with a line end; no part of a URL can begin or end with a blank.
+    let (scheme, rest) = url.trim().split_once("://").ok_or(ConfigError::Scheme)?;
+    // redis-rs has this fragment.
+    if let Some(insecure) = rest.strip_suffix("#insecure") {
+        return Err(if insecure.contains('#') {
+            ConfigError::Encoding
+        } else {
+            unsupported("#insecure", foreign::parameter("insecure"))
+        });
+    }
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     // A password with a raw `#` or `?` would be taken apart in the wrong place, and parts of it shown.
     if rest.contains('#') || query.contains('@') {
@@ -13,12 +22,18 @@ pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
     }
     let config = match scheme.to_ascii_lowercase().as_str() {
         "redis" | "valkey" => tcp(place)?,
+        #[cfg(unix)]
         "redis+unix" | "valkey+unix" | "unix" => unix(place)?,
+        #[cfg(not(unix))]
+        "redis+unix" | "valkey+unix" | "unix" => return Err(ConfigError::Unix),
         #[cfg(feature = "tls")]
         "rediss" | "valkeys" => tcp(place)?.tls(super::Tls::new()),
         #[cfg(not(feature = "tls"))]
         "rediss" | "valkeys" => return Err(ConfigError::Tls),
-        _ => return Err(ConfigError::Scheme),
+        scheme => match foreign::scheme(scheme) {
+            Some(instead) => return Err(unsupported(&format!("{scheme}://"), Some(instead))),
+            None => return Err(ConfigError::Scheme),
+        },
     };
     let config =
         query.split('&').filter(|pair| !pair.is_empty()).try_fold(config, |config, pair| {
@@ -38,20 +53,17 @@ fn tcp(place: &str) -> Result<Config, ConfigError> {
     };
     let (host, port) = if let Some(rest) = server.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(ConfigError::Host)?;
-        if host.parse::<core::net::Ipv6Addr>().is_err() {
-            return Err(ConfigError::Host);
-        }
-        match port {
-            "" => (host, None),
-            port => (host, Some(port.strip_prefix(':').ok_or(ConfigError::Host)?)),
-        }
+        let port = match port {
+            "" => None,
+            port => Some(port.strip_prefix(':').ok_or(ConfigError::Host)?),
+        };
+        (ipv6(host)?, port)
     } else {
         match server.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (server, None),
+            Some((host, port)) => (decode(host)?, Some(port)),
+            None => (decode(server)?, None),
         }
     };
-    let host = decode(host)?;
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(ConfigError::Host);
     }
@@ -81,6 +93,33 @@ fn tcp(place: &str) -> Result<Config, ConfigError> {
     }
 }
 
+/// An IPv6 address, with its zone if it has one: behind `%25` (RFC 6874), or behind a raw `%`.
+fn ipv6(text: &str) -> Result<String, ConfigError> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    if address.parse::<core::net::Ipv6Addr>().is_err() {
+        return Err(ConfigError::Host);
+    }
+    Ok(match zone {
+        None => address.to_owned(),
+        Some("") => return Err(ConfigError::Host),
+        Some(zone) => match zone.strip_prefix("25").filter(|zone| !zone.is_empty()) {
+            Some(zone) => format!("{address}%{}", decode(zone)?),
+            None => format!("{address}%{zone}"),
+        },
+    })
+}
+
+fn unsupported(name: &str, instead: Option<&'static str>) -> ConfigError {
+    match instead {
+        Some(instead) => ConfigError::Foreign { name: name.to_owned(), instead },
+        None => ConfigError::Parameter { name: name.to_owned() },
+    }
+}
+
+#[cfg(unix)]
 fn unix(place: &str) -> Result<Config, ConfigError> {
     if !place.starts_with('/') {
         return Err(ConfigError::Host);
@@ -94,18 +133,25 @@ fn parameter(config: Config, name: &str, value: &str) -> Result<Config, ConfigEr
         Ok(Duration::from_millis(ms))
     };
     Ok(match name {
-        "db" => config.database(value.parse().map_err(|_| ConfigError::Database)?),
-        "user" => config.user(value),
+        "db" | "database" => config.database(value.parse().map_err(|_| ConfigError::Database)?),
+        "user" | "username" => config.user(value),
         "password" => config.password(value),
-        "client_name" => config.client_name(value),
+        "client_name" | "clientName" | "connectionName" => config.client_name(value),
+        "client_info" => config.send_client_info(match value {
+            "true" => true,
+            "false" => false,
+            _ => return Err(ConfigError::Value { name: "client_info" }),
+        }),
         "protocol" => config.protocol(match value {
             "3" => Protocol::Auto,
             "2" => Protocol::Resp2,
+            "resp3" => return Err(unsupported("protocol=resp3", Some("write protocol=3"))),
+            "resp2" => return Err(unsupported("protocol=resp2", Some("write protocol=2"))),
             _ => return Err(ConfigError::Value { name: "protocol" }),
         }),
         "connect_timeout_ms" => config.connect_timeout(ms("connect_timeout_ms")?),
         "command_timeout_ms" => config.command_timeout(ms("command_timeout_ms")?),
-        name => return Err(ConfigError::Parameter { name: name.to_owned() }),
+        name => return Err(unsupported(name, foreign::parameter(name))),
     })
 }
 
@@ -154,6 +200,74 @@ mod tests {
     }
 
     #[test]
+    fn blanks_and_line_ends_around_a_url_are_left_out() {
+        for url in [
+            "redis://h:6379\n",
+            "redis://h:6379/0\r\n",
+            " redis://h",
+            "redis://:pw@h/0?protocol=2\n",
+        ] {
+            let config = parse(url).expect(url);
+            assert_eq!(config.address, Address::Tcp { host: "h".into(), port: 6379 }, "{url:?}");
+        }
+        assert_eq!(parse("redis://h\nredis://i").unwrap_err(), ConfigError::Host);
+    }
+
+    #[test]
+    fn an_ipv6_address_may_have_a_zone() {
+        let rows = [
+            ("redis://[fe80::1%25eth0]:7", "fe80::1%eth0", "[fe80::1%eth0]:7"),
+            ("redis://[fe80::1%eth0]:7", "fe80::1%eth0", "[fe80::1%eth0]:7"),
+            ("redis://[fe80::1%252]:7", "fe80::1%2", "[fe80::1%2]:7"),
+            ("redis://[fe80::1%25]:7", "fe80::1%25", "[fe80::1%25]:7"),
+            ("redis://[::1]:7", "::1", "[::1]:7"),
+        ];
+        for (url, host, shown) in rows {
+            let config = parse(url).expect(url);
+            assert_eq!(config.address, Address::Tcp { host: host.into(), port: 7 }, "{url}");
+            assert_eq!(config.address.to_string(), shown);
+        }
+        for url in ["redis://[fe80::1%]", "redis://[eth0%fe80::1]", "redis://[%25eth0]"] {
+            assert_eq!(parse(url).expect_err(url), ConfigError::Host, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_other_clients_write_is_taken_or_the_error_says_what_to_write() {
+        let config =
+            parse("redis://h?database=3&username=u&clientName=n&client_info=false").unwrap();
+        assert_eq!((config.database, config.user.as_deref()), (3, Some("u")));
+        assert_eq!((config.client_name.as_deref(), config.client_info), (Some("n"), false));
+        let rows = [
+            ("redis://h?protocol=resp3", "protocol=3"),
+            ("redis://h?timeout=10s", "command_timeout_ms"),
+            ("redis://h?socket_timeout=5", "command_timeout_ms"),
+            ("redis://h?read_timeout=5s", "command_timeout_ms"),
+            ("redis://h?dial_timeout=5s", "connect_timeout_ms"),
+            ("redis://h?socket_connect_timeout=5", "connect_timeout_ms"),
+            ("redis://h?ssl_cert_reqs=none", "dangerously_accept_any_certificate"),
+            ("redis://h?skip_verify=true", "dangerously_accept_any_certificate"),
+            ("redis://h/#insecure", "dangerously_accept_any_certificate"),
+            ("redis://h?ssl_ca_certs=/ca.pem", "Tls::ca_pem"),
+            ("redis://h?ssl=true", "rediss://"),
+            ("redis://h?family=6", "leave it out"),
+            ("redis://h?decode_responses=True", "leave it out"),
+            ("redis://h?max_retries=3", "Config::retry"),
+            ("redis://h?pool_size=10", "no pool"),
+            ("redis://h?health_check_interval=30", "Config::probe"),
+            ("redis-socket:///tmp/s", "redis+unix:///path"),
+            ("redis+socket:///tmp/s", "redis+unix:///path"),
+            ("redis-sentinel://h:26379/0#m", "percent-encoding"),
+            ("redis+tls://h", "rediss://"),
+        ];
+        for (url, words) in rows {
+            let error = parse(url).expect_err(url).to_string();
+            assert!(error.contains(words), "{url}: {error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn unix_urls_say_the_path() {
         let config = parse("redis+unix:///tmp/a%20b.sock?db=1&protocol=2&client_name=n").unwrap();
         assert_eq!(config.address, Address::Unix { path: "/tmp/a b.sock".into() });
@@ -171,8 +285,11 @@ mod tests {
         ] {
             assert_eq!(parse(url).expect(url).tls.is_some(), tls, "{url}");
         }
-        let unix = parse("unix:///socket").unwrap().tls(crate::config::Tls::new());
-        assert_eq!(unix.check(), Err(ConfigError::UnixTls));
+        #[cfg(unix)]
+        {
+            let unix = parse("unix:///socket").unwrap().tls(crate::config::Tls::new());
+            assert_eq!(unix.check(), Err(ConfigError::UnixTls));
+        }
     }
 
     #[test]
@@ -199,7 +316,11 @@ mod tests {
             ("redis://h?colour=red", ConfigError::Parameter { name: "colour".into() }),
             ("redis://h?protocol=4", ConfigError::Value { name: "protocol" }),
             ("redis://h?client_name=a%20b", ConfigError::ClientName),
+            ("redis://h?client_info=no", ConfigError::Value { name: "client_info" }),
+            #[cfg(unix)]
             ("unix://relative", ConfigError::Host),
+            #[cfg(not(unix))]
+            ("unix:///socket", ConfigError::Unix),
         ];
         for (url, error) in rows {
             assert_eq!(parse(url).expect_err(url), error, "{url}");

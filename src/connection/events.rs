@@ -3,6 +3,7 @@
 //! Each listener has a mailbox of its own, which holds so many events and no more: a slow listener misses the oldest, and is
 //! told how many. Nobody waits for a listener.
 
+use super::panics::caught;
 use super::sync::{Mutex, MutexGuard};
 use crate::config::Config;
 use crate::error::{ConnectError, Disconnect};
@@ -105,8 +106,9 @@ impl Hub {
 
     /// Tells everyone who listens.
     pub(super) fn tell(&self, event: Event) {
+        // A subscriber of the user's may panic.
         #[cfg(feature = "tracing")]
-        event.trace(&self.address);
+        let _ = caught(|| event.trace(&self.address));
         let mut wakers = Vec::new();
         let mut listeners = lock(&self.listeners);
         listeners.mailboxes.retain(|mailbox| {
@@ -120,7 +122,7 @@ impl Hub {
             listeners.now = event;
         }
         drop(listeners);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// There will be no more events.
@@ -134,7 +136,7 @@ impl Hub {
             wakers.extend(mailbox.waker.take());
         }
         drop(listeners);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// A new listener.
@@ -174,6 +176,13 @@ impl Event {
             }
             Self::Missed { .. } => {}
         }
+    }
+}
+
+/// Wakes listeners; a waker of the user's that panics keeps no other from being woken.
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        let _ = caught(|| waker.wake());
     }
 }
 

@@ -9,7 +9,10 @@
 //! | `call` | the future that a caller awaits |
 //! | `driver` | the one task that reads and writes |
 //! | `guard` | a second task that settles overdue callers when the driver cannot |
-//! | `handshake` | the first words on a socket |
+//! | `establish` | one attempt to connect: resolve, dial, TLS, credentials, handshake |
+//! | `addresses` | the addresses of a name, and the race between them |
+//! | `handshake`, `manner` | the first requests on a socket; with HELLO or without |
+//! | `panics` | panics in code of the user's, made into errors |
 //! | `health` | is there still somebody at the other end |
 //! | `retry` | which command is sent again, and when |
 //! | `events` | what becomes of a connection, for whoever wants to know |
@@ -17,27 +20,33 @@
 //! | `sync` | the lock that they share; `interleavings` tests it |
 //! | `reconnect`, `backoff` | a new socket when the old one is gone |
 //! | `renew` | new credentials on a socket that lives |
-//! | `transport`, `tls` | TCP, Unix sockets, streams of the user's; TLS on them |
+//! | `transport`, `tls`, `pinned` | TCP, Unix sockets, streams of the user's; TLS on them; trust by fingerprint |
 //!
 //! Promises. Requests are written in the order in which their futures were first polled, and answered in that order. Each
 //! future ends: with its replies, or with an error that says whether the request may have run, by its deadline. When a
 //! connection ends, requests of which any byte was handed to the socket are lost, and sent again only if that can do no harm;
 //! the others wait for the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
 
+mod addresses;
 mod append;
 mod backlog;
 mod backoff;
 mod budget;
 mod call;
 mod driver;
+mod establish;
 mod events;
 mod guard;
 mod handshake;
 mod health;
 #[cfg(all(test, bourn_loom))]
 mod interleavings;
+mod manner;
 mod one;
 mod outbox;
+mod panics;
+#[cfg(feature = "tls")]
+mod pinned;
 mod pipeline;
 mod reconnect;
 mod renew;
@@ -110,12 +119,12 @@ impl Connection {
         dialler: Dialler,
         patience: Patience,
         runtime: &Handle,
-        first: Option<reconnect::Established>,
+        first: Option<establish::Established>,
     ) -> Self {
         let shared = Arc::new(Shared::new(&config));
         if let Some(first) = &first {
             // The task may run later than its caller asks.
-            shared.greeted(first.hello.clone());
+            shared.greeted(first.greeting.clone());
             shared.connected(None);
             shared.events().tell(Event::Connected { server: shared.server() });
         }
@@ -156,7 +165,8 @@ impl Connection {
             return Err(Error::Lost { command: "connecting", reason: Disconnect::Closed });
         }
         let error = self.shared.trouble().map(|error| (*error).clone());
-        Err(error.unwrap_or(ConnectError::TimedOut { after: within }).into())
+        let during = "no attempt has ended".to_owned();
+        Err(error.unwrap_or(ConnectError::TimedOut { after: within, during }).into())
     }
 
     /// Takes no more requests, and returns when those under way are finished and the socket is closed.

@@ -1,138 +1,23 @@
-//! Connects, hands the socket to the driver, connects again.
+//! Connects, hands the socket to the driver, and connects again.
 //!
-//! The name is resolved, the socket dialled and the hand shaken, in TLS and in RESP, within one deadline. Between attempts a
-//! random time passes. What callers queue meanwhile waits for the next socket, each request within its own deadline.
+//! A random time passes between two attempts. Requests that callers queue meanwhile wait for the next socket, each within its
+//! own deadline.
 
 use super::backoff::Backoff;
 use super::call::Patience;
 use super::driver::{Alarm, Driver};
+use super::establish::{Established, establish};
 use super::events::Event;
-use super::handshake::{Handshake, Next};
 use super::outbox::Shared;
-use super::renew::{self, Renewal};
-use super::transport::{self, Dialler, Io};
-use crate::command::hello::HelloReply;
-use crate::config::{Config, Credentials};
-use crate::error::{ConnectError, CredentialsError, Disconnect};
-use crate::resp::{Frame, Scanner};
-use bytes::BytesMut;
+use super::renew::Renewal;
+use super::transport::Dialler;
+use crate::config::Config;
+use crate::error::{ConnectError, Disconnect};
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::time::{Instant, sleep, timeout};
-
-/// How a TLS alert begins: what many a server that wants TLS says to one who speaks RESP.
-const TLS_ALERT: u8 = 0x15;
-
-/// A socket on which the hand has been shaken.
-#[derive(Debug)]
-pub(super) struct Established {
-    pub(super) io: Io,
-    /// What was read behind the last answer.
-    pub(super) input: BytesMut,
-    pub(super) hello: Option<HelloReply>,
-    /// What the server let us in with.
-    pub(super) credentials: Option<Credentials>,
-}
-
-/// How far an attempt has come.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Dialling,
-    Securing,
-    Asking,
-    Greeting,
-}
-
-/// Dials and shakes hands, within the connect deadline.
-pub(super) async fn establish(
-    config: &Config,
-    dialler: &Dialler,
-) -> Result<Established, ConnectError> {
-    let after = config.connect_timeout;
-    let mut stage = Stage::Dialling;
-    let attempt = timeout(after, dial_and_greet(config, dialler, &mut stage)).await;
-    attempt.unwrap_or_else(|_| {
-        Err(match stage {
-            Stage::Securing => {
-                let reason = format!("the TLS handshake had no end within {after:?}");
-                no_tls(config, io::Error::new(io::ErrorKind::TimedOut, reason))
-            }
-            Stage::Asking => {
-                let reason = format!("nobody said them within {after:?}");
-                ConnectError::Credentials(CredentialsError::new(reason))
-            }
-            Stage::Dialling | Stage::Greeting => ConnectError::TimedOut { after },
-        })
-    })
-}
-
-fn no_tls(config: &Config, error: io::Error) -> ConnectError {
-    ConnectError::Tls { address: config.address.to_string(), source: Arc::new(error) }
-}
-
-async fn dial_and_greet(
-    config: &Config,
-    dialler: &Dialler,
-    stage: &mut Stage,
-) -> Result<Established, ConnectError> {
-    let failed = |error: io::Error| {
-        if transport::is_tls(&error) {
-            return no_tls(config, error);
-        }
-        ConnectError::Io { address: config.address.to_string(), source: Arc::new(error) }
-    };
-    // Some say it by a reset: those that have not read what was sent to them, as one that wants TLS.
-    let hung_up = |error: io::Error| match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ConnectError::Eof,
-        _ => failed(error),
-    };
-    let dialled = dialler.dial(config).await.map_err(failed)?;
-    *stage = Stage::Securing;
-    let mut io = dialler.secure(config, dialled).await.map_err(|error| no_tls(config, error))?;
-    *stage = Stage::Asking;
-    let credentials = renew::credentials(config).await.map_err(ConnectError::Credentials)?;
-    *stage = Stage::Greeting;
-    let mut scanner = Scanner::new(config.limits);
-    let mut input = BytesMut::new();
-    let (mut handshake, out) = Handshake::begin(config, credentials.as_ref());
-    // A server that hangs up may have said why, and it can still be read.
-    let mut unwritten = write_all(&mut io, &out).await.err();
-    loop {
-        let frame = loop {
-            if input.first() == Some(&TLS_ALERT) {
-                let reason = "the server speaks TLS only, which the settings do not ask for";
-                return Err(no_tls(config, io::Error::new(io::ErrorKind::InvalidInput, reason)));
-            }
-            if let Some(len) = scanner.scan(&input).map_err(ConnectError::Protocol)? {
-                break Frame::scanned(input.split_to(len).freeze());
-            }
-            input.reserve(1024);
-            match poll_fn(|cx| io.poll_read(cx, &mut input)).await {
-                Ok(0) => return Err(unwritten.map_or(ConnectError::Eof, hung_up)),
-                Ok(_) => {}
-                Err(error) => return Err(hung_up(error)),
-            }
-        };
-        match handshake.answer(&frame)? {
-            Next::Wait => {}
-            Next::Send(out) => unwritten = write_all(&mut io, &out).await.err(),
-            Next::Done(hello) => return Ok(Established { io, input, hello, credentials }),
-        }
-    }
-}
-
-async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match poll_fn(|cx| io.poll_write(cx, bytes)).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => bytes = bytes.get(n..).unwrap_or_default(),
-        }
-    }
-    poll_fn(|cx| io.poll_flush(cx)).await
-}
+use tokio::time::{Instant, sleep};
 
 /// Makes the first connection: tries for as long as the settings say, unless the error does not pass by itself.
 pub(super) async fn first(config: &Config, dialler: &Dialler) -> Result<Established, ConnectError> {
@@ -172,7 +57,7 @@ pub(super) async fn run(
             at_once = false;
             if let Some(established) = &next {
                 // Who hears of the connection finds its id and its server.
-                shared.greeted(established.hello.clone());
+                shared.greeted(established.greeting.clone());
                 shared.events().tell(Event::Connected { server: shared.server() });
             }
             shared.drop_abandoned();

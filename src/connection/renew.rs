@@ -7,12 +7,13 @@
 //! |---|---|
 //! | the server takes them | they are what is used from now on |
 //! | the server refuses them | the connection is given up; the next one asks again |
-//! | nobody says them, no reply, no room | tried again after a random time, up to the longest wait between two connects |
+//! | the provider fails or panics, no reply, no room | tried again after a random time, up to the longest wait between two connects |
 
 use super::call::{Asked, Enqueue, Patience, Request};
 use super::driver::Driver;
 use super::events::Event;
 use super::outbox::{Shared, Size};
+use super::panics::Caught;
 use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{Auth, encode_dedicated};
 use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
@@ -25,15 +26,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// Who connects: the credentials that are good now, from whoever knows them. `None` where there are none.
+/// The credentials for a new connection; `None` where there are none.
+///
+/// A user without a password has the empty one. Servers take any password for a user with `nopass`, and refuse the others:
+/// without AUTH the connection would be the default user's.
 pub(super) async fn credentials(config: &Config) -> Result<Option<Credentials>, CredentialsError> {
-    match (&config.credentials, &config.password) {
-        (Some(Provider(provider)), _) => provider.credentials().await.map(Some),
-        (None, Some(password)) => {
-            Ok(Some(Credentials { user: config.user.clone(), password: password.clone() }))
+    match (&config.credentials, &config.user, &config.password) {
+        (Some(provider), ..) => ask(provider).await.map(Some),
+        (None, user, Some(password)) => {
+            Ok(Some(Credentials { user: user.clone(), password: password.clone() }))
         }
-        (None, None) => Ok(None),
+        (None, Some(user), None) => Ok(Some(Credentials::new("").user(user.as_str()))),
+        (None, None, None) => Ok(None),
     }
+}
+
+/// Asks a provider; a panic of it is an error.
+async fn ask(Provider(provider): &Provider) -> Result<Credentials, CredentialsError> {
+    Caught::new(|| provider.credentials()).await.unwrap_or_else(|panic| {
+        Err(CredentialsError::new(format!("the credentials provider panicked: {panic}")))
+    })
 }
 
 /// Renews the credentials of one connection.
@@ -41,7 +53,7 @@ pub(super) struct Renewal<'a> {
     shared: &'a Arc<Shared>,
     config: &'a Config,
     patience: Patience,
-    provider: &'a dyn CredentialsProvider,
+    provider: &'a Provider,
     used: Credentials,
 }
 
@@ -66,8 +78,8 @@ impl<'a> Renewal<'a> {
         patience: Patience,
         used: Option<Credentials>,
     ) -> Option<Self> {
-        let Provider(provider) = config.credentials.as_ref()?;
-        Some(Self { shared, config, patience, provider: &**provider, used: used? })
+        let provider = config.credentials.as_ref()?;
+        Some(Self { shared, config, patience, provider, used: used? })
     }
 
     /// Drives the connection to its end, and renews the credentials meanwhile.
@@ -86,9 +98,11 @@ impl<'a> Renewal<'a> {
 
     async fn go_on(mut self) -> Infallible {
         loop {
-            self.provider.changed(&self.used).await;
+            let Provider(provider) = self.provider;
+            let changed = Caught::new(|| provider.changed(&self.used)).await;
             // The one place where it is known how a renewal ended.
-            match self.renew().await {
+            let outcome = if changed.is_ok() { self.renew().await } else { Outcome::NotSaid };
+            match outcome {
                 Outcome::Taken(credentials) => self.used = credentials,
                 Outcome::Refused(error) if is_credentials(&error) => {
                     let told = ConnectError::Refused(error.clone());
@@ -106,7 +120,7 @@ impl<'a> Renewal<'a> {
     }
 
     async fn renew(&self) -> Outcome {
-        let asked = timeout(self.config.connect_timeout, self.provider.credentials()).await;
+        let asked = timeout(self.config.connect_timeout, ask(self.provider)).await;
         let Ok(Ok(credentials)) = asked else { return Outcome::NotSaid };
         if credentials == self.used {
             return Outcome::Same;

@@ -1,20 +1,30 @@
 //! Byte streams to a server: TCP, Unix sockets, or whatever the user opens; with TLS on them or without.
 
+use super::addresses::{Resolver, Tried, race};
+use super::manner::Lessons;
+use super::panics::{Caught, Guarded};
 #[cfg(feature = "tls")]
 pub(super) use super::tls::is_tls;
-use crate::config::{Address, Config};
+use crate::config::{Address, BoxFuture, Config};
+use crate::error::ConnectError;
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio::net::{TcpStream, tcp};
+#[cfg(unix)]
+use tokio::net::{UnixStream, unix};
+use tokio::time::timeout;
 use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+/// The share of the connect timeout that resolving a name may take.
+const RESOLVING: f64 = 0.75;
 
 /// Data that the peer has not confirmed for this long, and for twice the time of a command, ends a TCP connection.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
@@ -27,6 +37,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 /// What was dialled, before TLS.
 pub(crate) enum Dialled {
     Tcp(TcpStream),
+    #[cfg(unix)]
     Unix(UnixStream),
     Other(Box<dyn ByteStream>),
 }
@@ -34,6 +45,7 @@ pub(crate) enum Dialled {
 /// An open connection, before RESP. Who writes directly to one with TLS would write past that.
 pub(crate) enum Io {
     Tcp(tcp::OwnedReadHalf, Arc<tcp::OwnedWriteHalf>),
+    #[cfg(unix)]
     Unix(unix::OwnedReadHalf, Arc<unix::OwnedWriteHalf>),
     Other(Box<dyn ByteStream>),
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody makes one"))]
@@ -44,6 +56,7 @@ pub(crate) enum Io {
 #[derive(Debug, Clone)]
 pub(super) enum Direct {
     Tcp(Arc<tcp::OwnedWriteHalf>),
+    #[cfg(unix)]
     Unix(Arc<unix::OwnedWriteHalf>),
 }
 
@@ -52,6 +65,7 @@ impl Direct {
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write(bytes),
+            #[cfg(unix)]
             Self::Unix(socket) => socket.try_write(bytes),
         }
     }
@@ -67,6 +81,7 @@ impl Io {
     pub(super) fn direct(&self) -> Option<Direct> {
         match self {
             Self::Tcp(_, socket) => Some(Direct::Tcp(Arc::clone(socket))),
+            #[cfg(unix)]
             Self::Unix(_, socket) => Some(Direct::Unix(Arc::clone(socket))),
             Self::Other(_) | Self::Tls(_) => None,
         }
@@ -80,6 +95,7 @@ impl Io {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(socket, _) => poll_read_buf(Pin::new(socket), cx, buf),
+            #[cfg(unix)]
             Self::Unix(socket, _) => poll_read_buf(Pin::new(socket), cx, buf),
             Self::Other(stream) | Self::Tls(stream) => poll_read_buf(Pin::new(stream), cx, buf),
         }
@@ -105,6 +121,7 @@ impl Io {
         }
         match self {
             Self::Tcp(_, socket) => try_write!(socket),
+            #[cfg(unix)]
             Self::Unix(_, socket) => try_write!(socket),
             Self::Other(stream) | Self::Tls(stream) => {
                 let written = ready!(poll_write_buf(Pin::new(stream), cx, &mut bytes))?;
@@ -119,7 +136,9 @@ impl Io {
     /// Sends what a buffering stream still holds; sockets hold nothing.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(..) | Self::Unix(..) => Poll::Ready(Ok(())),
+            Self::Tcp(..) => Poll::Ready(Ok(())),
+            #[cfg(unix)]
+            Self::Unix(..) => Poll::Ready(Ok(())),
             Self::Other(stream) | Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -127,7 +146,9 @@ impl Io {
     /// Says that nothing more will be sent, where that is more than closing the socket.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(..) | Self::Unix(..) => Poll::Ready(Ok(())),
+            Self::Tcp(..) => Poll::Ready(Ok(())),
+            #[cfg(unix)]
+            Self::Unix(..) => Poll::Ready(Ok(())),
             Self::Other(stream) | Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -140,6 +161,7 @@ impl From<Dialled> for Io {
                 let (read, write) = socket.into_split();
                 Self::Tcp(read, Arc::new(write))
             }
+            #[cfg(unix)]
             Dialled::Unix(socket) => {
                 let (read, write) = socket.into_split();
                 Self::Unix(read, Arc::new(write))
@@ -153,6 +175,7 @@ impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tcp(..) => "Io::Tcp",
+            #[cfg(unix)]
             Self::Unix(..) => "Io::Unix",
             Self::Other(..) => "Io::Other",
             Self::Tls(..) => "Io::Tls",
@@ -160,13 +183,23 @@ impl fmt::Debug for Io {
     }
 }
 
-/// A connection being opened.
-pub(crate) type Dialling = Pin<Box<dyn Future<Output = io::Result<Dialled>> + Send>>;
+/// A connection being opened by a function of the user's.
+type Dialling = BoxFuture<'static, io::Result<Dialled>>;
 
-/// How connections are opened: by the settings, or by a function of the user's.
+/// A way to open connections.
+#[derive(Clone)]
+enum Dial {
+    /// The address of the settings.
+    Address(Arc<Resolver>),
+    /// A function of the user's.
+    By(Arc<dyn Fn() -> Dialling + Send + Sync>),
+}
+
+/// Opens the connections of one client, and keeps what they learnt about its server.
 #[derive(Clone)]
 pub(crate) struct Dialler {
-    dial: Arc<dyn Fn(&Config) -> Dialling + Send + Sync>,
+    dial: Dial,
+    lessons: Arc<Mutex<Lessons>>,
     #[cfg(feature = "tls")]
     tls: super::tls::Connector,
 }
@@ -174,23 +207,7 @@ pub(crate) struct Dialler {
 impl Dialler {
     /// Dials the address of the settings.
     pub(crate) fn by_address() -> Self {
-        Self::new(|config| {
-            let address = config.address.clone();
-            let keepalive = config.keepalive;
-            let unconfirmed = config
-                .user_timeout
-                .unwrap_or_else(|| config.command_timeout.saturating_mul(2).max(UNCONFIRMED));
-            Box::pin(async move {
-                match address {
-                    Address::Tcp { host, port } => {
-                        let socket = TcpStream::connect((host.as_str(), port)).await?;
-                        set_options(&socket, keepalive, unconfirmed)?;
-                        Ok(Dialled::Tcp(socket))
-                    }
-                    Address::Unix { path } => Ok(Dialled::Unix(UnixStream::connect(path).await?)),
-                }
-            })
-        })
+        Self::new(Dial::Address(Arc::new(Resolver::of_system())))
     }
 
     /// Calls a function of the user's.
@@ -199,22 +216,72 @@ impl Dialler {
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: ByteStream,
     {
-        Self::new(move |_| {
+        Self::new(Dial::By(Arc::new(move || {
             let stream = dial();
-            Box::pin(async move { Ok(Dialled::Other(Box::new(stream.await?))) })
-        })
+            Box::pin(async move { Ok(Dialled::Other(Box::new(Guarded::new(stream.await?)))) })
+        })))
     }
 
-    fn new(dial: impl Fn(&Config) -> Dialling + Send + Sync + 'static) -> Self {
+    fn new(dial: Dial) -> Self {
         Self {
-            dial: Arc::new(dial),
+            dial,
+            lessons: Arc::default(),
             #[cfg(feature = "tls")]
             tls: super::tls::Connector::default(),
         }
     }
 
-    pub(super) fn dial(&self, config: &Config) -> Dialling {
-        (self.dial)(config)
+    /// Opens a connection; `tried` is where the addresses are noted.
+    pub(super) async fn dial(
+        &self,
+        config: &Config,
+        tried: &Tried,
+    ) -> Result<Dialled, ConnectError> {
+        let failed = |error| {
+            let address = config.address.to_string();
+            ConnectError::Io { address, source: Arc::new(error) }
+        };
+        let resolver = match &self.dial {
+            Dial::Address(resolver) => resolver,
+            Dial::By(dial) => {
+                let panicked = |panic| io::Error::other(format!("the dialler panicked: {panic}"));
+                let dialled = Caught::new(|| dial()).await;
+                return dialled.unwrap_or_else(|panic| Err(panicked(panic))).map_err(failed);
+            }
+        };
+        match &config.address {
+            Address::Tcp { host, port } => {
+                let limit = config.connect_timeout.mul_f64(RESOLVING);
+                let Ok(found) = timeout(limit, resolver.resolve(host, *port)).await else {
+                    return Err(ConnectError::TimedOut { after: limit, during: unresolved(host) });
+                };
+                let socket = race(&found.map_err(failed)?, tried, TcpStream::connect).await;
+                let socket = socket.map_err(failed)?;
+                let unconfirmed = config
+                    .user_timeout
+                    .unwrap_or_else(|| config.command_timeout.saturating_mul(2).max(UNCONFIRMED));
+                set_options(&socket, config.keepalive, unconfirmed).map_err(failed)?;
+                Ok(Dialled::Tcp(socket))
+            }
+            #[cfg(unix)]
+            Address::Unix { path } => {
+                Ok(Dialled::Unix(UnixStream::connect(path).await.map_err(failed)?))
+            }
+        }
+    }
+
+    /// What a dial waits for that has no end.
+    pub(super) fn overdue(&self, config: &Config, tried: &Tried) -> String {
+        match (&self.dial, &config.address) {
+            (Dial::By(_), _) => "the dialler did not return".to_owned(),
+            (_, Address::Tcp { host, .. }) if tried.is_empty() => unresolved(host),
+            _ => format!("no connection to {tried}"),
+        }
+    }
+
+    /// What the connections of this client learnt.
+    pub(super) fn lessons<T>(&self, use_them: impl FnOnce(&mut Lessons) -> T) -> T {
+        use_them(&mut self.lessons.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Shakes hands in TLS, if that is what the settings want.
@@ -240,6 +307,10 @@ impl fmt::Debug for Dialler {
 #[cfg(not(feature = "tls"))]
 pub(super) fn is_tls(_: &io::Error) -> bool {
     false
+}
+
+fn unresolved(host: &str) -> String {
+    format!("the name {host} was not resolved")
 }
 
 fn set_options(

@@ -244,10 +244,12 @@ pub enum ConnectError {
     #[error("no credentials")]
     Credentials(#[source] CredentialsError),
     /// Connecting and shaking hands took too long.
-    #[error("no connection within {after:?}")]
+    #[error("no connection within {after:?}: {during}")]
     TimedOut {
         /// The time that there was.
         after: Duration,
+        /// The step that took too long, with all addresses that were tried: resolving the name, connecting, the handshake.
+        during: String,
     },
     /// The server refused the handshake: wrong credentials, no such database, too many clients.
     #[error("the server refused the connection")]
@@ -322,6 +324,17 @@ pub enum ConfigError {
         /// Its name.
         name: String,
     },
+    /// A parameter, a scheme or a fragment that other clients know. Write it as the error says.
+    #[error("{name} is not supported in URLs: {instead}")]
+    Foreign {
+        /// The parameter's name.
+        name: String,
+        /// What to write or to call in its place.
+        instead: &'static str,
+    },
+    /// A Unix socket on a system that is not Unix.
+    #[error("Unix sockets are supported on Unix only: write redis://host:port")]
+    Unix,
     /// A query parameter's value that cannot be read.
     #[error("malformed value of {name} in the URL")]
     Value {

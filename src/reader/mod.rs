@@ -51,6 +51,7 @@ struct UnderWay {
 impl Reader {
     pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
         let grace = config.block_grace;
+        let config = Arc::new(config.for_reader());
         let connection = Connection::open_for(config, dialler, Patience::Endless).await?;
         Ok(Self { connection, grace, under_way: None })
     }

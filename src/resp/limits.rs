@@ -4,7 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of one whole reply, and 32 more for each element in it. 512 MiB by default; 4 GiB - 1 at the most.
+    /// Bytes of one whole reply, and 32 more for each element in it. 512 MiB by default; 4 GiB - 1 at most. A client's shared
+    /// connection has 256 MiB by default ([`Config::reply_bytes`](crate::Config::reply_bytes)).
     pub reply_bytes: usize,
     /// Bytes of one line (simple strings, errors, numbers). 64 KiB by default.
     pub line_bytes: usize,

@@ -79,6 +79,37 @@ async fn a_reply_may_be_as_large_as_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_may_get_a_larger_reply_than_a_shared_connection_unless_a_limit_is_set() {
+    const MIB: usize = 1 << 20;
+    for (set, shared, own) in [(None, 256 * MIB, 512 * MIB), (Some(2048), 2048, 2048)] {
+        let config = match set {
+            Some(bytes) => config().reply_bytes(bytes),
+            None => config(),
+        };
+        let server = Server::new();
+        let (client, mut peer) = server.connect(config).await;
+        let announced = |bytes: usize| format!("${}\r\n", bytes + 1);
+        let (result, _) = ends(async {
+            tokio::join!(client.send(Raw::new("ANY")), peer.answer(announced(shared)))
+        })
+        .await;
+        let error = result.unwrap_err();
+        let Error::Protocol { source, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source, ProtocolError::TooLarge { limit: shared });
+        let _peer = server.greet().await;
+        let (reader, mut peer) =
+            ends(async { tokio::join!(client.reader(), server.greet()) }).await;
+        let mut reader = reader.unwrap();
+        let (result, _) =
+            ends(async { tokio::join!(reader.send(Raw::new("ANY")), peer.answer(announced(own))) })
+                .await;
+        let error = result.unwrap_err();
+        let Error::Protocol { source, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source, ProtocolError::TooLarge { limit: own });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_answer_to_a_handshake_is_limited_too() {
     let big = format!("%1\r\n+server\r\n${}\r\n", 2000);
     for (bytes, wrong) in [

@@ -12,6 +12,8 @@
 //! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
 //! | `cancel`, `dropped`, `closing` | the caller goes away, and the client |
 //! | `reconnect`, `secrets` | there is no server, or it refuses |
+//! | `greeting` | proxies and old servers refuse HELLO, or answer what does not belong there |
+//! | `panics` | code of the user's panics on the connection's task |
 //! | `credentials` | there are none, or others, or the server refuses them |
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
@@ -44,6 +46,8 @@ mod events;
 #[cfg(test)]
 mod flood;
 #[cfg(test)]
+mod greeting;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod lazy;
@@ -55,6 +59,8 @@ mod memory;
 mod own;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod panics;
 #[cfg(test)]
 mod peer;
 #[cfg(test)]

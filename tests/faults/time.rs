@@ -255,7 +255,7 @@ async fn to_connect_there_is_one_deadline_too() {
         let error = client.unwrap_err();
         let timed_out = matches!(
             &error,
-            Error::Connect(ConnectError::TimedOut { after }) if *after == ms(1500)
+            Error::Connect(ConnectError::TimedOut { after, .. }) if *after == ms(1500)
         );
         assert!(timed_out, "{scene}: {error:?}");
         assert_eq!((error.outcome(), at - start), (Outcome::NotSent, ms(1500)), "{scene}");

@@ -3,7 +3,7 @@
 use super::super::budget::Budget;
 use super::super::health::{Due, Owed};
 use super::{FEW, KEPT_BYTES, Link, Orders, PING, Shared, State, Turn};
-use crate::command::hello::HelloReply;
+use crate::connection::handshake::Greeting;
 use crate::connection::transport::Direct;
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
@@ -14,10 +14,10 @@ use std::time::Instant;
 /// The driver's side.
 impl Shared {
     /// The hand has been shaken.
-    pub(in crate::connection) fn greeted(&self, hello: Option<HelloReply>) {
+    pub(in crate::connection) fn greeted(&self, greeting: Greeting) {
         let mut state = self.lock();
-        state.id = hello.as_ref().and_then(|hello| hello.id);
-        state.server = hello.map(|hello| Arc::new(hello.server));
+        state.id = greeting.id;
+        state.server = greeting.server;
     }
 
     /// A connection stands.

@@ -196,7 +196,7 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
         let after = Duration::from_millis(50);
         let error = cannot(config.connect_timeout(after)).await;
         server.resume();
-        let Error::Connect(ConnectError::TimedOut { after: said }) = error else {
+        let Error::Connect(ConnectError::TimedOut { after: said, .. }) = error else {
             panic!("{error:?}");
         };
         assert_eq!(said, after);
