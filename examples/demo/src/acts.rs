@@ -204,8 +204,8 @@ impl Play {
             ("left in Redis", stats.length + stats.dead, "jobs and dead letters".to_owned()),
         ];
         for (name, count, remark) in rows {
-            self.show
-                .say(format_args!("   {name:14} {:>8}   {remark}", HumanCount(count).to_string()));
+            let line = format!("   {name:14} {:>8}   {remark}", HumanCount(count).to_string());
+            self.show.say(line.trim_end());
         }
         Ok(lost == 0 && stats.length == 0 && stats.dead == 0)
     }

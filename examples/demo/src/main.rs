@@ -15,6 +15,8 @@ use bourn::queue::BoxError;
 use bourn::{Client, Exists, Unlink};
 use show::Show;
 use std::process::ExitCode;
+#[cfg(unix)]
+use tokio::signal::unix;
 use tokio_util::sync::CancellationToken;
 
 /// The exit code after Ctrl-C, as a shell would have it.
@@ -61,9 +63,8 @@ async fn run() -> Result<ExitCode, BoxError> {
     let interrupt = CancellationToken::new();
     let on_interrupt = interrupt.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            on_interrupt.cancel();
-        }
+        signal().await;
+        on_interrupt.cancel();
     });
     let result = tokio::select! {
         result = play.run() => Some(result),
@@ -82,5 +83,20 @@ async fn run() -> Result<ExitCode, BoxError> {
             println!("interrupted; the workers have stopped and the keys are removed");
             Ok(ExitCode::from(INTERRUPTED))
         }
+    }
+}
+
+/// Returns at Ctrl-C, and on Unix at SIGTERM.
+async fn signal() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = unix::signal(unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = tokio::signal::ctrl_c() => return,
+        }
+    }
+    // Without a handler for signals there is nothing to wait for.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
