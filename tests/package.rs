@@ -79,7 +79,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// What is wrong with a link; `None` if it can be followed.
+/// Returns the fault of a link; `None` if it can be followed.
 fn fault(document: &Path, text: &str, link: &str, packaged: &BTreeSet<PathBuf>) -> Option<String> {
     if let Some((_, address)) = link.split_once("://") {
         let is_own = address.contains("bourn");

@@ -229,7 +229,7 @@ impl Play {
     }
 }
 
-/// What the killed worker held, and how long it took until others had it.
+/// The jobs that the killed worker held, and the time until others had them.
 #[derive(Debug, Clone, Copy)]
 struct Crash {
     held: u64,
@@ -243,7 +243,7 @@ impl std::fmt::Display for Crash {
     }
 }
 
-/// How often the state is looked at.
+/// The interval between two looks at the state.
 const POLL: Duration = Duration::from_millis(20);
 
 async fn until(holds: impl Fn() -> bool) {

@@ -10,7 +10,7 @@ pub const STREAM: &str = "email:tasks";
 pub const GROUP: &str = "email-workers";
 pub const DEAD_LETTERS: &str = "email:dead-letter";
 
-/// How long a worker may go without a heartbeat before its jobs are given to others.
+/// The time without a heartbeat after which a worker's jobs are given to others.
 pub const LEASE: Duration = Duration::from_secs(2);
 
 /// E-mails that a worker sends at the same time.
@@ -23,7 +23,7 @@ pub const POISON: &str = "poison job";
 
 const TEMPLATES: [&str; 3] = ["welcome", "reset_password", "invoice"];
 
-/// How long the mail server takes for one e-mail.
+/// The time that the mail server takes for one e-mail.
 const SMTP: Duration = Duration::from_millis(10);
 
 /// A job: `user_id 123 template welcome amount 10`, each pair a field of the entry.
@@ -91,7 +91,7 @@ pub async fn send(
     Ok(())
 }
 
-/// Who was sent an e-mail, and how often.
+/// The number of e-mails that each user was sent.
 #[derive(Debug, Default)]
 pub struct Ledger {
     times: Mutex<HashMap<u64, u32>>,
@@ -115,17 +115,17 @@ impl Ledger {
         }
     }
 
-    /// How many users were sent an e-mail.
+    /// Returns the number of users that were sent an e-mail.
     pub fn sent(&self) -> u64 {
         lock(&self.times).len() as u64
     }
 
-    /// How many users were sent the same e-mail again.
+    /// Returns the number of users that were sent the same e-mail again.
     pub fn sent_again(&self) -> u64 {
         lock(&self.times).values().filter(|times| **times > 1).count() as u64
     }
 
-    /// How many attempts the mail server refused.
+    /// Returns the number of attempts that the mail server refused.
     pub fn refused(&self) -> u64 {
         *lock(&self.refused)
     }

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-/// How long a reader gets before the next act, on a terminal.
+/// The pause before an act, on a terminal.
 const PAUSE: Duration = Duration::from_millis(600);
 
 /// The screen.

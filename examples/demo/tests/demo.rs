@@ -12,7 +12,7 @@ use support::Server;
 
 const DEMO: &str = env!("CARGO_BIN_EXE_bourn-demo");
 
-/// How long a run may take. About 5 s are usual for 2,000 jobs.
+/// The limit of a run. About 5 s are usual for 2,000 jobs.
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn demo(server: &Server) -> Command {
@@ -147,7 +147,7 @@ fn an_interrupt_stops_the_workers_and_removes_the_keys() {
     }
 }
 
-/// How many connections the demo and its worker process have.
+/// Returns the number of connections of the demo and its worker process.
 fn connections(server: &Server) -> usize {
     let clients = server.command(&["CLIENT", "LIST"]);
     clients.lines().filter(|line| !line.contains("cmd=client")).count()
@@ -166,7 +166,7 @@ fn keys_that_exist_already_are_left_alone() {
     }
 }
 
-/// What the manifest allows: a newcomer compiles this much before the first output.
+/// A newcomer compiles these before the first output.
 #[test]
 fn the_demo_needs_30_crates_at_most() {
     let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
