@@ -5,9 +5,6 @@ use super::retry::RetryPolicy;
 use super::settings::{Retention, Settings};
 use super::{Codec, Queue, QueueError, SettingsError};
 use crate::client::Client;
-use crate::command::{XCfgSet, XGroupCreate, XInfoGroups, XLen};
-use crate::error::Code;
-use crate::id::StartAt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,45 +108,34 @@ impl QueueBuilder {
     ///
     /// [`QueueError::Settings`] if they do not fit each other or the server; [`QueueError::Redis`] if it cannot be asked.
     pub async fn open<T: 'static, C: Codec<T>>(self, codec: C) -> Result<Queue<T>, QueueError> {
+        let queue = self.open_lazy(codec)?;
+        queue.core().opened().await?;
+        Ok(queue)
+    }
+
+    /// Opens the queue without a server: the stream and the group are created, and the settings validated against the server, by the
+    /// first use of a producer, a consumer or a worker.
+    ///
+    /// Goes with [`Client::lazy`]: a service starts while its server is away. A producer then fails with
+    /// [`QueueError::Redis`] until there is a connection; a consumer and a worker wait for one.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, queue::{Flat, Queue}};
+    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::lazy("redis://127.0.0.1")?;
+    /// let queue: Queue<Vec<(String, String)>> = Queue::builder(&client, "email:tasks").open_lazy(Flat)?;
+    /// # let _ = queue; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Settings`] if a setting is wrong in itself. What is wrong with it on the server is the error of the first use.
+    pub fn open_lazy<T: 'static, C: Codec<T>>(self, codec: C) -> Result<Queue<T>, QueueError> {
         let Self { client, settings } = self;
         if let Some(wrong) = settings.wrong() {
             return Err(SettingsError::Value(wrong).into());
         }
         let core = Core::new(client, settings);
-        let Settings { stream, group, dead_letter, retention, dedupe, .. } = &core.settings;
-        let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
-        match core.client.send(create).await {
-            Ok(()) => {}
-            Err(error) if error.code() == Some(&Code::BusyGroup) => {}
-            Err(error) if error.code() == Some(&Code::WrongType) => {
-                return Err(SettingsError::NotAStream.into());
-            }
-            Err(error) => return Err(error.into()),
-        }
-        if let Some(key) = dead_letter {
-            match core.client.send(XLen::new(key)).await {
-                Err(error) if error.code() == Some(&Code::WrongType) => {
-                    return Err(SettingsError::DeadLettersNotAStream.into());
-                }
-                result => drop(result?),
-            }
-        }
-        if retention.deletes() {
-            let groups = core.client.send(XInfoGroups::new(stream)).await?;
-            let others = groups.iter().filter(|info| info.name != **group);
-            let others: Vec<String> =
-                others.map(|info| info.name.escape_ascii().to_string()).collect();
-            if !others.is_empty() {
-                return Err(SettingsError::OtherGroups(others.join(", ").into()).into());
-            }
-        }
-        if let Some((time, keys)) = dedupe {
-            if !core.abilities().idmp {
-                return Err(SettingsError::TooOld("a dedupe window: XCFGSET (Redis 8.6)").into());
-            }
-            let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
-            core.client.send(set).await?;
-        }
         Ok(Queue::new(Arc::new(core), Arc::new(codec)))
     }
 }

@@ -1,6 +1,7 @@
 //! Consumer: the tasks that carry out the plan; a Stream of deliveries.
 
 use super::clerk;
+use super::core::Core;
 use super::desk::{Desk, Limits};
 use super::first;
 use super::hold::Hold;
@@ -95,6 +96,9 @@ impl<T: Send + 'static> Consumer<T> {
         let client: Client = first.client.clone();
         let plan = Plan::new(first.settings.terms(cores.len(), ageing));
         let reader = reader(&client).await?;
+        for core in &cores {
+            opened(core).await?;
+        }
         let desk = Arc::new(Desk::new(cores, client, limits));
         let (out, jobs) = mpsc::unbounded_channel();
         let reading = Reading::new(Arc::clone(&desk), plan, reader, out);
@@ -196,6 +200,17 @@ async fn reader(client: &Client) -> Result<Reader, Error> {
     loop {
         match client.reader().await {
             Err(Error::Connect(error)) if !error.is_permanent() => pause.wait().await,
+            result => return result,
+        }
+    }
+}
+
+/// Opens a queue, once the server is there.
+async fn opened(core: &Core) -> Result<(), QueueError> {
+    let mut pause = clerk::Pause::default();
+    loop {
+        match core.opened().await {
+            Err(QueueError::Redis(error)) if clerk::helps(&error) => pause.wait().await,
             result => return result,
         }
     }

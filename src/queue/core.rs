@@ -3,14 +3,15 @@
 use super::abilities::Abilities;
 use super::event::{KEPT, QueueEvent};
 use super::settings::Settings;
+use super::{QueueError, SettingsError};
 use crate::client::Client;
-use crate::command::XPending;
-use crate::error::Error;
-use crate::id::EntryId;
+use crate::command::{XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};
+use crate::error::{Code, Error};
+use crate::id::{EntryId, StartAt};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast;
+use tokio::sync::{OnceCell, broadcast};
 
 /// What the handles of one queue share.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     /// Whether the key of the dead letters was last seen to hold something else.
     pub(super) blocked: AtomicBool,
+    opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// How much is pending, and when that was asked.
     pending: Mutex<Option<(Instant, u64)>>,
@@ -37,9 +39,53 @@ impl Core {
             client,
             settings,
             blocked: AtomicBool::new(false),
+            opened: OnceCell::new(),
             events,
             pending: Mutex::default(),
         }
+    }
+
+    /// Creates the stream and the group, and validates the settings against the server, unless that was done before.
+    pub(super) async fn opened(&self) -> Result<(), QueueError> {
+        self.opened.get_or_try_init(|| self.open()).await.copied()
+    }
+
+    async fn open(&self) -> Result<(), QueueError> {
+        let Settings { stream, group, dead_letter, retention, dedupe, .. } = &self.settings;
+        let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
+        match self.client.send(create).await {
+            Ok(()) => {}
+            Err(error) if error.code() == Some(&Code::BusyGroup) => {}
+            Err(error) if error.code() == Some(&Code::WrongType) => {
+                return Err(SettingsError::NotAStream.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(key) = dead_letter {
+            match self.client.send(XLen::new(key)).await {
+                Err(error) if error.code() == Some(&Code::WrongType) => {
+                    return Err(SettingsError::DeadLettersNotAStream.into());
+                }
+                result => drop(result?),
+            }
+        }
+        if retention.deletes() {
+            let groups = self.client.send(XInfoGroups::new(stream)).await?;
+            let others = groups.iter().filter(|info| info.name != **group);
+            let others: Vec<String> =
+                others.map(|info| info.name.escape_ascii().to_string()).collect();
+            if !others.is_empty() {
+                return Err(SettingsError::OtherGroups(others.join(", ").into()).into());
+            }
+        }
+        if let Some((time, keys)) = dedupe {
+            if !self.abilities().idmp {
+                return Err(SettingsError::TooOld("a dedupe window: XCFGSET (Redis 8.6)").into());
+            }
+            let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
+            self.client.send(set).await?;
+        }
+        Ok(())
     }
 
     /// What the server can do that answers now.

@@ -236,7 +236,7 @@ impl<T: 'static> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`] if the server cannot be asked.
+    /// [`QueueError::Redis`] if a command fails. Without a connection it is degraded, at once.
     pub async fn health(&self) -> Result<Health, QueueError> {
         stats::health(&self.core).await
     }

@@ -124,6 +124,7 @@ impl<T: 'static> Producer<T> {
             fields.header(name, value);
         }
         let core = self.queue.core();
+        core.opened().await?;
         let idmp = core.abilities().idmp;
         let Some(unique) = options.unique else {
             let mut ids = self.add(vec![fields], idmp).await;
@@ -159,6 +160,10 @@ impl<T: 'static> Producer<T> {
     {
         let encoded = payloads.into_iter().map(|payload| self.queue.encoded(payload));
         let encoded: Vec<_> = encoded.collect();
+        let opened = self.queue.core().opened().await;
+        if let Err(error) = opened {
+            return encoded.into_iter().map(|_| Err(error.clone())).collect();
+        }
         let idmp = self.queue.core().abilities().idmp;
         let mut results = Vec::with_capacity(encoded.len());
         let mut good = Vec::new();

@@ -167,6 +167,10 @@ const LATE: u32 = 10;
 /// Looks for what is amiss.
 pub(super) async fn health(core: &Core) -> Result<Health, QueueError> {
     let settings = &core.settings;
+    if !core.client.is_connected() {
+        // A command would wait for a connection until its time is over.
+        return Ok(Health::Degraded(vec!["there is no connection to the server".into()]));
+    }
     let mut wrong = Vec::new();
     let stats = match stats(core).await {
         Ok(stats) => stats,

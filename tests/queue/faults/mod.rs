@@ -19,6 +19,7 @@ mod ending;
 mod failing;
 mod frozen;
 mod full;
+mod lazy;
 mod names;
 mod restart;
 mod vanish;
