@@ -114,7 +114,7 @@ pub use error::{
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]
-pub use reader::{RangeStream, Reader, Tail};
+pub use reader::{DedicatedSending, RangeStream, Reader, Reading, Tail};
 pub use resp::{DecodeError, ProtocolError};
 pub use server::{Feature, Features, Flavour, Server, Version};
 

@@ -4,23 +4,27 @@
 mod page_size;
 mod pages;
 mod range;
+mod read;
+mod send;
 mod tail;
 
 pub use range::RangeStream;
+pub use read::Reading;
+pub use send::DedicatedSending;
 pub use tail::Tail;
 
 use crate::command::{self, Block, BlockingCommand, DedicatedCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
-    Again, Asked, Attempts, Connection, Dialler, Enqueue, Events, Failed, Failure, Patience,
-    Replies, Request, Shared, Size, Ticket, error, sendable,
+    Again, Asked, Attempts, Connection, Dialler, Events, Failed, Failure, Patience, Replies,
+    Request, Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
-use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
-use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
+use crate::error::{Disconnect, Error, ServerError, Unsent};
+use crate::resp::{Args, Frame, Measure, Writer};
 use crate::server::{Features, Server};
-use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -71,47 +75,8 @@ impl Reader {
     ///
     /// As [`Client::send`](crate::Client::send). When a group read's outcome is unknown, the server may have handed out
     /// entries that never arrived; they are pending for the consumer and can be read by id.
-    pub async fn read<C: BlockingCommand>(&mut self, command: C) -> Result<Streams, Error> {
-        if let Some(UnderWay { safety, .. }) = self.under_way {
-            match self.finish().await {
-                Ok(streams) if streams.is_empty() => {}
-                // It read nothing that this one does not.
-                Err(Error::Lost { .. }) if safety == Safety::ReadOnly && self.repeats() => {}
-                result => return result,
-            }
-        }
-        let mut patience = self.patience(command.waits());
-        let (mut attempts, mut lost) = (Attempts::default(), None);
-        let request = Read(command);
-        loop {
-            let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
-            let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
-            let (waited, deadline) = (enqueue.waited(), enqueue.deadline());
-            let ticket = match queued {
-                Ok(ticket) => ticket,
-                Err(reason) => {
-                    return Err(in_truth(Error::Unsent { command: C::READ, reason }, lost));
-                }
-            };
-            let needs = request.0.read_needs();
-            let safety = request.0.read_safety();
-            self.under_way = Some(UnderWay { ticket, command: C::READ, needs, safety, waited });
-            let error = match self.finish().await {
-                Ok(streams) => return Ok(streams),
-                Err(error) => error,
-            };
-            // A read that would wait beyond the deadline is not begun again.
-            let waits = request.0.waits().and_then(Block::time).unwrap_or_default();
-            let latest = deadline.map(|deadline| deadline.checked_sub(waits).unwrap_or(deadline));
-            match self.again(&error, &mut attempts, safety, latest) {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => return Err(in_truth(error, lost)),
-            }
-            if matches!(error, Error::Lost { .. }) {
-                lost = Some(error);
-            }
-            patience = Patience::Until(deadline, waited);
-        }
+    pub fn read<C: BlockingCommand>(&mut self, command: C) -> Reading<'_, C> {
+        Reading::new(self, command)
     }
 
     fn repeats(&self) -> bool {
@@ -164,33 +129,8 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::outcome`] says whether the command may have run.
-    pub async fn send<C: DedicatedCommand>(
-        &mut self,
-        command: C,
-    ) -> Result<C::DedicatedReply, Error> {
-        let patience = self.patience(command.dedicated_waits());
-        let name = if C::DEDICATED_NAME.is_empty() { RAW } else { C::DEDICATED_NAME };
-        let request = Dedicated(&command);
-        let mut enqueue = Enqueue::new(Arc::clone(self.connection.shared()), patience);
-        let waited = enqueue.waited();
-        let queued = poll_fn(|cx| enqueue.poll(&request, cx)).await;
-        let mut ticket = queued.map_err(|reason| Error::Unsent { command: name, reason })?;
-        let came = poll_fn(|cx| ticket.poll(cx)).await;
-        if let (Replies::One(frame), None) = &came {
-            if let Some(reply) = frame.error().and_then(|text| command.dedicated_accepted(text)) {
-                return Ok(reply);
-            }
-        }
-        let secret = command.dedicated_secret();
-        let frame = self.settle(name, command.dedicated_needs(), secret, waited, came)?;
-        C::dedicated_reply(frame).map_err(|source| {
-            // What came may be quoted there, and in it what was sent.
-            let source = match secret {
-                Some(_) => DecodeError::new("a reply to it", "another one"),
-                None => source,
-            };
-            Error::Decode { command: name, source }
-        })
+    pub fn send<C: DedicatedCommand>(&mut self, command: C) -> DedicatedSending<'_, C> {
+        DedicatedSending::new(self, command)
     }
 
     /// Whether a read was dropped whose reply the next one will return.
@@ -218,14 +158,16 @@ impl Reader {
         self.connection.shared().events().listen()
     }
 
-    /// Waits for the reply that is under way.
-    async fn finish(&mut self) -> Result<Streams, Error> {
-        let Some(under_way) = &mut self.under_way else { return Ok(Streams::default()) };
-        let came = poll_fn(|cx| under_way.ticket.poll(cx)).await;
+    /// Waits for the reply that is under way; empty if none is.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Streams, Error>> {
+        let Some(under_way) = &mut self.under_way else {
+            return Poll::Ready(Ok(Streams::default()));
+        };
+        let came = ready!(under_way.ticket.poll(cx));
         let UnderWay { command, needs, waited, .. } = *under_way;
         self.under_way = None;
         let frame = self.settle(command, needs, None, waited, came)?;
-        Streams::decode(frame).map_err(|source| Error::Decode { command, source })
+        Poll::Ready(Streams::decode(frame).map_err(|source| Error::Decode { command, source }))
     }
 
     fn patience(&self, waits: Option<Block>) -> Patience {

@@ -1,7 +1,7 @@
 //! A deadline for one command: shorter or longer than the connection's, with the outcome in the error.
 
 use super::peer::{Server, config, ends, in_paused_time, ms};
-use bourn::{Error, Outcome, XAck, XLen};
+use bourn::{Error, Outcome, ReadFrom, XAck, XLen, XRead};
 use tokio::time::{Instant, sleep};
 
 #[test]
@@ -58,5 +58,37 @@ fn no_time_at_all_sends_nothing() {
         assert_eq!(error.outcome(), Outcome::NotSent, "{error:?}");
         let (len, request) = tokio::join!(client.send(XLen::new("yes")), peer.answer(":1\r\n"));
         assert_eq!((len.unwrap(), request.as_str()), (1, "XLEN yes"));
+    });
+}
+
+#[test]
+fn reader_has_a_time_for_one_read_and_one_command() {
+    in_paused_time(async {
+        let server = Server::new();
+        let (client, _peer) = server.connect(config().command_timeout(ms(1000))).await;
+        let (reader, mut peer) = tokio::join!(client.reader(), server.greet());
+        let mut reader = reader.unwrap();
+        let read = || XRead::new().stream("s", ReadFrom::START).block_forever();
+        let start = Instant::now();
+        let error = ends(reader.read(read()).within(ms(250))).await.unwrap_err();
+        let timed_out = matches!(error, Error::TimedOut { waited, .. } if waited == ms(250));
+        assert!(timed_out && error.outcome() == Outcome::Unknown, "{error:?}");
+        assert_eq!(start.elapsed(), ms(250));
+        peer.request().await;
+        let mut peer = server.greet().await;
+        let error = ends(reader.send(XLen::new("s")).within(ms(100))).await.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { waited, .. } if waited == ms(100)), "{error:?}");
+        peer.request().await;
+        let mut peer = server.greet().await;
+        // Longer than the connection's.
+        let (len, ()) = ends(async {
+            tokio::join!(reader.send(XLen::new("s")).within(ms(5000)), async {
+                peer.request().await;
+                sleep(ms(4000)).await;
+                peer.send(":2\r\n").await;
+            })
+        })
+        .await;
+        assert_eq!(len.unwrap(), 2);
     });
 }

@@ -1,0 +1,108 @@
+//! A command on a reader's connection: the future of [`Reader::send`].
+
+use super::{Dedicated, Reader};
+use crate::command::DedicatedCommand;
+use crate::connection::{Enqueue, Patience, Replies, Shared, Ticket};
+use crate::error::{Error, RAW};
+use crate::resp::DecodeError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// The reply to come of [`Reader::send`].
+#[must_use = "a command is not sent before its future is awaited"]
+pub struct DedicatedSending<'r, C> {
+    reader: &'r mut Reader,
+    command: C,
+    stage: Stage,
+    waited: Duration,
+}
+
+#[derive(Debug)]
+enum Stage {
+    New(Patience),
+    Queueing(Enqueue<Arc<Shared>>),
+    Waiting(Ticket<Arc<Shared>>),
+    Over,
+}
+
+impl<'r, C: DedicatedCommand> DedicatedSending<'r, C> {
+    pub(super) fn new(reader: &'r mut Reader, command: C) -> Self {
+        let patience = reader.patience(command.dedicated_waits());
+        Self { reader, command, stage: Stage::New(patience), waited: Duration::ZERO }
+    }
+
+    /// Sets the time that this command has, from the first poll to the reply, in place of its own and
+    /// [`Config::block_grace`](crate::Config::block_grace). Without effect once it was polled.
+    pub fn within(mut self, time: Duration) -> Self {
+        if matches!(self.stage, Stage::New(_)) {
+            self.stage = Stage::New(Patience::For(time));
+        }
+        self
+    }
+
+    fn name() -> &'static str {
+        if C::DEDICATED_NAME.is_empty() { RAW } else { C::DEDICATED_NAME }
+    }
+}
+
+/// Nothing in it is pinned.
+impl<C> Unpin for DedicatedSending<'_, C> {}
+
+impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
+    type Output = Result<C::DedicatedReply, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let command = Self::name();
+        let came = loop {
+            match &mut this.stage {
+                Stage::New(patience) => {
+                    let enqueue =
+                        Enqueue::new(Arc::clone(this.reader.connection.shared()), *patience);
+                    this.waited = enqueue.waited();
+                    this.stage = Stage::Queueing(enqueue);
+                }
+                Stage::Queueing(enqueue) => {
+                    match ready!(enqueue.poll(&Dedicated(&this.command), cx)) {
+                        Ok(ticket) => this.stage = Stage::Waiting(ticket),
+                        Err(reason) => {
+                            this.stage = Stage::Over;
+                            return Poll::Ready(Err(Error::Unsent { command, reason }));
+                        }
+                    }
+                }
+                Stage::Waiting(ticket) => break ready!(ticket.poll(cx)),
+                // A caller that polls on must not send again.
+                Stage::Over => return Poll::Pending,
+            }
+        };
+        this.stage = Stage::Over;
+        if let (Replies::One(frame), None) = &came {
+            let accepted = frame.error().and_then(|text| this.command.dedicated_accepted(text));
+            if let Some(reply) = accepted {
+                return Poll::Ready(Ok(reply));
+            }
+        }
+        let secret = this.command.dedicated_secret();
+        let needs = this.command.dedicated_needs();
+        let frame = this.reader.settle(command, needs, secret, this.waited, came)?;
+        Poll::Ready(C::dedicated_reply(frame).map_err(|source| {
+            // What came may be quoted there, and in it what was sent.
+            let source = match secret {
+                Some(_) => DecodeError::new("a reply to it", "another one"),
+                None => source,
+            };
+            Error::Decode { command, source }
+        }))
+    }
+}
+
+impl<C> fmt::Debug for DedicatedSending<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DedicatedSending").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
