@@ -110,7 +110,7 @@ pub use connection::{ByteStream, Event, Events};
 pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};
 pub use error::{
     Code, ConfigError, ConnectError, CredentialsError, Disconnect, EntryTooLarge, Error, Outcome,
-    Redirect, ServerError, TooOld, Unsent,
+    Redirect, Refusal, ServerError, TooOld, Unsent,
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]

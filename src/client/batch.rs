@@ -5,7 +5,7 @@ use crate::command::{self, Command, Safety};
 use crate::connection::{
     Asked, Call, Connection, Failed, Replies, Request, Size, decode, error, measure, name,
 };
-use crate::error::{Error, ServerError, Unsent};
+use crate::error::{Error, Refusal, Unsent};
 use crate::resp::{Frame, Measure};
 use crate::server::Features;
 use std::future::Future;
@@ -31,11 +31,14 @@ pub trait Batch: sealed::Sealed {
     fn only_reads(&self) -> bool;
 
     #[doc(hidden)]
-    fn name_each(&self, add: &mut dyn FnMut(&'static str, Features));
+    fn name_each(&self, add: &mut dyn FnMut(Named));
 
     #[doc(hidden)]
     fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results;
 }
+
+/// A command's name, what it needs, and what an error reply to it means.
+pub(super) type Named = (&'static str, Features, Refusal);
 
 /// The next command's reply: the command's name goes in.
 type Next<'a> = &'a mut dyn FnMut(&'static str) -> Result<Frame, Error>;
@@ -86,8 +89,8 @@ impl<C: Command> Batch for Vec<C> {
         self.iter().all(|command| command.safety() == Safety::ReadOnly)
     }
 
-    fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
-        self.iter().for_each(|command| add(name::<C>(), command.needs()));
+    fn name_each(&self, add: &mut dyn FnMut(Named)) {
+        self.iter().for_each(|command| add((name::<C>(), command.needs(), command.refusal())));
     }
 
     fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
@@ -134,9 +137,9 @@ macro_rules! tuple {
                 $($value.safety() == Safety::ReadOnly)&&+
             }
 
-            fn name_each(&self, add: &mut dyn FnMut(&'static str, Features)) {
+            fn name_each(&self, add: &mut dyn FnMut(Named)) {
                 let ($($value,)+) = self;
-                $(add(name::<$command>(), $value.needs());)+
+                $(add((name::<$command>(), $value.needs(), $value.refusal()));)+
             }
 
             fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
@@ -224,12 +227,11 @@ impl<B: Batch> Measured<B> {
         self.batch.results(&mut next, server)
     }
 
-    /// The error for a refusal of the command at this place.
-    pub(super) fn refusal(&self, place: usize, text: &[u8], server: Asked<'_>) -> Error {
+    /// The command's name, what it needs, and what an error reply to it means; of each, in order.
+    pub(super) fn named(&self) -> Vec<Named> {
         let mut named = Vec::new();
-        self.batch.name_each(&mut |name, needs| named.push((name, needs)));
-        let (name, needs) = named.get(place).copied().unwrap_or(("MULTI", Features::NONE));
-        Error::refusal(ServerError::new(name, text), needs, server)
+        self.batch.name_each(&mut |each| named.push(each));
+        named
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::batch::{Batch, Measured, frames};
 use crate::connection::{Asked, Call, Failed, Replies, Request, Size, error};
-use crate::error::{Code, Error, ServerError, Unsent};
+use crate::error::{Code, Error, Outcome, Refusal, ServerError, Unsent};
 use crate::resp::{DecodeError, Frame, Token};
+use crate::server::Features;
 use std::future::Future;
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,38 +22,30 @@ impl<B: Batch> Transaction<B> {
         Self(Measured::new(batch))
     }
 
-    /// The replies: OK, as often QUEUED as there are commands, and EXEC's.
+    /// The results from the replies: OK, as many times QUEUED as there are commands, and EXEC's.
     fn results(
         &self,
-        replies: Vec<Frame>,
+        mut replies: Vec<Frame>,
         waited: Duration,
         server: Asked<'_>,
     ) -> Result<B::Results, Error> {
-        let mut replies = replies.into_iter();
-        let ok = replies.next();
-        let exec = replies.next_back();
-        let (Some(ok), Some(exec)) = (ok, exec) else {
+        if let Some((error, needs)) = self.discarded(&replies) {
+            return Err(Error::refusal(error, needs, server));
+        }
+        let Some(exec) = replies.pop() else {
             return Err(error("EXEC", None, waited));
         };
-        // Without MULTI the commands have run one by one: what came of them is not what was asked for.
-        if !says(&ok, b"OK") {
-            return Err(unlike("MULTI", "OK", &ok));
-        }
-        let refused = replies.enumerate().find(|(_, reply)| !says(reply, b"QUEUED"));
-        if let Some(text) = exec.error() {
-            let discarded = ServerError::new("EXEC", text);
-            let cause = refused.as_ref().and_then(|(nth, reply)| Some((*nth, reply.error()?)));
-            return Err(match cause {
-                Some((nth, text)) if *discarded.code() == Code::ExecAbort => {
-                    self.0.refusal(nth, text, server)
-                }
-                _ => Error::Server(Box::new(discarded)),
-            });
-        }
-        if let Some((_, refused)) = refused {
-            return Err(unlike("MULTI", "QUEUED", &refused));
+        // Without MULTI the commands have run one by one: their results are not those of a transaction.
+        let expected = iter::once("OK").chain(iter::repeat("QUEUED"));
+        for (reply, expected) in replies.iter().zip(expected) {
+            if !says(reply, expected) {
+                return Err(unlike("MULTI", expected, reply));
+            }
         }
         let decode = |source| Error::Decode { command: "EXEC", source };
+        if exec.error().is_some() {
+            return Err(unlike("EXEC", "a reply to each command", &exec));
+        }
         let replies = exec.elements().map_err(decode)?;
         let replies = replies.ok_or_else(|| decode(DecodeError::new("an array", "null")))?;
         let count = self.0.measures.as_ref().map_or(0, Vec::len);
@@ -60,11 +54,58 @@ impl<B: Batch> Transaction<B> {
         }
         Ok(self.0.results(replies, None, waited, server))
     }
+
+    /// The error why the transaction was discarded, and what the command needs that it is of; `None` unless the replies prove
+    /// that none of the commands has run.
+    ///
+    /// | MULTI | the commands | EXEC | the error is that of |
+    /// |---|---|---|---|
+    /// | OK | one is refused | EXECABORT | the first command that was refused |
+    /// | OK | QUEUED | EXECABORT ... because of: READONLY ... | EXEC, with the code behind `because of: ` |
+    /// | OK | QUEUED | another error, as MOVED | EXEC |
+    /// | refused | all are refused | an error | MULTI |
+    ///
+    /// When MULTI was refused the commands were single ones: if one of them was not refused, it has run.
+    fn discarded(&self, replies: &[Frame]) -> Option<(ServerError, Features)> {
+        let [multi, queued @ .., exec] = replies else { return None };
+        let exec = exec.error()?;
+        let not_run = |error: ServerError| error.meaning(Refusal::NotApplied);
+        if let Some(text) = multi.error() {
+            let named = self.0.named();
+            let each = queued.iter().zip(&named);
+            let refused = each.map(|(reply, (name, _, refusal))| {
+                let error = ServerError::new(name, reply.error()?).meaning(*refusal);
+                Some(error.outcome() == Outcome::NotApplied)
+            });
+            let none_ran = refused.into_iter().all(|refused| refused == Some(true));
+            return none_ran.then(|| (not_run(ServerError::new("MULTI", text)), Features::NONE));
+        }
+        let is_queued = |reply: &Frame| says(reply, "QUEUED") || reply.error().is_some();
+        if !says(multi, "OK") || !queued.iter().all(is_queued) {
+            return None;
+        }
+        let error = ServerError::new("EXEC", exec);
+        if *error.code() != Code::ExecAbort {
+            return Some((not_run(error), Features::NONE));
+        }
+        let refused =
+            queued.iter().enumerate().find_map(|(nth, reply)| Some((nth, reply.error()?)));
+        if let Some((nth, text)) = refused {
+            let (name, needs, _) = self.0.named().get(nth).copied()?;
+            return Some((not_run(ServerError::new(name, text)), needs));
+        }
+        let cause = error.message().strip_prefix(BECAUSE);
+        let cause = cause.map(|cause| ServerError::new("EXEC", cause));
+        Some((not_run(cause.unwrap_or(error)), Features::NONE))
+    }
 }
 
+/// The server's words before the error of a transaction that it would not begin.
+const BECAUSE: &[u8] = b"Transaction discarded because of: ";
+
 /// Whether a reply is this one word, attributes before it aside.
-fn says(reply: &Frame, word: &[u8]) -> bool {
-    matches!(reply.cursor().value("a word"), Ok(Token::Simple(text)) if text == word)
+fn says(reply: &Frame, word: &str) -> bool {
+    matches!(reply.cursor().value("a word"), Ok(Token::Simple(text)) if text == word.as_bytes())
 }
 
 /// The error for a reply that is not the one word it should be.
@@ -76,6 +117,11 @@ fn unlike(command: &'static str, expected: &'static str, reply: &Frame) -> Error
 impl<B: Batch> Request for Transaction<B> {
     type Output = Result<B::Results, Error>;
     type Measure = ();
+
+    fn refused(&self, replies: &Replies) -> Option<ServerError> {
+        let Replies::Many(frames) = replies else { return None };
+        self.discarded(frames).map(|(error, _)| error)
+    }
 
     fn measure(&self) -> Result<(Size, ()), Unsent> {
         let Size { replies, bytes } = self.0.size()?;

@@ -286,6 +286,8 @@ mod tests {
 
     fn text(arg: impl Into<Arg<'static>>) -> String {
         struct Listed(Vec<u8>);
+        impl crate::resp::Sealed for Listed {}
+
         impl Args for Listed {
             fn bytes(&mut self, arg: &[u8]) {
                 self.0.extend_from_slice(arg);

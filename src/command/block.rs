@@ -44,6 +44,12 @@ pub(crate) trait Blockable: Command<Reply = Streams> {
     fn args_with(&self, block: Option<Block>, out: &mut impl Args);
 }
 
+impl<C: Blockable> Blockable for &C {
+    fn args_with(&self, block: Option<Block>, out: &mut impl Args) {
+        C::args_with(self, block, out);
+    }
+}
+
 /// A read that waits: [`XRead`](super::XRead) or [`XReadGroup`](super::XReadGroup) with `.block()`.
 ///
 /// Only a [`Reader`](crate::Reader), which has a connection to itself, takes it. On a shared connection it would hold up
@@ -122,6 +128,7 @@ mod sealed {
     pub trait Sealed {}
     impl<C: super::Blockable> Sealed for C {}
     impl<C: super::Blockable> Sealed for super::Blocking<C> {}
+    impl<C: super::Blockable> Sealed for &super::Blocking<C> {}
 }
 
 impl<C: Blockable> BlockingCommand for Blocking<C> {
@@ -141,6 +148,26 @@ impl<C: Blockable> BlockingCommand for Blocking<C> {
 
     fn read_safety(&self) -> Safety {
         self.command.safety()
+    }
+}
+
+impl<C: Blockable> BlockingCommand for &Blocking<C> {
+    const READ: &'static str = C::NAME;
+
+    fn read_args(&self, out: &mut impl Args) {
+        Blocking::read_args(self, out);
+    }
+
+    fn waits(&self) -> Option<Block> {
+        Blocking::waits(self)
+    }
+
+    fn read_needs(&self) -> Features {
+        Blocking::read_needs(self)
+    }
+
+    fn read_safety(&self) -> Safety {
+        Blocking::read_safety(self)
     }
 }
 

@@ -7,7 +7,8 @@
 //! The trait's items have names of their own, because every [`Command`] has both traits and `command.args(..)` must stay
 //! unambiguous. A common supertrait would make users of `Command` import two traits.
 
-use super::{Block, Command, words};
+use super::{Block, Command, unfit, words};
+use crate::error::Refusal;
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 
@@ -38,6 +39,16 @@ pub trait DedicatedCommand: sealed::Sealed {
     fn dedicated_accepted(&self, error: &[u8]) -> Option<Self::DedicatedReply> {
         let _ = error;
         None
+    }
+
+    #[doc(hidden)]
+    fn dedicated_reply_to(&self, frame: Frame) -> Result<Self::DedicatedReply, DecodeError> {
+        Self::dedicated_reply(frame)
+    }
+
+    /// Returns the meaning of an error reply.
+    fn dedicated_refusal(&self) -> Refusal {
+        Refusal::NotApplied
     }
 
     /// Returns how long the server may wait before it replies; `None` if it replies at once.
@@ -77,12 +88,20 @@ impl<C: Command> DedicatedCommand for C {
         self.accepted(error)
     }
 
+    fn dedicated_reply_to(&self, frame: Frame) -> Result<C::Reply, DecodeError> {
+        self.reply_to(frame)
+    }
+
+    fn dedicated_refusal(&self) -> Refusal {
+        self.refusal()
+    }
+
     fn dedicated_needs(&self) -> Features {
         self.needs()
     }
 
     fn dedicated_refused(&self) -> Option<&'static str> {
-        self.refused()
+        unfit::refused(self)
     }
 }
 

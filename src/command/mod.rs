@@ -58,6 +58,7 @@ mod raw;
 mod reply;
 mod role;
 mod trim;
+mod unfit;
 mod wait;
 mod xack;
 mod xackdel;
@@ -105,6 +106,8 @@ pub use ping::{Ping, PingText};
 pub use raw::Raw;
 pub use role::{ConnectedReplica, LinkState, Role, RoleReply};
 pub use trim::{Refs, Trim};
+#[cfg(feature = "tokio")]
+pub(crate) use unfit::refused;
 pub use wait::{Wait, WaitAof, WaitAofReply};
 pub use xack::XAck;
 pub use xackdel::XAckDel;
@@ -133,13 +136,44 @@ pub use xreadgroup::XReadGroup;
 pub use xsetid::XSetId;
 pub use xtrim::XTrim;
 
+use crate::error::Refusal;
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 
 /// A command with a fixed reply type.
 ///
-/// Commands of your own can implement it; one that blocks or that changes the state of its connection must not, for the
-/// connection is shared.
+/// Implement it for commands of your own. One that would block the shared connection or change it does not compile where it
+/// is sent:
+///
+/// ```compile_fail
+/// use bourn::resp::{Args, DecodeError, Frame};
+/// use bourn::{Client, Command, Safety};
+///
+/// struct Subscribe<'a>(&'a str);
+///
+/// impl Command for Subscribe<'_> {
+///     const NAME: &'static str = "SUBSCRIBE";
+///     const SAFETY: Safety = Safety::ReadOnly;
+///     type Reply = ();
+///
+///     fn args(&self, out: &mut impl Args) {
+///         out.text(self.0);
+///     }
+///
+///     fn reply(_: Frame) -> Result<(), DecodeError> {
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), bourn::Error> {
+/// # let client = Client::connect("redis://127.0.0.1").await?;
+/// // error: evaluation panicked: pushes would come that nobody here reads: use a client made for them
+/// client.send(Subscribe("news")).await
+/// # }
+/// ```
+///
+/// A reference to a command is a command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent on a shared connection",
     label = "blocks the connection or changes it, and others share that",
@@ -167,6 +201,27 @@ pub trait Command {
     /// The reply is not of the shape that this command answers with.
     fn reply(frame: Frame) -> Result<Self::Reply, DecodeError>;
 
+    /// Reads the reply to this very request; by default with [`Command::reply`]. Override it where the request says more about
+    /// its reply, such as the number of elements.
+    ///
+    /// # Errors
+    ///
+    /// The reply is not one to this request.
+    fn reply_to(&self, frame: Frame) -> Result<Self::Reply, DecodeError> {
+        Self::reply(frame)
+    }
+
+    /// The meaning of an error reply. The default is derived from the name: scripts and functions may have run in part.
+    const REFUSAL: Refusal = Refusal::of(Self::NAME);
+
+    /// Returns the meaning of an error reply to this very request: [`Command::REFUSAL`], unless an argument says more.
+    fn refusal(&self) -> Refusal {
+        Self::REFUSAL
+    }
+
+    #[doc(hidden)]
+    const LISTING: unfit::Listing = unfit::Listing::FREE;
+
     /// The key that says which node of a cluster serves the command; `None` if any does.
     fn key(&self) -> Option<&[u8]> {
         None
@@ -192,6 +247,53 @@ pub trait Command {
     /// Why the command may not be sent on a shared connection; `None` if it may.
     fn refused(&self) -> Option<&'static str> {
         None
+    }
+}
+
+impl<C: Command> Command for &C {
+    const NAME: &'static str = C::NAME;
+    const SAFETY: Safety = C::SAFETY;
+    const REFUSAL: Refusal = C::REFUSAL;
+    const LISTING: unfit::Listing = C::LISTING;
+    type Reply = C::Reply;
+
+    #[inline]
+    fn args(&self, out: &mut impl Args) {
+        C::args(self, out);
+    }
+
+    #[inline]
+    fn reply(frame: Frame) -> Result<Self::Reply, DecodeError> {
+        C::reply(frame)
+    }
+
+    #[inline]
+    fn reply_to(&self, frame: Frame) -> Result<Self::Reply, DecodeError> {
+        C::reply_to(self, frame)
+    }
+
+    fn accepted(&self, error: &[u8]) -> Option<Self::Reply> {
+        C::accepted(self, error)
+    }
+
+    fn refusal(&self) -> Refusal {
+        C::refusal(self)
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        C::key(self)
+    }
+
+    fn safety(&self) -> Safety {
+        C::safety(self)
+    }
+
+    fn needs(&self) -> Features {
+        C::needs(self)
+    }
+
+    fn refused(&self) -> Option<&'static str> {
+        C::refused(self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::arg::Arg;
 use super::block::{Block, Blockable, Blocking};
+use super::unfit::Listing;
 use super::{Command, Safety};
 use crate::entry::Streams;
 use crate::id::{IdArg, ReadFrom};
@@ -131,6 +132,8 @@ impl Blockable for XRead<'_> {
 impl Command for XRead<'_> {
     const NAME: &'static str = "XREAD";
     const SAFETY: Safety = Safety::ReadOnly;
+    // BLOCK is listed only by `Blocking`, which a client does not take.
+    const LISTING: Listing = Listing::CHECKED;
     type Reply = Streams;
 
     fn args(&self, out: &mut impl Args) {

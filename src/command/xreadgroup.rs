@@ -2,6 +2,7 @@
 
 use super::arg::{Arg, ms};
 use super::block::{Block, Blockable, Blocking};
+use super::unfit::Listing;
 use super::xread::{ReadLimits, list_streams};
 use super::{Command, Safety};
 use crate::entry::Streams;
@@ -133,6 +134,8 @@ impl Blockable for XReadGroup<'_> {
 impl Command for XReadGroup<'_> {
     const NAME: &'static str = "XREADGROUP";
     const SAFETY: Safety = Safety::Write;
+    // BLOCK is listed only by `Blocking`, which a client does not take.
+    const LISTING: Listing = Listing::CHECKED;
     type Reply = Streams;
 
     fn args(&self, out: &mut impl Args) {

@@ -23,9 +23,9 @@ pub(crate) trait Request {
     /// What is found out before it is written.
     type Measure;
 
-    /// Whether it is one command, whose refusal is its own.
-    fn is_single(&self) -> bool {
-        false
+    /// The error of the server, if the replies show that nothing of the request has run.
+    fn refused(&self, _: &Replies) -> Option<ServerError> {
+        None
     }
 
     /// Whether it may be sent twice.
@@ -302,8 +302,8 @@ impl<'a, R: Request> Call<'a, R> {
                 self.lost = Some(Box::new(reason.clone()));
                 Some(time.queue(self.shared))
             }
-            (Replies::One(frame), None) if self.request.is_single() => {
-                let error = ServerError::new("", frame.error()?);
+            (replies, None) => {
+                let error = self.request.refused(replies)?;
                 let again = self.attempts.refused(&error, fastrand::f64())?;
                 // What the server said is worth more than a time-out.
                 let deadline = time.deadline.map(Instant::into_std);

@@ -4,7 +4,7 @@ use super::call::{Asked, Request};
 use super::outbox::Size;
 use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{self, Command, Safety};
-use crate::error::{Disconnect, Error, RAW, ServerError, Unsent};
+use crate::error::{Disconnect, Error, Outcome, RAW, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ impl<C: Command> Request for One<C> {
     type Output = Result<C::Reply, Error>;
     type Measure = Measure;
 
-    fn is_single(&self) -> bool {
-        // A script may have done something before it failed, with any code.
-        !C::NAME.is_empty() && !C::NAME.starts_with("EVAL") && !C::NAME.starts_with("FCALL")
+    fn refused(&self, replies: &Replies) -> Option<ServerError> {
+        let Replies::One(frame) = replies else { return None };
+        let error = refusal(&self.0, frame.error()?);
+        (error.outcome() == Outcome::NotApplied).then_some(error)
     }
 
     fn safety(&self) -> Safety {
@@ -57,7 +58,7 @@ impl<C: Command> Request for One<C> {
 #[inline]
 pub(crate) fn measure<C: Command>(command: &C) -> Result<Measure, Unsent> {
     let measure = command::measure(command);
-    sendable(command.refused(), &measure).map(|_| measure)
+    sendable(command::refused(command), &measure).map(|_| measure)
 }
 
 /// The size of a single command, unless it is refused or too long.
@@ -88,10 +89,14 @@ pub(crate) fn decode<C: Command>(
         if let Some(reply) = command.accepted(text) {
             return Ok(reply);
         }
-        let refusal = ServerError::new(name::<C>(), text);
-        return Err(Error::refusal(refusal, command.needs(), server));
+        return Err(Error::refusal(refusal(command, text), command.needs(), server));
     }
-    C::reply(frame).map_err(|source| Error::Decode { command: name::<C>(), source })
+    command.reply_to(frame).map_err(|source| Error::Decode { command: name::<C>(), source })
+}
+
+/// The error of an error reply to a command.
+fn refusal<C: Command>(command: &C, text: &[u8]) -> ServerError {
+    ServerError::new(name::<C>(), text).meaning(command.refusal())
 }
 
 /// The error for a command that got no reply.

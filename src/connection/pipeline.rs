@@ -32,10 +32,17 @@ pub(crate) enum Replies {
 }
 
 impl Replies {
-    /// Whether this is a single reply, and an error.
+    /// Whether the only reply, the first or the last is an error: the request as a whole may have been refused.
     #[inline]
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::One(frame) if frame.error().is_some())
+        let is_error = |frame: &Frame| frame.error().is_some();
+        match self {
+            Self::None => false,
+            Self::One(frame) => is_error(frame),
+            Self::Many(frames) => {
+                frames.last().is_some_and(is_error) || frames.first().is_some_and(is_error)
+            }
+        }
     }
 }
 

@@ -3,19 +3,21 @@
 //! | variant | outcome | what a caller does |
 //! |---|---|---|
 //! | [`Error::Unsent`] | not sent | send it again whenever it suits |
-//! | [`Error::Server`] | not applied | look at the [`Code`] |
+//! | [`Error::Server`] | not applied; of a script mostly unknown | look at the [`Code`] |
 //! | [`Error::TooOld`] | not applied | do without, or on another server |
 //! | [`Error::Lost`], [`Error::TimedOut`], [`Error::Protocol`], [`Error::Decode`] | unknown | send again only what may safely run twice |
 //! | [`Error::EntryTooLarge`] | unknown (it is a read) | read the entry with a larger limit, or skip it |
 //! | [`Error::Connect`], [`Error::Config`] | not sent | mend the address, the credentials, the settings |
 
 mod credentials;
+mod refusal;
 mod server;
 mod too_large;
 mod too_old;
 
 pub use credentials::CredentialsError;
 
+pub use refusal::Refusal;
 pub use server::{Code, Redirect, ServerError};
 pub use too_large::EntryTooLarge;
 pub use too_old::TooOld;
@@ -70,8 +72,8 @@ pub enum Error {
         /// The time that the command had, from the call on.
         waited: Duration,
     },
-    /// The server answered with an error. The command did not run; only of a script that was sent through
-    /// [`Raw`](crate::Raw), and failed with a code of its own or none, that is not known.
+    /// The server answered with an error. The command did not run. A script or function may have run in part, and so may a
+    /// [`Raw`](crate::Raw) command whose code is `ERR` or unknown: [`ServerError::outcome`].
     #[error(transparent)]
     Server(#[from] Box<ServerError>),
     /// The server refused a command, or an option of it, that it is too old for. It did not run.
@@ -114,9 +116,8 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Unsent { .. } | Self::Connect(_) | Self::Config(_) => Outcome::NotSent,
-            // A script may fail half way, and its error says nothing of that.
-            Self::Server(error) if error.command() == RAW && error.is_vague() => Outcome::Unknown,
-            Self::Server(_) | Self::TooOld(_) => Outcome::NotApplied,
+            Self::Server(error) => error.outcome(),
+            Self::TooOld(error) => error.refusal().outcome(),
             Self::Lost { .. }
             | Self::TimedOut { .. }
             | Self::Decode { .. }

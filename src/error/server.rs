@@ -1,10 +1,13 @@
 //! The server's own errors: a code to act on, a text to read. Pure.
 
+use super::Outcome;
+use super::refusal::{Refusal, proves_not_run};
 use std::fmt;
 
 /// The first word of an error, which says what kind it is. The text behind it changes from version to version.
 ///
-/// Every one of them says that the command did not run. Whether it may later: [`Code::is_retryable`].
+/// Every one of them says that the command did not run, but for scripts: [`ServerError::outcome`]. Whether it may later:
+/// [`Code::is_retryable`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
@@ -146,6 +149,7 @@ pub struct ServerError {
     command: &'static str,
     code: Code,
     message: Box<[u8]>,
+    refusal: Refusal,
 }
 
 /// As much of a server's text as is shown.
@@ -163,14 +167,29 @@ impl ServerError {
         let (word, rest) = text.split_at_checked(blank).unwrap_or_default();
         let is_code = word.first().is_some_and(u8::is_ascii_uppercase)
             && word.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        match std::str::from_utf8(word) {
-            Ok(word) if is_code => Self {
-                command,
-                code: Code::of(word),
-                message: rest.get(1..).unwrap_or_default().into(),
-            },
-            _ => Self { command, code: Code::Other("".into()), message: text.into() },
-        }
+        let (code, message) = match std::str::from_utf8(word) {
+            Ok(word) if is_code => (Code::of(word), rest.get(1..).unwrap_or_default()),
+            _ => (Code::Other("".into()), text),
+        };
+        Self { command, code, message: message.into(), refusal: Refusal::of(command) }
+    }
+
+    /// The same error, with this meaning in place of the one derived from the command's name.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn meaning(self, refusal: Refusal) -> Self {
+        Self { refusal, ..self }
+    }
+
+    /// Whether the command may have run: [`Outcome::NotApplied`] for most commands. The error of a script may be that of a
+    /// command which it called after others had run: [`Outcome::Unknown`], unless the text proves that nothing ran.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let not_run = match self.refusal {
+            Refusal::NotApplied => true,
+            Refusal::Script => proves_not_run(self),
+            Refusal::Unclear => !matches!(self.code, Code::Err | Code::Other(_)),
+        };
+        if not_run { Outcome::NotApplied } else { Outcome::Unknown }
     }
 
     /// As [`ServerError::new`], with `***` wherever the secret stands: a server may quote what it was sent.
@@ -203,11 +222,6 @@ impl ServerError {
     #[must_use]
     pub fn command(&self) -> &'static str {
         self.command
-    }
-
-    /// Whether the code says nothing of why: a script's error may have any.
-    pub(crate) fn is_vague(&self) -> bool {
-        matches!(self.code, Code::Err | Code::Other(_))
     }
 
     /// Whether there are too many clients: a matter of time, though its code is a vague one.

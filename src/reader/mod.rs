@@ -20,7 +20,7 @@ use crate::connection::{
     Request, Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
-use crate::error::{Disconnect, Error, ServerError, Unsent};
+use crate::error::{Disconnect, Error, Refusal, ServerError, Unsent};
 use crate::resp::{Args, Frame, Measure, Writer};
 use crate::server::{Features, Server};
 use std::sync::Arc;
@@ -166,7 +166,8 @@ impl Reader {
         let came = ready!(under_way.ticket.poll(cx));
         let UnderWay { command, needs, waited, .. } = *under_way;
         self.under_way = None;
-        let frame = self.settle(command, needs, None, waited, came)?;
+        let meaning = (Refusal::NotApplied, needs);
+        let frame = self.settle(command, meaning, None, waited, came)?;
         Poll::Ready(Streams::decode(frame).map_err(|source| Error::Decode { command, source }))
     }
 
@@ -182,7 +183,7 @@ impl Reader {
     fn settle(
         &self,
         command: &'static str,
-        needs: Features,
+        (refusal, needs): (Refusal, Features),
         secret: Option<&[u8]>,
         waited: Duration,
         (replies, failure): (Replies, Failed),
@@ -196,8 +197,8 @@ impl Reader {
         match (replies, failure) {
             (Replies::One(frame), None) => match frame.error() {
                 Some(text) => {
-                    let refusal = ServerError::without(secret, command, text);
-                    Err(Error::refusal(refusal, needs, || shared.server()))
+                    let error = ServerError::without(secret, command, text).meaning(refusal);
+                    Err(Error::refusal(error, needs, || shared.server()))
                 }
                 None => Ok(frame),
             },

@@ -88,9 +88,9 @@ impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
             }
         }
         let secret = this.command.dedicated_secret();
-        let needs = this.command.dedicated_needs();
-        let frame = this.reader.settle(command, needs, secret, this.waited, came)?;
-        Poll::Ready(C::dedicated_reply(frame).map_err(|source| {
+        let meaning = (this.command.dedicated_refusal(), this.command.dedicated_needs());
+        let frame = this.reader.settle(command, meaning, secret, this.waited, came)?;
+        Poll::Ready(this.command.dedicated_reply_to(frame).map_err(|source| {
             // What came may be quoted there, and in it what was sent.
             let source = match secret {
                 Some(_) => DecodeError::new("a reply to it", "another one"),

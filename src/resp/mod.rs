@@ -47,5 +47,5 @@ pub use limits::Limits;
 pub use scan::Scanner;
 pub(crate) use scan::short_length;
 pub use value::{List, Value};
-pub(crate) use write::decimal;
 pub use write::{Args, Measure, Writer};
+pub(crate) use write::{Sealed, decimal};

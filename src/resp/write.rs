@@ -6,8 +6,8 @@
 
 /// What a command lists its arguments to.
 ///
-/// Every method adds one argument. A command must list the same arguments each time.
-pub trait Args {
+/// Every method adds one argument. A command must list the same arguments each time. Sealed: only this crate implements it.
+pub trait Args: Sealed {
     /// An argument of any bytes.
     fn bytes(&mut self, arg: &[u8]);
 
@@ -22,6 +22,13 @@ pub trait Args {
         self.bytes(arg.as_bytes());
     }
 }
+
+/// Keeps [`Args`] to this crate, so that methods can be added.
+#[expect(unnameable_types, reason = "sealed")]
+pub trait Sealed {}
+
+impl Sealed for Measure {}
+impl Sealed for Writer<'_> {}
 
 /// Counts arguments and the bytes that they take on the wire.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@
 //! | `panics` | code of the user's panics on the connection's task |
 //! | `credentials` | there are none, or others, or the server refuses them |
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
+//! | `scripts` | scripts fail after they have run in part, transactions are refused, user commands are unfit |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `pages` | replies that are too large or too slow, to a stream of entries |
 //! | `runtimes` | the connection's runtime is blocked, or not the caller's |
@@ -75,6 +76,8 @@ mod room;
 mod runtimes;
 #[cfg(test)]
 mod schedules;
+#[cfg(test)]
+mod scripts;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod handshake;
 mod limits;
 mod range;
 mod restart;
+mod scripts;
 mod tail;
 mod transactions;
 mod version;
