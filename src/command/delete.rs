@@ -54,6 +54,15 @@ pub(super) fn outcomes(frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> 
     Ok(outcomes)
 }
 
+/// An outcome for each of these ids; with another number of them it cannot be said which id an outcome is of.
+pub(super) fn outcomes_of(ids: &Ids<'_>, frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
+    let outcomes = outcomes(frame)?;
+    if outcomes.len() == ids.len() {
+        return Ok(outcomes);
+    }
+    Err(DecodeError::new("an outcome for each id", "another number of outcomes"))
+}
+
 /// `[KEEPREF|DELREF|ACKED] IDS n id [id ...]`.
 pub(super) fn list_ids_counted(refs: Option<Refs>, ids: &Ids<'_>, out: &mut impl Args) {
     if let Some(refs) = refs {
@@ -68,7 +77,23 @@ pub(super) fn list_ids_counted(refs: Option<Refs>, ids: &Ids<'_>, out: &mut impl
 mod tests {
     use super::DeleteOutcome::{Deleted, Missing, Other, StillReferenced};
     use super::*;
+    use crate::command::{Command, XAckDel, XDelEx};
     use crate::resp::Limits;
+
+    #[test]
+    fn another_number_of_outcomes_than_ids_is_refused() {
+        let ids = [crate::EntryId::new(1, 1), crate::EntryId::new(2, 2)];
+        for (bytes, taken) in [
+            ("*2\r\n:1\r\n:-1\r\n", true),
+            ("*0\r\n", false),
+            ("*1\r\n:1\r\n", false),
+            ("*3\r\n:1\r\n:1\r\n:1\r\n", false),
+        ] {
+            let frame = || Frame::parse(bytes, Limits::default()).unwrap();
+            assert_eq!(XDelEx::new("s", &ids).reply_to(frame()).is_ok(), taken, "{bytes:?}");
+            assert_eq!(XAckDel::new("s", "g", &ids).reply_to(frame()).is_ok(), taken, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn each_code_is_an_outcome_and_null_is_none() {

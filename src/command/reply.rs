@@ -26,6 +26,14 @@ pub(super) fn ok(frame: Frame) -> Result<(), DecodeError> {
     }
 }
 
+/// `n`, unless it is more than were named in the request: then the reply is not one to this request.
+pub(super) fn at_most(most: usize, n: u64, expected: &'static str) -> Result<u64, DecodeError> {
+    if usize::try_from(n).is_ok_and(|n| n <= most) {
+        return Ok(n);
+    }
+    Err(DecodeError::new(expected, "more than the request names"))
+}
+
 /// 0 or 1, whether something was done.
 pub(super) fn done(frame: Frame) -> Result<bool, DecodeError> {
     match frame.cursor().integer("0 or 1")? {
@@ -119,6 +127,26 @@ mod tests {
         ] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(ok(frame).is_ok(), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_request_names_is_refused() {
+        use crate::command::{Command, Del, Exists, NackMode, Unlink, XAck, XDel, XNack};
+        let frame = |n: u64| Frame::parse(format!(":{n}\r\n"), Limits::default()).unwrap();
+        let ids = [EntryId::new(1, 1), EntryId::new(2, 2)];
+        for (n, taken) in [(0, true), (2, true), (3, false), (u64::from(u32::MAX), false)] {
+            let replies = [
+                XAck::new("s", "g", &ids).reply_to(frame(n)),
+                XDel::new("s", &ids).reply_to(frame(n)),
+                XNack::new("s", "g", NackMode::Fail, &ids).reply_to(frame(n)),
+                Del::new("a").and("b").reply_to(frame(n)),
+                Unlink::new("a").and("b").reply_to(frame(n)),
+                Exists::new("a").and("b").reply_to(frame(n)),
+            ];
+            for (place, reply) in replies.into_iter().enumerate() {
+                assert_eq!(reply.is_ok(), taken, "{place}: {n}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::arg::Arg;
 use super::ids::Ids;
+use super::reply::at_most;
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
@@ -54,13 +55,19 @@ impl Command for XAck<'_> {
     }
 
     fn reply(frame: Frame) -> Result<u64, DecodeError> {
-        frame.cursor().count("a number of acknowledged entries")
+        frame.cursor().count(COUNT)
+    }
+
+    fn reply_to(&self, frame: Frame) -> Result<u64, DecodeError> {
+        at_most(self.ids.len(), Self::reply(frame)?, COUNT)
     }
 
     fn key(&self) -> Option<&[u8]> {
         self.key.as_bytes()
     }
 }
+
+const COUNT: &str = "a number of acknowledged entries";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! XACKDEL: acknowledges entries and deletes them in one step. Pure.
 
 use super::arg::Arg;
-use super::delete::{DeleteOutcome, list_ids_counted, outcomes};
+use super::delete::{DeleteOutcome, list_ids_counted, outcomes, outcomes_of};
 use super::ids::Ids;
 use super::trim::Refs;
 use super::{Command, Safety};
@@ -78,6 +78,10 @@ impl Command for XAckDel<'_> {
 
     fn reply(frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
         outcomes(frame)
+    }
+
+    fn reply_to(&self, frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
+        outcomes_of(&self.ids, frame)
     }
 
     fn key(&self) -> Option<&[u8]> {

@@ -2,7 +2,7 @@
 
 use super::arg::{Arg, ms};
 use super::ids::Ids;
-use super::reply::ids;
+use super::reply::{at_most, ids};
 use super::{Command, Safety};
 use crate::EntryId;
 use crate::entry::Entries;
@@ -165,6 +165,12 @@ impl Command for XClaim<'_> {
         Entries::decode(frame)
     }
 
+    fn reply_to(&self, frame: Frame) -> Result<Entries, DecodeError> {
+        let entries = Self::reply(frame)?;
+        let count = entries.len() + entries.nulls();
+        at_most(self.ids.len(), count as u64, "entries of the ids given").map(|_| entries)
+    }
+
     fn key(&self) -> Option<&[u8]> {
         self.key.as_bytes()
     }
@@ -183,6 +189,11 @@ impl Command for XClaimJustId<'_> {
         ids(&mut frame.cursor())
     }
 
+    fn reply_to(&self, frame: Frame) -> Result<Vec<EntryId>, DecodeError> {
+        let ids = Self::reply(frame)?;
+        at_most(self.0.ids.len(), ids.len() as u64, "ids of those given").map(|_| ids)
+    }
+
     fn key(&self) -> Option<&[u8]> {
         self.0.key.as_bytes()
     }
@@ -193,6 +204,21 @@ mod tests {
     use super::*;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
+
+    #[test]
+    fn more_entries_than_ids_are_refused() {
+        let claim = || XClaim::new("s", "g", "c", Duration::ZERO, EntryId::new(1, 1));
+        let entry = "*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nk\r\n$1\r\nv\r\n";
+        let rows = [(0, true), (1, true), (2, false)];
+        for (count, taken) in rows {
+            let entries = format!("*{count}\r\n{}", entry.repeat(count));
+            let frame = Frame::parse(entries, Limits::default()).unwrap();
+            assert_eq!(claim().reply_to(frame).is_ok(), taken, "{count}");
+            let ids = format!("*{count}\r\n{}", "$3\r\n1-1\r\n".repeat(count));
+            let frame = Frame::parse(ids, Limits::default()).unwrap();
+            assert_eq!(claim().just_id().reply_to(frame).is_ok(), taken, "{count}");
+        }
+    }
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,6 +2,7 @@
 
 use super::arg::Arg;
 use super::ids::Ids;
+use super::reply::at_most;
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
@@ -48,13 +49,19 @@ impl Command for XDel<'_> {
     }
 
     fn reply(frame: Frame) -> Result<u64, DecodeError> {
-        frame.cursor().count("a number of removed entries")
+        frame.cursor().count(COUNT)
+    }
+
+    fn reply_to(&self, frame: Frame) -> Result<u64, DecodeError> {
+        at_most(self.ids.len(), Self::reply(frame)?, COUNT)
     }
 
     fn key(&self) -> Option<&[u8]> {
         self.key.as_bytes()
     }
 }
+
+const COUNT: &str = "a number of removed entries";
 
 #[cfg(test)]
 mod tests {

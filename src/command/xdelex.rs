@@ -1,7 +1,7 @@
 //! XDELEX: removes entries from a stream, and says what becomes of references to them. Pure.
 
 use super::arg::Arg;
-use super::delete::{DeleteOutcome, list_ids_counted, outcomes};
+use super::delete::{DeleteOutcome, list_ids_counted, outcomes, outcomes_of};
 use super::ids::Ids;
 use super::trim::Refs;
 use super::{Command, Safety};
@@ -66,6 +66,10 @@ impl Command for XDelEx<'_> {
 
     fn reply(frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
         outcomes(frame)
+    }
+
+    fn reply_to(&self, frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
+        outcomes_of(&self.ids, frame)
     }
 
     fn key(&self) -> Option<&[u8]> {

@@ -3,6 +3,7 @@
 use super::arg::Arg;
 use super::delete::list_ids_counted;
 use super::ids::Ids;
+use super::reply::at_most;
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
@@ -106,13 +107,19 @@ impl Command for XNack<'_> {
     }
 
     fn reply(frame: Frame) -> Result<u64, DecodeError> {
-        frame.cursor().count("a number of entries given back")
+        frame.cursor().count(COUNT)
+    }
+
+    fn reply_to(&self, frame: Frame) -> Result<u64, DecodeError> {
+        at_most(self.ids.len(), Self::reply(frame)?, COUNT)
     }
 
     fn key(&self) -> Option<&[u8]> {
         self.key.as_bytes()
     }
 }
+
+const COUNT: &str = "a number of entries given back";
 
 #[cfg(test)]
 mod tests {

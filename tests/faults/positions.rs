@@ -151,7 +151,9 @@ fn streams(result: Result<Streams, Error>) -> Shown {
 async fn session(client: &Client) -> Vec<Shown> {
     let id = EntryId::new(1, 1);
     let add = || XAdd::new("s").id(id).field("a", "1");
-    let ack = || XAck::new("s", "g", id);
+    // As many as the replies may say.
+    let ids = [id; 9];
+    let ack = || XAck::new("s", "g", &ids);
     let claim = XAutoClaim::new("s", "g", "c", ms(0), bourn::EntryId::MIN).count(1);
     let (added, created, read, range, claimed, batch, pending, info, both, length) = tokio::join!(
         client.send(add()),

@@ -135,8 +135,11 @@ const NULL_ENTRIES: [&str; 2] = ["array of nulls", "array of one null"];
 #[tokio::test(start_paused = true)]
 async fn who_answers_with_a_count_takes_counts() {
     check(XLen::new("s"), ":5\r\n", &COUNTS).await;
-    check(XAck::new("s", "g", ID), ":5\r\n", &COUNTS).await;
-    check(XDel::new("s", ID), ":5\r\n", &COUNTS).await;
+    check(XAck::new("s", "g", &[ID; 7]), ":5\r\n", &COUNTS).await;
+    check(XDel::new("s", &[ID; 7]), ":5\r\n", &COUNTS).await;
+    // More than the ids given is not a reply to this request.
+    check(XAck::new("s", "g", ID), ":1\r\n", &["0", "1"]).await;
+    check(XDel::new("s", ID), ":1\r\n", &["0", "1"]).await;
     check(XTrim::new("s", Trim::max_len(1)), ":5\r\n", &COUNTS).await;
     check(XGroupDelConsumer::new("s", "g", "c"), ":5\r\n", &COUNTS).await;
 }
@@ -164,7 +167,7 @@ async fn who_answers_with_entries_takes_lists_of_entries() {
     let fine = [&NONE_OF_THEM[..], &NULL_ENTRIES].concat();
     check(XRange::new("s", ..), ENTRIES, &fine).await;
     check(XRevRange::new("s", ..), ENTRIES, &fine).await;
-    let claim = XClaim::new("s", "g", "c", Duration::ZERO, ID);
+    let claim = XClaim::new("s", "g", "c", Duration::ZERO, &[ID; 2]);
     check(claim.clone(), ENTRIES, &fine).await;
     let ids = [&NONE_OF_THEM[..], &["array of ids"]].concat();
     check(claim.just_id(), "*1\r\n$3\r\n1-2\r\n", &ids).await;

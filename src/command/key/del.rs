@@ -1,6 +1,7 @@
 //! DEL: removes keys. Pure.
 
 use super::Keys;
+use crate::command::reply::at_most;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
@@ -55,13 +56,19 @@ impl Command for Del<'_> {
     }
 
     fn reply(frame: Frame) -> Result<u64, DecodeError> {
-        frame.cursor().count("a number of keys")
+        frame.cursor().count(COUNT)
+    }
+
+    fn reply_to(&self, frame: Frame) -> Result<u64, DecodeError> {
+        at_most(self.keys.len(), Self::reply(frame)?, COUNT)
     }
 
     fn key(&self) -> Option<&[u8]> {
         self.keys.first.as_bytes()
     }
 }
+
+const COUNT: &str = "a number of keys";
 
 #[cfg(test)]
 mod tests {

@@ -50,6 +50,10 @@ impl<'a> Keys<'a> {
         self
     }
 
+    fn len(&self) -> usize {
+        1 + self.more.len()
+    }
+
     fn list(&self, out: &mut impl Args) {
         self.first.list(out);
         self.more.iter().for_each(|key| key.list(out));
