@@ -193,10 +193,12 @@ impl From<(u64, u64)> for EntryId {
     }
 }
 
-/// The text is no entry id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an entry id (ms-seq, two unsigned 64-bit numbers)")]
+/// The text is not an entry id.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an entry id; expected ms-seq, two unsigned 64-bit numbers")]
 pub struct ParseIdError(());
+
+debug_is_display!(ParseIdError);
 
 /// The id that a new entry gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

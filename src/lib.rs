@@ -64,6 +64,23 @@
 //! `tracing`: what [`Events`] tell, as events of the `tracing` crate, and a span around each job: `queue::Tracing`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+/// Implements `Debug` of errors as their text and its causes, for `unwrap` and for `main` that returns a `Result`.
+macro_rules! debug_is_display {
+    ($($type:ty),+) => {$(
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{self}")?;
+                let mut source = std::error::Error::source(self);
+                while let Some(error) = source {
+                    write!(f, ": {error}")?;
+                    source = error.source();
+                }
+                Ok(())
+            }
+        }
+    )+};
+}
+
 pub mod command;
 mod config;
 pub mod entry;
@@ -109,8 +126,8 @@ pub use config::{Tls, TlsProvider};
 pub use connection::{ByteStream, Event, Events};
 pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};
 pub use error::{
-    Code, ConfigError, ConnectError, CredentialsError, Disconnect, EntryTooLarge, Error, Outcome,
-    Redirect, Refusal, ServerError, TooOld, Unsent,
+    Code, ConfigError, ConnectError, ConnectReason, CredentialsError, Disconnect, EntryTooLarge,
+    Error, Outcome, Redirect, Refusal, ServerError, TooOld, Unsent,
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]

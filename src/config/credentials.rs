@@ -53,7 +53,7 @@ pub trait CredentialsProvider: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why there are none. The attempt to connect has failed then, as
-    /// [`ConnectError::Credentials`](crate::ConnectError::Credentials), and another one follows.
+    /// [`ConnectReason::Credentials`](crate::ConnectReason::Credentials), and another one follows.
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>>;
 
     /// Ends when there are other credentials than these, which a connection uses. They are then asked for, and the connection

@@ -408,31 +408,34 @@ impl Config {
             return Err(ConfigError::UnixTls);
         }
         if self.limits.reply_bytes < 1024 || self.limits.reply_bytes > u32::MAX as usize {
-            return range("reply_bytes", "from 1 KiB to 4 GiB - 1");
+            return range("reply_bytes", "between 1 KiB and 4 GiB - 1");
         }
         if self.limits.line_bytes < 1024 {
-            return range("line_bytes", "1 KiB at least");
+            return range("line_bytes", "at least 1 KiB");
         }
         if !(8..=1024).contains(&self.limits.depth) {
-            return range("reply_depth", "from 8 to 1024");
+            return range("reply_depth", "between 8 and 1024");
         }
         if self.budget_bytes < 1024 {
-            return range("budget_bytes", "1 KiB at least");
+            return range("budget_bytes", "at least 1 KiB");
         }
-        if self.connect_timeout.is_zero() || self.command_timeout.is_zero() {
-            return range("a timeout", "above zero");
+        if self.connect_timeout.is_zero() {
+            return range("connect_timeout", "greater than zero");
+        }
+        if self.command_timeout.is_zero() {
+            return range("command_timeout", "greater than zero");
         }
         if self.probe.is_some_and(|idle| idle.is_zero()) {
-            return range("probe", "above zero");
+            return range("probe", "greater than zero");
         }
         if self.user_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return range("user_timeout", "above zero");
+            return range("user_timeout", "greater than zero");
         }
         if self.events_buffer == 0 {
-            return range("events_buffer", "1 at least");
+            return range("events_buffer", "at least 1");
         }
         if self.reconnect_min.is_zero() || self.reconnect_min > self.reconnect_max {
-            return range("reconnect", "above zero, and min not above max");
+            return range("reconnect", "greater than zero, with min not above max");
         }
         Ok(())
     }

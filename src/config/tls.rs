@@ -149,7 +149,7 @@ pub trait TlsProvider: Send + Sync + 'static {
     /// # Errors
     ///
     /// The reason why there are no settings. The attempt to connect has then failed
-    /// ([`ConnectError::Tls`](crate::ConnectError::Tls)), and another one follows.
+    /// ([`ConnectReason::Tls`](crate::ConnectReason::Tls)), and another one follows.
     fn tls(&self) -> BoxFuture<'_, io::Result<Tls>>;
 }
 

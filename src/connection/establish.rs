@@ -11,7 +11,7 @@ use super::manner::{Manner, Optional};
 use super::renew;
 use super::transport::{self, Dialler, Io};
 use crate::config::{Config, Credentials};
-use crate::error::{ConnectError, CredentialsError};
+use crate::error::{ConnectError, ConnectReason, CredentialsError};
 use crate::resp::{Frame, Scanner};
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -66,11 +66,11 @@ pub(super) async fn establish(
     if result.is_err() {
         dialler.lessons(|lessons| lessons.failed());
     }
-    result
+    result.map_err(|reason| ConnectError::new(&config.address, reason))
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self) -> Result<Established, ConnectError> {
+    async fn run(&mut self) -> Result<Established, ConnectReason> {
         let now = || Instant::now().into_std();
         let protocol = self.config.protocol;
         let usual = self.dialler.lessons(|lessons| lessons.manner(protocol, now()));
@@ -91,45 +91,34 @@ impl Attempt<'_> {
     }
 
     /// The error of an attempt whose time is over.
-    fn timed_out(&self) -> ConnectError {
+    fn timed_out(&self) -> ConnectReason {
         let after = self.config.connect_timeout;
         let during = match &self.stage {
-            _ if self.hung_up => return ConnectError::Eof,
+            _ if self.hung_up => return ConnectReason::Eof,
             Stage::Dialling(tried) => self.dialler.overdue(self.config, tried),
             Stage::Securing => {
-                let reason = format!("the TLS handshake had no end within {after:?}");
-                return self.no_tls(io::Error::new(io::ErrorKind::TimedOut, reason));
+                let reason = format!("timed out after {after:?}");
+                return no_tls(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             Stage::Asking => {
-                let reason = format!("nobody said them within {after:?}");
-                return ConnectError::Credentials(CredentialsError::new(reason));
+                let reason = format!("timed out after {after:?}");
+                return ConnectReason::Credentials(CredentialsError::new(reason));
             }
             Stage::Greeting => format!("{} did not answer the handshake", self.config.address),
         };
-        ConnectError::TimedOut { after, during }
+        ConnectReason::TimedOut { after, during }
     }
 
-    fn no_tls(&self, error: io::Error) -> ConnectError {
-        ConnectError::Tls { address: self.config.address.to_string(), source: Arc::new(error) }
-    }
-
-    fn failed(&self, error: io::Error) -> ConnectError {
-        if transport::is_tls(&error) {
-            return self.no_tls(error);
-        }
-        ConnectError::Io { address: self.config.address.to_string(), source: Arc::new(error) }
-    }
-
-    async fn connect(&mut self, manner: (Manner, Optional)) -> Result<Established, ConnectError> {
+    async fn connect(&mut self, manner: (Manner, Optional)) -> Result<Established, ConnectReason> {
         let (config, dialler) = (self.config, self.dialler);
         self.stage = Stage::Dialling(Tried::default());
-        let Stage::Dialling(tried) = &self.stage else { return Err(ConnectError::Eof) };
+        let Stage::Dialling(tried) = &self.stage else { return Err(ConnectReason::Eof) };
         let dialled = dialler.dial(config, tried).await?;
         self.stage = Stage::Securing;
         let secured = dialler.secure(config, dialled).await;
-        let mut io = secured.map_err(|error| self.no_tls(error))?;
+        let mut io = secured.map_err(no_tls)?;
         self.stage = Stage::Asking;
-        let credentials = renew::credentials(config).await.map_err(ConnectError::Credentials)?;
+        let credentials = renew::credentials(config).await.map_err(ConnectReason::Credentials)?;
         self.stage = Stage::Greeting;
         let mut scanner = Scanner::new(config.limits);
         let mut input = BytesMut::new();
@@ -139,10 +128,10 @@ impl Attempt<'_> {
         let mut heard = false;
         loop {
             if input.first() == Some(&TLS_ALERT) {
-                let reason = "the server speaks TLS only, which the settings do not ask for";
-                return Err(self.no_tls(io::Error::new(io::ErrorKind::InvalidInput, reason)));
+                let reason = "the server requires TLS, which the settings do not ask for";
+                return Err(no_tls(io::Error::new(io::ErrorKind::InvalidInput, reason)));
             }
-            let Some(len) = scanner.scan(&input).map_err(ConnectError::Protocol)? else {
+            let Some(len) = scanner.scan(&input).map_err(ConnectReason::Protocol)? else {
                 input.reserve(1024);
                 match poll_fn(|cx| io.poll_read(cx, &mut input)).await {
                     Ok(0) => return Err(self.ended(unwritten, heard, &mut handshake)),
@@ -158,7 +147,7 @@ impl Attempt<'_> {
                 Next::Done => break,
             }
         }
-        nothing_left(Scanner::new(config.limits), &input).map_err(ConnectError::Protocol)?;
+        nothing_left(Scanner::new(config.limits), &input).map_err(ConnectReason::Protocol)?;
         let (worked, refused) = handshake.learnt();
         dialler.lessons(|lessons| {
             lessons.connected(worked, refused);
@@ -176,19 +165,25 @@ impl Attempt<'_> {
         error: Option<io::Error>,
         heard: bool,
         handshake: &mut Handshake<'_>,
-    ) -> ConnectError {
+    ) -> ConnectReason {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         match error {
             // Some hang up by a reset: those that have not read what was sent to them, as one that wants TLS.
-            Some(error) if !matches!(error.kind(), BrokenPipe | ConnectionReset) => {
-                self.failed(error)
-            }
+            Some(error) if !matches!(error.kind(), BrokenPipe | ConnectionReset) => failed(error),
             _ => {
                 self.hung_up |= !heard;
                 handshake.hung_up()
             }
         }
     }
+}
+
+fn no_tls(error: io::Error) -> ConnectReason {
+    ConnectReason::Tls(Arc::new(error))
+}
+
+fn failed(error: io::Error) -> ConnectReason {
+    if transport::is_tls(&error) { no_tls(error) } else { ConnectReason::Io(Arc::new(error)) }
 }
 
 async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {

@@ -79,7 +79,6 @@ struct Mailbox {
 #[derive(Debug)]
 pub(crate) struct Hub {
     limit: usize,
-    #[cfg(feature = "tracing")]
     address: String,
     listeners: Mutex<Listeners>,
 }
@@ -98,10 +97,14 @@ impl Hub {
         let listeners = Listeners { now, mailboxes: Vec::new(), ended: false };
         Self {
             limit: config.events_buffer,
-            #[cfg(feature = "tracing")]
             address: config.address.to_string(),
             listeners: Mutex::new(listeners),
         }
+    }
+
+    /// The address that is dialled.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Tells everyone who listens.
@@ -277,7 +280,10 @@ mod tests {
         hub.tell(Event::Disconnected { reason: Disconnect::Eof });
         hub.tell(after(1));
         let mut events = hub.listen();
-        assert_eq!(take(&mut events).unwrap(), "Some(Disconnected { reason: Eof })");
+        assert_eq!(
+            take(&mut events).unwrap(),
+            "Some(Disconnected { reason: the server closed the connection })"
+        );
         assert_eq!(take(&mut events), None);
     }
 
@@ -298,11 +304,11 @@ mod tests {
         let mut events = hub.listen();
         hub.tell(after(1));
         hub.end();
-        assert!(take(&mut events).is_some_and(|event| event.contains("NotYet")));
+        assert!(take(&mut events).is_some_and(|event| event.contains("not connected yet")));
         assert!(take(&mut events).is_some_and(|event| event.contains("1ms")));
         assert_eq!(take(&mut events).unwrap(), "None");
         let mut late = hub.listen();
-        assert!(take(&mut late).is_some_and(|event| event.contains("NotYet")));
+        assert!(take(&mut late).is_some_and(|event| event.contains("not connected yet")));
         assert_eq!(take(&mut late).unwrap(), "None");
     }
 

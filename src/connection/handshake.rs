@@ -21,7 +21,7 @@
 use super::manner::{Manner, Optional};
 use crate::command::hello::{self, HelloReply};
 use crate::config::{Config, Credentials};
-use crate::error::{Code, ConnectError, ServerError};
+use crate::error::{Code, ConnectReason, ServerError};
 use crate::resp::{DecodeError, Frame, ProtocolError, Scanner};
 use crate::server::Server;
 use std::collections::VecDeque;
@@ -70,7 +70,7 @@ pub(super) struct Handshake<'a> {
     /// The server has answered something.
     heard: bool,
     greeting: Greeting,
-    failed: Option<ConnectError>,
+    failed: Option<ConnectReason>,
     /// The first error that the server answered with.
     refusal: Option<Box<ServerError>>,
 }
@@ -121,8 +121,8 @@ impl<'a> Handshake<'a> {
     }
 
     /// The error of a server that hangs up: the reason that it gave before, if it gave one.
-    pub(super) fn hung_up(&mut self) -> ConnectError {
-        self.refusal.take().map_or(ConnectError::Eof, ConnectError::Refused)
+    pub(super) fn hung_up(&mut self) -> ConnectReason {
+        self.refusal.take().map_or(ConnectReason::Eof, ConnectReason::Refused)
     }
 
     fn ask(&mut self, asked: Asked, out: &mut Vec<u8>, args: &[&[u8]]) {
@@ -198,7 +198,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// Takes the next answer.
-    pub(super) fn answer(&mut self, frame: &Frame) -> Result<Next, ConnectError> {
+    pub(super) fn answer(&mut self, frame: &Frame) -> Result<Next, ConnectReason> {
         if frame.is_push() {
             return Ok(Next::Wait);
         }
@@ -206,12 +206,12 @@ impl<'a> Handshake<'a> {
         match (self.asked.pop_front(), frame.error()) {
             // Sent unasked when there are too many clients.
             (None, Some(text)) => {
-                return Err(ConnectError::Refused(Box::new(self.error("HELLO", text))));
+                return Err(ConnectReason::Refused(Box::new(self.error("HELLO", text))));
             }
-            (None, None) => return Err(ConnectError::Protocol(ProtocolError::Unasked)),
+            (None, None) => return Err(ConnectReason::Protocol(ProtocolError::Unasked)),
             _ if self.again.is_some() => {}
             (Some(asked), Some(text)) => self.refused(asked, text)?,
-            (Some(asked), None) => self.taken(asked, frame).map_err(ConnectError::Decode)?,
+            (Some(asked), None) => self.taken(asked, frame).map_err(ConnectReason::Decode)?,
         }
         if !self.asked.is_empty() {
             return Ok(Next::Wait);
@@ -228,7 +228,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// Takes an answer that is an error.
-    fn refused(&mut self, asked: Asked, text: &[u8]) -> Result<(), ConnectError> {
+    fn refused(&mut self, asked: Asked, text: &[u8]) -> Result<(), ConnectReason> {
         let command = asked.command();
         let error = Box::new(self.error(command, text));
         self.refusal.get_or_insert_with(|| error.clone());
@@ -239,7 +239,7 @@ impl<'a> Handshake<'a> {
                 self.again = Some(Again::Resp2);
                 return Ok(());
             }
-            Asked::Hello => return Err(ConnectError::Refused(error)),
+            Asked::Hello => return Err(ConnectReason::Refused(error)),
             Asked::Auth if self.knows_no_users(&error) => {
                 self.again = Some(Again::Password);
                 return Ok(());
@@ -250,7 +250,7 @@ impl<'a> Handshake<'a> {
             Asked::Info if !locked => self.refuses(Optional::INFO, &error),
             Asked::Ping if !locked => {}
             _ => {
-                self.failed.get_or_insert(ConnectError::Refused(error));
+                self.failed.get_or_insert(ConnectReason::Refused(error));
             }
         }
         Ok(())

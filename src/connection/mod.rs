@@ -67,7 +67,7 @@ pub use transport::ByteStream;
 pub(crate) use transport::Dialler;
 
 use crate::config::{Config, Runtime};
-use crate::error::{ConfigError, ConnectError, Disconnect, Error};
+use crate::error::{ConfigError, ConnectError, ConnectReason, Disconnect, Error};
 use guard::Guard;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -102,7 +102,7 @@ impl Connection {
         let first = match Handle::try_current() {
             Ok(current) if current.id() == runtime.id() => first.await,
             // The socket belongs to the runtime on which it is made.
-            _ => Spawned(runtime.spawn(first)).await,
+            _ => Spawned { task: runtime.spawn(first), address: config.address.to_string() }.await,
         }?;
         Ok(Self::begin(config, dialler, patience, &runtime, Some(first)))
     }
@@ -165,8 +165,12 @@ impl Connection {
             return Err(Error::Lost { command: "connecting", reason: Disconnect::Closed });
         }
         let error = self.shared.trouble().map(|error| (*error).clone());
-        let during = "no attempt has ended".to_owned();
-        Err(error.unwrap_or(ConnectError::TimedOut { after: within, during }).into())
+        let timed_out = || {
+            let during = "no attempt has ended".to_owned();
+            let reason = ConnectReason::TimedOut { after: within, during };
+            ConnectError::new(self.shared.events().address(), reason)
+        };
+        Err(error.unwrap_or_else(timed_out).into())
     }
 
     /// Takes no more requests, and returns when those under way are finished and the socket is closed.
@@ -188,22 +192,25 @@ fn runtime(config: &Config) -> Result<Handle, ConfigError> {
 }
 
 /// A task whose end is awaited; it is aborted when this is dropped.
-struct Spawned<T>(JoinHandle<Result<T, ConnectError>>);
+struct Spawned<T> {
+    task: JoinHandle<Result<T, ConnectError>>,
+    address: String,
+}
 
 impl<T> Future for Spawned<T> {
     type Output = Result<T, ConnectError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { task, address } = self.get_mut();
         // A task that was not finished ended with its runtime.
-        Pin::new(&mut self.get_mut().0)
-            .poll(cx)
-            .map(|ended| ended.unwrap_or(Err(ConnectError::Eof)))
+        let ended = |_| Err(ConnectError::new(&*address, ConnectReason::Eof));
+        Pin::new(task).poll(cx).map(|result| result.unwrap_or_else(ended))
     }
 }
 
 impl<T> Drop for Spawned<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

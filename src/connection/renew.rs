@@ -17,7 +17,9 @@ use super::panics::Caught;
 use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{Auth, encode_dedicated};
 use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
-use crate::error::{Code, ConnectError, CredentialsError, Disconnect, ServerError, Unsent};
+use crate::error::{
+    Code, ConnectError, ConnectReason, CredentialsError, Disconnect, ServerError, Unsent,
+};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -105,8 +107,10 @@ impl<'a> Renewal<'a> {
             match outcome {
                 Outcome::Taken(credentials) => self.used = credentials,
                 Outcome::Refused(error) if is_credentials(&error) => {
-                    let told = ConnectError::Refused(error.clone());
-                    self.shared.events().tell(Event::CredentialsRejected { error: Arc::new(told) });
+                    let reason = ConnectReason::Refused(error.clone());
+                    let rejected = ConnectError::new(&self.config.address, reason);
+                    let event = Event::CredentialsRejected { error: Arc::new(rejected) };
+                    self.shared.events().tell(event);
                     self.shared.leave(Disconnect::Credentials(error));
                     pending().await
                 }

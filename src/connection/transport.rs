@@ -6,7 +6,7 @@ use super::panics::{Caught, Guarded};
 #[cfg(feature = "tls")]
 pub(super) use super::tls::is_tls;
 use crate::config::{Address, BoxFuture, Config};
-use crate::error::ConnectError;
+use crate::error::ConnectReason;
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
@@ -236,11 +236,8 @@ impl Dialler {
         &self,
         config: &Config,
         tried: &Tried,
-    ) -> Result<Dialled, ConnectError> {
-        let failed = |error| {
-            let address = config.address.to_string();
-            ConnectError::Io { address, source: Arc::new(error) }
-        };
+    ) -> Result<Dialled, ConnectReason> {
+        let failed = |error| ConnectReason::Io(Arc::new(error));
         let resolver = match &self.dial {
             Dial::Address(resolver) => resolver,
             Dial::By(dial) => {
@@ -253,7 +250,7 @@ impl Dialler {
             Address::Tcp { host, port } => {
                 let limit = config.connect_timeout.mul_f64(RESOLVING);
                 let Ok(found) = timeout(limit, resolver.resolve(host, *port)).await else {
-                    return Err(ConnectError::TimedOut { after: limit, during: unresolved(host) });
+                    return Err(ConnectReason::TimedOut { after: limit, during: unresolved(host) });
                 };
                 let socket = race(&found.map_err(failed)?, tried, TcpStream::connect).await;
                 let socket = socket.map_err(failed)?;

@@ -1,15 +1,15 @@
-//! Why there are no credentials. Pure.
+//! The error of a credentials provider. Pure.
 
 use std::fmt;
 
-/// Why a [`CredentialsProvider`](crate::CredentialsProvider) has no credentials, in its own words.
+/// The error of a [`CredentialsProvider`](crate::CredentialsProvider), in its own words.
 ///
-/// The text stands in errors and may be logged: no secret belongs there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The text is part of other errors and may be logged: it must not contain a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CredentialsError(Box<str>);
 
 impl CredentialsError {
-    /// For this reason.
+    /// Creates an error with this text.
     #[must_use]
     pub fn new(reason: impl Into<Box<str>>) -> Self {
         Self(reason.into())
@@ -23,3 +23,5 @@ impl fmt::Display for CredentialsError {
 }
 
 impl std::error::Error for CredentialsError {}
+
+debug_is_display!(CredentialsError);

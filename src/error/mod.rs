@@ -1,4 +1,4 @@
-//! What went wrong, and may the command have run. Pure.
+//! Error types, and whether the command may have run. Pure.
 //!
 //! | variant | outcome | what a caller does |
 //! |---|---|---|
@@ -7,14 +7,23 @@
 //! | [`Error::TooOld`] | not applied | do without, or on another server |
 //! | [`Error::Lost`], [`Error::TimedOut`], [`Error::Protocol`], [`Error::Decode`] | unknown | send again only what may safely run twice |
 //! | [`Error::EntryTooLarge`] | unknown (it is a read) | read the entry with a larger limit, or skip it |
-//! | [`Error::Connect`], [`Error::Config`] | not sent | mend the address, the credentials, the settings |
+//! | [`Error::Connect`], [`Error::Config`] | not sent | fix the address, the credentials, the settings |
+//!
+//! # Texts
+//!
+//! The text of every error (`{e}`) is complete: it names the operation, the thing and the cause. It ends with `the command
+//! may have run` when the outcome is unknown. `source()` leaves out what the text contains, so that a reporter that
+//! prints the chain repeats nothing; the causes themselves are in the fields of the variants. `Debug` prints the same text,
+//! so that `unwrap` and `fn main() -> Result<(), bourn::Error>` show it. No text contains a password.
 
+mod connect;
 mod credentials;
 mod refusal;
 mod server;
 mod too_large;
 mod too_old;
 
+pub use connect::{ConnectError, ConnectReason};
 pub use credentials::CredentialsError;
 
 pub use refusal::Refusal;
@@ -23,6 +32,7 @@ pub use too_large::EntryTooLarge;
 pub use too_old::TooOld;
 
 use crate::resp::{DecodeError, ProtocolError};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,31 +51,26 @@ pub enum Outcome {
 /// What a raw command is called in errors.
 pub(crate) const RAW: &str = "a raw command";
 
-/// Why a command brought no reply.
-#[derive(Debug, Clone, thiserror::Error)]
+/// The error of a command, a connection or the settings.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// The command was never sent. It has not run.
-    #[error("{command} was not sent")]
     Unsent {
         /// The command's name.
         command: &'static str,
         /// Why it was not sent.
-        #[source]
         reason: Unsent,
     },
     /// The command was sent, and the connection ended before its reply came, so it may have run.
-    #[error("connection lost before the reply to {command} came")]
     Lost {
         /// The command's name.
         command: &'static str,
         /// How the connection ended.
-        #[source]
         reason: Disconnect,
     },
-    /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is thrown away. A client's
-    /// connection lives on, if it is not silent for as long again; a reader's is made anew.
-    #[error("no reply to {command} within {waited:?}")]
+    /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is discarded. A client
+    /// keeps its connection unless the server stays silent for as long again; a reader reconnects.
     TimedOut {
         /// The command's name.
         command: &'static str,
@@ -74,40 +79,31 @@ pub enum Error {
     },
     /// The server answered with an error. The command did not run. A script or function may have run in part, and so may a
     /// [`Raw`](crate::Raw) command whose code is `ERR` or unknown: [`ServerError::outcome`].
-    #[error(transparent)]
-    Server(#[from] Box<ServerError>),
+    Server(Box<ServerError>),
     /// The server refused a command, or an option of it, that it is too old for. It did not run.
-    #[error(transparent)]
-    TooOld(#[from] Box<TooOld>),
-    /// The reply is not what the command answers with. The command may have run; other commands are not concerned.
-    #[error("unexpected reply to {command}")]
+    TooOld(Box<TooOld>),
+    /// The reply has not the form of a reply to this command. The command may have run; other commands are not affected.
     Decode {
         /// The command's name.
         command: &'static str,
         /// What was expected, and what came.
-        #[source]
         source: DecodeError,
     },
     /// While the command waited for its reply the server sent something that is not RESP, or too large. The connection was
     /// closed; the command may have run.
-    #[error("protocol error before the reply to {command} came")]
     Protocol {
         /// The command's name.
         command: &'static str,
         /// What was wrong.
-        #[source]
         source: ProtocolError,
     },
     /// One entry alone is larger than [`Config::reply_bytes`](crate::Config::reply_bytes). A stream of entries returns it; its
     /// docs describe how to continue.
-    #[error(transparent)]
     EntryTooLarge(Box<EntryTooLarge>),
-    /// No connection could be made.
-    #[error("cannot connect")]
-    Connect(#[from] ConnectError),
-    /// The settings or the URL are wrong.
-    #[error("invalid configuration")]
-    Config(#[from] ConfigError),
+    /// The connection could not be made.
+    Connect(ConnectError),
+    /// The settings or the URL are invalid.
+    Config(ConfigError),
 }
 
 impl Error {
@@ -136,10 +132,75 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&Code> {
         match self {
-            Self::Server(error) | Self::Connect(ConnectError::Refused(error)) => Some(error.code()),
+            Self::Server(error) => Some(error.code()),
+            Self::Connect(error) => match error.reason() {
+                ConnectReason::Refused(error) => Some(error.code()),
+                _ => None,
+            },
             Self::TooOld(error) => Some(error.refusal().code()),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsent { command, reason } => write!(f, "{command} was not sent: {reason}"),
+            Self::Lost { command, reason } => {
+                write!(f, "connection lost before the reply to {command}: {reason}")
+            }
+            Self::TimedOut { command, waited } => {
+                write!(f, "timed out after {waited:?} waiting for the reply to {command}")
+            }
+            Self::Server(error) => write!(f, "{error}"),
+            Self::TooOld(error) => write!(f, "{error}"),
+            Self::Decode { command, source } => {
+                write!(f, "unexpected reply to {command}: {source}")
+            }
+            Self::Protocol { command, source } => {
+                write!(f, "protocol error before the reply to {command}: {source}")
+            }
+            Self::EntryTooLarge(error) => write!(f, "{error}"),
+            Self::Connect(error) => write!(f, "{error}"),
+            Self::Config(error) => write!(f, "invalid configuration: {error}"),
+        }?;
+        // An entry that is too large was read, which changes nothing.
+        let matters = self.may_have_run() && !matches!(self, Self::EntryTooLarge(_));
+        if matters { f.write_str("; the command may have run") } else { Ok(()) }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The texts of all others contain their causes.
+        if let Self::TooOld(error) = self { error.source() } else { None }
+    }
+}
+
+debug_is_display!(Error, Unsent, Disconnect, ConfigError);
+
+impl From<Box<ServerError>> for Error {
+    fn from(error: Box<ServerError>) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<Box<TooOld>> for Error {
+    fn from(error: Box<TooOld>) -> Self {
+        Self::TooOld(error)
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(error)
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
     }
 }
 
@@ -149,172 +210,125 @@ impl From<std::convert::Infallible> for Error {
     }
 }
 
-/// Why a command was not sent.
-#[derive(Debug, Clone, thiserror::Error)]
+/// The reason why a command was not sent.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Unsent {
-    /// Its time was over before it could be written: there was no connection, or the server took nothing more.
-    #[error("its {waited:?} were over before it could be written")]
+    /// The command's time was over before it could be written: there was no connection, or the server took no more bytes.
     TimedOut {
         /// The time that the command had, from the call on.
         waited: Duration,
-        /// Why there was no connection, if there was none.
-        #[source]
+        /// The last failed attempt to connect; `None` if there was a connection.
         source: Option<Arc<ConnectError>>,
     },
     /// The byte budget is used up, and the settings say not to wait.
-    #[error("the budget of {limit} bytes for queued commands is used up")]
     Full {
         /// The budget in force.
         limit: usize,
     },
     /// An argument is longer than a server takes (512 MiB).
-    #[error("an argument of {bytes} bytes is longer than a server takes")]
     TooLarge {
         /// The argument's length.
         bytes: usize,
     },
     /// The client was closed, or the runtime that its connection ran on has ended.
-    #[error("the client is closed")]
     Closed,
     /// The command would block or change a connection that others share.
-    #[error("{reason}")]
     Refused {
-        /// What is wrong with it, and what to use in its place.
+        /// The reason, and the replacement to use.
         reason: &'static str,
     },
-    /// The command listed other arguments when written than when measured.
-    #[error("the command's arguments changed while it was written")]
+    /// The command wrote other arguments than it had measured.
     Inconsistent,
 }
 
-/// How a connection ended.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum Disconnect {
-    /// The server closed it.
-    #[error("the server closed the connection")]
-    Eof,
-    /// The transport failed.
-    #[error("the transport failed")]
-    Io(#[source] Arc<io::Error>),
-    /// The server sent something that is not RESP, or too large.
-    #[error("the server broke the protocol")]
-    Protocol(#[source] ProtocolError),
-    /// It was given up because the server refused new credentials; the next one asks for them again.
-    #[error("the server refused new credentials")]
-    Credentials(#[source] Box<ServerError>),
-    /// It was given up because the server had been silent for too long.
-    #[error("the server was silent for too long")]
-    Silent,
-    /// It was given up when all replies had come: the server is a replica now, or has forgotten who we are.
-    #[error("the server is not what it was")]
-    Stale,
-    /// There was no connection yet: the client is lazy, and its first attempt goes on.
-    #[error("not connected yet")]
-    NotYet,
-    /// The client was closed, or the runtime that the connection ran on has ended.
-    #[error("the client is closed")]
-    Closed,
-}
-
-/// Why no connection could be made.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The name could not be resolved, or no address of it answered.
-    #[error("{address}")]
-    Io {
-        /// What was dialled.
-        address: String,
-        /// The last error.
-        #[source]
-        source: Arc<io::Error>,
-    },
-    /// No TLS with the server: its certificate is not what it should be, or the client's is not, or it does not speak TLS. Or
-    /// the other way round: it speaks TLS only, and the settings do not.
-    #[error("no TLS with {address}")]
-    Tls {
-        /// What was dialled.
-        address: String,
-        /// Why, in rustls's words. `InvalidData` or `InvalidInput` will not mend by itself; others may.
-        #[source]
-        source: Arc<io::Error>,
-    },
-    /// Whoever knows the credentials did not say them.
-    #[error("no credentials")]
-    Credentials(#[source] CredentialsError),
-    /// Connecting and shaking hands took too long.
-    #[error("no connection within {after:?}: {during}")]
-    TimedOut {
-        /// The time that there was.
-        after: Duration,
-        /// The step that took too long, with all addresses that were tried: resolving the name, connecting, the handshake.
-        during: String,
-    },
-    /// The server refused the handshake: wrong credentials, no such database, too many clients.
-    #[error("the server refused the connection")]
-    Refused(#[source] Box<ServerError>),
-    /// The server sent something that is not RESP.
-    #[error("the server does not speak RESP")]
-    Protocol(#[source] ProtocolError),
-    /// The server answered the handshake with something else than Redis does.
-    #[error("the server answered the handshake in an unknown way")]
-    Decode(#[source] DecodeError),
-    /// The server hung up during the handshake. One that wants TLS does so, if the settings do not ask for it.
-    #[error("the server hung up during the handshake (does it want TLS?)")]
-    Eof,
-}
-
-impl ConnectError {
-    /// Whether the server refused who we are: a wrong password, a user that is unknown, disabled or not allowed to connect.
-    #[must_use]
-    pub fn is_credentials(&self) -> bool {
-        let Self::Refused(error) = self else { return false };
-        matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
-    }
-
-    /// Whether the next attempt will fail as well, until somebody mends the settings or the server: credentials that are
-    /// refused, a certificate that is not trusted, a database that there is not, something else that listens there. A client
-    /// goes on trying, but slowly.
-    #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        use io::ErrorKind::{InvalidData, InvalidInput};
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls { source, .. } => matches!(source.kind(), InvalidData | InvalidInput),
-            Self::Refused(error) => !error.code().is_retryable() && !error.is_too_many(),
-            Self::Protocol(_) | Self::Decode(_) => true,
-            Self::Io { .. } | Self::TimedOut { .. } | Self::Eof | Self::Credentials(_) => false,
+            Self::TimedOut { waited, source } => {
+                write!(f, "timed out after {waited:?} before it could be sent")?;
+                source.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
+            Self::Full { limit } => {
+                write!(f, "the budget of {limit} bytes for queued commands is used up")
+            }
+            Self::TooLarge { bytes } => {
+                write!(f, "an argument of {bytes} bytes exceeds the server's limit of 512 MiB")
+            }
+            Self::Closed => f.write_str("the client is closed"),
+            Self::Refused { reason } => f.write_str(reason),
+            Self::Inconsistent => f.write_str("its arguments changed while they were written"),
         }
     }
 }
 
-/// What is wrong with a URL or a setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+impl std::error::Error for Unsent {}
+
+/// The reason why a connection ended.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// The server closed it.
+    Eof,
+    /// The transport failed.
+    Io(Arc<io::Error>),
+    /// The server sent something that is not RESP, or too large.
+    Protocol(ProtocolError),
+    /// The server rejected new credentials. The next connection asks the provider again.
+    Credentials(Box<ServerError>),
+    /// The server was silent for too long.
+    Silent,
+    /// It was closed after all replies had come: the server has become a replica, or has lost the session.
+    Stale,
+    /// There is no connection yet: the client is lazy, and its first attempt goes on.
+    NotYet,
+    /// The client was closed, or the runtime that the connection ran on has ended.
+    Closed,
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eof => f.write_str("the server closed the connection"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Protocol(error) => write!(f, "protocol error: {error}"),
+            Self::Credentials(error) => write!(f, "the server rejected new credentials: {error}"),
+            Self::Silent => f.write_str("the server did not respond for too long"),
+            Self::Stale => f.write_str("server role changed or session lost (READONLY/NOAUTH)"),
+            Self::NotYet => f.write_str("not connected yet"),
+            Self::Closed => f.write_str("the client is closed"),
+        }
+    }
+}
+
+impl std::error::Error for Disconnect {}
+
+/// The reason why a URL or a setting is invalid.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// Not `scheme://...` with a scheme that is known.
     #[error(
-        "unknown URL scheme (known: redis, rediss, valkey, valkeys, redis+unix, valkey+unix, unix)"
+        "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, valkey+unix or unix"
     )]
     Scheme,
     /// TLS was asked for, and this build cannot do it.
-    #[error(
-        "rediss and valkeys URLs need TLS, which this build lacks: turn on bourn's feature `tls`"
-    )]
+    #[error("rediss and valkeys URLs need the feature `tls` of bourn, which this build lacks")]
     Tls,
     /// TLS was asked for over a Unix socket, where servers do not speak it.
-    #[error("a Unix socket takes no TLS")]
+    #[error("TLS is not supported over a Unix socket")]
     UnixTls,
     /// The host is missing or malformed.
-    #[error("malformed host in the URL")]
+    #[error("missing or malformed host in the URL")]
     Host,
     /// The port is not a number from 1 to 65535.
-    #[error("malformed port in the URL")]
+    #[error("malformed port in the URL; expected 1 to 65535")]
     Port,
     /// A `%` that two hexadecimal digits do not follow, bytes that are not UTF-8, or a character that must be encoded: `#`,
     /// and `?` and `@` where they do not belong.
-    #[error("malformed percent-encoding in the URL")]
+    #[error(
+        "malformed percent-encoding in the URL; encode `#`, `?` and `@` as `%23`, `%3F` and `%40`"
+    )]
     Encoding,
     /// The database is not a number.
     #[error("malformed database number in the URL")]
@@ -337,7 +351,7 @@ pub enum ConfigError {
     #[error("Unix sockets are supported on Unix only: write redis://host:port")]
     Unix,
     /// A query parameter's value that cannot be read.
-    #[error("malformed value of {name} in the URL")]
+    #[error("malformed value of the parameter {name} in the URL")]
     Value {
         /// The parameter's name.
         name: &'static str,
@@ -351,9 +365,11 @@ pub enum ConfigError {
         range: &'static str,
     },
     /// A client was made outside a tokio runtime.
-    #[error("no tokio runtime: make the client inside one, or give one to `Config::runtime`")]
+    #[error(
+        "no tokio runtime; create the client inside one, or pass a handle to `Config::runtime`"
+    )]
     NoRuntime,
     /// A client name with a blank or a control character, which no server takes.
-    #[error("a client name takes no blanks and no control characters")]
+    #[error("client_name must not contain spaces or control characters")]
     ClientName,
 }

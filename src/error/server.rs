@@ -11,7 +11,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
-    /// `ERR`: by default the caller's mistake, such as an id that is not above the last one: mend the command.
+    /// `ERR`: by default the caller's mistake, such as an id that is not above the last one: fix the command.
     Err,
     /// `WRONGTYPE`: the key holds something else than a stream: take another key.
     WrongType,
@@ -23,9 +23,9 @@ pub enum Code {
     Unblocked,
     /// `NOAUTH`: the connection has not authenticated: put user and password into the settings.
     NoAuth,
-    /// `WRONGPASS`: wrong user or password, or the user is disabled: mend the credentials.
+    /// `WRONGPASS`: wrong user or password, or the user is disabled: fix the credentials.
     WrongPass,
-    /// `NOPERM`: the user may not run this command, or not on this key: mend the server's ACL.
+    /// `NOPERM`: the user may not run this command, or not on this key: fix the server's ACL.
     NoPerm,
     /// `NOPROTO`: the server does not speak the protocol version asked for: ask for RESP2.
     NoProto,
@@ -43,7 +43,7 @@ pub enum Code {
     MisConf,
     /// `NOREPLICAS`: too few replicas for a write: wait.
     NoReplicas,
-    /// `EXECABORT`: the transaction was discarded, and nothing of it was done: mend it.
+    /// `EXECABORT`: the transaction was discarded, and nothing of it was done: fix it.
     ExecAbort,
     /// `MOVED`: the key's slot lies on another node: ask there, from now on. [`ServerError::redirect`] says where.
     Moved,
@@ -96,7 +96,7 @@ impl Code {
     /// Whether the same command may be taken later or by another node, without any change to it: the server is in a state
     /// that passes. Wait before the next attempt; for `MOVED`, `ASK` and `REDIRECT` go where they point.
     ///
-    /// False for what the caller, or whoever set the server up, has to mend, and for a code that is not known.
+    /// False for what the caller or an operator has to fix, and for an unknown code.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -305,11 +305,7 @@ impl fmt::Display for ServerError {
     }
 }
 
-impl fmt::Debug for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerError({self})")
-    }
-}
+debug_is_display!(ServerError);
 
 impl std::error::Error for ServerError {}
 

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 /// they do not skip an entry that they cannot read. To continue, read the entry with a client whose `reply_bytes` is larger
 /// (`XRange::new(error.key(), error.range()).count(1)`, or [`XRevRange`](crate::XRevRange) if
 /// [`is_reversed`](Self::is_reversed)). Then start another stream after its id, or delete it with XDEL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EntryTooLarge {
     key: Box<[u8]>,
     range: RangeInclusive<EntryId>,
@@ -76,6 +76,8 @@ impl fmt::Display for EntryTooLarge {
 }
 
 impl std::error::Error for EntryTooLarge {}
+
+debug_is_display!(EntryTooLarge);
 
 #[cfg(test)]
 mod tests {

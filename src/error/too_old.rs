@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The server refused a command that it is too old for, or an option of it. It did not run.
 ///
 /// How old the server is, its name and version tell, which it says itself: [`Server::supports`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TooOld {
     feature: Feature,
     server: Arc<Server>,
@@ -56,6 +56,8 @@ impl std::error::Error for TooOld {
         Some(&self.refusal)
     }
 }
+
+debug_is_display!(TooOld);
 
 impl Error {
     /// The error for a server's refusal, explained by what the command [needs](crate::Command::needs) and what the server,

@@ -90,7 +90,7 @@ impl QueueBuilder {
         self
     }
 
-    /// Opens the queue: makes the stream and the group if they are not there, and looks whether all is as it should be.
+    /// Opens the queue: creates the stream and group if missing, and validates the settings against the server.
     ///
     /// ```no_run
     /// # use bourn::{Client, queue::{Flat, Queue}};
@@ -102,11 +102,11 @@ impl QueueBuilder {
     ///
     /// # Cancel safety
     ///
-    /// The group may have been made if the future is dropped.
+    /// The group may have been created if the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Settings`] if they do not fit each other or the server; [`QueueError::Redis`] if it cannot be asked.
+    /// [`QueueError::Settings`] if the settings do not fit each other or the server; [`QueueError::Redis`] if a command fails.
     pub async fn open<T: 'static, C: Codec<T>>(self, codec: C) -> Result<Queue<T>, QueueError> {
         let queue = self.open_lazy(codec)?;
         queue.core().opened().await?;

@@ -57,14 +57,14 @@ impl Core {
             Ok(()) => {}
             Err(error) if error.code() == Some(&Code::BusyGroup) => {}
             Err(error) if error.code() == Some(&Code::WrongType) => {
-                return Err(SettingsError::NotAStream.into());
+                return Err(SettingsError::NotAStream(show(stream)).into());
             }
             Err(error) => return Err(error.into()),
         }
         if let Some(key) = dead_letter {
             match self.client.send(XLen::new(key)).await {
                 Err(error) if error.code() == Some(&Code::WrongType) => {
-                    return Err(SettingsError::DeadLettersNotAStream.into());
+                    return Err(SettingsError::DeadLettersNotAStream(show(key)).into());
                 }
                 result => drop(result?),
             }
@@ -80,7 +80,7 @@ impl Core {
         }
         if let Some((time, keys)) = dedupe {
             if !self.abilities().idmp {
-                return Err(SettingsError::TooOld("a dedupe window: XCFGSET (Redis 8.6)").into());
+                return Err(SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)").into());
             }
             let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
             self.client.send(set).await?;
@@ -128,4 +128,9 @@ impl Core {
         let Settings { stream, group, .. } = &self.settings;
         format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())
     }
+}
+
+/// Returns a key as errors show it.
+fn show(key: &[u8]) -> Box<str> {
+    key.escape_ascii().to_string().into()
 }

@@ -1,55 +1,69 @@
-//! QueueError: what went wrong with a job or its queue, and whether it may have been done. Pure.
+//! The errors of a queue, and whether the operation may have been done. Pure.
 
 use super::codec::CodecError;
 use crate::error::{Code, Error, Outcome};
 
-/// Why something could not be done with a queue.
-#[derive(Debug, Clone, thiserror::Error)]
+/// The error of an operation on a queue.
+///
+/// Its text contains the cause, as that of [`crate::Error`].
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// The server or the connection. [`QueueError::outcome`] says whether it may have been done.
-    #[error("the server could not be asked")]
+    /// A command failed. [`QueueError::outcome`] says whether it may have run.
+    #[error(transparent)]
     Redis(#[from] Error),
-    /// The payload cannot be written as fields, or the fields cannot be read as a payload.
-    #[error("the payload does not fit its codec")]
-    Codec(#[from] CodecError),
-    /// The lease of the job was lost: another worker may have it by now. Nothing was done.
-    #[error("the lease is lost")]
+    /// The payload cannot be encoded as fields, or the fields cannot be decoded.
+    #[error("invalid payload: {0}")]
+    Codec(CodecError),
+    /// The lease of the job is lost: another worker may have the job. Nothing was done.
+    #[error("lease lost: another worker may have the job")]
     LeaseLost,
-    /// The consumer stopped before it could be done. The job comes back when its lease is over.
-    #[error("the consumer has stopped")]
+    /// The consumer stopped before the operation was confirmed. If it was not done, the job is delivered again when its
+    /// lease expires.
+    #[error("the consumer stopped before the operation was confirmed; it may have been done")]
     Stopped,
-    /// The settings do not fit each other, or what is on the server.
-    #[error("{0}")]
+    /// The settings do not fit each other or the server.
+    #[error("invalid queue settings: {0}")]
     Settings(SettingsError),
 }
 
-/// What is wrong with the settings of a queue.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// The reason why the settings of a queue are invalid.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The key of the stream holds something else.
-    #[error("the key of the stream holds something else than a stream")]
-    NotAStream,
-    /// The key of the dead letters holds something else: nothing could be moved there.
-    #[error("the key of the dead letters holds something else than a stream")]
-    DeadLettersNotAStream,
-    /// Other groups read the stream, and entries would be deleted before those have read them.
-    #[error("other groups read the stream too ({0}): use Retention::KeepUntilAllAcked")]
+    /// The key of the stream holds a value of another type.
+    #[error("the key {0} of the stream holds a value that is not a stream")]
+    NotAStream(Box<str>),
+    /// The key of the dead-letter stream holds a value of another type: no job could be moved there.
+    #[error("the key {0} of the dead-letter stream holds a value that is not a stream")]
+    DeadLettersNotAStream(Box<str>),
+    /// Other groups read the stream, and entries would be deleted before those groups have read them: their names.
+    #[error("other groups read the stream too: {0}; use Retention::KeepUntilAllAcked")]
     OtherGroups(Box<str>),
-    /// A duration or a name is of no use: which one.
+    /// A duration or a name is invalid: the rule that it breaks.
     #[error("{0}")]
     Value(&'static str),
-    /// The streams of a merged worker differ in what they must have in common: what.
-    #[error("the queues of one worker differ in {0}")]
+    /// The queues of a merged worker differ in a setting that they must have in common: its name.
+    #[error("the queues of a merged worker must have the same {0}")]
     Differ(&'static str),
-    /// The server cannot do this: what it needs.
-    #[error("the server is too old for {0}")]
+    /// A merged worker was given the same stream twice: its key.
+    #[error("a merged worker cannot use the same stream twice: {0}")]
+    SameStream(Box<str>),
+    /// The server is too old for a setting or an option: which command it needs, and since when there is one.
+    #[error("the server is too old: {0}")]
     TooOld(&'static str),
 }
 
+debug_is_display!(QueueError, SettingsError);
+
+impl From<CodecError> for QueueError {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
 impl QueueError {
-    /// Whether it may have been done.
+    /// Returns whether the operation may have been done.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -59,7 +73,7 @@ impl QueueError {
         }
     }
 
-    /// Whether it may have been done: true when the outcome is unknown.
+    /// Whether the operation may have been done: true when the outcome is unknown.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         self.outcome() == Outcome::Unknown

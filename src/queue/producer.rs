@@ -131,9 +131,7 @@ impl<T: 'static> Producer<T> {
             return ids.pop().unwrap_or(Err(QueueError::Stopped));
         };
         if !idmp {
-            return Err(
-                SettingsError::TooOld("unique jobs: they need XADD IDMP (Redis 8.6)").into()
-            );
+            return Err(SettingsError::TooOld("unique jobs need XADD IDMP (Redis 8.6)").into());
         }
         let until = Instant::now() + AGAIN;
         let mut pause = clerk::Pause::default();

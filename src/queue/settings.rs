@@ -90,14 +90,13 @@ impl Settings {
         Terms { lease, parks: self.parks(), at_most_once, levels, ageing }
     }
 
-    /// In what the settings of two queues of one worker must not differ, and do.
+    /// Returns the first setting that two queues of one worker must have in common and have not.
     pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
         let differ = [
-            (self.group != other.group, "the group"),
-            (self.lease != other.lease, "the lease"),
-            (self.parks() != other.parks(), "whether retries wait for longer than the lease"),
-            (self.at_most_once != other.at_most_once, "how often they deliver"),
-            (self.stream == other.stream, "nothing: they are the same stream"),
+            (self.group != other.group, "group"),
+            (self.lease != other.lease, "lease"),
+            (self.parks() != other.parks(), "max_delay: all below the lease or none"),
+            (self.at_most_once != other.at_most_once, "delivery: all at_most_once or none"),
         ];
         differ.iter().find(|(differ, _)| *differ).map(|(_, what)| *what)
     }
@@ -107,11 +106,11 @@ impl Settings {
         let least = Duration::from_millis(100);
         let most = Duration::from_secs(24 * 3_600);
         if self.stream.is_empty() || self.group.is_empty() {
-            Some("a queue needs the names of a stream and a group")
+            Some("the names of stream and group must not be empty")
         } else if self.dead_letter.as_deref() == Some(&self.stream) {
-            Some("the dead letters need a stream of their own")
+            Some("dead_letter must name another stream than the queue")
         } else if self.lease < least || self.lease > most {
-            Some("a lease is 100 ms at least and a day at most")
+            Some("lease must be between 100 ms and 24 h")
         } else {
             None
         }

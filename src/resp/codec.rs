@@ -46,17 +46,19 @@ impl Default for RespCodec {
     }
 }
 
-/// Why a framed connection ends.
-#[derive(Debug, thiserror::Error)]
+/// The error that ends a framed connection.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RespCodecError {
     /// The transport failed, or ended inside a frame.
-    #[error("transport failed")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     /// The peer sent something that is not RESP, or too large.
-    #[error("protocol error")]
+    #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
+
+debug_is_display!(RespCodecError);
 
 impl Decoder for RespCodec {
     type Item = Frame;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The bytes are not RESP, or break a limit. The connection that they came from cannot be trusted any more.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// No RESP value begins with this byte. Something other than a Redis server may have answered.
@@ -28,16 +28,16 @@ pub enum ProtocolError {
     #[error("malformed verbatim string")]
     Verbatim,
     /// A line with a CR or LF that does not end it.
-    #[error("stray CR or LF in a line")]
+    #[error("CR or LF inside a line")]
     Line,
     /// A body longer than its length says: no CRLF stands behind it.
-    #[error("no CRLF behind a body")]
+    #[error("missing CRLF after a bulk string")]
     Body,
     /// A chunk, or the end of a streamed value, where none may stand; or a streamed map that ends after a key.
     #[error("streamed value out of order")]
     Streamed,
     /// A push inside another value.
-    #[error("push inside a reply")]
+    #[error("push frame inside another value")]
     Push,
     /// A line longer than [`Limits::line_bytes`](super::Limits::line_bytes).
     #[error("line longer than {limit} bytes")]
@@ -61,9 +61,11 @@ pub enum ProtocolError {
     #[error("unexpected reply to PING: replies no longer match their commands")]
     Shifted,
     /// A reply came that no command was waiting for.
-    #[error("reply that no command asked for")]
+    #[error("reply that no command waited for")]
     Unasked,
 }
+
+debug_is_display!(ProtocolError, DecodeError);
 
 fn hint(byte: u8) -> &'static str {
     match byte {
@@ -74,7 +76,7 @@ fn hint(byte: u8) -> &'static str {
 }
 
 /// A complete reply, but not of the shape that its command answers with. The command may have run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got {got}")]
 pub struct DecodeError {
     expected: &'static str,

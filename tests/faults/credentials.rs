@@ -2,7 +2,7 @@
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
 use bourn::{
-    BoxFuture, Client, Code, Config, ConnectError, Credentials, CredentialsError,
+    BoxFuture, Client, Code, Config, ConnectReason, Credentials, CredentialsError,
     CredentialsProvider, Disconnect, Error, Event, GroupFrom, Unsent, XAdd, XLen, XReadGroup,
 };
 use std::sync::Arc;
@@ -56,7 +56,10 @@ async fn each_connection_asks_and_a_failure_is_an_error_of_its_own() {
     });
     let server = Server::new();
     let error = ends(Client::connect_with(config.clone(), server.dialler())).await.unwrap_err();
-    let Error::Connect(connect @ ConnectError::Credentials(source)) = &error else {
+    let Error::Connect(connect) = &error else {
+        panic!("{error:?}");
+    };
+    let ConnectReason::Credentials(source) = connect.reason() else {
         panic!("{error:?}");
     };
     assert!(!connect.is_permanent());
@@ -102,7 +105,8 @@ async fn who_never_says_them_has_the_connect_timeout() {
     let start = Instant::now();
     let error = ends(Client::connect_with(config, server.dialler())).await.unwrap_err();
     assert_eq!(start.elapsed(), ms(700));
-    assert!(matches!(error, Error::Connect(ConnectError::Credentials(_))), "{error:?}");
+    let Error::Connect(connect) = &error else { panic!("{error:?}") };
+    assert!(matches!(connect.reason(), ConnectReason::Credentials(_)), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +202,7 @@ async fn a_server_that_refuses_them_is_connected_to_again() {
     else {
         panic!("{unsent:?}");
     };
-    assert!(matches!(&**source, ConnectError::Refused(e) if *e.code() == Code::WrongPass));
+    assert!(matches!(source.reason(), ConnectReason::Refused(e) if *e.code() == Code::WrongPass));
     assert!(source.is_permanent());
     let mut told = Vec::new();
     while !matches!(told.last(), Some(Event::Disconnected { .. })) {

@@ -3,7 +3,7 @@
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, settle};
 use super::wire::Plan;
 use bourn::resp::ProtocolError;
-use bourn::{Client, Code, Config, ConnectError, Error, Protocol, Reader, XLen};
+use bourn::{Client, Code, Config, ConnectReason, Error, Protocol, Reader, XLen};
 
 const LIB_NAME: &str = "CLIENT SETINFO LIB-NAME bourn";
 const LIB_VER: &str = concat!("CLIENT SETINFO LIB-VER ", env!("CARGO_PKG_VERSION"));
@@ -149,7 +149,8 @@ async fn a_server_that_hangs_up_on_everything_is_an_error_of_its_own_within_the_
         };
         let (client, ()) = meet(&server, &config().connect_timeout(ms(900)), play).await;
         let error = client.unwrap_err();
-        assert!(matches!(error, Error::Connect(ConnectError::Eof)), "{error:?}");
+        let Error::Connect(connect) = &error else { panic!("{error:?}") };
+        assert!(matches!(connect.reason(), ConnectReason::Eof), "{error:?}");
         assert_eq!((server.dials().len(), start.elapsed()), (2, ms(if hangs { 900 } else { 0 })));
     }
 }
@@ -340,8 +341,8 @@ async fn each_answer_of_a_handshake_is_checked() {
         let Err(Error::Connect(error)) = client else { panic!("{what}: {client:?}") };
         assert!(
             matches!(
-                error,
-                ConnectError::Decode(_) | ConnectError::Protocol(ProtocolError::Unasked)
+                error.reason(),
+                ConnectReason::Decode(_) | ConnectReason::Protocol(ProtocolError::Unasked)
             ),
             "{what}: {error:?}"
         );
@@ -382,7 +383,8 @@ async fn the_reason_of_a_server_that_hangs_up_reaches_the_user_in_resp2_too() {
         let play = async { server.accept().await.send(reason).await };
         let (client, ()) = meet(&server, &config().protocol(Protocol::Resp2), play).await;
         let error = client.unwrap_err();
-        let Error::Connect(ConnectError::Refused(refused)) = &error else { panic!("{error:?}") };
+        let Error::Connect(connect) = &error else { panic!("{error:?}") };
+        let ConnectReason::Refused(refused) = connect.reason() else { panic!("{error:?}") };
         assert!(reason.contains(&String::from_utf8_lossy(refused.message()).into_owned()));
         assert_eq!(server.dials().len(), 1);
     }

@@ -3,7 +3,7 @@
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms};
 use bourn::resp::ProtocolError as P;
-use bourn::{Client, ConnectError, Disconnect, Error, Outcome, XLen};
+use bourn::{Client, ConnectReason, Disconnect, Error, Outcome, XLen};
 use tokio::time::Instant;
 
 /// No reply may be larger than this, so that no test sends more.
@@ -204,19 +204,21 @@ async fn half_a_reply_and_silence_is_a_timeout_and_the_rest_goes_to_nobody() {
 async fn who_does_not_answer_a_handshake_in_resp_is_named() {
     let http = "HTTP/1.1 400 Bad Request\r\n\r\n";
     let byte = |byte| P::UnknownType { byte };
-    let rows: [(&str, &[u8], &dyn Fn(&ConnectError) -> bool); 8] = [
-        ("http", http.as_bytes(), &|e| matches!(e, ConnectError::Protocol(p) if *p == byte(b'H'))),
-        ("tls", b"\x15\x03\x03", &|e| matches!(e, ConnectError::Tls { .. })),
+    let rows: [(&str, &[u8], &dyn Fn(&ConnectReason) -> bool); 8] = [
+        ("http", http.as_bytes(), &|e| matches!(e, ConnectReason::Protocol(p) if *p == byte(b'H'))),
+        ("tls", b"\x15\x03\x03", &|e| matches!(e, ConnectReason::Tls(_))),
         ("deep", &b"*1\r\n".repeat(100), &|e| {
-            matches!(e, ConnectError::Protocol(P::TooDeep { limit: 64 }))
+            matches!(e, ConnectReason::Protocol(P::TooDeep { limit: 64 }))
         }),
         ("long", &[b'+'; 70_000], &|e| {
-            matches!(e, ConnectError::Protocol(P::LineTooLong { limit: 65_536 }))
+            matches!(e, ConnectReason::Protocol(P::LineTooLong { limit: 65_536 }))
         }),
-        ("not a map", b"+OK\r\n", &|e| matches!(e, ConnectError::Decode(_))),
-        ("a map of other things", b"%1\r\n+k\r\n+v\r\n", &|e| matches!(e, ConnectError::Decode(_))),
-        ("nothing", b"", &|e| matches!(e, ConnectError::Eof)),
-        ("half", b"%4\r\n$6\r\nserver", &|e| matches!(e, ConnectError::Eof)),
+        ("not a map", b"+OK\r\n", &|e| matches!(e, ConnectReason::Decode(_))),
+        ("a map of other things", b"%1\r\n+k\r\n+v\r\n", &|e| {
+            matches!(e, ConnectReason::Decode(_))
+        }),
+        ("nothing", b"", &|e| matches!(e, ConnectReason::Eof)),
+        ("half", b"%4\r\n$6\r\nserver", &|e| matches!(e, ConnectReason::Eof)),
     ];
     for (name, bytes, is_right) in rows {
         let server = Server::new();
@@ -233,7 +235,7 @@ async fn who_does_not_answer_a_handshake_in_resp_is_named() {
             ends(async { tokio::join!(Client::connect_with(config(), server.dialler()), answer) })
                 .await;
         match client.expect_err(name) {
-            Error::Connect(error) => assert!(is_right(&error), "{name}: {error:?}"),
+            Error::Connect(error) => assert!(is_right(error.reason()), "{name}: {error:?}"),
             other => panic!("{name}: {other:?}"),
         }
         // Only one that hangs up without a word may mean HELLO.

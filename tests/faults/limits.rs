@@ -131,10 +131,11 @@ async fn the_answer_to_a_handshake_is_limited_too() {
         .await;
         let error = client.unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotSent);
-        let Error::Connect(bourn::ConnectError::Protocol(source)) = error else {
+        let Error::Connect(connect) = &error else { panic!("{error:?}") };
+        let bourn::ConnectReason::Protocol(source) = connect.reason() else {
             panic!("{error:?}");
         };
-        assert_eq!(source, wrong);
+        assert_eq!(*source, wrong);
     }
 }
 
@@ -148,8 +149,8 @@ fn a_setting_outside_its_range_is_named() {
         ("reply_depth", |c| c.reply_depth(1025)),
         ("budget_bytes", |c| c.budget_bytes(1023)),
         ("events_buffer", |c| c.events_buffer(0)),
-        ("a timeout", |c| c.connect_timeout(Duration::ZERO)),
-        ("a timeout", |c| c.command_timeout(Duration::ZERO)),
+        ("connect_timeout", |c| c.connect_timeout(Duration::ZERO)),
+        ("command_timeout", |c| c.command_timeout(Duration::ZERO)),
         ("probe", |c| c.probe(Some(Duration::ZERO))),
         ("reconnect", |c| c.reconnect(Duration::ZERO, ms(10))),
         ("reconnect", |c| c.reconnect(ms(11), ms(10))),

@@ -91,6 +91,8 @@ mod stray;
 #[cfg(test)]
 mod tails;
 #[cfg(test)]
+mod texts;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod wire;

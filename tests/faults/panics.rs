@@ -2,7 +2,7 @@
 
 use super::peer::{Peer, Server, config, ends, ms, settle};
 use bourn::{
-    BoxFuture, Client, ConnectError, Credentials, CredentialsError, CredentialsProvider, Error,
+    BoxFuture, Client, ConnectReason, Credentials, CredentialsError, CredentialsProvider, Error,
     Event, XLen,
 };
 use std::io;
@@ -43,7 +43,8 @@ async fn a_dialler_that_panics_is_a_failed_attempt() {
         });
         let again = Arc::clone(&dial);
         let error = Client::connect_with(config(), move || again()).await.unwrap_err();
-        let Error::Connect(ConnectError::Io { source, .. }) = &error else { panic!("{error:?}") };
+        let Error::Connect(connect) = &error else { panic!("{error:?}") };
+        let ConnectReason::Io(source) = connect.reason() else { panic!("{error:?}") };
         assert!(source.to_string().contains("the dialler panicked: a bug in the "), "{source}");
         while let Ok(peer) = tokio::time::timeout(ms(1), server.next()).await {
             drop(peer);
@@ -119,7 +120,8 @@ async fn a_provider_that_panics_is_a_failed_attempt() {
         if !in_changed {
             let failing = config.clone().credentials(provider());
             let error = ends(Client::connect_with(failing, server.dialler())).await.unwrap_err();
-            let Error::Connect(ConnectError::Credentials(source)) = &error else {
+            let Error::Connect(connect) = &error else { panic!("{error:?}") };
+            let ConnectReason::Credentials(source) = connect.reason() else {
                 panic!("{error:?}");
             };
             assert!(source.to_string().contains("panicked: a bug in the provider"), "{source}");

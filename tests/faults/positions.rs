@@ -12,7 +12,7 @@
 use super::peer::{Peer, Server, config, ends, ms, settle};
 use bourn::resp::ProtocolError;
 use bourn::{
-    Client, ConnectError, Disconnect, Entries, EntryId, Error, GroupFrom, Outcome, StartAt,
+    Client, ConnectReason, Disconnect, Entries, EntryId, Error, GroupFrom, Outcome, StartAt,
     Streams, XAck, XAdd, XAutoClaim, XGroupCreate, XInfoStream, XLen, XPendingRange, XRange, XRead,
     XReadGroup,
 };
@@ -299,7 +299,8 @@ async fn in_every_position_of_a_handshake() {
                 if stray.is_wrong(place.inside) {
                     let error = client.expect_err(&what);
                     assert_eq!(error.outcome(), Outcome::NotSent, "{what}");
-                    let Error::Connect(ConnectError::Protocol(ProtocolError::Push)) = error else {
+                    let Error::Connect(connect) = &error else { panic!("{what}: {error:?}") };
+                    let ConnectReason::Protocol(ProtocolError::Push) = connect.reason() else {
                         panic!("{what}: {error:?}");
                     };
                     continue;

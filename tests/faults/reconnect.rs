@@ -3,7 +3,7 @@
 
 use super::peer::{Server, config, ends, hello_reply, ms, poll_once, settle};
 use super::wire::Plan;
-use bourn::{Client, Code, ConnectError, Error, Outcome, Unsent, XAdd, XLen};
+use bourn::{Client, Code, ConnectReason, Error, Outcome, Unsent, XAdd, XLen};
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +221,8 @@ async fn who_is_refused_gets_the_servers_own_code() {
     ];
     for (asked, answers, code) in rows {
         let error = refused(config().password("p"), asked, answers).await;
-        let refused = matches!(&error, Error::Connect(ConnectError::Refused(_)));
+        let Error::Connect(connect) = &error else { panic!("{answers:?}: {error:?}") };
+        let refused = matches!(connect.reason(), ConnectReason::Refused(_));
         assert!(refused, "{answers:?}: {error:?}");
         assert_eq!(error.code().map(Code::as_str), Some(code), "{answers:?}");
         assert_eq!(error.outcome(), Outcome::NotSent);
@@ -279,7 +280,7 @@ async fn who_is_refused_later_says_so_to_callers_and_goes_on_trying() {
     let Error::Unsent { reason: Unsent::TimedOut { source: Some(source), .. }, .. } = &error else {
         panic!("{error:?}");
     };
-    assert!(matches!(&**source, ConnectError::Refused(e) if *e.code() == Code::WrongPass));
+    assert!(matches!(source.reason(), ConnectReason::Refused(e) if *e.code() == Code::WrongPass));
     let (next, request) = ends(async {
         tokio::join!(client.send(XLen::new("next")), async {
             server.greet().await.answer(":1\r\n").await

@@ -1,7 +1,7 @@
 //! A reply reaches its own command or nobody: replies that nobody asked for, pushes and attributes between replies.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
-use bourn::{Client, ConnectError, Error, Raw, XLen, resp::ProtocolError};
+use bourn::{Client, ConnectReason, Error, Raw, XLen, resp::ProtocolError};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
@@ -96,7 +96,10 @@ async fn a_reply_too_many_behind_the_handshake_is_nobodys() {
                 next_works_on_a_new_connection(&server, &client, stray).await;
                 assert!(peer.rest().await.is_empty(), "{stray:?}");
             }
-            Err(Error::Connect(ConnectError::Protocol(ProtocolError::Unasked))) => {}
+            Err(Error::Connect(connect)) => {
+                let unasked = ConnectReason::Protocol(ProtocolError::Unasked);
+                assert_eq!(connect.reason().to_string(), unasked.to_string(), "{stray:?}");
+            }
             Err(other) => panic!("{stray:?}: {other:?}"),
         }
     }

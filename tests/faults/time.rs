@@ -3,7 +3,7 @@
 
 use super::peer::{Server, config, ends, hello_reply, ms, poll_once, settle};
 use super::wire::Plan;
-use bourn::{Client, Config, ConnectError, Error, Outcome, Unsent, XLen};
+use bourn::{Client, Config, ConnectError, ConnectReason, Error, Outcome, Unsent, XLen};
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
@@ -110,8 +110,8 @@ async fn who_waits_for_a_connection_waits_until_the_deadline_and_is_never_sent()
         let Err(Error::Unsent { reason: Unsent::TimedOut { source, .. }, .. }) = &result else {
             panic!("{result:?}");
         };
-        let why = source.as_deref();
-        assert_eq!(matches!(why, Some(ConnectError::Io { .. })), is_known, "{plan:?}: {why:?}");
+        let why = source.as_deref().map(ConnectError::reason);
+        assert_eq!(matches!(why, Some(ConnectReason::Io(_))), is_known, "{plan:?}: {why:?}");
         is_unsent(result, ms(300));
         assert_eq!(at - start, ms(300), "{plan:?}");
         server.unplan();
@@ -255,7 +255,8 @@ async fn to_connect_there_is_one_deadline_too() {
         let error = client.unwrap_err();
         let timed_out = matches!(
             &error,
-            Error::Connect(ConnectError::TimedOut { after, .. }) if *after == ms(1500)
+            Error::Connect(connect)
+                if matches!(connect.reason(), ConnectReason::TimedOut { after, .. } if *after == ms(1500))
         );
         assert!(timed_out, "{scene}: {error:?}");
         assert_eq!((error.outcome(), at - start), (Outcome::NotSent, ms(1500)), "{scene}");

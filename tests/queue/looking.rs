@@ -123,9 +123,9 @@ async fn settings_that_cannot_be_are_refused_when_it_is_opened() {
         builder.open::<Job, _>(Flat).await.map(drop)
     };
     let not_a_stream = open(Queue::builder(&office.client, "text")).await;
-    assert!(matches!(not_a_stream, Err(QueueError::Settings(SettingsError::NotAStream))));
+    assert!(matches!(not_a_stream, Err(QueueError::Settings(SettingsError::NotAStream(_)))));
     let dead = open(office.builder().dead_letter("text")).await;
-    assert!(matches!(dead, Err(QueueError::Settings(SettingsError::DeadLettersNotAStream))));
+    assert!(matches!(dead, Err(QueueError::Settings(SettingsError::DeadLettersNotAStream(_)))));
     let same = open(office.builder().dead_letter(STREAM)).await;
     assert!(matches!(same, Err(QueueError::Settings(SettingsError::Value(_)))));
     let short = open(office.builder().lease(Duration::from_millis(1))).await;

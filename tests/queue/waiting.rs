@@ -165,7 +165,14 @@ async fn urgent_jobs_come_first() {
     let refused = Worker::merged([&levels[0], &other], Priority::Strict)
         .run(std::future::ready(()), |_| async { Ok::<(), Fail>(()) })
         .await;
-    assert!(matches!(refused, Err(QueueError::Settings(SettingsError::Differ("the group")))));
+    assert!(matches!(refused, Err(QueueError::Settings(SettingsError::Differ("group")))));
+    let twice = Worker::merged([&levels[0], &levels[1], &levels[0]], Priority::Strict)
+        .run(std::future::ready(()), |_| async { Ok::<(), Fail>(()) })
+        .await;
+    let Err(QueueError::Settings(SettingsError::SameStream(stream))) = twice else {
+        panic!("{twice:?}");
+    };
+    assert_eq!(stream.as_bytes(), levels[0].stream());
 }
 
 #[tokio::test]

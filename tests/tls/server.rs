@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, GOOD, Identity};
 use crate::support::Server;
-use bourn::{Client, Config, ConnectError, Error, Outcome, Raw, Tls};
+use bourn::{Client, Config, ConnectReason, Error, Outcome, Raw, Tls};
 use std::fs;
 use std::future::Future;
 use std::time::Duration;
@@ -81,7 +81,10 @@ pub(crate) async fn no_tls(config: Config, permanent: bool) -> String {
 #[track_caller]
 pub(crate) fn reason(error: Error, permanent: bool) -> String {
     assert_eq!(error.outcome(), Outcome::NotSent);
-    let Error::Connect(connect @ ConnectError::Tls { source, .. }) = &error else {
+    let Error::Connect(connect) = &error else {
+        panic!("{error:?}");
+    };
+    let ConnectReason::Tls(source) = connect.reason() else {
         panic!("{error:?}");
     };
     assert_eq!(connect.is_permanent(), permanent, "{error:?}");

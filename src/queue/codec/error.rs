@@ -1,4 +1,4 @@
-//! Why a payload could not be encoded or decoded. Pure.
+//! The error of a payload that cannot be encoded or decoded. Pure.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 /// As much of a value, or of a name, as is shown.
 const SHOWN_BYTES: usize = 64;
 
-/// A payload that cannot be written as fields, or fields that are not the payload that was expected.
+/// A payload that cannot be encoded as fields, or fields that cannot be decoded.
 ///
-/// It does not pass by itself: the same payload fails the same way again.
+/// The error is permanent: the same payload fails the same way again.
 #[derive(Clone)]
 pub struct CodecError(Box<Told>);
 
@@ -64,7 +64,7 @@ impl CodecError {
     }
 
     pub(super) fn reserved(field: &[u8]) -> Self {
-        Self::new("names that begin with _ are the queue's").in_field(field)
+        Self::new("names that begin with `_` are reserved").in_field(field)
     }
 
     pub(super) fn not_utf8(source: Utf8Error) -> Self {
@@ -73,12 +73,12 @@ impl CodecError {
 
     #[cfg(feature = "json")]
     pub(super) fn not_json(source: serde_json::Error) -> Self {
-        Self::caused_by("cannot be written as JSON", source)
+        Self::caused_by("cannot be encoded as JSON", source)
     }
 
     #[cfg(feature = "json")]
     pub(super) fn unlike_json(source: serde_json::Error) -> Self {
-        Self::caused_by("not the JSON that was expected", source)
+        Self::caused_by("unexpected JSON", source)
     }
 
     /// The field that it is about; `None` if it is about the payload as a whole.
@@ -96,59 +96,41 @@ impl fmt::Display for CodecError {
             let cut = if shown.len() < field.len() { "..." } else { "" };
             write!(f, "field {}{cut}: ", shown.escape_ascii())?;
         }
-        f.write_str(&self.0.what)
-    }
-}
-
-impl fmt::Debug for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CodecError({self}")?;
-        if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
-        }
-        f.write_str(")")
+        f.write_str(&self.0.what)?;
+        self.0.source.as_ref().map_or(Ok(()), |source| write!(f, ": {source}"))
     }
 }
 
 impl Error for CodecError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0.source {
-            Some(source) => Some(&**source),
-            None => None,
-        }
+        // The text contains the cause itself.
+        self.0.source.as_ref()?.source()
     }
 }
+
+debug_is_display!(CodecError);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_field_comes_first_and_the_source_is_kept() {
+    fn the_field_comes_first_and_the_cause_last() {
         let number = "x".parse::<u8>().expect_err("no number");
         let rows = [
-            (CodecError::missing("user_id"), "field user_id: missing", None),
+            (CodecError::missing("user_id"), "field user_id: missing"),
+            (CodecError::reserved(b"_id"), "field _id: names that begin with `_` are reserved"),
+            (CodecError::expected("u8", "3\n"), r#"expected u8, got "3\n""#),
             (
-                CodecError::reserved(b"_id"),
-                "field _id: names that begin with _ are the queue's",
-                None,
+                CodecError::caused_by("no number", number).in_field("n").in_field("outer"),
+                "field n: no number: invalid digit found in string",
             ),
-            (CodecError::expected("u8", "3\n"), r#"expected u8, got "3\n""#, None),
-            (
-                CodecError::caused_by("no number", number.clone()).in_field("n").in_field("outer"),
-                "field n: no number",
-                Some(number.to_string()),
-            ),
-            (CodecError::new("too old").in_field(b"\xff"), r"field \xff: too old", None),
+            (CodecError::new("too old").in_field(b"\xff"), r"field \xff: too old"),
         ];
-        for (error, text, source) in rows {
+        for (error, text) in rows {
             assert_eq!(error.to_string(), text);
-            assert_eq!(error.source().map(ToString::to_string), source, "{text}");
-            let debug = format!(
-                "CodecError({text}{})",
-                source.map(|text| format!(": {text}")).unwrap_or_default()
-            );
-            assert_eq!(format!("{error:?}"), debug);
+            assert!(error.source().is_none(), "{text}");
+            assert_eq!(format!("{error:?}"), text);
         }
     }
 

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn reserved_names_do_not_encode() {
         let pairs = texts(&[("a", "1"), ("_id", "2")]);
-        let expected = "field _id: names that begin with _ are the queue's";
+        let expected = "field _id: names that begin with `_` are reserved";
         let bytes: Bytepairs = pairs.iter().cloned().map(|(n, v)| (n.into(), v.into())).collect();
         assert_eq!(encode_error(&Flat, &bytes), expected);
         assert_eq!(encode_error(&Flat, &pairs.iter().cloned().collect::<Map>()), expected);
@@ -149,8 +149,18 @@ mod tests {
     #[test]
     fn what_is_no_text_or_not_one_value_does_not_decode() {
         let rows: [(&str, [(&[u8], &[u8]); 2], Option<&str>, Option<&str>); 4] = [
-            ("a name", [(b"a", b"1"), (b"\xff", b"1")], Some(r"field \xff: not UTF-8"), None),
-            ("a value", [(b"a", b"1"), (b"b", b"\xff")], Some("field b: not UTF-8"), None),
+            (
+                "a name",
+                [(b"a", b"1"), (b"\xff", b"1")],
+                Some(r"field \xff: not UTF-8: invalid utf-8 sequence of 1 bytes from index 0"),
+                None,
+            ),
+            (
+                "a value",
+                [(b"a", b"1"), (b"b", b"\xff")],
+                Some("field b: not UTF-8: invalid utf-8 sequence of 1 bytes from index 0"),
+                None,
+            ),
             ("twice", [(b"a", b"1"), (b"a", b"1")], None, Some("field a: comes more than once")),
             ("reserved", [(b"a", b"1"), (b"_\xff", b"\xff")], None, None),
         ];

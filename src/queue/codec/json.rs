@@ -49,7 +49,6 @@ mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
     use std::collections::BTreeMap;
-    use std::error::Error;
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Email {
@@ -79,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_is_no_such_payload_says_why() {
-        let other = "field payload: not the JSON that was expected";
+        let other = "field payload: unexpected JSON: ";
         let rows: [(&str, &str, &[u8], &str, &str); 5] = [
             ("missing", "Payload", b"[1,\"a\"]", "field payload: missing", ""),
             ("no JSON", "payload", b"[1", other, "EOF while parsing a list at line 1 column 2"),
@@ -87,16 +86,16 @@ mod tests {
             ("garbage behind", "payload", b"[1,\"a\"] 2", other, "trailing characters"),
             ("out of range", "payload", b"[256,\"a\"]", other, "expected u8"),
         ];
-        for (row, name, value, text, source) in rows {
+        for (row, name, value, text, cause) in rows {
             let entry = super::super::tests::entry([(name, value)]);
             let back: Result<(u8, String), _> = Json.decode(Payload::new(entry.by_ref()));
             let error = back.expect_err(row);
-            assert_eq!(error.to_string(), text, "{row}");
-            let said = error.source().map(ToString::to_string).unwrap_or_default();
-            assert!(said.contains(source), "{row}: {said}");
+            let said = error.to_string();
+            assert!(said.starts_with(text) && said.contains(cause), "{row}: {said}");
         }
         let pairs = BTreeMap::from([((1, 2), 3)]);
-        assert_eq!(encode_error(&Json, &pairs), "field payload: cannot be written as JSON");
+        let error = encode_error(&Json, &pairs);
+        assert_eq!(error, "field payload: cannot be encoded as JSON: key must be a string");
     }
 
     proptest! {

@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(payload.get_str(name).expect("nothing"), None, "{name}");
         }
         let error = payload.get_str("b_").expect_err("no text");
-        assert_eq!(error.to_string(), "field b_: not UTF-8");
+        assert!(error.to_string().starts_with("field b_: not UTF-8: "), "{error}");
     }
 
     #[test]

@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn a_string_must_be_utf8() {
         let bytes: [(&str, &[u8]); 1] = [("payload", b"a\xff")];
-        let error = "field payload: not UTF-8".to_owned();
+        let error =
+            "field payload: not UTF-8: invalid utf-8 sequence of 1 bytes from index 1".to_owned();
         assert_eq!(decode::<String, _>(&RawBytes, bytes), Err(error));
         assert_eq!(decode(&RawBytes, bytes), Ok(b"a\xff".to_vec()));
     }

@@ -19,6 +19,7 @@ use super::tally::Report;
 use super::{Queue, QueueError, SettingsError};
 use handler::WithState;
 use running::Running;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -246,12 +247,19 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     fn differ(&self) -> Result<(), SettingsError> {
         let mut all = self.queues.iter().map(|queue| &queue.core().settings);
         let Some(first) = all.next() else {
-            return Err(SettingsError::Value("a worker needs a queue"));
+            return Err(SettingsError::Value("a merged worker needs at least one queue"));
         };
-        match all.find_map(|settings| first.differs(settings)) {
-            Some(what) => Err(SettingsError::Differ(what)),
-            None => Ok(()),
+        let mut streams = BTreeSet::from([&first.stream]);
+        for settings in all {
+            if let Some(what) = first.differs(settings) {
+                return Err(SettingsError::Differ(what));
+            }
+            if !streams.insert(&settings.stream) {
+                let stream = settings.stream.escape_ascii().to_string();
+                return Err(SettingsError::SameStream(stream.into()));
+            }
         }
+        Ok(())
     }
 }
 

@@ -62,7 +62,7 @@ async fn dead_letters_that_are_no_stream_are_refused_when_a_queue_is_opened() {
     let office = Office::new().await;
     office.server.command(&["SET", DLQ, "x"]);
     let refused = office.builder().open::<crate::office::Job, _>(Flat).await.unwrap_err();
-    let expected = SettingsError::DeadLettersNotAStream;
+    let expected = SettingsError::DeadLettersNotAStream(DLQ.into());
     assert!(matches!(&refused, QueueError::Settings(error) if *error == expected), "{refused:?}");
     // Elsewhere they have room.
     let _: Queue<crate::office::Job> =

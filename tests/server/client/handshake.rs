@@ -2,7 +2,7 @@
 
 use crate::both::{in_both, in_both_from, kill, listed, run};
 use crate::support::Server;
-use bourn::{Client, Code, Config, ConnectError, Error, Outcome, Protocol, XAdd, XLen};
+use bourn::{Client, Code, Config, ConnectReason, Error, Outcome, Protocol, XAdd, XLen};
 use std::time::{Duration, Instant};
 
 /// What the server has about this connection, by name.
@@ -30,7 +30,8 @@ fn a_password_is_the_default_users() {
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0);
         assert_eq!(listed_as(&client, &["user"]).await, ["default"]);
         let wrong = cannot(config.clone().password("other")).await;
-        assert!(matches!(wrong, Error::Connect(ConnectError::Refused(_))), "{wrong:?}");
+        let Error::Connect(connect) = &wrong else { panic!("{wrong:?}") };
+        assert!(matches!(connect.reason(), ConnectReason::Refused(_)), "{wrong:?}");
         assert_eq!(wrong.code(), Some(&Code::WrongPass));
         assert!(!format!("{wrong:?} {wrong}").contains("other"));
         assert_eq!(
@@ -183,7 +184,8 @@ fn where_nobody_listens_there_is_no_connection_and_it_is_said_at_once() {
             client.reader().await.unwrap_err(),
         ];
         for error in refused {
-            assert!(matches!(error, Error::Connect(ConnectError::Io { .. })), "{error:?}");
+            let Error::Connect(connect) = &error else { panic!("{error:?}") };
+            assert!(matches!(connect.reason(), ConnectReason::Io(_)), "{error:?}");
         }
         assert!(start.elapsed() < Duration::from_secs(1));
     });
@@ -196,10 +198,11 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
         let after = Duration::from_millis(50);
         let error = cannot(config.connect_timeout(after)).await;
         server.resume();
-        let Error::Connect(ConnectError::TimedOut { after: said, .. }) = error else {
+        let Error::Connect(connect) = &error else { panic!("{error:?}") };
+        let ConnectReason::TimedOut { after: said, .. } = connect.reason() else {
             panic!("{error:?}");
         };
-        assert_eq!(said, after);
+        assert_eq!(*said, after);
     });
 }
 
@@ -208,7 +211,8 @@ fn a_server_with_too_many_clients_says_so() {
     in_both(async |server, client| {
         run(client, "CONFIG SET maxclients 1").await;
         let error = cannot(server.url().parse().unwrap()).await;
-        let Error::Connect(ConnectError::Refused(refused)) = &error else { panic!("{error:?}") };
+        let Error::Connect(connect) = &error else { panic!("{error:?}") };
+        let ConnectReason::Refused(refused) = connect.reason() else { panic!("{error:?}") };
         assert_eq!(refused.message(), b"max number of clients reached");
     });
 }

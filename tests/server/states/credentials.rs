@@ -3,7 +3,7 @@
 use super::{LATE, LONG, a_read, a_write, listen, refusals, until_told};
 use crate::both::{in_both_from, kill, run};
 use crate::support::Server;
-use bourn::{Client, Code, Config, ConnectError, Error, Event, Outcome, Retry, Unsent};
+use bourn::{Client, Code, Config, ConnectReason, Error, Event, Outcome, Retry, Unsent};
 use std::time::{Duration, Instant};
 
 /// The error of a command that found no connection, for the server refuses who we are.
@@ -14,7 +14,7 @@ fn is_unsent(error: &Error, code: &Code) {
         panic!("{error:?}");
     };
     assert!(source.is_credentials() && source.is_permanent(), "{source:?}");
-    let ConnectError::Refused(refused) = &**source else { panic!("{source:?}") };
+    let ConnectReason::Refused(refused) = source.reason() else { panic!("{source:?}") };
     assert_eq!(refused.code(), code);
 }
 
@@ -86,7 +86,7 @@ fn a_user_who_was_deleted_is_told_until_there_is_one_again() {
         let is_rejected = |event: &Event| matches!(event, Event::CredentialsRejected { .. });
         let told = until_told(&mut events, "the refusal", is_rejected).await;
         let Event::CredentialsRejected { error } = told else { panic!("{told:?}") };
-        let ConnectError::Refused(refused) = &*error else { panic!("{error:?}") };
+        let ConnectReason::Refused(refused) = error.reason() else { panic!("{error:?}") };
         assert_eq!(refused.code(), &Code::WrongPass);
         set();
         assert_eq!(client.send(a_read()).await.unwrap(), 0);

@@ -3,7 +3,9 @@
 use super::{LATE, LONG, a_read, a_write, listen, meanwhile, until_told};
 use crate::both::{in_both_from, kill, run};
 use crate::support::Server;
-use bourn::{Client, Code, Config, ConnectError, Error, Event, Outcome, Retry, Unsent};
+use bourn::{
+    Client, Code, Config, ConnectError, ConnectReason, Error, Event, Outcome, Retry, Unsent,
+};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 #[track_caller]
 fn is_crowded(error: &ConnectError) {
     assert!(!error.is_permanent() && !error.is_credentials(), "{error:?}");
-    let ConnectError::Refused(refused) = error else { panic!("{error:?}") };
+    let ConnectReason::Refused(refused) = error.reason() else { panic!("{error:?}") };
     assert_eq!(refused.code(), &Code::Err);
     assert_eq!(refused.message(), b"max number of clients reached");
 }

@@ -3,7 +3,7 @@
 use super::{Callers, a_read, a_write, is_refused};
 use crate::both::{add, id, in_both_from, poll_once, run, until};
 use crate::support::{Builder, Server, free_port};
-use bourn::{Client, Code, Config, ConnectError, Error, Outcome, Raw, Retry};
+use bourn::{Client, Code, Config, ConnectReason, Error, Outcome, Raw, Retry};
 use std::pin::pin;
 
 /// A server that takes 5 ms to read a key, and looks around between every few keys.
@@ -116,6 +116,7 @@ fn while_a_replica_has_lost_its_master_commands_wait_and_come_through() {
 #[track_caller]
 fn is_refused_for_now(error: Error) {
     assert_eq!((error.code(), error.outcome()), (Some(&Code::Busy), Outcome::NotSent));
-    let Error::Connect(refused @ ConnectError::Refused(_)) = error else { panic!("{error:?}") };
+    let Error::Connect(refused) = &error else { panic!("{error:?}") };
+    assert!(matches!(refused.reason(), ConnectReason::Refused(_)), "{error:?}");
     assert!(!refused.is_permanent() && !refused.is_credentials());
 }

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -286,28 +285,29 @@ fn what_is_no_record_or_has_a_reserved_name_does_not_encode() {
     assert_eq!(encode_error(&Record, &None::<Email>), format!("{expected}nothing"));
     assert_eq!(encode_error(&Record, &Kind::Unit), format!("{expected}an enum"));
     assert_eq!(encode_error(&Record, &Kind::New(None)), format!("{expected}an enum"));
-    let reserved = "field _id: names that begin with _ are the queue's";
+    let reserved = "field _id: names that begin with `_` are reserved";
     assert_eq!(encode_error(&Record, &Reserved { _id: 1 }), reserved);
     let map = BTreeMap::from([("_id".to_owned(), 1)]);
     assert_eq!(encode_error(&Record, &map), reserved);
     let keys = BTreeMap::from([((1, 2), 1)]);
     assert_eq!(encode_error(&Record, &keys), "a key must be a text or a number");
     let value = One { a: BTreeMap::from([((1, 2), 1)]) };
-    assert_eq!(encode_error(&Record, &value), "field a: cannot be written as JSON");
+    let error = encode_error(&Record, &value);
+    assert_eq!(error, "field a: cannot be encoded as JSON: key must be a string");
 }
 
-/// What is said of this text as the value of a field of this type, and what the source says.
-fn wrong<T: Serialize + DeserializeOwned + fmt::Debug>(text: &[u8]) -> (String, String) {
+/// Returns the error of decoding this text as the value of a field of this type.
+fn wrong<T: Serialize + DeserializeOwned + fmt::Debug>(text: &[u8]) -> String {
     let entry = entry([("a", text)]);
     let back: Result<One<T>, _> = Record.decode(Payload::new(entry.by_ref()));
     let error = back.expect_err("it does not decode");
     assert_eq!(error.field(), Some(b"a".as_slice()), "{error}");
-    (error.to_string(), error.source().map(ToString::to_string).unwrap_or_default())
+    error.to_string()
 }
 
 #[test]
 fn a_value_that_is_none_says_which_field_and_what_was_expected() {
-    let json = "field a: not the JSON that was expected";
+    let json = "field a: unexpected JSON: ";
     let rows = [
         ("above", wrong::<u8>(b"256"), r#"field a: expected u8, got "256""#, ""),
         ("below", wrong::<u64>(b"-1"), r#"field a: expected u64, got "-1""#, ""),
@@ -326,12 +326,8 @@ fn a_value_that_is_none_says_which_field_and_what_was_expected() {
         ("nested", wrong::<One<u8>>(b"{}"), json, "missing field `a`"),
         ("newtype", wrong::<New<Option<u8>>>(b"x"), json, "expected value"),
     ];
-    for (row, (said, source), text, behind) in rows {
-        assert!(said.starts_with(text), "{row}: {said}");
-        assert!(
-            source.starts_with(behind) && source.is_empty() == behind.is_empty(),
-            "{row}: {source}"
-        );
+    for (row, said, text, cause) in rows {
+        assert!(said.starts_with(text) && said.contains(cause), "{row}: {said}");
     }
 }
 

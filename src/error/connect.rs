@@ -1,0 +1,119 @@
+//! A connection that could not be made: the address and the reason. Pure.
+
+use super::{Code, CredentialsError, ServerError};
+use crate::resp::{DecodeError, ProtocolError};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection that could not be made: the address that was dialled, and the [`ConnectReason`].
+///
+/// Its text is as `cannot connect to 10.0.0.1:6380: TLS handshake failed: ...`.
+#[derive(Clone)]
+pub struct ConnectError {
+    address: Box<str>,
+    reason: ConnectReason,
+}
+
+impl ConnectError {
+    /// Creates the error of an attempt to connect to this address.
+    pub fn new(address: impl fmt::Display, reason: ConnectReason) -> Self {
+        Self { address: address.to_string().into(), reason }
+    }
+
+    /// The address that was dialled: `host:port`, or the path of a Unix socket.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> &ConnectReason {
+        &self.reason
+    }
+
+    /// Whether the server rejected the credentials: a wrong password, or a user that is unknown, disabled or not allowed
+    /// to connect.
+    #[must_use]
+    pub fn is_credentials(&self) -> bool {
+        let ConnectReason::Refused(error) = &self.reason else { return false };
+        matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
+    }
+
+    /// Whether the error is permanent: the next attempt fails as well, until the settings or the server are fixed. For
+    /// example: rejected credentials, an untrusted certificate, a database that does not exist, another service at that
+    /// address. A client goes on trying, with longer waits.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        use io::ErrorKind::{InvalidData, InvalidInput};
+        match &self.reason {
+            ConnectReason::Tls(error) => matches!(error.kind(), InvalidData | InvalidInput),
+            ConnectReason::Refused(error) => !error.code().is_retryable() && !error.is_too_many(),
+            ConnectReason::Protocol(_) | ConnectReason::Decode(_) => true,
+            ConnectReason::Io(_)
+            | ConnectReason::TimedOut { .. }
+            | ConnectReason::Eof
+            | ConnectReason::Credentials(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}: {}", self.address, self.reason)
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// The reason why a connection could not be made.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum ConnectReason {
+    /// The name could not be resolved, or no address of it answered: the last error.
+    Io(Arc<io::Error>),
+    /// The TLS handshake failed: a certificate is not valid, the server does not speak TLS, or it requires TLS and the
+    /// settings do not ask for it. An error of the kind `InvalidData` or `InvalidInput` is permanent.
+    Tls(Arc<io::Error>),
+    /// The credentials provider failed.
+    Credentials(CredentialsError),
+    /// The connection was not established within the connect timeout.
+    TimedOut {
+        /// The connect timeout.
+        after: Duration,
+        /// The step that took too long, with all addresses that were tried: resolving the name, connecting, the handshake.
+        during: String,
+    },
+    /// The server refused the handshake: wrong credentials, no such database, too many clients.
+    Refused(Box<ServerError>),
+    /// The server sent something that is not RESP.
+    Protocol(ProtocolError),
+    /// The server answered the handshake in a way that Redis does not.
+    Decode(DecodeError),
+    /// The server closed the connection during the handshake. A server that requires TLS does so if the settings do not ask
+    /// for it.
+    Eof,
+}
+
+impl fmt::Display for ConnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Tls(error) => write!(f, "TLS handshake failed: {error}"),
+            Self::Credentials(error) => write!(f, "credentials provider failed: {error}"),
+            Self::TimedOut { after, during } => write!(f, "timed out after {after:?}: {during}"),
+            Self::Refused(error) => write!(f, "refused by the server: {error}"),
+            Self::Protocol(error) => write!(f, "the server does not speak RESP: {error}"),
+            Self::Decode(error) => write!(f, "unexpected reply to the handshake: {error}"),
+            Self::Eof => f.write_str(
+                "the server closed the connection during the handshake (does it require TLS?)",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConnectReason {}
+
+debug_is_display!(ConnectError, ConnectReason);
