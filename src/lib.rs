@@ -61,7 +61,9 @@
 //!
 //! `metrics`: what the queue does, as counters, gauges and histograms of the `metrics` crate.
 //!
-//! `tracing`: what [`Events`] tell, as events of the `tracing` crate, and a span around each job: `queue::Tracing`.
+//! `tracing`: events of the `tracing` crate. Connected is INFO. Disconnected and reconnecting are WARN, at first and then
+//! once a minute. A failed attempt of a job and a lost lease are WARN, a dead-lettered job is ERROR. Each job runs in a span
+//! `job`; `queue::Propagate` carries a trace context to it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Implements `Debug` of errors as their text and its causes, for `unwrap` and for `main` that returns a `Result`.

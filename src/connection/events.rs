@@ -5,6 +5,8 @@
 
 use super::panics::caught;
 use super::sync::{Mutex, MutexGuard};
+#[cfg(feature = "tracing")]
+use super::trace;
 use crate::config::Config;
 use crate::error::{ConnectError, Disconnect};
 use crate::server::Server;
@@ -80,6 +82,8 @@ struct Mailbox {
 pub(crate) struct Hub {
     limit: usize,
     address: String,
+    #[cfg(feature = "tracing")]
+    shown: Mutex<trace::Shown>,
     listeners: Mutex<Listeners>,
 }
 
@@ -98,6 +102,8 @@ impl Hub {
         Self {
             limit: config.events_buffer,
             address: config.address.to_string(),
+            #[cfg(feature = "tracing")]
+            shown: Mutex::new(trace::Shown::default()),
             listeners: Mutex::new(listeners),
         }
     }
@@ -111,7 +117,10 @@ impl Hub {
     pub(super) fn tell(&self, event: Event) {
         // A subscriber of the user's may panic.
         #[cfg(feature = "tracing")]
-        let _ = caught(|| event.trace(&self.address));
+        {
+            let show = lock(&self.shown).decide(&event, tokio::time::Instant::now());
+            let _ = caught(|| trace::emit(&self.address, &event, show));
+        }
         let mut wakers = Vec::new();
         let mut listeners = lock(&self.listeners);
         listeners.mailboxes.retain(|mailbox| {
@@ -156,49 +165,11 @@ impl Hub {
     }
 }
 
-#[cfg(feature = "tracing")]
-impl Event {
-    /// As an event of `tracing`, for whoever collects those.
-    fn trace(&self, address: &str) {
-        use tracing::{debug, error, info, warn};
-        match self {
-            Self::Connected { server } => {
-                let server = server.as_ref().map(tracing::field::debug);
-                info!(address, server, "connected");
-            }
-            Self::Disconnected { reason: Disconnect::Closed } => debug!(address, "closed"),
-            Self::Disconnected { reason } => {
-                warn!(address, reason = all_of(reason), "disconnected");
-            }
-            Self::Reconnecting { after } => debug!(address, ?after, "reconnecting"),
-            Self::ConnectFailed { error } => {
-                warn!(address, error = all_of(error), "connect failed")
-            }
-            Self::CredentialsRejected { error } => {
-                error!(address, error = all_of(error), "credentials rejected");
-            }
-            Self::Missed { .. } => {}
-        }
-    }
-}
-
 /// Wakes listeners; a waker of the user's that panics keeps no other from being woken.
 fn wake_all(wakers: Vec<Waker>) {
     for waker in wakers {
         let _ = caught(|| waker.wake());
     }
-}
-
-/// An error and what is behind it.
-#[cfg(feature = "tracing")]
-fn all_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
 }
 
 impl Mailbox {

@@ -55,6 +55,8 @@ mod sync;
 mod timers;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tracing")]
+mod trace;
 mod transport;
 
 pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};

@@ -90,6 +90,13 @@ impl QueueBuilder {
         self
     }
 
+    /// Carries the trace context from the code that enqueues a job to the span of the job (feature `tracing`).
+    #[cfg(feature = "tracing")]
+    pub fn propagate(mut self, propagate: impl super::Propagate) -> Self {
+        self.settings.propagator = Some(super::propagate::Propagator(Arc::new(propagate)));
+        self
+    }
+
     /// Opens the queue: creates the stream and group if missing, and validates the settings against the server.
     ///
     /// ```no_run

@@ -114,7 +114,7 @@ impl Core {
 
     pub(super) fn tell(&self, event: QueueEvent) {
         #[cfg(feature = "tracing")]
-        tracing::debug!(target: "bourn", stream = %self.settings.stream.escape_ascii(), ?event, "queue");
+        event.trace(&self.settings.stream);
         // Nobody has to listen.
         let _ = self.events.send(event);
     }

@@ -66,6 +66,42 @@ pub enum QueueEvent {
     },
 }
 
+#[cfg(feature = "tracing")]
+impl QueueEvent {
+    /// Emits it as an event of `tracing`.
+    pub(super) fn trace(&self, stream: &[u8]) {
+        use tracing::{debug, error, info, warn};
+        let stream = stream.escape_ascii();
+        match self {
+            Self::DeadLettered { id, attempts, reason } => {
+                error!(target: "bourn", %stream, %id, attempts, %reason, "job dead-lettered");
+            }
+            Self::DeadLetterBlocked { id, error } => {
+                error!(target: "bourn", %stream, %id, %error, "job cannot be dead-lettered");
+            }
+            Self::RolledBack { seen, last } => {
+                error!(target: "bourn", %stream, %seen, %last, "the server lost entries");
+            }
+            Self::LeaseLost { id } => warn!(target: "bourn", %stream, %id, "lease lost"),
+            Self::Lost { entries } => {
+                warn!(target: "bourn", %stream, entries, "pending entries are gone from the stream");
+            }
+            // The connection's own warnings say so, at a bounded rate.
+            Self::Interrupted { error } if error.code().is_none() => {
+                debug!(target: "bourn", %stream, %error, "consumer interrupted");
+            }
+            Self::Interrupted { error } => {
+                warn!(target: "bourn", %stream, %error, "consumer interrupted");
+            }
+            Self::Created => info!(target: "bourn", %stream, "stream or group created again"),
+            Self::ConsumerRemoved { name } => {
+                debug!(target: "bourn", %stream, name = %name.escape_ascii(), "consumer removed");
+            }
+            Self::Missed { .. } => {}
+        }
+    }
+}
+
 /// The events of a queue, as seen by the process: from [`Queue::events`](super::Queue::events).
 ///
 /// A listener that is slow holds nothing up: beyond 256 the oldest events are dropped, and [`QueueEvent::Missed`] says how

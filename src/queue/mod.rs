@@ -89,6 +89,8 @@ mod moving;
 mod park;
 mod plan;
 mod producer;
+#[cfg(feature = "tracing")]
+mod propagate;
 mod reading;
 mod redrive;
 mod retry;
@@ -108,13 +110,13 @@ pub use event::{QueueEvent, QueueEvents};
 pub use headers::Headers;
 pub use hold::Lease;
 pub use producer::{Enqueue, Producer};
+#[cfg(feature = "tracing")]
+pub use propagate::Propagate;
 pub use redrive::{DeadLetter, DeadLetters, Redrive};
 pub use retry::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use settings::Retention;
 pub use stats::{ConsumerStats, Health, QueueStats};
 pub use tally::Report;
-#[cfg(feature = "tracing")]
-pub use worker::Tracing;
 pub use worker::{
     Fail, Handler, IntoFail, Job, JobInfo, Middleware, Priority, RateLimit, Worker, WorkerBuilder,
 };
@@ -152,8 +154,28 @@ impl<T: 'static> Queue<T> {
     }
 
     fn encoded(&self, payload: &T) -> Result<FieldList, CodecError> {
+        self.encoded_with(payload, &[])
+    }
+
+    /// The fields of a job: payload, headers, and the trace context.
+    fn encoded_with(
+        &self,
+        payload: &T,
+        headers: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<FieldList, CodecError> {
         let mut fields = FieldList::new();
         self.codec.encode(payload, &mut fields)?;
+        for (name, value) in headers {
+            fields.header(name, value);
+        }
+        #[cfg(feature = "tracing")]
+        if let Some(propagate::Propagator(propagator)) = &self.core.settings.propagator {
+            propagator.inject(&mut |name, value| {
+                if headers.iter().all(|(header, _)| header != name.as_bytes()) {
+                    fields.header(name.as_bytes(), value.as_bytes());
+                }
+            });
+        }
         Ok(fields)
     }
 

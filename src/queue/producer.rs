@@ -119,10 +119,7 @@ impl<T: 'static> Producer<T> {
     ///
     /// As [`Producer::enqueue`]; [`SettingsError::TooOld`] for [`Enqueue::unique`] on a server without IDMP.
     pub async fn enqueue_with(&self, payload: &T, options: Enqueue) -> Result<EntryId, QueueError> {
-        let mut fields = self.queue.encoded(payload)?;
-        for (name, value) in &options.headers {
-            fields.header(name, value);
-        }
+        let fields = self.queue.encoded_with(payload, &options.headers)?;
         let core = self.queue.core();
         core.opened().await?;
         let idmp = core.abilities().idmp;

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) at_most_once: bool,
     pub(crate) dedupe: Option<(Duration, u64)>,
+    #[cfg(feature = "tracing")]
+    pub(crate) propagator: Option<super::propagate::Propagator>,
 }
 
 impl Settings {
@@ -64,6 +66,8 @@ impl Settings {
             retention: Retention::default(),
             at_most_once: false,
             dedupe: None,
+            #[cfg(feature = "tracing")]
+            propagator: None,
         }
     }
 

@@ -2,6 +2,11 @@
 //!
 //! Alone in its binary: whether anybody listens is decided for a whole process.
 
+#[path = "../server/support.rs"]
+mod support;
+
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 #[path = "../faults/peer.rs"]
 #[expect(dead_code, reason = "each test binary uses its own part")]

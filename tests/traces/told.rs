@@ -1,6 +1,7 @@
 //! Each step of a connection, at its level, and no password.
 
 use crate::peer::{Server, config, ends, hello_reply, ms, settle};
+use crate::wire::Plan;
 use bourn::{Client, Credentials, XLen};
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,13 @@ const SECRET: &str = "sesame-that-nobody-may-see";
 
 /// Keeps everything, from whatever crate and at whatever level.
 #[derive(Clone, Default)]
-struct All(Arc<Mutex<String>>);
+pub(crate) struct All(Arc<Mutex<String>>);
+
+impl All {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 struct Line<'a>(&'a mut String);
 
@@ -30,7 +37,10 @@ impl Subscriber for All {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        attributes.record(&mut Line(&mut self.0.lock().unwrap()));
+        let mut text = self.0.lock().unwrap();
+        text.push_str("span");
+        attributes.record(&mut Line(&mut text));
+        text.push('\n');
         Id::from_u64(1)
     }
 
@@ -92,12 +102,52 @@ async fn each_step_is_told_and_no_secret() {
     let steps = [
         "INFO message=connected",
         "ERROR message=credentials rejected",
-        "WARN message=disconnected",
+        "WARN message=disconnected, reconnecting",
         "DEBUG message=reconnecting",
-        "WARN message=connect failed",
+        "DEBUG message=connect failed",
         "DEBUG message=closed",
     ];
     for step in steps {
         assert!(text.contains(step), "no {step} in\n{text}");
     }
+}
+
+/// How many lines there are of each kind that is shown by default.
+fn loud(all: &All) -> Vec<String> {
+    let text = std::mem::take(&mut *all.0.lock().unwrap());
+    let loud = text.lines().filter(|line| !line.starts_with("DEBUG") && !line.starts_with("TRACE"));
+    loud.filter_map(|line| line.split(" address=").next().map(str::to_owned)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_is_a_warning_at_first_and_then_once_a_minute() {
+    let all = All::default();
+    let _collecting = set_default(all.clone());
+    let server = Server::new();
+    let (client, peer) = server.connect(config().reconnect(ms(10), ms(1_000))).await;
+    assert_eq!(loud(&all), ["INFO message=connected"]);
+    server.plan([Plan::Refuse; 10_000]);
+    drop(peer);
+    tokio::time::sleep(ms(14_000)).await;
+    assert!(server.dials().len() > 14, "{}", server.dials().len());
+    assert_eq!(
+        loud(&all),
+        ["WARN message=disconnected, reconnecting", "WARN message=reconnecting"]
+    );
+    tokio::time::sleep(ms(120_000)).await;
+    assert_eq!(loud(&all), ["WARN message=reconnecting"; 2]);
+    server.unplan();
+    let peer = server.greet().await;
+    settle().await;
+    assert_eq!(loud(&all), ["INFO message=connected"]);
+    // It hangs up again and again.
+    drop(peer);
+    for _ in 0..20 {
+        drop(server.greet().await);
+    }
+    let peer = server.greet().await;
+    settle().await;
+    let flapping = loud(&all);
+    assert!(flapping.len() <= 3, "{flapping:?}");
+    drop((client, peer));
 }

@@ -95,6 +95,11 @@ impl JobInfo {
         Self { core, id, attempt, entry: acker.entry().clone(), lease: acker.lease().clone() }
     }
 
+    #[cfg(feature = "tracing")]
+    pub(super) fn propagator(&self) -> Option<&super::super::propagate::Propagator> {
+        self.core.settings.propagator.as_ref()
+    }
+
     /// The stream that it came from.
     #[must_use]
     pub fn stream(&self) -> &[u8] {

@@ -79,34 +79,6 @@ impl Middleware for RateLimit {
     }
 }
 
-/// A span around each job (feature `tracing`): `job`, with its stream, id and attempt, and how it ended.
-#[cfg(feature = "tracing")]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tracing;
-
-#[cfg(feature = "tracing")]
-impl Middleware for Tracing {
-    fn around<'a>(
-        &'a self,
-        job: &'a JobInfo,
-        run: BoxFuture<'a, Result<(), Fail>>,
-    ) -> BoxFuture<'a, Result<(), Fail>> {
-        use tracing::Instrument;
-        let stream = job.stream().escape_ascii();
-        let (id, attempt) = (job.id(), job.attempt());
-        let span = tracing::info_span!(target: "bourn", "job", %stream, %id, attempt);
-        let ended = async move {
-            let result = run.await;
-            match &result {
-                Ok(()) => tracing::info!(target: "bourn", "done"),
-                Err(fail) => tracing::warn!(target: "bourn", %fail, "failed"),
-            }
-            result
-        };
-        Box::pin(ended.instrument(span))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,12 +5,12 @@ mod handler;
 mod job;
 mod middleware;
 mod running;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use fail::{Fail, IntoFail};
 pub use handler::Handler;
 pub use job::{Job, JobInfo};
-#[cfg(feature = "tracing")]
-pub use middleware::Tracing;
 pub use middleware::{Middleware, RateLimit};
 
 use super::consumer::Consumer;

@@ -118,9 +118,16 @@ impl<H> Running<H> {
         let info = Arc::new(JobInfo::of(&acker, Arc::clone(&core)));
         #[cfg(feature = "metrics")]
         let timer = super::super::metrics::Timer::start(&core);
-        let end = self.handle(Job::new(payload, Arc::clone(&info)), &info).await;
+        let work = self.handle(Job::new(payload, Arc::clone(&info)), &info);
+        #[cfg(feature = "tracing")]
+        let span = super::trace::span(&info);
+        #[cfg(feature = "tracing")]
+        let work = tracing::Instrument::instrument(work, span.clone());
+        let end = work.await;
         #[cfg(feature = "metrics")]
         timer.stop(matches!(end, End::Done(Ok(()))));
+        #[cfg(feature = "tracing")]
+        let _entered = span.enter();
         decide(&core, acker.hold, end);
     }
 
@@ -202,7 +209,13 @@ fn decide(core: &Core, hold: Hold, end: End) {
     let Some((verdict, error)) = fail.verdict(|error| retry.verdict(error)) else {
         return drop(hold.decide(Decision::Release));
     };
-    let decision = match retry.after(verdict, hold.attempt, fastrand::f64()) {
+    let next = retry.after(verdict, hold.attempt, fastrand::f64());
+    #[cfg(feature = "tracing")]
+    if !matches!(next, Next::Discard) {
+        let (attempt, reason) = (hold.attempt, chain(&error));
+        tracing::warn!(target: "bourn", attempt, of = retry.attempts(), reason, "attempt failed");
+    }
+    let decision = match next {
         Next::Discard => return hold.ack(Ending::Discarded, None),
         Next::Retry(wait) => Decision::Retry(wait),
         Next::Dead => Decision::Bury(chain(&error).into()),

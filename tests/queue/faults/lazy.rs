@@ -44,7 +44,7 @@ async fn wrong_settings_of_a_lazy_queue_are_the_error_of_its_first_use() {
     let queue: Queue<_> = Queue::builder(&client, "jobs").open_lazy(Flat).unwrap();
     for _ in 0..2 {
         let error = queue.producer().enqueue(&job(1)).await.unwrap_err();
-        let wrong = matches!(error, QueueError::Settings(SettingsError::NotAStream));
+        let wrong = matches!(error, QueueError::Settings(SettingsError::NotAStream(_)));
         assert!(wrong, "{error:?}");
     }
     let all = queue.producer().enqueue_all(&[job(1), job(2)]).await;

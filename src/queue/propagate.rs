@@ -1,0 +1,52 @@
+//! The trace context that travels with a job (feature `tracing`). Pure.
+
+use super::headers::Headers;
+use std::fmt;
+use std::sync::Arc;
+use tracing::Span;
+
+/// Carries a trace context from the code that enqueues a job to the code that runs it.
+///
+/// The context travels in headers of the job, such as the `traceparent` of W3C Trace Context. This crate knows no tracing
+/// system: implement the trait with the one that you use, and hand it to
+/// [`QueueBuilder::propagate`](super::QueueBuilder::propagate).
+///
+/// ```
+/// use bourn::queue::{Headers, Propagate};
+/// use tracing::Span;
+///
+/// struct TraceParent;
+///
+/// impl Propagate for TraceParent {
+///     fn inject(&self, header: &mut dyn FnMut(&str, &str)) {
+///         // With opentelemetry: inject the context of `Span::current()` with the global propagator.
+///         header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+///     }
+///
+///     fn extract(&self, headers: Headers<'_>, span: &Span) {
+///         if let Some(parent) = headers.get("traceparent") {
+///             // With tracing-opentelemetry: `span.set_parent(context)`.
+///             tracing::debug!(parent: span, parent = %parent.escape_ascii());
+///         }
+///     }
+/// }
+/// ```
+pub trait Propagate: Send + Sync + 'static {
+    /// Adds the headers of the current context to a job that is enqueued: calls `header` with a name and a value.
+    ///
+    /// A header of this name that the caller of `enqueue_with` has set is kept.
+    fn inject(&self, header: &mut dyn FnMut(&str, &str));
+
+    /// Makes the context in these headers the parent of the job's span. Called before the span is entered.
+    fn extract(&self, headers: Headers<'_>, span: &Span);
+}
+
+/// The propagator of a queue.
+#[derive(Clone)]
+pub(crate) struct Propagator(pub(crate) Arc<dyn Propagate>);
+
+impl fmt::Debug for Propagator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Propagator")
+    }
+}
