@@ -1,16 +1,13 @@
 //! A client for Redis Streams, and for nothing else: Redis 6.2 to 8.10, Valkey 8.1 and 9.1, RESP2 and RESP3.
 //!
 //! ```no_run
-//! use bourn::{Client, Code, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
+//! use bourn::{Client, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
 //! use std::time::Duration;
 //!
 //! # async fn f() -> Result<(), bourn::Error> {
 //! let client = Client::connect("redis://127.0.0.1").await?;
 //! let create = XGroupCreate::new("orders", "billing", StartAt::START).mk_stream();
-//! match client.send(create).await {
-//!     Err(error) if error.code() == Some(&Code::BusyGroup) => {} // the group exists already
-//!     created => created?,
-//! }
+//! client.send(create.if_missing()).await?;
 //! client.send(XAdd::new("orders").field("sku", "A-7").field("count", 3)).await?;
 //!
 //! let mut reader = client.reader().await?;

@@ -4,15 +4,12 @@ use crate::support::Server;
 
 /// The code of the example. `documented` compares it with the text in `src/lib.rs`.
 async fn first_example(url: &str) -> Result<(), bourn::Error> {
-    use bourn::{Client, Code, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
+    use bourn::{Client, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
     use std::time::Duration;
 
     let client = Client::connect(url).await?;
     let create = XGroupCreate::new("orders", "billing", StartAt::START).mk_stream();
-    match client.send(create).await {
-        Err(error) if error.code() == Some(&Code::BusyGroup) => {} // the group exists already
-        created => created?,
-    }
+    client.send(create.if_missing()).await?;
     client.send(XAdd::new("orders").field("sku", "A-7").field("count", 3)).await?;
 
     let mut reader = client.reader().await?;

@@ -107,10 +107,8 @@ async fn main() -> anyhow::Result<()> {
 async fn create_group(client: &Client, group: &str) -> Result<(), bourn::Error> {
     // A new group is given the whole stream: whoever joins later has nothing to miss.
     let create = XGroupCreate::new(STREAM, group, StartAt::START).mk_stream();
-    match client.send(create).await {
-        Err(error) if error.code() == Some(&Code::BusyGroup) => Ok(()),
-        created => created,
-    }
+    client.send(create.if_missing()).await?;
+    Ok(())
 }
 
 /// Sends every entry after this one to all browsers.
@@ -214,17 +212,17 @@ async fn feed(
     let live = app.live.subscribe();
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let since = query.since.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let last = match (last_seen, since) {
-        (Some(id), _) => id,
-        (None, Some(time)) => before(time),
+    let from = match (last_seen, since) {
+        (Some(id), _) => ReadFrom::After(id),
+        (None, Some(time)) => ReadFrom::since(time),
         // A browser that asks for nothing older begins at the end of the stream.
-        (None, None) => newest(&app.client).await.map_err(|error| {
+        (None, None) => newest(&app.client).await.map(ReadFrom::After).map_err(|error| {
             tracing::error!("cannot begin a feed: {error}");
             StatusCode::SERVICE_UNAVAILABLE
         })?,
     };
     let stop = app.stop.clone().cancelled_owned();
-    let feed = Feed { app, live, is_live: false, page: VecDeque::new(), last };
+    let feed = Feed { app, live, is_live: false, page: VecDeque::new(), from, last: EntryId::MIN };
     let events = stream::unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
@@ -238,17 +236,14 @@ async fn newest(client: &Client) -> Result<EntryId, bourn::Error> {
     Ok(newest.first().map_or(EntryId::MIN, |entry| entry.id()))
 }
 
-/// The largest id before a time.
-fn before(time: SystemTime) -> EntryId {
-    EntryId::from_time(time).prev().unwrap_or(EntryId::MIN)
-}
-
 /// The feed of one browser: pages of a replay first, then the live feed.
 struct Feed {
     app: App,
     live: broadcast::Receiver<Entry>,
     is_live: bool,
     page: VecDeque<Entry>,
+    /// The position of the next page.
+    from: ReadFrom,
     /// The last entry sent. The replay and the live feed overlap.
     last: EntryId,
 }
@@ -259,6 +254,7 @@ impl Feed {
             let Some(entry) = self.entry().await? else { continue };
             if entry.id() > self.last {
                 self.last = entry.id();
+                self.from = ReadFrom::After(self.last);
                 let Some(activity) = Activity::of(&entry) else { continue };
                 return Event::default().id(entry.id().to_string()).json_data(activity).ok();
             }
@@ -286,7 +282,7 @@ impl Feed {
     }
 
     async fn read_page(&mut self) {
-        let read = XRead::new().stream(STREAM, ReadFrom::After(self.last)).count(PAGE);
+        let read = XRead::new().stream(STREAM, self.from).count(PAGE);
         match self.app.client.send(read).await {
             Ok(streams) => {
                 self.page.extend(streams.iter().map(|entry| entry.to_entry()));
