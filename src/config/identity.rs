@@ -26,7 +26,7 @@ impl Config {
     /// | RESP2, with a [`client_name`](Self::client_name) | `CLIENT SETNAME` | no connection |
     /// | [`Client::transact`](crate::Client::transact) | `MULTI`, `EXEC`, `DISCARD` | the transaction fails |
     /// | [`Client::tail`](crate::Client::tail) | `XREAD`, `XREVRANGE` on the stream | the tail ends with the error |
-    /// | a [`Queue`](crate::Queue) | `@stream`, `MULTI`, `EXEC`, `DISCARD`, `CLIENT UNBLOCK` on `{name}*` | its operations fail |
+    /// | a [`Queue`](crate::queue::Queue) | `@stream`, `MULTI`, `EXEC`, `DISCARD`, `CLIENT UNBLOCK` on `{name}*` | its operations fail |
     ///
     /// For a client, its readers and tails, and for a queue named `jobs`:
     ///
