@@ -54,7 +54,8 @@
 //!
 //! `tls`: `rediss://` and `valkeys://` URLs, and `Config::tls`, with rustls and ring.
 //!
-//! `json`: payloads of any serde type, for the queue: `queue::Json`, `queue::Record`.
+//! `serde`: structs as fields of an entry ([`XAdd`]`::record`, [`Entry`]`::record`), payloads of any serde type for the queue
+//! (`queue::Json`, `queue::Record`), and `Serialize` for ids, XINFO, XPENDING and the queue's statistics.
 //!
 //! `metrics`: what the queue does, as counters, gauges and histograms of the `metrics` crate.
 //!
@@ -85,6 +86,8 @@ mod config;
 pub mod entry;
 pub mod error;
 pub mod id;
+#[cfg(any(feature = "tokio", feature = "serde"))]
+mod record;
 pub mod resp;
 mod server;
 
@@ -131,6 +134,8 @@ pub use error::{
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]
 pub use reader::{DedicatedSending, RangeStream, Reader, Reading, Tail};
+#[cfg(any(feature = "tokio", feature = "serde"))]
+pub use record::CodecError;
 pub use resp::{DecodeError, ProtocolError};
 pub use server::{Feature, Features, Flavour, Server, Version};
 

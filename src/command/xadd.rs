@@ -123,6 +123,38 @@ impl<'a> XAdd<'a> {
         self
     }
 
+    /// Adds the fields of a serde struct or map, each as a field of the entry (feature `serde`).
+    ///
+    /// [`Entry::record`](crate::Entry::record) reads it back. Texts, numbers and booleans are as [`Arg`] writes them, `None` is
+    /// no field, and what has parts, such as a list, is its JSON.
+    ///
+    /// ```
+    /// # use bourn::{CodecError, XAdd, command::encode};
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Order {
+    ///     sku: String,
+    ///     count: u32,
+    ///     note: Option<String>,
+    /// }
+    ///
+    /// let order = Order { sku: "A-7".into(), count: 3, note: None };
+    /// let add = XAdd::new("orders").record(&order)?;
+    /// assert_eq!(encode(&add), encode(&XAdd::new("orders").field("sku", "A-7").field("count", 3)));
+    /// # Ok::<_, CodecError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The value is not a struct or a map, or a part of it cannot be written.
+    #[cfg(feature = "serde")]
+    pub fn record<T>(mut self, record: &T) -> Result<Self, crate::record::CodecError>
+    where
+        T: serde::Serialize + ?Sized,
+    {
+        crate::record::serialize(record, &mut self)?;
+        Ok(self)
+    }
+
     #[inline]
     fn push(&mut self, field: (Arg<'a>, Arg<'a>)) {
         match self.few.iter_mut().find(|place| place.is_none()) {
@@ -165,6 +197,21 @@ impl<'a> XAdd<'a> {
             name.list(out);
             value.list(out);
         }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl crate::record::Sink for XAdd<'_> {
+    fn write(
+        &mut self,
+        name: &[u8],
+        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, crate::record::CodecError>,
+    ) -> Result<(), crate::record::CodecError> {
+        let mut text = Vec::new();
+        if value(&mut text).map_err(|error| error.in_field(name))? {
+            self.push((name.to_vec().into(), text.into()));
+        }
+        Ok(())
     }
 }
 

@@ -227,6 +227,12 @@ const SUMMARY: &str = "a summary of pending entries";
 const CONSUMER: &str = "a consumer and a number";
 const ENTRY: &str = "a pending entry";
 
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(PendingSummary: count, min, max, consumers);
+
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(PendingEntry: id, consumer, idle as "idle_ms", deliveries);
+
 #[cfg(test)]
 mod tests {
     use super::*;

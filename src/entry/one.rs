@@ -91,6 +91,18 @@ impl<'a> EntryRef<'a> {
         Values { fields: self.fields(), name: name.as_ref() }
     }
 
+    /// Reads the fields as a serde struct or map (feature `serde`), as [`XAdd::record`](crate::XAdd::record) writes them.
+    ///
+    /// Fields that the type does not have are ignored. Texts can be borrowed: `&'a str`.
+    ///
+    /// # Errors
+    ///
+    /// A field is missing, as all are of a deleted entry, or is not what the type expects. The error names the field.
+    #[cfg(feature = "serde")]
+    pub fn record<T: serde::Deserialize<'a>>(&self) -> Result<T, crate::record::CodecError> {
+        crate::record::deserialize(self.fields())
+    }
+
     /// Whether the entry is pending but no longer in the stream, so that its fields are lost.
     ///
     /// An entry always has a field, so one without is deleted; this says it without counting.
@@ -205,6 +217,32 @@ impl Entry {
         self.by_ref().get_all(name)
     }
 
+    /// Reads the fields as a serde struct or map (feature `serde`): [`EntryRef::record`].
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, XRange};
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     sku: String,
+    ///     count: u32,
+    /// }
+    ///
+    /// # async fn f(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// for entry in &client.send(XRange::new("orders", ..).count(10)).await? {
+    ///     let order: Order = entry.record()?;
+    ///     println!("{} of {}", order.count, order.sku);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`EntryRef::record`].
+    #[cfg(feature = "serde")]
+    pub fn record<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, crate::record::CodecError> {
+        crate::record::deserialize(self.fields())
+    }
+
     /// Whether the entry is pending but no longer in the stream, so that its fields are lost.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
@@ -273,5 +311,30 @@ impl fmt::Debug for EntryRef<'_> {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.by_ref().fmt(f)
+    }
+}
+
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(DeliveryInfo: idle_ms, deliveries);
+
+/// Its id, and its fields in order as pairs of texts.
+#[cfg(feature = "serde")]
+impl crate::record::Field for Entry {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use crate::record::Shown;
+        use serde::ser::SerializeStruct;
+        let fields: Vec<(&[u8], &[u8])> = self.fields().collect();
+        let mut out = serializer.serialize_struct("Entry", 2)?;
+        out.serialize_field("id", &self.id)?;
+        out.serialize_field("fields", &Shown(&fields))?;
+        out.end()
+    }
+}
+
+/// Its id, and its fields in order as pairs of texts.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Entry {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::record::Field::serialize(self, serializer)
     }
 }

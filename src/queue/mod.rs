@@ -101,7 +101,7 @@ mod worker;
 
 pub use builder::QueueBuilder;
 pub use codec::{Codec, CodecError, FieldList, Flat, Payload, RawBytes};
-#[cfg(feature = "json")]
+#[cfg(feature = "serde")]
 pub use codec::{Json, Record};
 pub use consumer::{Consumer, ConsumerBuilder};
 pub use delivery::{Acked, Acker, Delivery, Nack};

@@ -208,3 +208,25 @@ pub(super) async fn health(core: &Core) -> Result<Health, QueueError> {
     }
     Ok(if wrong.is_empty() { Health::Ok } else { Health::Degraded(wrong) })
 }
+
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(QueueStats: ready, in_flight, waiting_retry, dead, length, oldest_ready, oldest_pending, oldest_dead, skipped, lag, consumers);
+
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(ConsumerStats: name, pending, idle as "idle_ms");
+
+/// As `{"status": "ok", "problems": []}`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Health {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let (status, problems) = match self {
+            Self::Ok => ("ok", [].as_slice()),
+            Self::Degraded(problems) => ("degraded", problems.as_slice()),
+        };
+        let mut out = serializer.serialize_struct("Health", 2)?;
+        out.serialize_field("status", status)?;
+        out.serialize_field("problems", problems)?;
+        out.end()
+    }
+}

@@ -96,6 +96,9 @@ impl Command for XInfoConsumers<'_> {
     }
 }
 
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(ConsumerInfo: name, pending, idle as "idle_ms", inactive as "inactive_ms");
+
 #[cfg(test)]
 mod tests {
     use super::super::wire::{maps, ms, orders, reply, with, without};

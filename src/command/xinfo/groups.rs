@@ -96,6 +96,9 @@ impl Command for XInfoGroups<'_> {
     }
 }
 
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(GroupInfo: name, consumers, pending, last_delivered_id, entries_read, lag);
+
 #[cfg(test)]
 mod tests {
     use super::super::wire::{maps, orders, reply, with, without};

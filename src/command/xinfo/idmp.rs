@@ -43,3 +43,6 @@ impl IdmpInfo {
         }))
     }
 }
+
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(IdmpInfo: duration as "duration_ms", max_size, pids_tracked, iids_tracked, iids_added, iids_duplicates);

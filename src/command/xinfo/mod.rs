@@ -87,6 +87,14 @@ fn since_1970(ms: i64, expected: &'static str) -> Result<SystemTime, DecodeError
     time.ok_or_else(|| DecodeError::new(expected, "a time too far away"))
 }
 
+/// Null for never.
+#[cfg(feature = "serde")]
+impl<T: crate::record::Field + Copy> crate::record::Field for Active<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::record::Field::serialize(&self.last(), serializer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::wire::ms;

@@ -112,6 +112,9 @@ impl Command for XInfoStream<'_> {
     }
 }
 
+#[cfg(feature = "serde")]
+crate::record::serialize_fields!(StreamInfo: length, radix_tree_keys, radix_tree_nodes, last_generated_id, max_deleted_entry_id, entries_added, recorded_first_entry_id, idmp, groups, first_entry, last_entry);
+
 #[cfg(test)]
 mod tests {
     use super::super::wire::{maps, orders, reply, with, without};

@@ -127,6 +127,17 @@ pub(crate) fn show<'a>(
     f.write_str("}")
 }
 
+#[cfg(feature = "serde")]
+impl crate::record::Sink for FieldList {
+    fn write(
+        &mut self,
+        name: &[u8],
+        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, CodecError>,
+    ) -> Result<(), CodecError> {
+        Self::write(self, name, value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::pairs;

@@ -10,27 +10,26 @@
 //! Names that begin with `_` are the queue's: a codec cannot add them and does not see them. An empty payload is sent as
 //! the field `_`, for an entry needs one.
 
-mod error;
 mod fields;
 mod flat;
-#[cfg(feature = "json")]
+#[cfg(feature = "serde")]
 mod json;
 mod payload;
 mod raw_bytes;
-#[cfg(feature = "json")]
+#[cfg(feature = "serde")]
 mod record;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use error::CodecError;
+pub use crate::record::CodecError;
 pub use fields::FieldList;
 pub(super) use fields::show;
 pub use flat::Flat;
-#[cfg(feature = "json")]
+#[cfg(feature = "serde")]
 pub use json::Json;
 pub use payload::Payload;
 pub use raw_bytes::RawBytes;
-#[cfg(feature = "json")]
+#[cfg(feature = "serde")]
 pub use record::Record;
 
 /// The field of the codecs that have only one.

@@ -3,6 +3,8 @@
 //! `tests/commands.rs` has what goes out over the wire.
 
 mod raw;
+#[cfg(feature = "serde")]
+mod record;
 mod xack;
 mod xadd;
 mod xautoclaim;

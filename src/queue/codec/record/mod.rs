@@ -1,14 +1,12 @@
 //! Record: each field of a serde struct is a field of the entry. Pure.
 
-mod de;
-mod ser;
 #[cfg(test)]
 mod tests;
 
 use super::{Codec, CodecError, FieldList, Payload};
+use crate::record;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 
 /// A serde struct, or a map, with each of its fields as a field of the entry: `user_id 123 template welcome`.
 ///
@@ -54,30 +52,10 @@ pub struct Record;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Record {
     fn encode(&self, payload: &T, fields: &mut FieldList) -> Result<(), CodecError> {
-        payload.serialize(ser::Whole(fields))
+        record::serialize(payload, fields)
     }
 
     fn decode(&self, payload: Payload<'_>) -> Result<T, CodecError> {
-        T::deserialize(de::Whole(payload))
-    }
-}
-
-impl serde::ser::Error for CodecError {
-    fn custom<T: fmt::Display>(what: T) -> Self {
-        Self::new(what.to_string())
-    }
-}
-
-impl serde::de::Error for CodecError {
-    fn custom<T: fmt::Display>(what: T) -> Self {
-        Self::new(what.to_string())
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self::missing(field)
-    }
-
-    fn duplicate_field(field: &'static str) -> Self {
-        Self::new("comes more than once").in_field(field)
+        record::deserialize(payload.iter())
     }
 }

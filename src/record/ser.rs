@@ -1,13 +1,31 @@
 //! Writes a serde struct as fields, and each value as the text of one field. Pure.
 
-use super::super::{CodecError, FieldList};
+use super::CodecError;
 use serde::Serialize;
 use serde::ser::{Impossible, SerializeMap, SerializeStruct, Serializer};
 use std::fmt::Display;
 use std::io::Write;
 
+/// What fields are added to.
+pub(crate) trait Sink {
+    /// Adds a field with the value that is written behind what is there. There is none if that returns `false` or fails.
+    fn write(
+        &mut self,
+        name: &[u8],
+        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, CodecError>,
+    ) -> Result<(), CodecError>;
+}
+
+/// Adds the fields of a struct or a map.
+pub(crate) fn serialize<T>(value: &T, fields: &mut impl Sink) -> Result<(), CodecError>
+where
+    T: Serialize + ?Sized,
+{
+    value.serialize(Whole(fields))
+}
+
 /// Adds the value of one field; none if it is `None`.
-fn add<T>(fields: &mut FieldList, name: &[u8], value: &T) -> Result<(), CodecError>
+fn add<T>(fields: &mut impl Sink, name: &[u8], value: &T) -> Result<(), CodecError>
 where
     T: Serialize + ?Sized,
 {
@@ -38,7 +56,7 @@ impl serde::ser::Error for Unwritten {
 }
 
 /// Serializes what is the whole payload: a struct or a map.
-pub(super) struct Whole<'a>(pub(super) &'a mut FieldList);
+struct Whole<'a, F>(&'a mut F);
 
 type Never = Impossible<(), CodecError>;
 
@@ -51,14 +69,14 @@ macro_rules! not_whole {
     )*};
 }
 
-impl<'a> Serializer for Whole<'a> {
+impl<'a, F: Sink> Serializer for Whole<'a, F> {
     type Ok = ();
     type Error = CodecError;
     type SerializeSeq = Never;
     type SerializeTuple = Never;
     type SerializeTupleStruct = Never;
     type SerializeTupleVariant = Never;
-    type SerializeMap = Map<'a>;
+    type SerializeMap = Map<'a, F>;
     type SerializeStruct = Self;
     type SerializeStructVariant = Never;
 
@@ -66,7 +84,7 @@ impl<'a> Serializer for Whole<'a> {
         Ok(self)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Map<'a>, CodecError> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Map<'a, F>, CodecError> {
         Ok(Map { fields: self.0, name: Vec::new() })
     }
 
@@ -127,7 +145,7 @@ impl<'a> Serializer for Whole<'a> {
     }
 }
 
-impl SerializeStruct for Whole<'_> {
+impl<F: Sink> SerializeStruct for Whole<'_, F> {
     type Ok = ();
     type Error = CodecError;
 
@@ -144,12 +162,12 @@ impl SerializeStruct for Whole<'_> {
 }
 
 /// Writes a map's keys as names; they are whatever a field's text can be.
-pub(super) struct Map<'a> {
-    fields: &'a mut FieldList,
+struct Map<'a, F> {
+    fields: &'a mut F,
     name: Vec<u8>,
 }
 
-impl SerializeMap for Map<'_> {
+impl<F: Sink> SerializeMap for Map<'_, F> {
     type Ok = ();
     type Error = CodecError;
 

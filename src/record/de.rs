@@ -1,20 +1,27 @@
 //! Reads a serde struct from fields, and each value from the text of one field. Pure.
 
-use super::super::{CodecError, Payload};
+use super::CodecError;
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::de::SliceRead;
 use std::str::FromStr;
 
-/// Deserializes the whole payload: a struct or a map.
-pub(super) struct Whole<'de>(pub(super) Payload<'de>);
+/// Reads a struct or a map from fields.
+pub(crate) fn deserialize<'de, T: Deserialize<'de>>(
+    fields: impl Iterator<Item = (&'de [u8], &'de [u8])>,
+) -> Result<T, CodecError> {
+    T::deserialize(Whole(fields))
+}
 
-impl<'de> Deserializer<'de> for Whole<'de> {
+/// Deserializes what is a whole entry: a struct or a map.
+struct Whole<I>(I);
+
+impl<'de, I: Iterator<Item = (&'de [u8], &'de [u8])>> Deserializer<'de> for Whole<I> {
     type Error = CodecError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_map(Access { fields: self.0.iter(), value: None })
+        visitor.visit_map(Access { fields: self.0, value: None })
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {

@@ -63,21 +63,22 @@ impl CodecError {
         Self(told)
     }
 
-    pub(super) fn reserved(field: &[u8]) -> Self {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn reserved(field: &[u8]) -> Self {
         Self::new("names that begin with `_` are reserved").in_field(field)
     }
 
-    pub(super) fn not_utf8(source: Utf8Error) -> Self {
+    pub(crate) fn not_utf8(source: Utf8Error) -> Self {
         Self::caused_by("not UTF-8", source)
     }
 
-    #[cfg(feature = "json")]
-    pub(super) fn not_json(source: serde_json::Error) -> Self {
+    #[cfg(feature = "serde")]
+    pub(crate) fn not_json(source: serde_json::Error) -> Self {
         Self::caused_by("cannot be encoded as JSON", source)
     }
 
-    #[cfg(feature = "json")]
-    pub(super) fn unlike_json(source: serde_json::Error) -> Self {
+    #[cfg(feature = "serde")]
+    pub(crate) fn unlike_json(source: serde_json::Error) -> Self {
         Self::caused_by("unexpected JSON", source)
     }
 
@@ -110,7 +111,29 @@ impl Error for CodecError {
 
 debug_is_display!(CodecError);
 
-#[cfg(test)]
+#[cfg(feature = "serde")]
+impl serde::ser::Error for CodecError {
+    fn custom<T: fmt::Display>(what: T) -> Self {
+        Self::new(what.to_string())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::de::Error for CodecError {
+    fn custom<T: fmt::Display>(what: T) -> Self {
+        Self::new(what.to_string())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::missing(field)
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new("comes more than once").in_field(field)
+    }
+}
+
+#[cfg(all(test, feature = "tokio"))]
 mod tests {
     use super::*;
 
