@@ -3,11 +3,13 @@
 //! They lie in pieces. A buffer that grows is copied, and while it is takes twice its size and more; pieces do not grow much.
 //! And the writer is given a piece at a time, so that all behind it can still be taken back.
 
-use super::append::Append;
 use std::collections::VecDeque;
 
 /// A piece takes no further request that makes it larger than this.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// A request of this size is a piece of its own.
+const LARGE_BYTES: usize = 32 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -23,22 +25,11 @@ struct Piece {
 }
 
 impl Backlog {
-    /// Writes a request of so many bytes; false, and nothing is left of it, if `write` says so.
+    /// Adds an encoded request. The bytes of a large one are taken, those of others copied.
     #[inline]
-    pub(super) fn write(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        let append = Append::to(self.end(bytes));
-        let written = write(append.out);
-        if written {
-            append.keep();
-            self.wrote();
-        }
-        written
-    }
-
-    /// Adds a request that is encoded already, and takes its bytes; true.
-    pub(super) fn add(&mut self, encoded: &mut Vec<u8>) -> bool {
-        if encoded.len() < PIECE_BYTES / 8 {
-            self.end(encoded.len()).append(encoded);
+    pub(super) fn add(&mut self, encoded: &mut Vec<u8>) {
+        if encoded.len() < LARGE_BYTES {
+            self.end(encoded.len()).extend_from_slice(encoded);
             self.wrote();
         } else {
             // A large one is a piece of its own: it is not copied.
@@ -47,7 +38,6 @@ impl Backlog {
             }
             self.last = Piece { bytes: std::mem::take(encoded), requests: 1 };
         }
-        true
     }
 
     /// Where a request of so many bytes is to be written: to the end of this. Then call [`Backlog::wrote`].
@@ -161,9 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn add(backlog: &mut Backlog, n: usize, len: usize) {
-        let end = backlog.end(len);
-        end.resize(end.len() + len, u8::try_from(n).unwrap());
-        backlog.wrote();
+        backlog.add(&mut vec![u8::try_from(n).unwrap(); len]);
     }
 
     /// Everything, and how many requests were said to be in it.

@@ -1,10 +1,10 @@
 //! A request on its way: the future that a caller awaits.
 
-use super::backlog::Backlog;
 use super::health::Due;
 use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failed, Failure, Replies, SlotId};
 use super::retry::Attempts;
+use super::scratch::{keep, scratch};
 use crate::command::Safety;
 use crate::error::{Disconnect, ServerError, Unsent};
 use crate::server::Server;
@@ -41,11 +41,6 @@ pub(crate) trait Request {
     /// How many replies, how many bytes; or why it cannot be sent.
     fn measure(&self) -> Result<(Size, Self::Measure), Unsent>;
 
-    /// Whether it is encoded before the lock is taken that all callers share: it is large, or its code is the user's.
-    fn is_encoded_first(&self, size: Size) -> bool {
-        size.bytes > MOST_UNDER_LOCK
-    }
-
     /// Writes it to the end of the buffer; false if it is not what was measured.
     fn write(&self, measure: &Self::Measure, out: &mut Vec<u8>) -> bool;
 
@@ -58,9 +53,6 @@ pub(crate) trait Request {
         server: Asked<'_>,
     ) -> Self::Output;
 }
-
-/// A request of more bytes is encoded before the lock is taken that all callers share.
-pub(super) const MOST_UNDER_LOCK: usize = 4 << 10;
 
 /// Who answers, if it is asked: only a refusal is worth the lock.
 pub(crate) type Asked<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
@@ -175,21 +167,13 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         };
         self.patience = Patience::Until(deadline, self.waited);
         let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
-        let queued = if request.is_encoded_first(size) {
-            // Not kept where there is no room: those who wait in line would hold more than the budget allows.
-            let mut encoded = Vec::with_capacity(size.bytes);
-            if !request.write(&measure, &mut encoded) {
-                return Poll::Ready(Err(Unsent::Inconsistent));
-            }
-            let size = Size { bytes: encoded.len(), ..size };
-            let write = |backlog: &mut Backlog| backlog.add(&mut encoded);
-            self.shared.queue(size, due, self.line, cx, write)
-        } else {
-            let write = |backlog: &mut Backlog| {
-                backlog.write(size.bytes, |out| request.write(&measure, out))
-            };
-            self.shared.queue(size, due, self.line, cx, write)
-        };
+        // A command's code, which may be the user's, runs before the lock is taken that all callers share.
+        let mut encoded = scratch(size.bytes);
+        if !request.write(&measure, &mut encoded) {
+            return Poll::Ready(Err(Unsent::Inconsistent));
+        }
+        let queued = self.shared.queue(size, due, self.line, cx, &mut encoded);
+        keep(encoded);
         match queued {
             Queued::In(slot) => {
                 self.line = None;

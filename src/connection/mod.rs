@@ -16,6 +16,7 @@
 //! | `health` | is there still somebody at the other end |
 //! | `retry` | which command is sent again, and when |
 //! | `events` | what becomes of a connection, for whoever wants to know |
+//! | `scratch` | the buffer that a request is encoded into |
 //! | `timers` | callers that wait for a time |
 //! | `sync` | the lock that they share; `interleavings` tests it |
 //! | `reconnect`, `backoff` | a new socket when the old one is gone |
@@ -28,7 +29,6 @@
 //! the others wait for the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
 
 mod addresses;
-mod append;
 mod backlog;
 mod backoff;
 mod budget;
@@ -51,6 +51,7 @@ mod pipeline;
 mod reconnect;
 mod renew;
 mod retry;
+mod scratch;
 mod sync;
 mod timers;
 #[cfg(feature = "tls")]

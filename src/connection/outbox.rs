@@ -204,7 +204,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a request that `write` adds to the backlog; `write` says whether it wrote what was measured.
+    /// Queues a request that is encoded already; the bytes of a large one are taken, those of others copied.
     ///
     /// With a ticket it is a request that has waited for room.
     #[inline]
@@ -214,7 +214,7 @@ impl Shared {
         due: Option<Due>,
         ticket: Option<u64>,
         cx: &Context<'_>,
-        write: impl FnOnce(&mut Backlog) -> bool,
+        encoded: &mut Vec<u8>,
     ) -> Queued {
         // A waker may be foreign code: it is cloned, woken and dropped while nothing is locked.
         let mut waker = Some(cx.waker().clone());
@@ -236,9 +236,7 @@ impl Shared {
             }
             Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
         }
-        if !write(&mut state.backlog) {
-            return Queued::Not(Unsent::Inconsistent);
-        }
+        state.backlog.add(encoded);
         let slot = state.pipeline.push(size.replies, size.bytes, cost, due, waker);
         let next = state.next_in_line();
         let (driver, guard) = state.after_push(deadline);

@@ -20,6 +20,7 @@
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `pages` | replies that are too large or too slow, to a stream of entries |
 //! | `runtimes` | the connection's runtime is blocked, or not the caller's |
+//! | `user_code` | a user's command, in its own code |
 //! | `schedules`, `sockets` | everything at once, in any order |
 //!
 //! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
@@ -94,6 +95,8 @@ mod tails;
 mod texts;
 #[cfg(test)]
 mod time;
+#[cfg(test)]
+mod user_code;
 #[cfg(test)]
 mod wire;
 #[cfg(test)]
