@@ -33,13 +33,14 @@ use std::time::Duration;
 /// assert_eq!(request, encode(&bourn::Raw::new(words[0]).args(&words[1..])));
 /// ```
 #[derive(Clone)]
-pub struct Arg<'a>(Repr<'a>);
+pub struct Arg<'a>(Repr<'a, Vec<u8>>);
 
-#[derive(Clone, PartialEq)]
-enum Repr<'a> {
+/// `O` is where owned bytes are.
+#[derive(Clone, Copy, PartialEq)]
+enum Repr<'a, O> {
     Bytes(&'a [u8]),
-    // The tag lies in the vector's capacity: the type is no larger for it.
-    Owned(Vec<u8>),
+    // With a vector the tag lies in its capacity: the type is no larger for it.
+    Owned(O),
     Unsigned(u64),
     Negative(u64),
     Double(f64),
@@ -51,32 +52,53 @@ enum Repr<'a> {
 /// The largest number takes 24 bytes: `-2.2250738585072014e-308`.
 const MOST_TEXT: usize = 32;
 
+/// An argument whose owned bytes are kept elsewhere: it is copied and dropped for nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot<'a>(Repr<'a, usize>);
+
+/// The owned bytes of slots.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnedBytes(Vec<Vec<u8>>);
+
+impl OwnedBytes {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Keeps what an argument owns.
+    #[inline]
+    pub(super) fn keep<'a>(&mut self, arg: Arg<'a>) -> Slot<'a> {
+        Slot(match arg.0 {
+            Repr::Bytes(bytes) => Repr::Bytes(bytes),
+            Repr::Owned(bytes) => {
+                self.0.push(bytes);
+                Repr::Owned(self.0.len() - 1)
+            }
+            Repr::Unsigned(n) => Repr::Unsigned(n),
+            Repr::Negative(n) => Repr::Negative(n),
+            Repr::Double(n) => Repr::Double(n),
+            Repr::Float(n) => Repr::Float(n),
+            Repr::Char(c) => Repr::Char(c),
+            Repr::Id(id) => Repr::Id(id),
+        })
+    }
+
+    #[inline]
+    pub(super) fn list(&self, slot: &Slot<'_>, out: &mut impl Args) {
+        match &slot.0 {
+            Repr::Owned(place) => out.bytes(self.0.get(*place).map_or(&[], Vec::as_slice)),
+            other => other.list(out),
+        }
+    }
+}
+
 impl Arg<'_> {
     #[inline]
     pub(crate) fn list(&self, out: &mut impl Args) {
         match &self.0 {
-            Repr::Bytes(bytes) => out.bytes(bytes),
-            Repr::Unsigned(n) => out.number(*n),
-            Repr::Id(id) => id.arg(out),
             Repr::Owned(bytes) => out.bytes(bytes),
-            _ => out.bytes(self.text(&mut [0; MOST_TEXT])),
+            other => other.list(out),
         }
-    }
-
-    /// Writes what is no bytes into `place`, and returns the part that it took.
-    fn text<'p>(&self, place: &'p mut [u8; MOST_TEXT]) -> &'p [u8] {
-        let mut rest = place.as_mut_slice();
-        // As `Debug` writes numbers: the shortest text, with an exponent where that is shorter. All of them fit.
-        let written = match &self.0 {
-            Repr::Negative(n) => write!(rest, "-{n}"),
-            Repr::Double(n) => write!(rest, "{n:?}"),
-            Repr::Float(n) => write!(rest, "{n:?}"),
-            Repr::Char(c) => write!(rest, "{c}"),
-            _ => Ok(()),
-        };
-        debug_assert!(written.is_ok(), "{self:?} takes more than {MOST_TEXT} bytes");
-        let left = rest.len();
-        place.get(..MOST_TEXT - left).unwrap_or_default()
     }
 
     /// The bytes, unless it is a number, a character or an id.
@@ -86,6 +108,35 @@ impl Arg<'_> {
             Repr::Owned(bytes) => Some(bytes),
             _ => None,
         }
+    }
+}
+
+impl<O: fmt::Debug> Repr<'_, O> {
+    /// Lists what is not owned.
+    #[inline]
+    fn list(&self, out: &mut impl Args) {
+        match self {
+            Repr::Bytes(bytes) => out.bytes(bytes),
+            Repr::Unsigned(n) => out.number(*n),
+            Repr::Id(id) => id.arg(out),
+            _ => out.bytes(self.text(&mut [0; MOST_TEXT])),
+        }
+    }
+
+    /// Writes what is no bytes into `place`, and returns the part that it took.
+    fn text<'p>(&self, place: &'p mut [u8; MOST_TEXT]) -> &'p [u8] {
+        let mut rest = place.as_mut_slice();
+        // As `Debug` writes numbers: the shortest text, with an exponent where that is shorter. All of them fit.
+        let written = match self {
+            Repr::Negative(n) => write!(rest, "-{n}"),
+            Repr::Double(n) => write!(rest, "{n:?}"),
+            Repr::Float(n) => write!(rest, "{n:?}"),
+            Repr::Char(c) => write!(rest, "{c}"),
+            _ => Ok(()),
+        };
+        debug_assert!(written.is_ok(), "{self:?} takes more than {MOST_TEXT} bytes");
+        let left = rest.len();
+        place.get(..MOST_TEXT - left).unwrap_or_default()
     }
 }
 
@@ -102,8 +153,17 @@ impl PartialEq for Arg<'_> {
 impl fmt::Debug for Arg<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Repr::Bytes(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
             Repr::Owned(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+impl<O: fmt::Debug> fmt::Debug for Repr<'_, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Repr::Bytes(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+            Repr::Owned(owned) => write!(f, "{owned:?}"),
             Repr::Unsigned(n) => write!(f, "{n}"),
             Repr::Negative(n) => write!(f, "-{n}"),
             Repr::Double(n) => write!(f, "{n:?}"),

@@ -1,6 +1,6 @@
 //! XADD: adds an entry. Pure.
 
-use super::arg::Arg;
+use super::arg::{Arg, OwnedBytes, Slot};
 use super::reply::id;
 use super::trim::{Refs, Trim};
 use super::{Command, Safety};
@@ -38,8 +38,9 @@ pub struct XAdd<'a> {
     idempotence: Option<Idempotence<'a>>,
     trim: Option<Trim>,
     id: AddId,
-    few: [Option<(Arg<'a>, Arg<'a>)>; INLINE_FIELDS],
-    more: Vec<(Arg<'a>, Arg<'a>)>,
+    few: [Option<(Slot<'a>, Slot<'a>)>; INLINE_FIELDS],
+    more: Vec<(Slot<'a>, Slot<'a>)>,
+    owned: OwnedBytes,
 }
 
 #[derive(Debug, Clone)]
@@ -58,8 +59,9 @@ impl<'a> XAdd<'a> {
             idempotence: None,
             trim: None,
             id: AddId::Auto,
-            few: [const { None }; INLINE_FIELDS],
+            few: [None; INLINE_FIELDS],
             more: Vec::new(),
+            owned: OwnedBytes::new(),
         }
     }
 
@@ -156,7 +158,8 @@ impl<'a> XAdd<'a> {
     }
 
     #[inline]
-    fn push(&mut self, field: (Arg<'a>, Arg<'a>)) {
+    fn push(&mut self, (name, value): (Arg<'a>, Arg<'a>)) {
+        let field = (self.owned.keep(name), self.owned.keep(value));
         match self.few.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(field),
             None => self.more.push(field),
@@ -190,12 +193,12 @@ impl<'a> XAdd<'a> {
         self.id.arg(out);
         for field in &self.few {
             let Some((name, value)) = field else { return };
-            name.list(out);
-            value.list(out);
+            self.owned.list(name, out);
+            self.owned.list(value, out);
         }
         for (name, value) in &self.more {
-            name.list(out);
-            value.list(out);
+            self.owned.list(name, out);
+            self.owned.list(value, out);
         }
     }
 }

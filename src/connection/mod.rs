@@ -102,10 +102,11 @@ impl Connection {
         let runtime = runtime(&config)?;
         let (settings, how) = (Arc::clone(&config), dialler.clone());
         let first = async move { reconnect::first(&settings, &how).await };
-        let first = match Handle::try_current() {
-            Ok(current) if current.id() == runtime.id() => first.await,
-            // The socket belongs to the runtime on which it is made.
-            _ => Spawned { task: runtime.spawn(first), address: config.address.to_string() }.await,
+        // The socket belongs to the runtime on which it is made.
+        let first = if config.runtime.is_none() && Handle::try_current().is_ok() {
+            first.await
+        } else {
+            Spawned { task: runtime.spawn(first), address: config.address.to_string() }.await
         }?;
         Ok(Self::begin(config, dialler, patience, &runtime, Some(first)))
     }
