@@ -70,7 +70,7 @@ pub enum Error {
         reason: Disconnect,
     },
     /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is discarded. A client
-    /// keeps its connection unless the server stays silent for as long again; a reader reconnects.
+    /// keeps its connection unless no reply is in time for as long again; a reader reconnects.
     TimedOut {
         /// The command's name.
         command: &'static str,
@@ -126,6 +126,37 @@ impl Error {
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         self.outcome() == Outcome::Unknown
+    }
+
+    /// Whether the cause may pass without a change to the command, the settings or the server: no connection, no room, no reply in
+    /// time, a server that is loading. False for a wrong argument or password, a closed client, a reply above the limit.
+    ///
+    /// It is about the cause alone. Whether the command may be sent again is another question: [`Error::outcome`].
+    ///
+    /// ```
+    /// # use bourn::{Code, Error, ServerError};
+    /// let loading = Error::from(Box::new(ServerError::new("XADD", b"LOADING data")));
+    /// let wrong = Error::from(Box::new(ServerError::new("XADD", b"WRONGTYPE not a stream")));
+    /// assert!(loading.is_transient() && !wrong.is_transient());
+    /// ```
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Server(error) => error.code().is_retryable() || error.is_too_many(),
+            Self::Unsent { reason, .. } => {
+                matches!(reason, Unsent::TimedOut { .. } | Unsent::Full { .. })
+            }
+            Self::Lost { reason, .. } => {
+                !matches!(reason, Disconnect::Closed | Disconnect::Protocol(_))
+            }
+            Self::TimedOut { .. } => true,
+            Self::Connect(error) => !error.is_permanent(),
+            Self::TooOld(_)
+            | Self::Decode { .. }
+            | Self::Protocol { .. }
+            | Self::EntryTooLarge(_)
+            | Self::Config(_) => false,
+        }
     }
 
     /// The code of the server's error; `None` for other errors.

@@ -79,6 +79,12 @@ impl QueueError {
         self.outcome() == Outcome::Unknown
     }
 
+    /// Whether the cause may pass by itself: [`Error::is_transient`].
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.is_transient())
+    }
+
     /// The code of the server's error; `None` for other errors.
     #[must_use]
     pub fn code(&self) -> Option<&Code> {

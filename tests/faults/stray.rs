@@ -1,7 +1,7 @@
 //! A reply reaches its own command or nobody: replies that nobody asked for, pushes and attributes between replies.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
-use bourn::{Client, ConnectReason, Error, Raw, XLen, resp::ProtocolError};
+use bourn::{Client, ConnectReason, EntryId, Error, Raw, XLen, XRead, resp::ProtocolError};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
@@ -265,4 +265,27 @@ async fn a_future_polled_again_after_its_end_takes_nobodys_reply() {
     let again = catch_unwind(AssertUnwindSafe(|| over.as_mut().poll(&mut cx)));
     assert!(!matches!(again, Ok(Poll::Ready(_))), "{again:?}");
     assert_eq!(ends(next).await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reply_too_many_on_a_reader_ends_its_connection() {
+    for (replies, entries) in [
+        ("%1\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-1\r\n*2\r\n+a\r\n+b\r\n:666\r\n", 1),
+        ("_\r\n:666\r\n", 0),
+    ] {
+        let server = Server::new();
+        let (client, _peer) = server.connect(config()).await;
+        let (reader, mut peer) = tokio::join!(client.reader(), server.greet());
+        let mut reader = reader.unwrap();
+        let read = || XRead::new().stream("s", EntryId::new(1, 1)).block(ms(1000));
+        let (streams, _) =
+            ends(async { tokio::join!(reader.read(read()), peer.answer(replies)) }).await;
+        assert_eq!(streams.unwrap().iter().count(), entries);
+        // The next read is on a new connection, and gets its own reply.
+        let mut next = server.greet().await;
+        assert!(peer.rest().await.is_empty());
+        let (streams, _) =
+            ends(async { tokio::join!(reader.read(read()), next.answer("_\r\n")) }).await;
+        assert!(streams.unwrap().is_empty());
+    }
 }
