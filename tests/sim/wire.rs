@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) end: Option<End>,
     /// The client has its end.
     pub(crate) held: bool,
+    /// More than a handshake has come on it.
+    pub(crate) used: bool,
     /// The server takes what comes.
     pub(crate) reads: bool,
     /// The server sends what it has to say.
@@ -60,6 +62,7 @@ impl Link {
             output: VecDeque::new(),
             end: None,
             held: true,
+            used: false,
             reads: true,
             speaks: true,
             life: usize::MAX,
