@@ -129,7 +129,7 @@ pub use connection::{ByteStream, Event, Events};
 pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};
 pub use error::{
     Code, ConfigError, ConnectError, ConnectReason, CredentialsError, Disconnect, EntryTooLarge,
-    Error, Outcome, Redirect, Refusal, ServerError, TooOld, Unsent,
+    Error, Outcome, Redirect, Refusal, Repeat, ServerError, TooOld, Unsent,
 };
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]

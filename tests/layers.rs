@@ -36,7 +36,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Files and folders that must be pure, and say so.
-const PURE: [&str; 22] = [
+const PURE: [&str; 23] = [
     "record",
     "resp",
     "server",
@@ -49,6 +49,7 @@ const PURE: [&str; 22] = [
     "connection/handshake",
     "connection/manner",
     "connection/backoff",
+    "connection/window",
     "queue/abilities",
     "queue/codec",
     "queue/error",

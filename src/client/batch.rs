@@ -40,8 +40,8 @@ pub trait Batch: sealed::Sealed {
 /// A command's name, what it needs, and what an error reply to it means.
 pub(super) type Named = (&'static str, Features, Refusal);
 
-/// The next command's reply: the command's name goes in.
-type Next<'a> = &'a mut dyn FnMut(&'static str) -> Result<Frame, Error>;
+/// The next command's reply: the command's name and its safety go in.
+type Next<'a> = &'a mut dyn FnMut(&'static str, Safety) -> Result<Frame, Error>;
 
 /// What can be sent as a batch: a tuple of commands, or anything that iterates over commands.
 ///
@@ -94,7 +94,8 @@ impl<C: Command> Batch for Vec<C> {
     }
 
     fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
-        let result = |c| next(name::<C>()).and_then(|frame| decode(c, frame, server));
+        let result =
+            |c: &C| next(name::<C>(), c.safety()).and_then(|frame| decode(c, frame, server));
         self.iter().map(result).collect()
     }
 }
@@ -144,7 +145,8 @@ macro_rules! tuple {
 
             fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
                 let ($($value,)+) = self;
-                ($(next(name::<$command>()).and_then(|frame| decode($value, frame, server)),)+)
+                ($(next(name::<$command>(), $value.safety())
+                    .and_then(|frame| decode($value, frame, server)),)+)
             }
         }
 
@@ -200,7 +202,7 @@ impl<B: Batch> Measured<B> {
         let measures = self.measures.as_ref().map_err(Unsent::clone)?;
         let bytes = measures.get(which.clone()).unwrap_or_default().iter();
         let bytes = bytes.map(Measure::request_bytes).fold(0, usize::saturating_add);
-        Ok(Size { replies: which.len(), bytes })
+        Ok(Size { replies: which.len(), bytes, latest: u64::MAX })
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) -> bool {
@@ -222,8 +224,12 @@ impl<B: Batch> Measured<B> {
         server: Asked<'_>,
     ) -> B::Results {
         let mut frames = frames.into_iter();
-        let mut next =
-            |command| frames.next().ok_or_else(|| error(command, failure.clone(), waited));
+        let mut behind = self.measures.as_ref().map_or(0, Vec::len) as u64;
+        let mut next = |command, safety| {
+            behind = behind.saturating_sub(1);
+            let failed = || error(command, failure.clone(), waited, (safety, behind));
+            frames.next().ok_or_else(failed)
+        };
         self.batch.results(&mut next, server)
     }
 

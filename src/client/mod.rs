@@ -219,8 +219,8 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Server`] if it was discarded: with the error of the command that was refused, if one was. Nothing was done
-    /// then. [`Error::Decode`] if the server refused MULTI itself, to a user who may not use it: the commands have then run
-    /// one by one. Others as in [`Client::send`].
+    /// then. [`Error::Decode`] if the server refused MULTI itself and yet ran one of the commands, for they were then single
+    /// ones. Others as in [`Client::send`].
     pub fn transact<K, B: IntoBatch<K>>(&self, commands: B) -> Transact<'_, B::Batch> {
         Transact(self.connection.call(Transaction::new(commands.into_batch())))
     }
@@ -316,8 +316,8 @@ impl Client {
     /// let mut events = client.events();
     /// while let Some(event) = events.next().await {
     ///     match event {
-    ///         Event::Disconnected { reason } => eprintln!("connection lost: {reason}"),
-    ///         Event::CredentialsRejected { error } => eprintln!("look at the password: {error}"),
+    ///         Event::Disconnected { reason, .. } => eprintln!("connection lost: {reason}"),
+    ///         Event::CredentialsRejected { error, .. } => eprintln!("look at the password: {error}"),
     ///         _ => {}
     ///     }
     /// }

@@ -139,15 +139,16 @@ impl<'a, B: Batch> Pieces<'a, B> {
     fn results(&mut self) -> B::Results {
         let mut pieces = std::mem::take(&mut self.came).into_iter();
         let mut piece = pieces.next();
-        let mut next = |command| {
+        let mut next = |command, safety| {
             if piece.as_ref().is_some_and(|piece| piece.commands == 0) {
                 piece = pieces.next();
             }
             let Some(Came { commands, frames, failure, waited }) = &mut piece else {
-                return Err(error(command, None, Duration::ZERO));
+                return Err(error(command, None, Duration::ZERO, (safety, 0)));
             };
             *commands -= 1;
-            frames.next().ok_or_else(|| error(command, failure.clone(), *waited))
+            let place = (safety, *commands as u64);
+            frames.next().ok_or_else(|| error(command, failure.clone(), *waited, place))
         };
         self.all.batch.results(&mut next, &|| self.connection.shared().server())
     }

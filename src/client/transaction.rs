@@ -1,6 +1,7 @@
 //! MULTI ... EXEC around a batch: one request, one typed reply.
 
 use super::batch::{Batch, Measured, frames};
+use crate::command::Safety;
 use crate::connection::{Asked, Call, Failed, Replies, Request, Size, error};
 use crate::error::{Code, Error, Outcome, Refusal, ServerError, Unsent};
 use crate::resp::{DecodeError, Frame, Token};
@@ -33,7 +34,7 @@ impl<B: Batch> Transaction<B> {
             return Err(Error::refusal(error, needs, server));
         }
         let Some(exec) = replies.pop() else {
-            return Err(error("EXEC", None, waited));
+            return Err(error("EXEC", None, waited, (Safety::Write, 0)));
         };
         // Without MULTI the commands have run one by one: their results are not those of a transaction.
         let expected = iter::once("OK").chain(iter::repeat("QUEUED"));
@@ -124,9 +125,9 @@ impl<B: Batch> Request for Transaction<B> {
     }
 
     fn measure(&self) -> Result<(Size, ()), Unsent> {
-        let Size { replies, bytes } = self.0.size()?;
-        let bytes = bytes.saturating_add(MULTI.len() + EXEC.len());
-        Ok((Size { replies: replies + 2, bytes }, ()))
+        let size = self.0.size()?;
+        let bytes = size.bytes.saturating_add(MULTI.len() + EXEC.len());
+        Ok((Size { replies: size.replies + 2, bytes, ..size }, ()))
     }
 
     fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
@@ -145,7 +146,7 @@ impl<B: Batch> Request for Transaction<B> {
     ) -> Self::Output {
         match failure {
             None => self.results(frames(replies), waited, server),
-            failure => Err(error("EXEC", failure, waited)),
+            failure => Err(error("EXEC", failure, waited, (Safety::Write, 0))),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! The trait's items have names of their own, because every [`Command`] has both traits and `command.args(..)` must stay
 //! unambiguous. A common supertrait would make users of `Command` import two traits.
 
-use super::{Block, Command, unfit, words};
+use super::{Block, Command, Safety, unfit, words};
 use crate::error::Refusal;
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
@@ -49,6 +49,11 @@ pub trait DedicatedCommand: sealed::Sealed {
     /// Returns the meaning of an error reply.
     fn dedicated_refusal(&self) -> Refusal {
         Refusal::NotApplied
+    }
+
+    /// Whether the command may be sent twice.
+    fn dedicated_safety(&self) -> Safety {
+        Safety::Write
     }
 
     /// Returns how long the server may wait before it replies; `None` if it replies at once.
@@ -94,6 +99,10 @@ impl<C: Command> DedicatedCommand for C {
 
     fn dedicated_refusal(&self) -> Refusal {
         self.refusal()
+    }
+
+    fn dedicated_safety(&self) -> Safety {
+        self.safety()
     }
 
     fn dedicated_needs(&self) -> Features {

@@ -299,15 +299,20 @@ impl<C: Command> Command for &C {
 
 /// Whether it does harm to run a command twice.
 ///
-/// A command that does none is sent again when its connection ends before the reply has come, within its deadline, unless
-/// [`Config::retry`](crate::Config::retry) says otherwise. The reply is then that of the last run: what the first has done
-/// already may show, as a 0 of XACK or XDEL, or `BUSYGROUP` of XGROUP CREATE.
+/// A command that does none is sent again when its connection ends before the reply has come, as long as its deadline allows,
+/// unless [`Config::retry`](crate::Config::retry) says otherwise. The reply is then that of the last run: what the first has
+/// done already may show, as a 0 of XACK or XDEL. A refusal of the last run says nothing of the first: `BUSYGROUP` of a
+/// repeated XGROUP CREATE is reported as [`Error::Lost`](crate::Error::Lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Safety {
     /// It changes nothing.
     ReadOnly,
-    /// Run twice it leaves the same as run once.
+    /// Run twice it leaves the same as run once, whatever was run in between.
     Idempotent,
+    /// The server recognizes a repeat, but only for a while: XADD with IDMP. It is sent again only within that window:
+    /// [`Config::idmp_window`](crate::Config::idmp_window).
+    Windowed,
     /// Run twice it may do something twice.
     Write,
 }

@@ -229,7 +229,7 @@ impl Command for XAdd<'_> {
     }
 
     fn safety(&self) -> Safety {
-        if self.idempotence.is_some() { Safety::Idempotent } else { Self::SAFETY }
+        if self.idempotence.is_some() { Safety::Windowed } else { Self::SAFETY }
     }
 
     fn needs(&self) -> Features {

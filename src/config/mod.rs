@@ -89,6 +89,8 @@ pub struct Config {
     pub(crate) user_timeout: Option<Duration>,
     pub(crate) probe: Option<Duration>,
     pub(crate) retry: Retry,
+    pub(crate) idmp_iids: u64,
+    pub(crate) idmp_duration: Duration,
     pub(crate) events_buffer: usize,
     pub(crate) wait_for_server: Duration,
     #[cfg(feature = "tokio")]
@@ -166,22 +168,24 @@ pub enum Retry {
     ///
     /// | what happened | what is sent again |
     /// |---|---|
-    /// | the connection ended before the reply came | what reads or may run twice ([`Safety`](crate::Safety)), up to three times; a batch that only reads, if no reply had come |
-    /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | any single command, after 10 ms and more each time |
-    /// | `READONLY` | any single command, on a new connection: a failover may be under way |
-    /// | `NOAUTH` | any single command, on a new connection, once |
+    /// | the connection ended before the reply came | a command that reads or is idempotent ([`Safety`](crate::Safety)); a batch that only reads, if no reply had come |
+    /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | a command or a transaction that did not run, after 10 ms and more each time |
+    /// | `READONLY` | the same; a connection older than 5 s is replaced first: a failover may be under way |
+    /// | `NOAUTH` | the same, once |
     /// | `UNBLOCKED`, for a change of role | the read, on a new connection |
     ///
+    /// After a lost connection the first repeat is written at once, later ones after pauses that double from 20 ms to 2 s.
     /// With less than 100 ms left nothing refused is sent again: the error says that it has not run. In a batch single refusals
-    /// are not sent again; a transaction never is, nor a script.
+    /// are not sent again. A script is only sent again after a refusal that proves that it did not run ([`Refusal`](crate::Refusal)).
     ///
-    /// What changes something and may run twice is sent again only while at most 64 requests were sent or waiting when the
-    /// connection ended: a server remembers 100 `iid`s of a producer. So give each client a producer of its own.
+    /// An XADD with IDMP is only sent again until 64 more replies were asked for on this client, or 80 s have passed since its
+    /// call began ([`Config::idmp_window`]); then it ends as [`Error::Lost`](crate::Error::Lost). So give each client a producer
+    /// of its own. XACK and others that need no such window have no bound but their deadline.
     ///
     /// A command that is sent again runs behind those that were sent after it.
     #[default]
     Safe,
-    /// Never: each error is told at once.
+    /// Never: each error is returned at once.
     Never,
 }
 
@@ -225,6 +229,8 @@ impl Config {
             user_timeout: None,
             probe: Some(Duration::from_secs(10)),
             retry: Retry::Safe,
+            idmp_iids: 100,
+            idmp_duration: Duration::from_secs(100),
             events_buffer: 64,
             wait_for_server: Duration::ZERO,
             #[cfg(feature = "tokio")]
@@ -383,6 +389,15 @@ impl Config {
         Self { retry, ..self }
     }
 
+    /// Sets the window in which the server recognizes a repeated XADD with IDMP, where XCFGSET or the server's configuration
+    /// changed it: IDMP-MAXSIZE and IDMP-DURATION. 100 `iid`s of a producer for 100 s by default, as in Redis 8.6.
+    ///
+    /// The client uses 64 % of the count and 80 % of the time: [`Retry::Safe`].
+    #[must_use]
+    pub fn idmp_window(self, max_size: u64, duration: Duration) -> Self {
+        Self { idmp_iids: max_size, idmp_duration: duration, ..self }
+    }
+
     /// How many events each listener's mailbox holds; the oldest is dropped for one too many. 64 by default.
     #[must_use]
     pub fn events_buffer(self, events: usize) -> Self {
@@ -430,6 +445,9 @@ impl Config {
         }
         if self.user_timeout.is_some_and(|timeout| timeout.is_zero()) {
             return range("user_timeout", "greater than zero");
+        }
+        if self.idmp_iids == 0 || self.idmp_duration.is_zero() {
+            return range("idmp_window", "above zero");
         }
         if self.events_buffer == 0 {
             return range("events_buffer", "at least 1");

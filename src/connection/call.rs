@@ -5,8 +5,9 @@ use super::outbox::{Queued, Shared, Size};
 use super::pipeline::{Failed, Failure, Replies, SlotId};
 use super::retry::Attempts;
 use super::scratch::{keep, scratch};
+use super::window::Place;
 use crate::command::Safety;
-use crate::error::{Disconnect, ServerError, Unsent};
+use crate::error::{Disconnect, ServerError, Unsent, Window};
 use crate::server::Server;
 use std::future::Future;
 use std::ops::Deref;
@@ -112,6 +113,8 @@ impl<S: Deref<Target = Shared>> Drop for Ticket<S> {
 pub(crate) struct Enqueue<S: Deref<Target = Shared> + Clone> {
     shared: S,
     patience: Patience,
+    /// It may be queued while no more replies than this have been asked for.
+    latest: u64,
     /// The place in the line for room.
     line: Option<u64>,
     waited: Duration,
@@ -124,7 +127,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             Patience::For(time) | Patience::Until(_, time) => time,
             Patience::Endless => Duration::MAX,
         };
-        Self { shared, patience, line: None, waited }
+        Self { shared, patience, latest: u64::MAX, line: None, waited }
     }
 
     /// Whether it was not polled yet.
@@ -157,7 +160,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
         }
         let (size, measure) = match request.measure() {
-            Ok(measured) => measured,
+            Ok((size, measure)) => (Size { latest: self.latest, ..size }, measure),
             Err(unsent) => return Poll::Ready(Err(unsent)),
         };
         let deadline = match self.patience {
@@ -208,8 +211,8 @@ pub(crate) struct Call<'a, R> {
     request: R,
     stage: Stage<'a>,
     attempts: Attempts,
-    /// How the connection ended on which it was lost, and may have run.
-    lost: Option<Box<Disconnect>>,
+    /// Set once it was lost, and so may have run.
+    lost: Option<Box<Lost>>,
 }
 
 #[derive(Debug)]
@@ -223,6 +226,23 @@ enum Stage<'a> {
         time: Time,
     },
     Over,
+}
+
+/// How a request was lost.
+#[derive(Debug)]
+struct Lost {
+    /// How its last connection ended.
+    reason: Disconnect,
+    /// Its place when it was first sent.
+    place: Place,
+    /// When its time is over.
+    deadline: Option<Instant>,
+}
+
+impl Window for Place {
+    fn is_open(&self) -> bool {
+        self.is_open_at(Instant::now().into_std())
+    }
 }
 
 /// The time that a request has in all, and when that is over.
@@ -255,13 +275,48 @@ impl<'a, R: Request> Call<'a, R> {
 
     /// How a request ended that was not sent, or was refused: if it was lost the time before, it may have run then.
     #[cold]
-    fn in_truth(&mut self, replies: Replies, failure: Failed) -> (Replies, Failed) {
-        let harmless = self.request.safety() == Safety::ReadOnly && failure.is_none();
-        let not_run = matches!(failure.as_deref(), None | Some(Failure::Unsent(_)));
-        match self.lost.take().filter(|_| not_run && !harmless) {
-            Some(lost) => (Replies::None, Some(Box::new(Failure::Lost(*lost, 0)))),
-            None => (replies, failure),
+    fn in_truth(
+        &mut self,
+        replies: Replies,
+        mut failure: Failed,
+        time: Option<Time>,
+    ) -> (Replies, Failed) {
+        if let Some(Failure::Lost(_, place) | Failure::TimedOut { place, .. }) =
+            failure.as_deref_mut()
+        {
+            let first = self.lost.as_ref().map(|lost| lost.place.clone());
+            let begun =
+                || time.and_then(|time| Some(time.deadline?.checked_sub(time.waited)?.into_std()));
+            *place = first.unwrap_or_else(|| place.clone().begun(begun()));
         }
+        let Some(lost) = self.lost.take() else { return (replies, failure) };
+        let harmless = self.request.safety() == Safety::ReadOnly && failure.is_none();
+        let not_run = match failure.as_deref() {
+            None | Some(Failure::Unsent(_)) => true,
+            // The window was over, not its time.
+            Some(Failure::TimedOut { .. }) => lost.deadline.is_none_or(|at| Instant::now() < at),
+            Some(Failure::Lost(..)) => false,
+        };
+        if not_run && !harmless {
+            let Lost { reason, place, .. } = *lost;
+            return (Replies::None, Some(Box::new(Failure::Lost(reason, place))));
+        }
+        (replies, failure)
+    }
+
+    /// To the queue, once more.
+    fn queue(&self, time: Time) -> Stage<'a> {
+        let mut deadline = time.deadline;
+        let mut latest = u64::MAX;
+        let windowed = self.request.safety() == Safety::Windowed;
+        if let Some(Lost { place, .. }) = self.lost.as_deref().filter(|_| windowed) {
+            latest = place.latest();
+            let until = place.until().map(Instant::from_std);
+            deadline = deadline.into_iter().chain(until).min();
+        }
+        let mut enqueue = Enqueue::new(self.shared, Patience::Until(deadline, time.waited));
+        enqueue.latest = latest;
+        Stage::Queueing(enqueue)
     }
 
     /// What comes next for a request that failed, if it may be sent again in its time.
@@ -278,13 +333,30 @@ impl<'a, R: Request> Call<'a, R> {
         let now = Instant::now();
         match (replies, failure) {
             // What was answered in part is told, and not asked again.
-            (Replies::None, Some(Failure::Lost(reason, others))) => {
-                let left = time.deadline.is_none_or(|deadline| now < deadline);
-                if !left || !self.attempts.lost(reason, *others, self.request.safety()) {
+            (Replies::None, Some(Failure::Lost(reason, place))) => {
+                let safety = self.request.safety();
+                let again = self.attempts.lost(reason, safety, fastrand::f64())?;
+                let at = now.checked_add(again.after)?;
+                if time.deadline.is_some_and(|deadline| at >= deadline) {
                     return None;
                 }
-                self.lost = Some(Box::new(reason.clone()));
-                Some(time.queue(self.shared))
+                let begun = || Some(time.deadline?.checked_sub(time.waited)?.into_std());
+                let lost = self.lost.take().map_or_else(
+                    || {
+                        let place = place.clone().begun(begun());
+                        Lost { reason: reason.clone(), place, deadline: time.deadline }
+                    },
+                    |lost| Lost { reason: reason.clone(), ..*lost },
+                );
+                let closed = safety == Safety::Windowed && !lost.place.is_open();
+                self.lost = Some(Box::new(lost));
+                if closed {
+                    return None;
+                }
+                if again.after.is_zero() {
+                    return Some(self.queue(time));
+                }
+                Some(Stage::Pausing { until: at, timer: None, time })
             }
             (replies, None) => {
                 let error = self.request.refused(replies)?;
@@ -299,13 +371,6 @@ impl<'a, R: Request> Call<'a, R> {
             }
             _ => None,
         }
-    }
-}
-
-impl Time {
-    /// To the queue, once more.
-    fn queue(self, shared: &Shared) -> Stage<'_> {
-        Stage::Queueing(Enqueue::new(shared, Patience::Until(self.deadline, self.waited)))
     }
 }
 
@@ -332,7 +397,7 @@ impl<R: Request> Future for Call<'_, R> {
                     Poll::Ready(Err(unsent)) => {
                         let waited = enqueue.waited();
                         let failure = Some(Box::new(Failure::Unsent(unsent)));
-                        let (replies, failure) = this.in_truth(Replies::None, failure);
+                        let (replies, failure) = this.in_truth(Replies::None, failure, None);
                         break (replies, failure, waited);
                     }
                     Poll::Pending => return Poll::Pending,
@@ -345,7 +410,7 @@ impl<R: Request> Future for Call<'_, R> {
                                 this.stage = stage;
                                 continue;
                             }
-                            let (replies, failure) = this.in_truth(replies, failure);
+                            let (replies, failure) = this.in_truth(replies, failure, Some(time));
                             break (replies, failure, time.waited);
                         }
                         break (replies, failure, time.waited);
@@ -354,7 +419,10 @@ impl<R: Request> Future for Call<'_, R> {
                 },
                 Stage::Pausing { until, timer, time } => {
                     match this.shared.pause(timer, until.into_std(), cx) {
-                        Poll::Ready(()) => this.stage = time.queue(this.shared),
+                        Poll::Ready(()) => {
+                            let time = *time;
+                            this.stage = this.queue(time);
+                        }
                         Poll::Pending => return Poll::Pending,
                     }
                 }

@@ -15,6 +15,7 @@
 //! | `panics` | panics in code of the user's, made into errors |
 //! | `health` | is there still somebody at the other end |
 //! | `retry` | which command is sent again, and when |
+//! | `window` | how long a server recognizes a repeated `XADD IDMP` |
 //! | `events` | what becomes of a connection, for whoever wants to know |
 //! | `scratch` | the buffer that a request is encoded into |
 //! | `timers` | callers that wait for a time |
@@ -59,18 +60,19 @@ mod tls;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transport;
+mod window;
 
 pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
 pub use events::{Event, Events};
 pub(crate) use one::{One, decode, error, measure, name, sendable};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failed, Failure, Replies};
-pub(crate) use retry::{Again, Attempts};
+pub(crate) use retry::Attempts;
 pub use transport::ByteStream;
 pub(crate) use transport::Dialler;
 
 use crate::config::{Config, Runtime};
-use crate::error::{ConfigError, ConnectError, ConnectReason, Disconnect, Error};
+use crate::error::{ConfigError, ConnectError, ConnectReason, Disconnect, Error, Repeat};
 use guard::Guard;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -166,7 +168,8 @@ impl Connection {
             return Ok(());
         }
         if self.shared.is_ended() {
-            return Err(Error::Lost { command: "connecting", reason: Disconnect::Closed });
+            let (command, reason) = ("connecting", Disconnect::Closed);
+            return Err(Error::Lost { command, reason, repeat: Repeat::SAFE });
         }
         let error = self.shared.trouble().map(|error| (*error).clone());
         let timed_out = || {

@@ -4,7 +4,7 @@ use super::call::{Asked, Request};
 use super::outbox::Size;
 use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{self, Command, Safety};
-use crate::error::{Disconnect, Error, Outcome, RAW, ServerError, Unsent};
+use crate::error::{Disconnect, Error, Outcome, RAW, Repeat, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl<C: Command> Request for One<C> {
     #[inline]
     fn measure(&self) -> Result<(Size, Measure), Unsent> {
         let measure = measure(&self.0)?;
-        Ok((Size { replies: 1, bytes: measure.request_bytes() }, measure))
+        Ok((Size { replies: 1, bytes: measure.request_bytes(), latest: u64::MAX }, measure))
     }
 
     #[inline]
@@ -49,7 +49,7 @@ impl<C: Command> Request for One<C> {
     ) -> Self::Output {
         match (replies, failure) {
             (Replies::One(frame), None) => decode(&self.0, frame, server),
-            (_, failure) => Err(error(name::<C>(), failure, waited)),
+            (_, failure) => Err(error(name::<C>(), failure, waited, (self.0.safety(), 0))),
         }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn sendable(refused: Option<&'static str>, measure: &Measure) -> Resu
     if measure.longest > MOST_ARGUMENT_BYTES {
         return Err(Unsent::TooLarge { bytes: measure.longest });
     }
-    Ok(Size { replies: 1, bytes: measure.request_bytes() })
+    Ok(Size { replies: 1, bytes: measure.request_bytes(), latest: u64::MAX })
 }
 
 /// What a command is called in errors.
@@ -99,8 +99,13 @@ fn refusal<C: Command>(command: &C, text: &[u8]) -> ServerError {
     ServerError::new(name::<C>(), text).meaning(command.refusal())
 }
 
-/// The error for a command that got no reply.
-pub(crate) fn error(command: &'static str, failure: Failed, waited: Duration) -> Error {
+/// The error for a command that got no reply; with its safety, and how many commands of the same request stand behind it.
+pub(crate) fn error(
+    command: &'static str,
+    failure: Failed,
+    waited: Duration,
+    (safety, behind): (Safety, u64),
+) -> Error {
     match failure.map(|failure| *failure) {
         // Who found it overdue does not know what time it had.
         Some(Failure::Unsent(Unsent::TimedOut { source, .. })) => {
@@ -108,9 +113,13 @@ pub(crate) fn error(command: &'static str, failure: Failed, waited: Duration) ->
         }
         Some(Failure::Unsent(reason)) => Error::Unsent { command, reason },
         Some(Failure::Lost(Disconnect::Protocol(source), _)) => Error::Protocol { command, source },
-        Some(Failure::Lost(reason, _)) => Error::Lost { command, reason },
-        Some(Failure::TimedOut { .. }) => Error::TimedOut { command, waited },
+        Some(Failure::Lost(reason, place)) => {
+            Error::Lost { command, reason, repeat: place.repeat(safety, behind) }
+        }
+        Some(Failure::TimedOut { place, .. }) => {
+            Error::TimedOut { command, waited, repeat: place.repeat(safety, behind) }
+        }
         // A request always ends with as many replies as it asked for, or with a failure.
-        None => Error::Lost { command, reason: Disconnect::Closed },
+        None => Error::Lost { command, reason: Disconnect::Closed, repeat: Repeat::UNSAFE },
     }
 }

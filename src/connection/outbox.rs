@@ -25,6 +25,7 @@ use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
 use super::transport::Direct;
+use super::window::Sends;
 use crate::config::{Config, Retry};
 use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::server::Server;
@@ -113,6 +114,8 @@ enum Link {
 pub(crate) struct Size {
     pub(crate) replies: usize,
     pub(crate) bytes: usize,
+    /// It is only queued while no more replies than this have been asked for on the connection.
+    pub(crate) latest: u64,
 }
 
 /// What came of an attempt to queue a request.
@@ -161,7 +164,7 @@ impl Shared {
             backlog: Backlog::default(),
             rest: Vec::new(),
             rest_written: 0,
-            pipeline: Pipeline::default(),
+            pipeline: Pipeline::counting(Sends::new(config.idmp_iids, config.idmp_duration)),
             budget: Budget::new(config.budget_bytes, config.when_full),
             timers: Timers::default(),
             link: Link::Down(None),
@@ -221,6 +224,10 @@ impl Shared {
         let _left;
         let mut state = self.lock();
         if state.closing {
+            return Queued::Not(Unsent::Closed);
+        }
+        if state.pipeline.sends() > size.latest {
+            // The caller knows: it was lost before.
             return Queued::Not(Unsent::Closed);
         }
         let cost = Budget::cost(size.bytes);

@@ -9,6 +9,7 @@
 //! comes and nobody else gets it.
 
 use super::health::{Due, Owed};
+use super::window::{Place, Sends};
 use crate::error::{Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
 use std::collections::VecDeque;
@@ -50,11 +51,11 @@ impl Replies {
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Unsent(Unsent),
-    /// With so many others, sent or not.
-    Lost(Disconnect, usize),
+    Lost(Disconnect, Place),
     /// `owed`: the connection that owes the reply is the one there is.
     TimedOut {
         owed: bool,
+        place: Place,
     },
 }
 
@@ -124,9 +125,27 @@ pub(super) struct Pipeline {
     probe: Option<Due>,
     /// A reply came in time since this was asked last.
     alive: bool,
+    /// Counts what is queued.
+    sends: Sends,
 }
 
 impl Pipeline {
+    /// A pipeline that counts what is queued here.
+    pub(super) fn counting(sends: Sends) -> Self {
+        Self { sends, ..Self::default() }
+    }
+
+    /// How many replies were asked for, ever.
+    #[inline]
+    pub(super) fn sends(&self) -> u64 {
+        self.sends.get()
+    }
+
+    /// The replies that all in the queue still wait for.
+    fn replies_left(&self) -> u64 {
+        self.queue.iter().map(|waiter| waiter.left as u64).sum()
+    }
+
     /// Queues a waiter for `replies` replies to a request of `bytes`.
     #[inline]
     pub(super) fn push(
@@ -150,6 +169,7 @@ impl Pipeline {
         }
         self.queue.push_back(Waiter { slot: id, left: replies, bytes, cost });
         self.cost += cost;
+        self.sends.add(replies);
         id
     }
 
@@ -317,7 +337,7 @@ impl Pipeline {
         }
         let replies = std::mem::take(&mut slot.replies);
         let mut failure = slot.failure.take();
-        if let Some(Failure::TimedOut { owed }) = failure.as_deref_mut() {
+        if let Some(Failure::TimedOut { owed, .. }) = failure.as_deref_mut() {
             *owed = slot.owed;
         }
         // Nothing is left in it: its waker went when it was done.
@@ -366,11 +386,16 @@ impl Pipeline {
     /// others keep their place, for their replies will come.
     pub(super) fn expire(&mut self, now: Instant, unsent: impl Fn() -> Unsent) -> Expired {
         let mut expired = Expired::default();
+        let mut behind = self.replies_left();
         for waiter in self.queue.iter().take(self.sent) {
+            behind -= waiter.left as u64;
             if let Some(slot) = self.slots.get_mut(waiter.slot.0) {
                 if !slot.done && slot.is_overdue(now) {
                     slot.done = true;
-                    slot.failure = Some(Box::new(Failure::TimedOut { owed: true }));
+                    slot.failure = Some(Box::new(Failure::TimedOut {
+                        owed: true,
+                        place: self.sends.place(behind),
+                    }));
                     expired.wakers.extend(slot.waker.take());
                 }
             }
@@ -431,9 +456,11 @@ impl Pipeline {
             kept += waiter.bytes;
             lost -= 1;
         }
-        let others = self.queue.len();
+        let mut behind = self.replies_left();
         for _ in 0..lost {
-            self.pop_front(Some(Failure::Lost(reason.clone(), others)), wakers);
+            behind -= self.queue.front().map_or(0, |waiter| waiter.left as u64);
+            let place = self.sends.place(behind);
+            self.pop_front(Some(Failure::Lost(reason.clone(), place)), wakers);
         }
         self.sent = 0;
         kept

@@ -170,7 +170,7 @@ impl Request for Said {
     type Measure = ();
 
     fn measure(&self) -> Result<(Size, ()), Unsent> {
-        Ok((Size { replies: 1, bytes: self.0.len() }, ()))
+        Ok((Size { replies: 1, bytes: self.0.len(), latest: u64::MAX }, ()))
     }
 
     fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {

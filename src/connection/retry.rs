@@ -7,16 +7,12 @@ use crate::command::Safety;
 use crate::error::{Code, Disconnect, ServerError};
 use std::time::{Duration, Instant};
 
-/// A command whose connections end so often may be what ends them.
-const MOST_LOST: u8 = 3;
-
-/// A server remembers the last 100 `iid`s of a producer. With more requests than this about, one that is sent again may come
-/// behind so many others that it is not known any more.
-const MOST_OTHERS: usize = 64;
-
 /// Between attempts at a server that is not ready passes a random time below a bound that doubles between these two.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
+
+/// The bound of the pause before a command is sent again whose connections have ended, once and again: it may be what ends them.
+const LONGEST_LOST: Duration = Duration::from_secs(2);
 
 /// With less time than this left a command is not sent again: better to be told that it has not run than not to know.
 const LEFT: Duration = Duration::from_millis(100);
@@ -47,23 +43,29 @@ impl Again {
 }
 
 impl Attempts {
-    /// Whether to send a command again whose connection ended like this before its reply came, with so many others that were
-    /// sent or waited.
-    pub(crate) fn lost(&mut self, reason: &Disconnect, others: usize, safety: Safety) -> bool {
+    /// When to send a command again whose connection ended like this before its reply came; `None` if it must not be, or
+    /// cannot help. `random` is from 0 to 1.
+    pub(crate) fn lost(
+        &mut self,
+        reason: &Disconnect,
+        safety: Safety,
+        random: f64,
+    ) -> Option<Again> {
         // A reply that broke the protocol, or was too large, would do so again.
         let chance = match reason {
             Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
             Disconnect::Credentials(_) => true,
             Disconnect::Protocol(_) | Disconnect::Closed | Disconnect::NotYet => false,
         };
-        let safe = match safety {
-            Safety::ReadOnly => true,
-            Safety::Idempotent => others <= MOST_OTHERS,
-            Safety::Write => false,
+        if !chance || safety == Safety::Write {
+            return None;
+        }
+        let after = match self.lost.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(repeats) => pause(repeats, LONGEST_LOST, random),
         };
-        let again = chance && safe && self.lost < MOST_LOST;
-        self.lost += u8::from(again);
-        again
+        self.lost = self.lost.saturating_add(1);
+        Some(Again { after, elsewhere: false })
     }
 
     /// Whether to send a command again that was refused with this code; `random` is from 0 to 1.
@@ -79,11 +81,17 @@ impl Attempts {
             Code::NoAuth if self.refused == 0 => true,
             _ => return None,
         };
-        let bound = SHORTEST.saturating_mul(1 << self.refused.min(8)).min(LONGEST);
+        let after = pause(self.refused, LONGEST, random);
         self.refused = self.refused.saturating_add(1);
-        // Half of it always passes, so that a server that is busy is not asked in a tight loop.
-        Some(Again { after: bound.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0), elsewhere })
+        Some(Again { after, elsewhere })
     }
+}
+
+/// A random time below a bound that doubles each time. Half of the bound always passes, so that a server is not asked in a
+/// tight loop.
+fn pause(before: u8, longest: Duration, random: f64) -> Duration {
+    let bound = SHORTEST.saturating_mul(1 << before.min(8)).min(longest);
+    bound.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]
@@ -96,35 +104,22 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_run_twice_is_sent_again_and_not_for_ever() {
-        for safety in [Safety::ReadOnly, Safety::Idempotent] {
+    fn only_what_may_run_twice_is_sent_again_and_less_and_less_often() {
+        for safety in [Safety::ReadOnly, Safety::Idempotent, Safety::Windowed] {
             let mut attempts = Attempts::default();
-            let again = (0..5).filter(|_| attempts.lost(&Disconnect::Eof, 1, safety)).count();
-            assert_eq!(again, 3, "{safety:?}");
+            let mut next = || attempts.lost(&Disconnect::Eof, safety, 1.0).unwrap().after;
+            let pauses: Vec<u128> = (0..10).map(|_| next().as_millis()).collect();
+            assert_eq!(pauses, [0, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000], "{safety:?}");
         }
-        assert!(!Attempts::default().lost(&Disconnect::Eof, 1, Safety::Write));
-    }
-
-    #[test]
-    fn what_a_server_may_have_forgotten_is_not_sent_again() {
-        for (others, safety, again) in [
-            (64, Safety::Idempotent, true),
-            (65, Safety::Idempotent, false),
-            (100_000, Safety::ReadOnly, true),
-        ] {
-            assert_eq!(
-                Attempts::default().lost(&Disconnect::Eof, others, safety),
-                again,
-                "{others}"
-            );
-        }
+        assert_eq!(Attempts::default().lost(&Disconnect::Eof, Safety::Write, 1.0), None);
     }
 
     #[test]
     fn what_broke_the_connection_is_not_sent_again() {
         let limit = Disconnect::Protocol(ProtocolError::TooLarge { limit: 1 });
         for reason in [limit, Disconnect::Closed] {
-            assert!(!Attempts::default().lost(&reason, 1, Safety::ReadOnly), "{reason:?}");
+            let again = Attempts::default().lost(&reason, Safety::ReadOnly, 1.0);
+            assert_eq!(again, None, "{reason:?}");
         }
     }
 

@@ -19,6 +19,7 @@
 mod connect;
 mod credentials;
 mod refusal;
+mod repeat;
 mod server;
 mod too_large;
 mod too_old;
@@ -27,6 +28,9 @@ pub use connect::{ConnectError, ConnectReason};
 pub use credentials::CredentialsError;
 
 pub use refusal::Refusal;
+pub use repeat::Repeat;
+#[cfg(feature = "tokio")]
+pub(crate) use repeat::Window;
 pub use server::{Code, Redirect, ServerError};
 pub use too_large::EntryTooLarge;
 pub use too_old::TooOld;
@@ -68,6 +72,8 @@ pub enum Error {
         command: &'static str,
         /// How the connection ended.
         reason: Disconnect,
+        /// Whether it may be sent again.
+        repeat: Repeat,
     },
     /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is discarded. A client
     /// keeps its connection unless no reply is in time for as long again; a reader reconnects.
@@ -76,6 +82,8 @@ pub enum Error {
         command: &'static str,
         /// The time that the command had, from the call on.
         waited: Duration,
+        /// Whether it may be sent again.
+        repeat: Repeat,
     },
     /// The server answered with an error. The command did not run. A script or function may have run in part, and so may a
     /// [`Raw`](crate::Raw) command whose code is `ERR` or unknown: [`ServerError::outcome`].
@@ -159,6 +167,27 @@ impl Error {
         }
     }
 
+    /// Whether the caller may send the command again without applying it twice.
+    ///
+    /// | error | true if |
+    /// |---|---|
+    /// | the command has not run: [`Outcome::NotSent`], [`Outcome::NotApplied`] | always |
+    /// | [`Error::Lost`], [`Error::TimedOut`] of a command that reads or is idempotent | always |
+    /// | the same of an `XADD` with IDMP ([`Safety::Windowed`](crate::Safety::Windowed)) | the server still recognizes it |
+    /// | every other | never |
+    ///
+    /// Of an `XADD` with IDMP the answer holds for the moment: at most 64 replies were asked for on this client since it was
+    /// first sent, and at most 80 s have passed ([`Config::idmp_window`](crate::Config::idmp_window)). Ask for it directly
+    /// before the command is sent again on the same client, not when the error comes: other commands may be sent in between.
+    /// It relies on the producer id being used by this client only.
+    #[must_use]
+    pub fn repeat_is_safe(&self) -> bool {
+        match self {
+            Self::Lost { repeat, .. } | Self::TimedOut { repeat, .. } => repeat.is_safe(),
+            error => error.outcome() != Outcome::Unknown,
+        }
+    }
+
     /// The code of the server's error; `None` for other errors.
     #[must_use]
     pub fn code(&self) -> Option<&Code> {
@@ -178,10 +207,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsent { command, reason } => write!(f, "{command} was not sent: {reason}"),
-            Self::Lost { command, reason } => {
+            Self::Lost { command, reason, .. } => {
                 write!(f, "connection lost before the reply to {command}: {reason}")
             }
-            Self::TimedOut { command, waited } => {
+            Self::TimedOut { command, waited, .. } => {
                 write!(f, "timed out after {waited:?} waiting for the reply to {command}")
             }
             Self::Server(error) => write!(f, "{error}"),

@@ -135,7 +135,9 @@ impl<T: 'static> Producer<T> {
         loop {
             let add = add(core, &fields).idmp(UNIQUE, &unique);
             match core.client.send(add).await {
-                Err(error) if is_again(&error, until) => pause.wait().await,
+                Err(error) if is_again(&error, until) && error.repeat_is_safe() => {
+                    pause.wait().await;
+                }
                 result => return Ok(result?),
             }
         }

@@ -16,8 +16,8 @@ pub use tail::Tail;
 use crate::command::{self, Block, BlockingCommand, DedicatedCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
-    Again, Asked, Attempts, Connection, Dialler, Events, Failed, Failure, Patience, Replies,
-    Request, Shared, Size, Ticket, error, sendable,
+    Asked, Attempts, Connection, Dialler, Events, Failed, Failure, Patience, Replies, Request,
+    Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, Refusal, ServerError, Unsent};
@@ -96,9 +96,7 @@ impl Reader {
         }
         let shared = self.connection.shared();
         let again = match error {
-            Error::Lost { reason, .. } => attempts
-                .lost(reason, 1, safety)
-                .then_some(Again { after: Duration::ZERO, elsewhere: false }),
+            Error::Lost { reason, .. } => attempts.lost(reason, safety, fastrand::f64()),
             Error::Server(error) => attempts.refused(error, fastrand::f64()),
             _ => None,
         }?;
@@ -164,9 +162,9 @@ impl Reader {
             return Poll::Ready(Ok(Streams::default()));
         };
         let came = ready!(under_way.ticket.poll(cx));
-        let UnderWay { command, needs, waited, .. } = *under_way;
+        let UnderWay { command, needs, safety, waited, .. } = *under_way;
         self.under_way = None;
-        let meaning = (Refusal::NotApplied, needs);
+        let meaning = Meaning { refusal: Refusal::NotApplied, needs, safety };
         let frame = self.settle(command, meaning, None, waited, came)?;
         Poll::Ready(Streams::decode(frame).map_err(|source| Error::Decode { command, source }))
     }
@@ -183,14 +181,14 @@ impl Reader {
     fn settle(
         &self,
         command: &'static str,
-        (refusal, needs): (Refusal, Features),
+        Meaning { refusal, needs, safety }: Meaning,
         secret: Option<&[u8]>,
         waited: Duration,
         (replies, failure): (Replies, Failed),
     ) -> Result<Frame, Error> {
         let shared = self.connection.shared();
         let reading = self.under_way.as_ref().is_some_and(|read| !read.ticket.is_settled());
-        let overdue = matches!(failure.as_deref(), Some(Failure::TimedOut { owed: true }));
+        let overdue = matches!(failure.as_deref(), Some(Failure::TimedOut { owed: true, .. }));
         if overdue && !reading {
             shared.kill(Disconnect::Silent);
         }
@@ -202,9 +200,16 @@ impl Reader {
                 }
                 None => Ok(frame),
             },
-            (_, failure) => Err(error(command, failure, waited)),
+            (_, failure) => Err(error(command, failure, waited, (safety, 0))),
         }
     }
+}
+
+/// What errors of a command mean.
+struct Meaning {
+    refusal: Refusal,
+    needs: Features,
+    safety: Safety,
 }
 
 /// The error of a read that was not sent this time; if it was lost a time before, it may have run then.

@@ -153,7 +153,11 @@ mod tests {
     #[test]
     fn a_page_that_is_too_slow_is_reported_and_the_next_one_is_smaller() {
         let mut size = PageSize::default();
-        let slow = Error::TimedOut { command: "XREAD", waited: Duration::from_secs(5) };
+        let slow = Error::TimedOut {
+            command: "XREAD",
+            waited: Duration::from_secs(5),
+            repeat: crate::error::Repeat::SAFE,
+        };
         assert_eq!(size.failed(32, &slow), Next::Report);
         assert_eq!(size.count(LIMITS), 16);
         assert_eq!(size.failed(1, &slow), Next::Report);

@@ -1,6 +1,6 @@
 //! A command on a reader's connection: the future of [`Reader::send`].
 
-use super::{Dedicated, Reader};
+use super::{Dedicated, Meaning, Reader};
 use crate::command::DedicatedCommand;
 use crate::connection::{Enqueue, Patience, Replies, Shared, Ticket};
 use crate::error::{Error, RAW};
@@ -88,7 +88,11 @@ impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
             }
         }
         let secret = this.command.dedicated_secret();
-        let meaning = (this.command.dedicated_refusal(), this.command.dedicated_needs());
+        let meaning = Meaning {
+            refusal: this.command.dedicated_refusal(),
+            needs: this.command.dedicated_needs(),
+            safety: this.command.dedicated_safety(),
+        };
         let frame = this.reader.settle(command, meaning, secret, this.waited, came)?;
         Poll::Ready(this.command.dedicated_reply_to(frame).map_err(|source| {
             // What came may be quoted there, and in it what was sent.

@@ -208,7 +208,8 @@ async fn a_server_that_refuses_them_is_connected_to_again() {
     while !matches!(told.last(), Some(Event::Disconnected { .. })) {
         told.push(ends(events.next()).await.unwrap());
     }
-    let [_, Event::CredentialsRejected { error }, Event::Disconnected { reason }] = &told[..]
+    let [_, Event::CredentialsRejected { error, .. }, Event::Disconnected { reason, .. }] =
+        &told[..]
     else {
         panic!("{told:?}");
     };

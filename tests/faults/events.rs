@@ -11,17 +11,17 @@ async fn until(events: &mut Events, last: &str) -> Vec<String> {
         let event = ends(events.next()).await.expect("the connection lives");
         let name = match &event {
             Event::Connected { .. } => "connected".into(),
-            Event::Disconnected { reason } => format!("disconnected: {reason}"),
-            Event::Reconnecting { after } => {
+            Event::Disconnected { reason, .. } => format!("disconnected: {reason}"),
+            Event::Reconnecting { after, .. } => {
                 assert!(*after <= ms(1000));
                 "reconnecting".into()
             }
             Event::ConnectFailed { .. } => "failed".into(),
-            Event::CredentialsRejected { error } => {
+            Event::CredentialsRejected { error, .. } => {
                 assert!(error.is_credentials() && error.is_permanent());
                 "rejected".into()
             }
-            Event::Missed { events } => format!("missed {events}"),
+            Event::Missed { events, .. } => format!("missed {events}"),
             other => panic!("{other:?}"),
         };
         let done = name == last;
@@ -56,7 +56,7 @@ async fn the_server_is_told_and_the_end_is_the_end() {
     let (client, _peer) = server.connect(config()).await;
     let mut events = client.events();
     let first = events.next().await;
-    let Some(Event::Connected { server: Some(who) }) = first else { panic!("{first:?}") };
+    let Some(Event::Connected { server: Some(who), .. }) = first else { panic!("{first:?}") };
     assert_eq!(who.version().to_string(), "7.4.0");
     ends(client.close()).await;
     assert_eq!(until(&mut events, "disconnected: the client is closed").await.len(), 1);

@@ -127,7 +127,7 @@ pub(crate) async fn strike(
     for lost in [second, third] {
         let error = lost.expect_err(name);
         assert!(
-            matches!(&error, Error::Protocol { command: "XLEN", source } if source == wrong),
+            matches!(&error, Error::Protocol { command: "XLEN", source , .. } if source == wrong),
             "{name}: {error:?}"
         );
         assert_eq!(error.outcome(), Outcome::Unknown, "{name}");

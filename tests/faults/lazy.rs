@@ -15,7 +15,7 @@ fn lazy_client_connects_by_itself_and_sends_what_waited() {
         assert!(!client.is_connected() && client.server().is_none());
         let mut events = client.events();
         let first = events.next().await;
-        let not_yet = matches!(first, Some(Event::Disconnected { reason: Disconnect::NotYet }));
+        let not_yet = matches!(first, Some(Event::Disconnected { reason: Disconnect::NotYet, .. }));
         assert!(not_yet, "{first:?}");
         let (len, mut peer) = ends(async {
             tokio::join!(client.send(XLen::new("s")), async {

@@ -16,6 +16,7 @@
 //! | `panics` | code of the user's panics on the connection's task |
 //! | `credentials` | there are none, or others, or the server refuses them |
 //! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
+//! | `window` | an XADD with IDMP is repeated: while the server recognizes it |
 //! | `scripts` | scripts fail after they have run in part, transactions are refused, user commands are unfit |
 //! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
 //! | `pages` | replies that are too large or too slow, to a stream of entries |
@@ -97,6 +98,8 @@ mod texts;
 mod time;
 #[cfg(test)]
 mod user_code;
+#[cfg(test)]
+mod window;
 #[cfg(test)]
 mod wire;
 #[cfg(test)]

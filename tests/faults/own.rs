@@ -341,7 +341,7 @@ async fn a_command_that_finds_no_connection_was_not_sent() {
         };
         let unsent = matches!(
             &error,
-            Error::Unsent { reason: Unsent::TimedOut { waited, source: Some(_) }, .. }
+            Error::Unsent { reason: Unsent::TimedOut { waited, source: Some(_) , .. }, .. }
                 if *waited == after
         );
         assert!(unsent && error.outcome() == Outcome::NotSent, "{error:?}");

@@ -365,7 +365,8 @@ async fn an_idle_connection_hears_pushes_and_takes_no_attribute() {
         let number = if stray == Stray::Push { 1 } else { 2 };
         if number == 2 {
             let event = events.next().await;
-            let Some(bourn::Event::Disconnected { reason: Disconnect::Protocol(wrong) }) = event
+            let Some(bourn::Event::Disconnected { reason: Disconnect::Protocol(wrong), .. }) =
+                event
             else {
                 panic!("{stray:?}: {event:?}");
             };

@@ -57,7 +57,7 @@ async fn who_shall_not_wait_is_told_at_once_and_is_not_sent() {
     }
     let error = client.send(XLen::new("s")).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Unsent { reason: Unsent::Full { limit: BUDGET }, .. }),
+        matches!(&error, Error::Unsent { reason: Unsent::Full { limit: BUDGET, .. }, .. }),
         "{error:?}"
     );
     assert_eq!((error.outcome(), start.elapsed()), (Outcome::NotSent, ms(0)));

@@ -97,6 +97,8 @@ async fn script_is_sent_again_only_after_an_error_that_proves_that_it_did_not_ru
             assert!(ends(call).await.unwrap().is_ok(), "{refusal}");
         } else {
             let error = ends(call).await.unwrap().unwrap_err();
+            // Not a time-out of a second attempt.
+            assert!(matches!(error, Error::Server(_)), "{refusal}: {error:?}");
             assert_eq!(error.outcome(), Outcome::Unknown, "{refusal}");
         }
     }

@@ -34,7 +34,7 @@ async fn an_idle_connection_that_does_not_answer_is_replaced_before_it_is_needed
     assert!(matches!(events.next().await, Some(Event::Connected { .. })));
     assert_eq!(peer.request().await, "PING");
     let event = ends(events.next()).await;
-    let silent = matches!(event, Some(Event::Disconnected { reason: Disconnect::Silent }));
+    let silent = matches!(event, Some(Event::Disconnected { reason: Disconnect::Silent, .. }));
     assert!(silent, "{event:?}");
     // 10 s until it is asked, and twice the time of a command.
     let after = start.elapsed();
@@ -165,7 +165,7 @@ async fn probe_that_is_answered_by_something_else_ends_the_connection() {
         assert_eq!(peer.answer(reply).await, "PING");
         let event = ends(events.next()).await;
         let shifted = Disconnect::Protocol(bourn::ProtocolError::Shifted);
-        let is = matches!(&event, Some(Event::Disconnected { reason }) if format!("{reason:?}") == format!("{shifted:?}"));
+        let is = matches!(&event, Some(Event::Disconnected { reason , .. }) if format!("{reason:?}") == format!("{shifted:?}"));
         assert!(is, "{reply:?}: {event:?}");
         server.greet().await;
     }

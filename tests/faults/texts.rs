@@ -4,7 +4,7 @@ use bourn::queue::{CodecError, QueueError, SettingsError};
 use bourn::resp::RespCodecError;
 use bourn::{
     ConfigError, ConnectError, ConnectReason, CredentialsError, DecodeError, Disconnect, EntryId,
-    Error, Feature, Outcome, ParseIdError, ProtocolError, Server, ServerError, Unsent,
+    Error, Feature, Outcome, ParseIdError, ProtocolError, Repeat, Server, ServerError, Unsent,
 };
 use std::io;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ fn prints(error: &dyn std::error::Error, expected: &str) {
 fn error_texts_name_the_command_the_cause_and_the_outcome() {
     let s = Duration::from_secs;
     let unsent = |reason| Error::Unsent { command: "XADD", reason };
-    let lost = |reason| Error::Lost { command: "XADD", reason };
+    let lost = |reason| Error::Lost { command: "XADD", reason, repeat: Repeat::default() };
     let rejected = || connect(ConnectReason::Refused(server_error("HELLO", "WRONGPASS invalid")));
     let rows = [
         (
@@ -79,7 +79,7 @@ fn error_texts_name_the_command_the_cause_and_the_outcome() {
              command may have run",
         ),
         (
-            Error::TimedOut { command: "XADD", waited: s(5) },
+            Error::TimedOut { command: "XADD", waited: s(5), repeat: Repeat::default() },
             "timed out after 5s waiting for the reply to XADD; the command may have run",
         ),
         (

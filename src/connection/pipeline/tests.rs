@@ -403,7 +403,7 @@ mod histories {
                 Failure::Unsent(Unsent::Closed) => "closed",
                 Failure::Unsent(_) => "unsent",
                 Failure::Lost(..) => "lost",
-                Failure::TimedOut { owed: said } => {
+                Failure::TimedOut { owed: said, .. } => {
                     assert_eq!(said, owed);
                     "timed out"
                 }

@@ -34,7 +34,7 @@ fn a_read_whose_connection_is_killed_is_lost_and_the_next_one_has_another() {
                 read.await.unwrap_err()
             };
             assert_eq!(error.outcome(), Outcome::Unknown);
-            let Error::Lost { command: "XREADGROUP", reason: Disconnect::Eof } = error else {
+            let Error::Lost { command: "XREADGROUP", reason: Disconnect::Eof, .. } = error else {
                 panic!("{error:?}");
             };
             add(client, "s", round..=round).await;
@@ -118,7 +118,7 @@ fn a_server_that_falls_silent_is_given_up_after_block_and_grace() {
         let error = reader.read(new().block(Duration::from_millis(1))).await.unwrap_err();
         server.resume();
         assert_eq!(error.outcome(), Outcome::Unknown);
-        let Error::TimedOut { command: "XREADGROUP", waited } = error else {
+        let Error::TimedOut { command: "XREADGROUP", waited, .. } = error else {
             panic!("{error:?}");
         };
         assert_eq!(waited, Duration::from_millis(51));

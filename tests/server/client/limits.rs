@@ -51,7 +51,7 @@ fn beyond_the_budget_a_command_waits_or_fails_as_the_settings_say() {
                     std::task::Poll::Ready(result) => {
                         let error = result.unwrap_err();
                         assert_eq!(error.outcome(), Outcome::NotSent);
-                        let Error::Unsent { reason: Unsent::Full { limit: 4096 }, .. } = error
+                        let Error::Unsent { reason: Unsent::Full { limit: 4096, .. }, .. } = error
                         else {
                             panic!("{error:?}");
                         };

@@ -35,7 +35,7 @@ async fn locked_out(server: &Server, config: &Config, mine: &str, code: Code) {
         }
         let is_rejected = |event: &Event| matches!(event, Event::CredentialsRejected { .. });
         let told = until_told(&mut events, "the refusal", is_rejected).await;
-        let Event::CredentialsRejected { error } = told else { panic!("{told:?}") };
+        let Event::CredentialsRejected { error, .. } = told else { panic!("{told:?}") };
         assert!(error.is_credentials(), "{error:?}");
 
         let start = Instant::now();
@@ -85,7 +85,7 @@ fn a_user_who_was_deleted_is_told_until_there_is_one_again() {
         server.command(&["ACL", "DELUSER", "worker"]);
         let is_rejected = |event: &Event| matches!(event, Event::CredentialsRejected { .. });
         let told = until_told(&mut events, "the refusal", is_rejected).await;
-        let Event::CredentialsRejected { error } = told else { panic!("{told:?}") };
+        let Event::CredentialsRejected { error, .. } = told else { panic!("{told:?}") };
         let ConnectReason::Refused(refused) = error.reason() else { panic!("{error:?}") };
         assert_eq!(refused.code(), &Code::WrongPass);
         set();

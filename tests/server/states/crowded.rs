@@ -52,7 +52,7 @@ fn a_client_that_was_crowded_out_is_back_when_there_is_room() {
             }
             let is_failed = |event: &Event| matches!(event, Event::ConnectFailed { .. });
             let told = until_told(&mut events, "the refusal", is_failed).await;
-            let Event::ConnectFailed { error } = told else { panic!("{told:?}") };
+            let Event::ConnectFailed { error, .. } = told else { panic!("{told:?}") };
             is_crowded(&error);
 
             let start = Instant::now();

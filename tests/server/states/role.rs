@@ -42,7 +42,10 @@ fn a_write_to_a_replica_looks_for_the_master_on_another_connection() {
         meanwhile(write.as_mut(), async {
             let is_gone = |event: &Event| matches!(event, Event::Disconnected { .. });
             let gone = until_told(&mut events, "the end of a connection", is_gone).await;
-            assert!(matches!(gone, Event::Disconnected { reason: Disconnect::Stale }), "{gone:?}");
+            assert!(
+                matches!(gone, Event::Disconnected { reason: Disconnect::Stale, .. }),
+                "{gone:?}"
+            );
             // By now its connection would be old enough, too.
             is_refused(never.send(a_write()).await, &Code::ReadOnly);
             let is_up = |event: &Event| matches!(event, Event::Connected { .. });

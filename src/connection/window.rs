@@ -1,0 +1,152 @@
+//! The window in which a server recognizes a repeated `XADD IDMP`. Pure.
+//!
+//! A server remembers the last 100 `iid`s of a producer, for 100 s (IDMP-MAXSIZE, IDMP-DURATION). Measured on Redis 8.6.2 and
+//! 8.10: of 300 adds that were sent again in order all were added twice, because each repeat of a forgotten one makes the server
+//! forget the next. So a repeat counts on nothing outside the window, and this client keeps a margin: each reply that was asked
+//! for since, of whatever command, counts as an `iid` of the same producer, and only 64 of 100 and 80 s of 100 s are used.
+//!
+//! The count is taken when the repeat is queued, under the lock that all callers share: what is queued later runs behind it.
+
+use crate::command::Safety;
+use crate::error::Repeat;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How much of the server's window this client uses.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    replies: u64,
+    time: Duration,
+}
+
+/// Counts the replies that were asked for on a client's connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Sends {
+    count: Arc<AtomicU64>,
+    limits: Limits,
+}
+
+impl Default for Sends {
+    fn default() -> Self {
+        Self::new(100, Duration::from_secs(100))
+    }
+}
+
+impl Sends {
+    /// For a server that remembers so many `iid`s of a producer, for so long.
+    pub(super) fn new(iids: u64, duration: Duration) -> Self {
+        let limits = Limits { replies: iids.saturating_mul(64) / 100, time: duration / 5 * 4 };
+        Self { count: Arc::default(), limits }
+    }
+
+    /// Counts a request of so many replies. Only one thread at a time calls it: the one that holds the lock.
+    #[inline]
+    pub(super) fn add(&self, replies: usize) {
+        self.count.store(self.get() + replies as u64, Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    /// The place of a request behind which so many replies were asked for.
+    pub(super) fn place(&self, behind: u64) -> Place {
+        Place { sends: self.clone(), number: self.get().saturating_sub(behind), since: None }
+    }
+}
+
+/// The place of a request among all that were queued, and when that was.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    sends: Sends,
+    /// The count when it had been queued.
+    number: u64,
+    /// When its call began; `None` if that is not known.
+    since: Option<Instant>,
+}
+
+impl Place {
+    pub(super) fn begun(self, since: Option<Instant>) -> Self {
+        Self { since, ..self }
+    }
+
+    /// The highest count at which a repeat may be queued.
+    pub(super) fn latest(&self) -> u64 {
+        self.number.saturating_add(self.sends.limits.replies)
+    }
+
+    /// When a repeat that no writer has yet is not to be written any more.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.since?.checked_add(self.sends.limits.time)
+    }
+
+    /// Whether a repeat that is sent at this time would be recognized.
+    pub(super) fn is_open_at(&self, now: Instant) -> bool {
+        self.sends.get() <= self.latest() && self.until().is_some_and(|until| now < until)
+    }
+
+    /// Whether a command of this safety may be sent again, if it stands so many places before the end of its request.
+    pub(super) fn repeat(mut self, safety: Safety, before: u64) -> Repeat {
+        match safety {
+            Safety::ReadOnly | Safety::Idempotent => Repeat::SAFE,
+            Safety::Windowed => {
+                self.number = self.number.saturating_sub(before);
+                Repeat::within(Arc::new(self))
+            }
+            Safety::Write => Repeat::UNSAFE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_open(place: &Place) -> bool {
+        place.is_open_at(tokio::time::Instant::now().into_std())
+    }
+
+    fn place(sends: &Sends) -> Place {
+        sends.place(0).begun(Some(tokio::time::Instant::now().into_std()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn window_closes_with_the_65th_request_and_after_80_seconds() {
+        let sends = Sends::default();
+        sends.add(1);
+        let first = place(&sends);
+        sends.add(64);
+        assert!(is_open(&first));
+        sends.add(1);
+        assert!(!is_open(&first));
+        let second = place(&sends);
+        tokio::time::advance(Duration::from_millis(79_999)).await;
+        assert!(is_open(&second));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!is_open(&second));
+        assert!(!is_open(&sends.place(0)), "when it began is not known");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_may_be_recognized_depends_on_the_window() {
+        let sends = Sends::new(1000, Duration::from_secs(10));
+        sends.add(100);
+        let rows = [
+            (Safety::ReadOnly, true, true),
+            (Safety::Idempotent, true, true),
+            (Safety::Windowed, true, false),
+            (Safety::Write, false, false),
+        ];
+        let repeats = rows.map(|(safety, ..)| place(&sends).repeat(safety, 99));
+        sends.add(640 - 99);
+        for ((safety, before, _), repeat) in rows.iter().zip(&repeats) {
+            assert_eq!(repeat.is_safe(), *before, "{safety:?}");
+        }
+        sends.add(1);
+        for ((safety, _, after), repeat) in rows.iter().zip(&repeats) {
+            assert_eq!(repeat.is_safe(), *after, "{safety:?}");
+        }
+    }
+}
