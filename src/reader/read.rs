@@ -58,7 +58,7 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
     /// # use std::time::Duration;
     /// # async fn f(client: &Client) -> Result<(), Error> {
     /// let mut reader = client.reader().await?;
-    /// let read = XRead::new().stream("orders", ReadFrom::Latest).block(Duration::from_millis(100));
+    /// let read = XRead::new().stream("orders", ReadFrom::End).block(Duration::from_millis(100));
     /// let streams = reader.read(read).within(Duration::from_millis(500)).await?;
     /// # let _ = streams; Ok(()) }
     /// ```

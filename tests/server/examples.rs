@@ -192,6 +192,8 @@ fn command_names() -> BTreeSet<String> {
             }
             let source = fs::read_to_string(path).expect("text");
             let source = source.split("\nmod tests {").next().unwrap_or_default();
+            let is_code = |line: &&str| !line.trim_start().starts_with("//");
+            let source = source.lines().filter(is_code).collect::<Vec<_>>().join("\n");
             // `const NAME: &'static str = "XADD";`, and `DEDICATED_NAME`; an empty one is of any command.
             let constants = source.split("NAME: &'static str =").skip(1);
             let texts =

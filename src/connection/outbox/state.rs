@@ -41,3 +41,39 @@ impl Shared {
         self.lock().pipeline.cost()
     }
 }
+
+#[cfg(all(test, unix, not(bourn_loom)))]
+mod tests {
+    use super::*;
+    use crate::command::XLen;
+    use crate::config::Config;
+    use crate::connection::call::{Enqueue, Patience};
+    use crate::connection::one::One;
+    use crate::connection::transport::Direct;
+    use std::io::{ErrorKind, Read};
+    use std::sync::Arc;
+    use std::task::{Poll, Waker};
+    use tokio::net::UnixStream;
+
+    #[tokio::test]
+    async fn callers_do_not_write_directly_while_the_connection_is_in_doubt() {
+        for in_doubt in [false, true] {
+            let (near, far) = UnixStream::pair().unwrap();
+            let (_read, write) = near.into_split();
+            let shared = Arc::new(Shared::new(&Config::tcp("paired", 1)));
+            shared.connected(Some(Direct::Unix(Arc::new(write))));
+            if in_doubt {
+                shared.hold();
+            }
+            assert_eq!(shared.is_connected(), !in_doubt);
+            let mut enqueue = Enqueue::new(Arc::clone(&shared), Patience::Usual);
+            let queued =
+                enqueue.poll(&One(XLen::new("s")), &mut Context::from_waker(Waker::noop()));
+            assert!(matches!(queued, Poll::Ready(Ok(_))));
+            let far = far.into_std().unwrap();
+            let read = (&far).read(&mut [0; 64]);
+            let nothing = read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            assert_eq!(nothing, in_doubt);
+        }
+    }
+}
