@@ -1,4 +1,4 @@
-//! Credentials: a user and a password, and who is asked for them. Pure.
+//! Credentials, and the provider that returns them. No I/O.
 
 use super::Secret;
 use crate::error::CredentialsError;
@@ -15,26 +15,27 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// The default user, with this password. It is never shown, whatever is printed.
+    /// Creates credentials of the default user with this password. The password is never shown.
     #[must_use]
     pub fn new(password: impl Into<Secret>) -> Self {
         Self { user: None, password: password.into() }
     }
 
-    /// The ACL user, in place of the default one (Redis 6.0).
+    /// Sets the ACL user, in place of the default one (Redis 6.0).
     #[must_use]
     pub fn user(self, user: impl Into<String>) -> Self {
         Self { user: Some(user.into()), ..self }
     }
 }
 
-/// A future in a box.
+/// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Who knows the credentials, for [`Config::credentials`](crate::Config::credentials): a file, a vault, a service whose tokens
-/// expire.
+/// A source of credentials, for [`Config::credentials`](crate::Config::credentials): a file, a
+/// vault, a service whose tokens expire.
 ///
-/// It is asked by every connection for itself: the shared one, each reader's. A function that returns a future is one:
+/// Each connection calls it separately: the shared one, and that of each reader. A function that
+/// returns a future implements it:
 ///
 /// ```
 /// # use bourn::{Config, Credentials, CredentialsError};
@@ -45,22 +46,25 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// });
 /// ```
 ///
-/// So is a `tokio::sync::watch::Receiver<Credentials>`: what is sent there reaches live connections.
+/// So does `tokio::sync::watch::Receiver<Credentials>`. Credentials that are sent there reach live
+/// connections.
 pub trait CredentialsProvider: Send + Sync + 'static {
-    /// The credentials that are good now. Asked each time a connection is made, when the server has been reached; what it
-    /// takes is part of the connect timeout.
+    /// Returns the current credentials. Called each time a connection is made, after the server has
+    /// been reached. Its time counts towards the connect timeout.
     ///
     /// # Errors
     ///
-    /// Why there are none. The attempt to connect has failed then, as
+    /// The reason why there are no credentials. The attempt to connect then fails with
     /// [`ConnectReason::Credentials`](crate::ConnectReason::Credentials), and another one follows.
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>>;
 
-    /// Ends when there are other credentials than these, which a connection uses. They are then asked for, and the connection
-    /// says AUTH with them between the commands of others, none of which is concerned.
+    /// Completes when there are other credentials than these, which a connection uses. The
+    /// connection then calls [`credentials`](Self::credentials) and sends AUTH in its pipeline.
+    /// Other commands are not affected.
     ///
-    /// Never, by default: then only a new connection asks. It is dropped and called again as connections come and go, so it has
-    /// to look at what there is, and not to wait for the next change.
+    /// By default it never completes, and only a new connection asks for credentials. The future is
+    /// dropped and created again as connections come and go. So it must compare with the current
+    /// state, and not wait for the next change.
     fn changed<'a>(&'a self, used: &'a Credentials) -> BoxFuture<'a, ()> {
         let _ = used;
         Box::pin(pending())
@@ -77,7 +81,7 @@ where
     }
 }
 
-/// A provider among the settings.
+/// A provider in the settings.
 #[derive(Clone)]
 pub(crate) struct Provider(pub(crate) Arc<dyn CredentialsProvider>);
 

@@ -1,11 +1,11 @@
-//! URL parameters and schemes of other clients, and the words to write in their place. Pure.
+//! URL parameters and schemes of other clients, with their replacements. No I/O.
 
-/// What to write in place of a parameter that another client knows; `None` for one that nobody knows.
+/// Returns the replacement for a parameter of another client; `None` for an unknown one.
 pub(super) fn parameter(name: &str) -> Option<&'static str> {
     TABLE.iter().find(|(names, _)| names.contains(&name)).map(|(_, instead)| *instead)
 }
 
-/// What to write in place of a scheme that another client knows.
+/// Returns the replacement for a scheme of another client.
 pub(super) fn scheme(name: &str) -> Option<&'static str> {
     match name {
         "redis-socket" | "redis+socket" | "valkey-socket" | "valkey+socket" => {
@@ -23,7 +23,8 @@ pub(super) fn scheme(name: &str) -> Option<&'static str> {
     }
 }
 
-/// redis-py, ioredis, node-redis, lettuce, jedis, go-redis, redis-rs and StackExchange.Redis.
+/// The parameters of redis-py, ioredis, node-redis, lettuce, jedis, go-redis, redis-rs and
+/// StackExchange.Redis.
 const TABLE: [(&[&str], &str); 16] = [
     (
         &[

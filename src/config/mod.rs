@@ -1,4 +1,4 @@
-//! Config: which server, who we are, how long and how much. Reads URLs. Pure.
+//! The settings of a connection: address, identity, timeouts and limits. Parses URLs. No I/O.
 
 #[cfg(feature = "tokio")]
 mod credentials;
@@ -31,27 +31,30 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The default limit of a whole reply on a connection that callers share.
+/// The default limit of a whole reply on a shared connection.
 const SHARED_REPLY_BYTES: usize = 256 << 20;
 
-/// How to reach a server, and what a connection to it may take.
+/// The address of a server, and the settings of a connection to it.
 ///
-/// Made from a URL, or from [`Config::tcp`] and [`Config::unix`]; each setting is a method.
+/// Created from a URL, or with [`Config::tcp`] or [`Config::unix`]. Each setting is a method.
 ///
-/// | URL | |
+/// | URL | meaning |
 /// |---|---|
-/// | `redis://[user[:password]@]host[:port][/db]` | TCP, port 6379 and database 0 unless given; `valkey://` is the same |
-/// | `rediss://`, `valkeys://` | the same with TLS (feature `tls`), as `Config::tls(Tls::new())` |
-/// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket, on Unix; `valkey+unix` and `unix` are the same |
+/// | `redis://[user[:password]@]host[:port][/db]` | TCP; default port 6379, database 0 |
+/// | `valkey://` | the same as `redis://` |
+/// | `rediss://`, `valkeys://` | the same with TLS (feature `tls`): `Config::tls(Tls::new())` |
+/// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket (Unix only) |
+/// | `valkey+unix://`, `unix://` | the same as `redis+unix://` |
 ///
-/// Both take the parameters `db`, `user`, `password`, `client_name`, `client_info` (`true` or `false`), `protocol` (2 or 3),
-/// `connect_timeout_ms` and `command_timeout_ms`. User, password, path and parameters are percent-decoded. An IPv6 address is in
-/// brackets, with its zone if it has one: `[fe80::1%25eth0]` or `[fe80::1%eth0]`. Blanks and line ends around a URL are left
-/// out: a secret in a file often ends with one.
+/// All accept the parameters `db`, `user`, `password`, `client_name`, `client_info` (`true` or
+/// `false`), `protocol` (2 or 3), `connect_timeout_ms` and `command_timeout_ms`. User, password,
+/// path and parameters are percent-decoded. An IPv6 address is in brackets, with its zone if it has
+/// one: `[fe80::1%25eth0]` or `[fe80::1%eth0]`. White space and line ends around a URL are removed:
+/// a secret in a file often ends with a line end.
 ///
-/// `database`, `username`, `clientName` and `connectionName`, as other clients have them, mean `db`, `user` and
-/// `client_name`. Other parameters of other clients are [refused](ConfigError::Foreign), with the words to write in their
-/// place.
+/// `database`, `username`, `clientName` and `connectionName` are accepted for `db`, `user` and
+/// `client_name`, because other clients have them. Other parameters of other clients are
+/// [rejected](ConfigError::Foreign); the error names the replacement.
 ///
 /// ```
 /// # use bourn::Config;
@@ -62,7 +65,7 @@ const SHARED_REPLY_BYTES: usize = 256 << 20;
 /// # Ok::<(), bourn::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "what reads it connects"))]
+#[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only read when connecting"))]
 pub struct Config {
     pub(crate) address: Address,
     pub(crate) user: Option<String>,
@@ -80,7 +83,7 @@ pub struct Config {
     pub(crate) budget_bytes: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) limits: Limits,
-    /// The limit of a whole reply, if it was set.
+    /// The limit of a whole reply, if set explicitly.
     pub(crate) reply_bytes: Option<usize>,
     pub(crate) client_info: bool,
     pub(crate) reconnect_min: Duration,
@@ -95,18 +98,18 @@ pub struct Config {
     pub(crate) wait_for_server: Duration,
     #[cfg(feature = "tokio")]
     pub(crate) runtime: Option<Runtime>,
-    /// The client's runtime: for its readers, where they are made outside any.
+    /// The runtime that the client was created in, for readers that are created outside any.
     #[cfg(feature = "tokio")]
-    pub(crate) home: Option<Runtime>,
+    pub(crate) client_runtime: Option<Runtime>,
 }
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// A host name or an address, and a port. An IPv6 address may have a zone: `fe80::1%eth0`.
+    /// A host name or IP address, and a port. An IPv6 address may have a zone: `fe80::1%eth0`.
     Tcp {
-        /// The name is resolved on each connect.
+        /// The host, resolved on each connect.
         host: String,
         /// The port.
         port: u16,
@@ -119,7 +122,7 @@ pub enum Address {
     },
 }
 
-/// As `host:port`, `[IPv6]:port` or the path.
+/// Formats the address as `host:port`, `[IPv6]:port` or the path.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,42 +134,44 @@ impl fmt::Display for Address {
     }
 }
 
-/// A version of RESP.
+/// The protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// RESP3, and RESP2 where the server refuses HELLO or hangs up at it: servers before 6.0, proxies.
+    /// RESP3, with a fallback to RESP2 if the server rejects HELLO or closes the connection on it:
+    /// servers before 6.0, proxies.
     ///
-    /// A client remembers that HELLO does not work. It tries HELLO again after a failed attempt to connect, and when ten minutes
-    /// have passed, so an upgraded server is asked for RESP3 by one of the next connections.
+    /// A client remembers that HELLO does not work, and tries it again after a failed attempt to
+    /// connect or after ten minutes. So one of the next connections to an upgraded server uses
+    /// RESP3.
     #[default]
     Auto,
-    /// RESP2 always; HELLO is never sent.
+    /// RESP2 only. HELLO is never sent.
     ///
-    /// The server's name and version, and the connection's id, then come from `INFO server` and `CLIENT ID`. Where a server
-    /// refuses those, [`Client::server`](crate::Client::server) and
+    /// The server's name and version, and the connection's id, then come from `INFO server` and
+    /// `CLIENT ID`. If the server rejects those, [`Client::server`](crate::Client::server) and
     /// [`Client::connection_id`](crate::Client::connection_id) return `None`.
     Resp2,
 }
 
-/// What a command does when the byte budget is used up.
+/// The behaviour of a command when the byte budget is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// Waits for room, within its deadline.
+    /// Waits for capacity, until its deadline.
     #[default]
     Wait,
-    /// Fails at once with [`Unsent::Full`](crate::Unsent::Full).
+    /// Fails immediately with [`Unsent::Full`](crate::Unsent::Full).
     Fail,
 }
 
-/// Whether commands are sent again after they failed.
+/// The retry policy for failed commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Retry {
-    /// Where it can do no harm, and within the command's deadline.
+    /// Retries where it is safe, within the command's deadline.
     ///
-    /// | what happened | what is sent again |
+    /// | failure | retried |
     /// |---|---|
     /// | the connection ended before the reply came | a command that reads or is idempotent ([`Safety`](crate::Safety)); a batch that only reads, if no reply had come |
     /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | a command or a transaction that did not run, after 10 ms and more each time |
@@ -174,29 +179,32 @@ pub enum Retry {
     /// | `NOAUTH` | the same, once |
     /// | `UNBLOCKED`, for a change of role | the read, on a new connection |
     ///
-    /// After a lost connection the first repeat is written at once, later ones after pauses that double from 20 ms to 2 s.
-    /// With less than 100 ms left nothing refused is sent again: the error says that it has not run. In a batch single refusals
-    /// are not sent again. A script is only sent again after a refusal that proves that it did not run ([`Refusal`](crate::Refusal)).
+    /// After a lost connection the first repeat is written at once, later ones after pauses that
+    /// double from 20 ms to 2 s. With less than 100 ms left nothing refused is sent again: the
+    /// error says that it has not run. In a batch single refusals are not sent again. A script is
+    /// only sent again after a refusal that proves that it did not run
+    /// ([`Refusal`](crate::Refusal)).
     ///
-    /// An XADD with IDMP is only sent again until 64 more replies were asked for on this client, or 80 s have passed since its
-    /// call began ([`Config::idmp_window`]); then it ends as [`Error::Lost`](crate::Error::Lost). So give each client a producer
-    /// of its own. XACK and others that need no such window have no bound but their deadline.
+    /// An XADD with IDMP is only sent again until 64 more replies were asked for on this client, or
+    /// 80 s have passed since its call began ([`Config::idmp_window`]); then it ends as
+    /// [`Error::Lost`](crate::Error::Lost). So give each client a producer of its own. XACK and
+    /// others that need no such window have no bound but their deadline.
     ///
-    /// A command that is sent again runs behind those that were sent after it.
+    /// A retried command runs after the commands that were sent after it.
     #[default]
     Safe,
-    /// Never: each error is returned at once.
+    /// Never retries: each error is returned immediately.
     Never,
 }
 
 impl Config {
-    /// A server at this host and port.
+    /// Creates the settings for a server at this host and port.
     #[must_use]
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
         Self::at(Address::Tcp { host: host.into(), port })
     }
 
-    /// A server at this Unix socket. This function exists on Unix only.
+    /// Creates the settings for a server at this Unix socket. This function exists on Unix only.
     #[cfg(unix)]
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
@@ -236,11 +244,11 @@ impl Config {
             #[cfg(feature = "tokio")]
             runtime: None,
             #[cfg(feature = "tokio")]
-            home: None,
+            client_runtime: None,
         }
     }
 
-    /// The same settings for a reader's connection.
+    /// Returns the same settings for a reader's connection.
     #[cfg(feature = "tokio")]
     pub(crate) fn for_reader(&self) -> Self {
         let mut config = self.clone();
@@ -249,88 +257,92 @@ impl Config {
         config
     }
 
-    /// Where the server listens.
+    /// Returns the server's address.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// The database to use; 0 by default, and the only one in a cluster.
+    /// Sets the database. Default 0, which is the only one in a cluster.
     #[must_use]
     pub fn database(self, database: u32) -> Self {
         Self { database, ..self }
     }
 
-    /// What CLIENT LIST shows as this connection's name. No blanks or control characters.
+    /// Sets the connection's name, as shown by CLIENT LIST, without spaces or control characters.
     #[must_use]
     pub fn client_name(self, name: impl Into<String>) -> Self {
         Self { client_name: Some(name.into()), ..self }
     }
 
-    /// Sets the version of RESP: RESP3 by default, with RESP2 where that is refused.
+    /// Sets the protocol version. Default RESP3, with a fallback to RESP2 if the server rejects it.
     #[must_use]
     pub fn protocol(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
     }
 
-    /// Sets the time for one attempt to connect: resolving, dialling, TLS, asking for credentials and the handshake. 5 s by
-    /// default.
+    /// Sets the timeout of one attempt to connect. Default 5 s.
     ///
-    /// Resolving the name may take three quarters of it. The addresses of a name are raced, each with a head start of 250 ms
-    /// (RFC 8305). A server that hangs up at HELLO is dialled again within the same time. The error of an attempt that took too
-    /// long names the step.
+    /// It covers resolving, dialling, TLS, the credentials provider and the handshake. Resolving
+    /// the name may take three quarters of it. The addresses of a name are raced, each with a head
+    /// start of 250 ms (RFC 8305). A server that closes the connection on HELLO is dialled again
+    /// within the same timeout. The error of an attempt that timed out names the step.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// Sets how long [`Client::connect`](crate::Client::connect) keeps trying to make the first connection, for a server that
-    /// starts at the same time. By default it tries once.
+    /// Sets how long [`Client::connect`](crate::Client::connect) keeps trying to make the first
+    /// connection, for a server that starts at the same time. By default it tries once.
     ///
-    /// Between attempts it waits as [`Config::reconnect`] says. An error that does not pass by itself, such as a wrong password,
-    /// is returned at once.
+    /// The delay between attempts is that of [`Config::reconnect`]. A permanent error, such as a
+    /// wrong password, is returned immediately.
     #[must_use]
     pub fn wait_for_server(self, time: Duration) -> Self {
         Self { wait_for_server: time, ..self }
     }
 
-    /// The time that a command has from the first poll of its future to its reply: for waiting in line, for a connection, for writing and for
-    /// the server. 5 s by default.
+    /// Sets the timeout of a command, from the first poll of its future to its reply. Default 5 s.
+    ///
+    /// It covers waiting for capacity and for a connection, writing, and the server's time.
     #[must_use]
     pub fn command_timeout(self, timeout: Duration) -> Self {
         Self { command_timeout: timeout, ..self }
     }
 
-    /// How much longer than its BLOCK a read may take before its connection is given up. 5 s by default.
+    /// Sets how long a read may take beyond its BLOCK before its connection is closed. Default 5 s.
     ///
-    /// Some servers (7.0 to 7.2.4) begin the wait anew when they look at the stream, so this should be generous.
+    /// Some servers (7.0 to 7.2.4) restart the wait when they look at the stream, so be generous.
     #[must_use]
     pub fn block_grace(self, grace: Duration) -> Self {
         Self { block_grace: grace, ..self }
     }
 
-    /// How many bytes of commands may be queued or waiting for a reply. 16 MiB by default.
+    /// Sets the byte budget: the limit of commands that are queued or in flight. Default 16 MiB.
     ///
-    /// It is what bounds memory when a server is slow, silent or gone: what waits for a new connection is in it too. Each
-    /// command counts with its bytes on the wire and 128 more. A command larger than the whole budget is sent alone.
+    /// The budget bounds memory when a server is slow, silent or gone: commands that wait for a new
+    /// connection count too. Each command counts with its bytes on the wire plus 128. A command
+    /// larger than the whole budget is sent alone.
     #[must_use]
     pub fn budget_bytes(self, bytes: usize) -> Self {
         Self { budget_bytes: bytes, ..self }
     }
 
-    /// What a command does when the budget is used up: wait, by default.
+    /// Sets the behaviour of a command when the budget is used up. Default: it waits.
     #[must_use]
     pub fn when_full(self, what: WhenFull) -> Self {
         Self { when_full: what, ..self }
     }
 
-    /// Sets the limit of a whole reply: its bytes, and 32 more for each element. 4 GiB - 1 at most.
+    /// Sets the limit of a whole reply: its bytes, plus 32 for each element. Maximum 4 GiB - 1.
     ///
-    /// By default it is 256 MiB on a client's shared connection, where a large reply delays all others, and 512 MiB on a
-    /// [`Reader`](crate::Reader)'s own. A limit that is set holds for both.
+    /// The default is 256 MiB on a client's shared connection, where a large reply delays all
+    /// others, and 512 MiB on a [`Reader`](crate::Reader)'s own. A limit that is set applies to
+    /// both.
     ///
-    /// A reply has to be in memory as a whole before anyone can read it, and what announces it may lie: a larger one ends the
-    /// connection. Ask for less at a time (COUNT) rather than allow more.
+    /// A reply is kept in memory as a whole until it is read, and the length that announces it may
+    /// be wrong. A reply beyond the limit ends the connection. Request fewer entries (COUNT) rather
+    /// than raise the limit.
     #[must_use]
     pub fn reply_bytes(mut self, bytes: usize) -> Self {
         self.limits.reply_bytes = bytes;
@@ -338,59 +350,66 @@ impl Config {
         self
     }
 
-    /// How long one line of a reply may be: simple strings, errors, numbers. 64 KiB by default.
+    /// Sets the limit of one line of a reply (simple strings, errors, numbers), in bytes. Default
+    /// 64 KiB.
     ///
-    /// No length announces a line, so nothing else would end one that never ends.
+    /// A line has no announced length, so no other limit applies to it.
     #[must_use]
     pub fn line_bytes(mut self, bytes: usize) -> Self {
         self.limits.line_bytes = bytes;
         self
     }
 
-    /// How deep a reply may be nested. 64 by default; the deepest stream reply has 7 levels.
+    /// Sets the maximum nesting depth of a reply. Default 64; the deepest stream reply has 7
+    /// levels.
     #[must_use]
     pub fn reply_depth(mut self, levels: usize) -> Self {
         self.limits.depth = levels;
         self
     }
 
-    /// How long to wait before connecting again: a random time below a bound that doubles from `min` to `max`. 10 ms and
-    /// 1 s by default.
+    /// Sets the backoff between attempts to connect: a random delay below a bound that doubles from
+    /// `min` to `max` (full jitter). Default 10 ms and 1 s.
     #[must_use]
     pub fn reconnect(self, min: Duration, max: Duration) -> Self {
         Self { reconnect_min: min, reconnect_max: max, ..self }
     }
 
-    /// After how long an idle TCP connection is probed by the kernel. 30 s by default; `None` for never.
+    /// Sets how long a TCP connection may be idle before the kernel probes it. Default 30 s; `None`
+    /// turns it off.
     #[must_use]
     pub fn keepalive(self, idle: Option<Duration>) -> Self {
         Self { keepalive: idle, ..self }
     }
 
-    /// How long what was sent may stay unconfirmed by the peer's kernel before a TCP connection ends (TCP_USER_TIMEOUT, Linux);
-    /// it counts too while the peer takes nothing. By default twice the command timeout, and 10 s at least.
+    /// Sets how long sent data may stay unacknowledged by the peer's kernel before a TCP connection
+    /// ends (TCP_USER_TIMEOUT, Linux). It also applies while the peer accepts no data. Default:
+    /// twice the command timeout, at least 10 s.
     #[must_use]
     pub fn user_timeout(self, timeout: Duration) -> Self {
         Self { user_timeout: Some(timeout), ..self }
     }
 
-    /// After how long an idle connection is asked (PING) whether anybody is there. 10 s by default; `None` for never.
+    /// Sets how long a connection may be idle before it is probed with PING. Default 10 s; `None`
+    /// turns it off.
     ///
-    /// A connection is replaced when the oldest reply that it owes, PING's or another, is overdue by that command's time again
-    /// (by 2 s at least), and no reply came in time since. While a reply is overdue nothing new is written.
+    /// A connection is replaced when its oldest reply stays overdue for that command's timeout
+    /// again (at least 2 s), without a reply in time since. PING counts as a command. While a reply
+    /// is overdue, nothing new is written.
     #[must_use]
     pub fn probe(self, idle: Option<Duration>) -> Self {
         Self { probe: idle, ..self }
     }
 
-    /// Whether commands are sent again where that can do no harm: [`Retry::Safe`] by default.
+    /// Sets the retry policy. Default [`Retry::Safe`].
     #[must_use]
     pub fn retry(self, retry: Retry) -> Self {
         Self { retry, ..self }
     }
 
-    /// Sets the window in which the server recognizes a repeated XADD with IDMP, where XCFGSET or the server's configuration
-    /// changed it: IDMP-MAXSIZE and IDMP-DURATION. 100 `iid`s of a producer for 100 s by default, as in Redis 8.6.
+    /// Sets the window in which the server recognizes a repeated XADD with IDMP, where XCFGSET or
+    /// the server's configuration changed it: IDMP-MAXSIZE and IDMP-DURATION. 100 `iid`s of a
+    /// producer for 100 s by default, as in Redis 8.6.
     ///
     /// The client uses 64 % of the count and 80 % of the time: [`Retry::Safe`].
     #[must_use]
@@ -398,17 +417,18 @@ impl Config {
         Self { idmp_iids: max_size, idmp_duration: duration, ..self }
     }
 
-    /// How many events each listener's mailbox holds; the oldest is dropped for one too many. 64 by default.
+    /// Sets the capacity of each listener's event buffer. Default 64. When it is full, the oldest
+    /// event is dropped.
     #[must_use]
     pub fn events_buffer(self, events: usize) -> Self {
         Self { events_buffer: events, ..self }
     }
 
-    /// Whether every setting is in its range.
+    /// Checks that every setting is in its range.
     ///
     /// # Errors
     ///
-    /// Names the first setting that is not.
+    /// The first setting that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let range = |setting, range| Err(ConfigError::Range { setting, range });
         if self

@@ -4,7 +4,7 @@ use super::Config;
 use std::fmt;
 use tokio::runtime::Handle;
 
-/// A runtime among the settings.
+/// A runtime in the settings.
 #[derive(Clone)]
 pub(crate) struct Runtime(pub(crate) Handle);
 
@@ -15,18 +15,19 @@ impl fmt::Debug for Runtime {
 }
 
 impl Config {
-    /// Keeps the current runtime, if there is one: for readers that are made outside any.
+    /// Stores the current runtime, if there is one, for readers that are created outside any.
     pub(crate) fn at_home(mut self) -> Self {
-        self.home = Handle::try_current().ok().map(Runtime);
+        self.client_runtime = Handle::try_current().ok().map(Runtime);
         self
     }
 
-    /// Sets the runtime on which connections run: their sockets, timers and tasks. By default it is the one in which the client is
-    /// made.
+    /// Sets the runtime on which connections run: their sockets, timers and tasks. Default: the
+    /// runtime in which the client is created.
     ///
-    /// Commands can be sent from any runtime or executor. But nothing is read, written or timed while the connection's runtime is
-    /// not driven: a current-thread runtime outside `block_on`, or one whose threads are all blocked. Give a runtime with a thread
-    /// of its own where that may happen, and where the client is made outside tokio.
+    /// Commands can be sent from any runtime or executor. But nothing is read, written or timed
+    /// while the connection's runtime is not driven. Examples are a current-thread runtime outside
+    /// `block_on`, and one whose threads are all blocked. Pass a runtime with its own thread if
+    /// that may happen, or if the client is created outside tokio.
     ///
     /// ```no_run
     /// # use bourn::{Client, Config, Error};

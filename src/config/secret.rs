@@ -1,4 +1,4 @@
-//! Secret: a password that is never shown. Pure.
+//! A password that is never shown. No I/O.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use std::fmt;
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// The text itself, for the handshake.
+    /// Returns the text itself, for the handshake.
     #[cfg_attr(
         not(any(test, feature = "tokio")),
-        expect(dead_code, reason = "what reads it connects")
+        expect(dead_code, reason = "only read when connecting")
     )]
     pub(crate) fn reveal(&self) -> &str {
         &self.0

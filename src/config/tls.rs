@@ -1,7 +1,8 @@
-//! TLS settings: trusted authorities, the client's certificate, the server's name; and who provides them. Pure.
+//! TLS settings: trusted authorities, the client's certificate, the server's name, and their
+//! provider. No I/O.
 //!
-//! Settings only. They are read where a connection is opened: a certificate that cannot be read is an error of the first
-//! connect.
+//! The settings are parsed when a connection is opened: a malformed certificate is an error of the
+//! first connect.
 
 use super::BoxFuture;
 use std::fmt;
@@ -9,12 +10,12 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-/// TLS 1.2 or 1.3, for [`Config::tls`](crate::Config::tls) (feature `tls`).
+/// TLS settings (1.2 or 1.3), for [`Config::tls`](crate::Config::tls) (feature `tls`).
 ///
-/// The server's certificate has to be signed by an authority that is trusted, to be within its dates and to name the host that
-/// is dialled, a name or an IP address. Mozilla's authorities are trusted (as of the build, from `webpki-roots`), unless
-/// others are named: [`system_roots`](Self::system_roots), [`ca_pem`](Self::ca_pem) and [`ca_der`](Self::ca_der) take their
-/// place, and add to each other.
+/// The server's certificate must be signed by a trusted authority, be within its dates, and name
+/// the dialled host (a name or an IP address). By default Mozilla's authorities are trusted, as of
+/// the build (`webpki-roots`). [`system_roots`](Self::system_roots), [`ca_pem`](Self::ca_pem) and
+/// [`ca_der`](Self::ca_der) replace them, and can be combined.
 ///
 /// Debug output shows no key.
 ///
@@ -30,35 +31,35 @@ use std::sync::Arc;
 pub struct Tls {
     pub(crate) system_roots: bool,
     pub(crate) authorities: Vec<Text>,
-    /// The certificates, the client's own first; and its key.
+    /// The client's chain, its own certificate first, and its key.
     pub(crate) client: Option<(Vec<Text>, Text)>,
     pub(crate) server_name: Option<String>,
-    /// As they were given.
+    /// The fingerprints as they were given.
     pub(crate) fingerprints: Vec<String>,
     pub(crate) accept_any: bool,
 }
 
-/// Certificates or a key, as they were given. Not shown, for a key is among them.
+/// Certificates or a key, as they were given. Not shown, because it may be a key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Text {
-    /// Any number of them; what else stands in it is passed over.
+    /// PEM with any number of items; other content is ignored.
     Pem(Box<[u8]>),
-    /// One.
+    /// One item in DER.
     Der(Box<[u8]>),
 }
 
 impl Tls {
-    /// Trusts Mozilla's authorities, and shows no certificate.
+    /// Creates settings that trust Mozilla's authorities and present no client certificate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts the authorities that the operating system trusts, as they are when the first connection is made.
+    /// Trusts the operating system's authorities, as they are when the first connection is made.
     pub fn system_roots(self) -> Self {
         Self { system_roots: true, ..self }
     }
 
-    /// Trusts the authorities in this PEM text, one at least.
+    /// Trusts the authorities in this PEM text, which must contain at least one.
     pub fn ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.authorities.push(Text::Pem(pem.as_ref().into()));
         self
@@ -70,14 +71,16 @@ impl Tls {
         self
     }
 
-    /// Shows this certificate to a server that asks for one. `chain` is PEM with the certificate first and those between it
-    /// and the server's authority behind it, `key` its private key in PEM (PKCS #8, PKCS #1 or SEC1).
+    /// Sets the client certificate, presented to a server that requests one. `chain` is PEM: the
+    /// client's certificate first, then the intermediate ones up to the server's authority. `key`
+    /// is its private key in PEM (PKCS #8, PKCS #1 or SEC1).
     pub fn client_pem(self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         let chain = vec![Text::Pem(chain.as_ref().into())];
         Self { client: Some((chain, Text::Pem(key.as_ref().into()))), ..self }
     }
 
-    /// [`client_pem`](Self::client_pem) in DER, one certificate an item.
+    /// Sets the client certificate as [`client_pem`](Self::client_pem) does, in DER, one
+    /// certificate per item.
     pub fn client_der<C: AsRef<[u8]>>(
         self,
         chain: impl IntoIterator<Item = C>,
@@ -87,23 +90,25 @@ impl Tls {
         Self { client: Some((chain, Text::Der(key.as_ref().into()))), ..self }
     }
 
-    /// The name, or the IP address, that the server's certificate must have; a name is also what the server is asked for
-    /// (SNI). By default the host that is dialled.
+    /// Sets the name or IP address that the server's certificate must have. A name is also sent to
+    /// the server (SNI). Default: the dialled host.
     pub fn server_name(self, name: impl Into<String>) -> Self {
         Self { server_name: Some(name.into()), ..self }
     }
 
-    /// Trusts the one certificate that has this SHA-256 fingerprint (of its DER), whoever signed it: for a self-signed
-    /// certificate, also one with `CA:TRUE` as `openssl req -x509` makes it, which is no server's certificate by the usual
-    /// rules.
+    /// Trusts the certificate with this SHA-256 fingerprint (of its DER), whoever signed it. Use it
+    /// for a self-signed certificate, including one with `CA:TRUE` as `openssl req -x509` creates
+    /// it, which the usual rules reject as a server certificate.
     ///
-    /// The text has 64 hexadecimal digits, with colons or without, as in the output of
-    /// `openssl x509 -in cert.pem -noout -fingerprint -sha256`. Call it several times to trust several certificates, for
-    /// instance while one is replaced. The server must prove that it has the certificate's key. Names and dates of the
-    /// certificate are not checked: the fingerprint says more.
+    /// The text has 64 hexadecimal digits, with or without colons, as printed by
+    /// `openssl x509 -in cert.pem -noout -fingerprint -sha256`. Call it several times to trust
+    /// several certificates, for example during a rotation. The server must prove that it has the
+    /// certificate's key. Names and dates of the certificate are not checked, because the
+    /// fingerprint identifies it.
     ///
-    /// Other certificates are refused, unless authorities are set as well ([`ca_pem`](Self::ca_pem),
-    /// [`ca_der`](Self::ca_der), [`system_roots`](Self::system_roots)): then those are checked as usual.
+    /// Other certificates are rejected, unless authorities are set as well
+    /// ([`ca_pem`](Self::ca_pem), [`ca_der`](Self::ca_der), [`system_roots`](Self::system_roots)):
+    /// then they are verified as usual.
     ///
     /// ```
     /// # use bourn::Tls;
@@ -116,14 +121,14 @@ impl Tls {
         self
     }
 
-    /// Takes any certificate: whoever answers is believed to be the server, and can read and change all that is sent, the
-    /// password too. For tests.
+    /// Disables certificate verification (testing only). An attacker can pose as the server, and
+    /// read and change all traffic, including the password.
     pub fn dangerously_accept_any_certificate(self) -> Self {
         Self { accept_any: true, ..self }
     }
 }
 
-/// Without certificates and keys.
+/// Shows no certificates and no keys.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
@@ -137,19 +142,20 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// A source of TLS settings, for [`Config::tls_provider`](crate::Config::tls_provider): files that are renewed, a vault.
+/// A source of TLS settings, for [`Config::tls_provider`](crate::Config::tls_provider): renewed
+/// files, a vault.
 ///
-/// A function that returns a future is one, and so is a `tokio::sync::watch::Receiver<Tls>`.
+/// Implemented by functions that return a future, and by `tokio::sync::watch::Receiver<Tls>`.
 pub trait TlsProvider: Send + Sync + 'static {
-    /// Returns the settings for a new connection. It is called each time a connection is made, by the client and by each of
-    /// its readers, within the connect timeout.
+    /// Returns the settings for a new connection. It is called each time the client or one of its
+    /// readers connects, within the connect timeout.
     ///
-    /// Equal settings are read once; connections that use them share session tickets.
+    /// Equal settings are parsed once; connections that use them share session tickets.
     ///
     /// # Errors
     ///
-    /// The reason why there are no settings. The attempt to connect has then failed
-    /// ([`ConnectReason::Tls`](crate::ConnectReason::Tls)), and another one follows.
+    /// The reason why there are no settings. The attempt to connect then fails with
+    /// [`ConnectReason::Tls`](crate::ConnectReason::Tls), and another one follows.
     fn tls(&self) -> BoxFuture<'_, io::Result<Tls>>;
 }
 
@@ -163,7 +169,7 @@ where
     }
 }
 
-/// Where the settings for a connection come from.
+/// The source of a connection's TLS settings.
 #[derive(Clone)]
 pub(crate) enum TlsSource {
     Fixed(Tls),
@@ -184,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_never_shown() {
+    fn debug_output_shows_no_key() {
         let secret = b"-----BEGIN PRIVATE KEY-----\nc2VzYW1l\n";
         let digits = secret.map(|byte| byte.to_string()).join(", ");
         for tls in [

@@ -1,13 +1,14 @@
-//! URLs: `scheme://[user[:password]@]host[:port][/db][?parameters]`. Pure.
+//! Parses URLs: `scheme://[user[:password]@]host[:port][/db][?parameters]`. No I/O.
 
 use super::{Config, Protocol, foreign};
 use crate::error::ConfigError;
 use std::time::Duration;
 
 pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
-    // A secret in a file ends with a line end; no part of a URL can begin or end with a blank.
+    // A secret in a file often ends with a line end. No part of a URL begins or ends with white
+    // space.
     let (scheme, rest) = url.trim().split_once("://").ok_or(ConfigError::Scheme)?;
-    // redis-rs has this fragment.
+    // redis-rs accepts this fragment.
     if let Some(insecure) = rest.strip_suffix("#insecure") {
         return Err(if insecure.contains('#') {
             ConfigError::Encoding
@@ -16,7 +17,8 @@ pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
         });
     }
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // A password with a raw `#` or `?` would be taken apart in the wrong place, and parts of it shown.
+    // A password with a raw `#` or `?` would be split in the wrong place, and the error would show
+    // parts of it.
     if rest.contains('#') || query.contains('@') {
         return Err(ConfigError::Encoding);
     }
@@ -46,7 +48,7 @@ pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
 
 fn tcp(place: &str) -> Result<Config, ConfigError> {
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    // A password may contain an `@`, a host may not.
+    // A password may contain `@`, a host may not.
     let (identity, server) = match authority.rsplit_once('@') {
         Some((identity, server)) => (Some(identity), server),
         None => (None, authority),
@@ -93,7 +95,7 @@ fn tcp(place: &str) -> Result<Config, ConfigError> {
     }
 }
 
-/// An IPv6 address, with its zone if it has one: behind `%25` (RFC 6874), or behind a raw `%`.
+/// Parses an IPv6 address with an optional zone, after `%25` (RFC 6874) or after a raw `%`.
 fn ipv6(text: &str) -> Result<String, ConfigError> {
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
@@ -155,7 +157,7 @@ fn parameter(config: Config, name: &str, value: &str) -> Result<Config, ConfigEr
     })
 }
 
-/// Takes `%XX` back to bytes, which must be UTF-8 together.
+/// Decodes `%XX` to bytes; the result must be UTF-8.
 fn decode(text: &str) -> Result<String, ConfigError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -180,7 +182,7 @@ mod tests {
     use crate::config::Address;
 
     #[test]
-    fn urls_say_where_and_who() {
+    fn url_sets_address_user_password_and_database() {
         let rows = [
             ("redis://localhost", "localhost", 6379, None, None, 0),
             ("valkey://h:7000/3", "h", 7000, None, None, 3),
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_line_ends_around_a_url_are_left_out() {
+    fn white_space_around_a_url_is_ignored() {
         for url in [
             "redis://h:6379\n",
             "redis://h:6379/0\r\n",
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_may_have_a_zone() {
+    fn ipv6_address_may_have_a_zone() {
         let rows = [
             ("redis://[fe80::1%25eth0]:7", "fe80::1%eth0", "[fe80::1%eth0]:7"),
             ("redis://[fe80::1%eth0]:7", "fe80::1%eth0", "[fe80::1%eth0]:7"),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_clients_write_is_taken_or_the_error_says_what_to_write() {
+    fn parameters_of_other_clients_are_accepted_or_named_with_a_replacement() {
         let config =
             parse("redis://h?database=3&username=u&clientName=n&client_info=false").unwrap();
         assert_eq!((config.database, config.user.as_deref()), (3, Some("u")));
@@ -268,7 +270,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn unix_urls_say_the_path() {
+    fn unix_url_sets_path_and_parameters() {
         let config = parse("redis+unix:///tmp/a%20b.sock?db=1&protocol=2&client_name=n").unwrap();
         assert_eq!(config.address, Address::Unix { path: "/tmp/a b.sock".into() });
         assert_eq!((config.database, config.protocol), (1, Protocol::Resp2));
@@ -276,7 +278,7 @@ mod tests {
 
     #[cfg(feature = "tls")]
     #[test]
-    fn an_s_behind_the_scheme_is_tls() {
+    fn rediss_and_valkeys_urls_enable_tls() {
         for (url, tls) in [
             ("redis://h", false),
             ("valkey://h", false),
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_urls_say_what_is_wrong() {
+    fn invalid_urls_name_the_malformed_part() {
         let rows = [
             ("localhost:6379", ConfigError::Scheme),
             ("http://h", ConfigError::Scheme),

@@ -195,7 +195,7 @@ fn runtime(config: &Config) -> Result<Handle, ConfigError> {
     if let Ok(current) = Handle::try_current() {
         return Ok(current);
     }
-    config.home.as_ref().map(|Runtime(home)| home.clone()).ok_or(ConfigError::NoRuntime)
+    config.client_runtime.as_ref().map(|Runtime(runtime)| runtime.clone()).ok_or(ConfigError::NoRuntime)
 }
 
 /// A task whose end is awaited; it is aborted when this is dropped.
