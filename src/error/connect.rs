@@ -1,4 +1,4 @@
-//! A connection that could not be made: the address and the reason. Pure.
+//! The error of a failed attempt to connect: the address and the reason. No I/O.
 
 use super::{Code, CredentialsError, ServerError};
 use crate::resp::{DecodeError, ProtocolError};
@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A connection that could not be made: the address that was dialled, and the [`ConnectReason`].
+/// A failed attempt to connect: the address that was dialled, and the [`ConnectReason`].
 ///
-/// Its text is as `cannot connect to 10.0.0.1:6380: TLS handshake failed: ...`.
+/// The text has the form `cannot connect to 10.0.0.1:6380: TLS handshake failed: ...`.
 #[derive(Clone)]
 pub struct ConnectError {
     address: Box<str>,
@@ -22,29 +22,29 @@ impl ConnectError {
         Self { address: address.to_string().into(), reason }
     }
 
-    /// The address that was dialled: `host:port`, or the path of a Unix socket.
+    /// Returns the address that was dialled: `host:port`, or the path of a Unix socket.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The reason.
+    /// Returns the reason.
     #[must_use]
     pub fn reason(&self) -> &ConnectReason {
         &self.reason
     }
 
-    /// Whether the server rejected the credentials: a wrong password, or a user that is unknown, disabled or not allowed
-    /// to connect.
+    /// Whether the server rejected the credentials: a wrong password, or a user that is unknown,
+    /// disabled or not allowed to connect.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         let ConnectReason::Refused(error) = &self.reason else { return false };
         matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
     }
 
-    /// Whether the error is permanent: the next attempt fails as well, until the settings or the server are fixed. For
-    /// example: rejected credentials, an untrusted certificate, a database that does not exist, another service at that
-    /// address. A client goes on trying, with longer waits.
+    /// Whether the error is permanent: the next attempt fails as well, until the settings or the
+    /// server are fixed. Examples: rejected credentials, an untrusted certificate, a database that
+    /// does not exist, another service at that address. A client keeps trying, with longer waits.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         use io::ErrorKind::{InvalidData, InvalidInput};
@@ -68,14 +68,15 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
-/// The reason why a connection could not be made.
+/// The reason why an attempt to connect failed.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ConnectReason {
-    /// The name could not be resolved, or no address of it answered: the last error.
+    /// The name could not be resolved, or none of its addresses answered. Contains the last error.
     Io(Arc<io::Error>),
-    /// The TLS handshake failed: a certificate is not valid, the server does not speak TLS, or it requires TLS and the
-    /// settings do not ask for it. An error of the kind `InvalidData` or `InvalidInput` is permanent.
+    /// The TLS handshake failed: a certificate is not valid, or the server does not support TLS, or
+    /// it requires TLS and the settings do not. An error of the kind `InvalidData` or
+    /// `InvalidInput` is permanent.
     Tls(Arc<io::Error>),
     /// The credentials provider failed.
     Credentials(CredentialsError),
@@ -83,17 +84,18 @@ pub enum ConnectReason {
     TimedOut {
         /// The connect timeout.
         after: Duration,
-        /// The step that took too long, with all addresses that were tried: resolving the name, connecting, the handshake.
+        /// The step that took too long (resolving the name, connecting, the handshake), with all
+        /// addresses that were tried.
         during: String,
     },
-    /// The server refused the handshake: wrong credentials, no such database, too many clients.
+    /// The server rejected the handshake: wrong credentials, no such database, too many clients.
     Refused(Box<ServerError>),
     /// The server sent something that is not RESP.
     Protocol(ProtocolError),
-    /// The server answered the handshake in a way that Redis does not.
+    /// The server answered the handshake with an unexpected reply.
     Decode(DecodeError),
-    /// The server closed the connection during the handshake. A server that requires TLS does so if the settings do not ask
-    /// for it.
+    /// The server closed the connection during the handshake. A server that requires TLS does so if
+    /// the settings do not enable it.
     Eof,
 }
 

@@ -1,8 +1,8 @@
-//! The error of a credentials provider. Pure.
+//! The error of a credentials provider. No I/O.
 
 use std::fmt;
 
-/// The error of a [`CredentialsProvider`](crate::CredentialsProvider), in its own words.
+/// The error of a [`CredentialsProvider`](crate::CredentialsProvider), as text.
 ///
 /// The text is part of other errors and may be logged: it must not contain a secret.
 #[derive(Clone, PartialEq, Eq)]

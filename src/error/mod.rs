@@ -1,20 +1,22 @@
-//! Error types, and whether the command may have run. Pure.
+//! Error types, and whether the failed command may have run. No I/O.
 //!
 //! | variant | outcome | what a caller does |
 //! |---|---|---|
-//! | [`Error::Unsent`] | not sent | send it again whenever it suits |
-//! | [`Error::Server`] | not applied; of a script mostly unknown | look at the [`Code`] |
-//! | [`Error::TooOld`] | not applied | do without, or on another server |
-//! | [`Error::Lost`], [`Error::TimedOut`], [`Error::Protocol`], [`Error::Decode`] | unknown | send again only what may safely run twice |
-//! | [`Error::EntryTooLarge`] | unknown (it is a read) | read the entry with a larger limit, or skip it |
-//! | [`Error::Connect`], [`Error::Config`] | not sent | fix the address, the credentials, the settings |
+//! | [`Error::Unsent`] | not sent | send it again at any time |
+//! | [`Error::Server`] | not applied; for a script mostly unknown | check the [`Code`] |
+//! | [`Error::TooOld`] | not applied | do without it, or use another server |
+//! | [`Error::Lost`], [`Error::TimedOut`] | unknown | retry only if the command is idempotent |
+//! | [`Error::Protocol`], [`Error::Decode`] | unknown | the same |
+//! | [`Error::EntryTooLarge`] | unknown (a read) | read the entry with a larger limit, or skip it |
+//! | [`Error::Connect`], [`Error::Config`] | not sent | fix the address, credentials or settings |
 //!
 //! # Texts
 //!
-//! The text of every error (`{e}`) is complete: it names the operation, the thing and the cause. It ends with `the command
-//! may have run` when the outcome is unknown. `source()` leaves out what the text contains, so that a reporter that
-//! prints the chain repeats nothing; the causes themselves are in the fields of the variants. `Debug` prints the same text,
-//! so that `unwrap` and `fn main() -> Result<(), bourn::Error>` show it. No text contains a password.
+//! The text of every error (`{e}`) is complete: it names the operation, the thing and the cause. It
+//! ends with `the command may have run` when the outcome is unknown. `source()` leaves out what the
+//! text contains, so a reporter that prints the chain repeats nothing. The causes themselves are in
+//! the fields of the variants. `Debug` prints the same text, so that `unwrap` and
+//! `fn main() -> Result<(), bourn::Error>` show it. No text contains a password.
 
 mod connect;
 mod credentials;
@@ -41,18 +43,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whether a command that failed may have run.
+/// The outcome of a failed command: whether it may have run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// No byte of it reached the server. It has not run and will not.
+    /// The command did not run and will not: no byte of it reached the server.
     NotSent,
-    /// The server got it and said that it did not run it.
+    /// The server received the command and replied that it did not run it.
     NotApplied,
-    /// It was sent, wholly or in part, and nothing is known of its end.
+    /// The command was sent, wholly or in part. Its result is not known.
     Unknown,
 }
 
-/// What a raw command is called in errors.
+/// The name of a raw command in errors.
 pub(crate) const RAW: &str = "a raw command";
 
 /// The error of a command, a connection or the settings.
@@ -63,59 +65,62 @@ pub enum Error {
     Unsent {
         /// The command's name.
         command: &'static str,
-        /// Why it was not sent.
+        /// The reason why it was not sent.
         reason: Unsent,
     },
-    /// The command was sent, and the connection ended before its reply came, so it may have run.
+    /// The command was sent, and the connection ended before its reply. It may have run.
     Lost {
         /// The command's name.
         command: &'static str,
-        /// How the connection ended.
+        /// The reason why the connection ended.
         reason: Disconnect,
         /// Whether it may be sent again.
         repeat: Repeat,
     },
-    /// The command was sent, and no reply came in time, so it may have run. A reply that comes late is discarded. A client
-    /// keeps its connection unless no reply is in time for as long again; a reader reconnects.
+    /// The command was sent, and no reply came in time. It may have run. A late reply is discarded.
+    /// A client keeps its connection unless no reply is in time for as long again; a reader
+    /// reconnects.
     TimedOut {
         /// The command's name.
         command: &'static str,
-        /// The time that the command had, from the call on.
+        /// The command's timeout, counted from the call.
         waited: Duration,
         /// Whether it may be sent again.
         repeat: Repeat,
     },
-    /// The server answered with an error. The command did not run. A script or function may have run in part, and so may a
-    /// [`Raw`](crate::Raw) command whose code is `ERR` or unknown: [`ServerError::outcome`].
+    /// The server replied with an error. The command did not run. Exceptions are scripts and
+    /// functions, and [`Raw`](crate::Raw) commands whose code is `ERR` or unknown: those may have
+    /// run in part. See [`ServerError::outcome`].
     Server(Box<ServerError>),
-    /// The server refused a command, or an option of it, that it is too old for. It did not run.
+    /// The server is too old for the command or for one of its options. The command did not run.
     TooOld(Box<TooOld>),
-    /// The reply has not the form of a reply to this command. The command may have run; other commands are not affected.
+    /// The reply does not have the form of this command's reply. The command may have run. Other
+    /// commands are not affected.
     Decode {
         /// The command's name.
         command: &'static str,
-        /// What was expected, and what came.
+        /// The expected form and the form received.
         source: DecodeError,
     },
-    /// While the command waited for its reply the server sent something that is not RESP, or too large. The connection was
-    /// closed; the command may have run.
+    /// The server sent something that is not RESP, or is too large, while the command waited for
+    /// its reply. The connection was closed. The command may have run.
     Protocol {
         /// The command's name.
         command: &'static str,
-        /// What was wrong.
+        /// The violation.
         source: ProtocolError,
     },
-    /// One entry alone is larger than [`Config::reply_bytes`](crate::Config::reply_bytes). A stream of entries returns it; its
-    /// docs describe how to continue.
+    /// One entry alone is larger than [`Config::reply_bytes`](crate::Config::reply_bytes). A stream
+    /// of entries returns it; [`EntryTooLarge`] describes how to continue.
     EntryTooLarge(Box<EntryTooLarge>),
-    /// The connection could not be made.
+    /// The connection could not be established.
     Connect(ConnectError),
     /// The settings or the URL are invalid.
     Config(ConfigError),
 }
 
 impl Error {
-    /// Whether the command may have run.
+    /// Returns the outcome: whether the command may have run.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -136,10 +141,12 @@ impl Error {
         self.outcome() == Outcome::Unknown
     }
 
-    /// Whether the cause may pass without a change to the command, the settings or the server: no connection, no room, no reply in
-    /// time, a server that is loading. False for a wrong argument or password, a closed client, a reply above the limit.
+    /// Whether the cause may pass without a change to the command, the settings or the server: no
+    /// connection, no room, no reply in time, a server that is loading. False for a wrong argument
+    /// or password, a closed client, a reply above the limit.
     ///
-    /// It is about the cause alone. Whether the command may be sent again is another question: [`Error::outcome`].
+    /// It is about the cause alone. Whether the command may be sent again is another question:
+    /// [`Error::outcome`].
     ///
     /// ```
     /// # use bourn::{Code, Error, ServerError};
@@ -176,10 +183,11 @@ impl Error {
     /// | the same of an `XADD` with IDMP ([`Safety::Windowed`](crate::Safety::Windowed)) | the server still recognizes it |
     /// | every other | never |
     ///
-    /// Of an `XADD` with IDMP the answer holds for the moment: at most 64 replies were asked for on this client since it was
-    /// first sent, and at most 80 s have passed ([`Config::idmp_window`](crate::Config::idmp_window)). Ask for it directly
-    /// before the command is sent again on the same client, not when the error comes: other commands may be sent in between.
-    /// It relies on the producer id being used by this client only.
+    /// Of an `XADD` with IDMP the answer holds for the moment: at most 64 replies were asked for on
+    /// this client since it was first sent, and at most 80 s have passed
+    /// ([`Config::idmp_window`](crate::Config::idmp_window)). Ask for it directly before the
+    /// command is sent again on the same client, not when the error comes: other commands may be
+    /// sent in between. It relies on the producer id being used by this client only.
     #[must_use]
     pub fn repeat_is_safe(&self) -> bool {
         match self {
@@ -188,7 +196,7 @@ impl Error {
         }
     }
 
-    /// The code of the server's error; `None` for other errors.
+    /// Returns the code of the server's error; `None` for other errors.
     #[must_use]
     pub fn code(&self) -> Option<&Code> {
         match self {
@@ -225,7 +233,7 @@ impl fmt::Display for Error {
             Self::Connect(error) => write!(f, "{error}"),
             Self::Config(error) => write!(f, "invalid configuration: {error}"),
         }?;
-        // An entry that is too large was read, which changes nothing.
+        // An entry that is too large was read, and a read changes nothing.
         let matters = self.may_have_run() && !matches!(self, Self::EntryTooLarge(_));
         if matters { f.write_str("; the command may have run") } else { Ok(()) }
     }
@@ -274,31 +282,32 @@ impl From<std::convert::Infallible> for Error {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Unsent {
-    /// The command's time was over before it could be written: there was no connection, or the server took no more bytes.
+    /// The command timed out before it could be written: there was no connection, or the server
+    /// accepted no more bytes.
     TimedOut {
-        /// The time that the command had, from the call on.
+        /// The command's timeout, counted from the call.
         waited: Duration,
-        /// The last failed attempt to connect; `None` if there was a connection.
+        /// The error of the last attempt to connect; `None` if there was a connection.
         source: Option<Arc<ConnectError>>,
     },
-    /// The byte budget is used up, and the settings say not to wait.
+    /// The byte budget is used up, and the settings are not to wait.
     Full {
-        /// The budget in force.
+        /// The byte budget.
         limit: usize,
     },
-    /// An argument is longer than a server takes (512 MiB).
+    /// An argument is longer than servers accept (512 MiB).
     TooLarge {
-        /// The argument's length.
+        /// The argument's length in bytes.
         bytes: usize,
     },
-    /// The client was closed, or the runtime that its connection ran on has ended.
+    /// The client was closed, or the runtime of its connection has ended.
     Closed,
-    /// The command would block or change a connection that others share.
+    /// The command would block or change a connection that is shared with others.
     Refused {
         /// The reason, and the replacement to use.
         reason: &'static str,
     },
-    /// The command wrote other arguments than it had measured.
+    /// The command wrote different arguments from those it had measured.
     Inconsistent,
 }
 
@@ -328,21 +337,22 @@ impl std::error::Error for Unsent {}
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// The server closed it.
+    /// The server closed the connection.
     Eof,
     /// The transport failed.
     Io(Arc<io::Error>),
-    /// The server sent something that is not RESP, or too large.
+    /// The server sent something that is not RESP, or is too large.
     Protocol(ProtocolError),
-    /// The server rejected new credentials. The next connection asks the provider again.
+    /// The server rejected new credentials. The next connection calls the provider again.
     Credentials(Box<ServerError>),
     /// The server was silent for too long.
     Silent,
-    /// It was closed after all replies had come: the server has become a replica, or has lost the session.
+    /// The connection was closed after all replies had come: the server became a replica, or lost
+    /// the session.
     Stale,
-    /// There is no connection yet: the client is lazy, and its first attempt goes on.
+    /// There is no connection yet: the client is lazy, and its first attempt is in progress.
     NotYet,
-    /// The client was closed, or the runtime that the connection ran on has ended.
+    /// The client was closed, or the runtime of the connection has ended.
     Closed,
 }
 
@@ -367,15 +377,15 @@ impl std::error::Error for Disconnect {}
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Not `scheme://...` with a scheme that is known.
+    /// The URL does not begin with a known scheme and `://`.
     #[error(
         "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, valkey+unix or unix"
     )]
     Scheme,
-    /// TLS was asked for, and this build cannot do it.
+    /// TLS was requested, and this build does not have the feature `tls`.
     #[error("rediss and valkeys URLs need the feature `tls` of bourn, which this build lacks")]
     Tls,
-    /// TLS was asked for over a Unix socket, where servers do not speak it.
+    /// TLS was requested over a Unix socket, where servers do not support it.
     #[error("TLS is not supported over a Unix socket")]
     UnixTls,
     /// The host is missing or malformed.
@@ -384,8 +394,8 @@ pub enum ConfigError {
     /// The port is not a number from 1 to 65535.
     #[error("malformed port in the URL; expected 1 to 65535")]
     Port,
-    /// A `%` that two hexadecimal digits do not follow, bytes that are not UTF-8, or a character that must be encoded: `#`,
-    /// and `?` and `@` where they do not belong.
+    /// A `%` without two hexadecimal digits, bytes that are not UTF-8, or a character that must be
+    /// encoded: `#`, or a misplaced `?` or `@`.
     #[error(
         "malformed percent-encoding in the URL; encode `#`, `?` and `@` as `%23`, `%3F` and `%40`"
     )]
@@ -393,43 +403,43 @@ pub enum ConfigError {
     /// The database is not a number.
     #[error("malformed database number in the URL")]
     Database,
-    /// A query parameter that is not known.
+    /// A query parameter is not known.
     #[error("unknown parameter in the URL: {name}")]
     Parameter {
-        /// Its name.
+        /// The parameter's name.
         name: String,
     },
-    /// A parameter, a scheme or a fragment that other clients know. Write it as the error says.
+    /// A parameter, scheme or fragment of other clients. The error names the replacement.
     #[error("{name} is not supported in URLs: {instead}")]
     Foreign {
         /// The parameter's name.
         name: String,
-        /// What to write or to call in its place.
+        /// The text to write, or the function to call, in its place.
         instead: &'static str,
     },
-    /// A Unix socket on a system that is not Unix.
+    /// A Unix socket was requested on a system that is not Unix.
     #[error("Unix sockets are supported on Unix only: write redis://host:port")]
     Unix,
-    /// A query parameter's value that cannot be read.
+    /// A query parameter's value is malformed.
     #[error("malformed value of the parameter {name} in the URL")]
     Value {
         /// The parameter's name.
         name: &'static str,
     },
-    /// A setting outside its range.
+    /// A setting is outside its range.
     #[error("{setting} must be {range}")]
     Range {
         /// The setting's name.
         setting: &'static str,
-        /// What it may be.
+        /// The permitted range.
         range: &'static str,
     },
-    /// A client was made outside a tokio runtime.
+    /// A client was created outside a tokio runtime.
     #[error(
         "no tokio runtime; create the client inside one, or pass a handle to `Config::runtime`"
     )]
     NoRuntime,
-    /// A client name with a blank or a control character, which no server takes.
+    /// The client name has a space or a control character, which no server accepts.
     #[error("client_name must not contain spaces or control characters")]
     ClientName,
 }

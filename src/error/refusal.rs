@@ -1,23 +1,28 @@
-//! Error replies: whether one shows that its command did not run. Pure.
+//! Whether an error reply shows that its command did not run. No I/O.
 //!
-//! A server checks a command before it runs it, and most commands check everything before they change anything. A script
-//! or a function is different: the error of a command that it calls becomes its own error, with the same code, after other
-//! calls may have written. Measured on Redis 7.0 and 8.10 and Valkey 9.1:
+//! A server checks a command before it runs it, and most commands check everything before they
+//! change anything. Scripts and functions differ. The error of a command that they call becomes
+//! their own error, with the same code, after other calls may have written. Measured on Redis 7.0
+//! and 8.10 and Valkey 9.1:
 //!
 //! | origin of the error | reply to EVAL |
 //! |---|---|
-//! | `redis.call` in the script | `WRONGTYPE Operation ... script: <sha>, on @user_script:1.` (Valkey: `script: on @...`) |
-//! | `redis.pcall`, returned | `WRONGTYPE Operation ...`, `OOM command not allowed ...`, `READONLY You can't write ...` |
+//! | `redis.call` in the script | `WRONGTYPE Operation ... script: <sha>, on @user_script:1.` |
+//! | the same, Valkey | `WRONGTYPE Operation ... script: on @user_script:1.` |
+//! | `redis.pcall`, returned | `WRONGTYPE Operation ...`, `OOM command not allowed ...` |
+//! | the same | `READONLY You can't write ...` |
 //! | `redis.error_reply`, returned | any text |
 //! | the server, before the script | the texts of [`proves_not_run`] |
 //!
-//! So a code alone proves nothing: OOM, READONLY, MISCONF and NOREPLICAS have the same text before and inside a script.
+//! So a code alone proves nothing: OOM, READONLY, MISCONF and NOREPLICAS have the same text before
+//! a script and inside one.
 
 use super::{Code, RAW, ServerError};
 
 /// The meaning of an error reply: whether it shows that the command did not run.
 ///
-/// [`Command::REFUSAL`](crate::Command::REFUSAL) is derived from the command's name. [`ServerError::outcome`] applies it.
+/// [`Command::REFUSAL`](crate::Command::REFUSAL) is derived from the command's name.
+/// [`ServerError::outcome`] applies it.
 ///
 /// ```
 /// use bourn::{Outcome, Refusal, ServerError};
@@ -30,18 +35,22 @@ use super::{Code, RAW, ServerError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The command did not run. True of every command that checks its arguments before it changes anything.
+    /// The command did not run. Applies to commands that check their arguments before they change
+    /// anything.
     NotApplied,
-    /// The command runs others (`EVAL`, `EVALSHA`, `FCALL` and their kin), and the error may be one of theirs. It may have
-    /// run unless the text is that of a check which servers make before they run a script.
+    /// The command runs other commands (`EVAL`, `EVALSHA`, `FCALL` and variants), and the error may
+    /// come from one of them. It may have run, unless the text is that of a check which servers
+    /// make before they run a script.
     Script,
-    /// The command is not known at compile time ([`Raw`](crate::Raw)). It may have run if the code is `ERR` or unknown.
+    /// The command is not known at compile time ([`Raw`](crate::Raw)). It may have run if the code
+    /// is `ERR` or unknown.
     Unclear,
 }
 
 impl Refusal {
-    /// The meaning for a command of this name, in any case: [`Refusal::Script`] for `EVAL...`, `FCALL...` and `TFCALL...`,
-    /// and for a name without words, whose command is in its arguments.
+    /// Returns the meaning for a command of this name, in any case. It is [`Refusal::Script`] for
+    /// `EVAL...`, `FCALL...` and `TFCALL...`, and for an empty name, whose command is in its
+    /// arguments.
     #[must_use]
     pub const fn of(name: &str) -> Self {
         Self::of_bytes(name.as_bytes())
@@ -75,8 +84,9 @@ const fn begins_with(name: &[u8], start: &[u8]) -> bool {
     true
 }
 
-/// Whether the error of a script is the answer of a check that the server makes before it runs one. The texts were compared
-/// with those of Redis 7.0 and 8.10 and of Valkey 9.1; no command that a script may call has them.
+/// Whether the error of a script comes from a check that the server makes before it runs a script.
+/// The texts were compared with those of Redis 7.0 and 8.10 and of Valkey 9.1; no command that a
+/// script may call has them.
 pub(super) fn proves_not_run(error: &ServerError) -> bool {
     let text = error.message();
     let starts = |start: &str| text.starts_with(start.as_bytes());
@@ -92,7 +102,7 @@ pub(super) fn proves_not_run(error: &ServerError) -> bool {
         Code::TryAgain => starts("Multiple keys request during rehashing of slot"),
         Code::CrossSlot => starts("Keys in request don't hash to the same slot"),
         Code::Moved | Code::Ask => error.redirect().is_some(),
-        // What the script itself may not do is `ERR`.
+        // A script's own permission error has the code `ERR`.
         Code::NoPerm => {
             contains(text, b" has no permissions to ") || starts("No permissions to access a ")
         }
@@ -113,7 +123,7 @@ pub(super) fn proves_not_run(error: &ServerError) -> bool {
     }
 }
 
-/// Whether the text goes on with the name of a command that no script can call.
+/// Whether the text continues with the name of a command that no script can call.
 fn names_a_script(text: &[u8], start: &[u8]) -> bool {
     text.strip_prefix(start).is_some_and(|name| Refusal::of_bytes(name) == Refusal::Script)
 }
@@ -128,7 +138,7 @@ mod tests {
     use crate::Outcome::{self, NotApplied, Unknown};
 
     #[test]
-    fn scripts_are_known_by_name_in_any_case() {
+    fn script_commands_are_recognised_by_name_in_any_case() {
         let scripts =
             ["EVAL", "eval", " Eval", "EVALSHA_RO", "fcall", "FCALL_RO", "TFCALL", "", " "];
         for name in scripts {
@@ -191,7 +201,7 @@ mod tests {
         ("ERR Can not run script on cluster, 'no-cluster' flag is set.", NotApplied),
         ("ERR Unexpected engine in script shebang: #!js", NotApplied),
         ("ERR Could not find scripting engine 'js'", NotApplied),
-        // Of commands that the script called, after it may have written.
+        // Errors of commands that the script called, after it may have written.
         (
             "WRONGTYPE Operation against a key holding the wrong kind of value script: 63ace0, on @user_script:1.",
             Unknown,
@@ -214,7 +224,7 @@ mod tests {
     ];
 
     #[test]
-    fn only_checks_before_the_script_prove_that_it_did_not_run() {
+    fn script_error_is_not_applied_only_for_checks_before_the_script() {
         for (text, outcome) in REPLIES {
             for name in ["EVAL", "evalsha", "FCALL_RO"] {
                 let error = ServerError::new(name, text.as_bytes());
@@ -225,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_commands_may_have_run_when_the_code_says_nothing() {
+    fn raw_command_outcome_is_unknown_for_err_and_unknown_codes() {
         for (text, outcome) in [
             ("WRONGTYPE text", NotApplied),
             ("NOGROUP text", NotApplied),

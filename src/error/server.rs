@@ -1,63 +1,70 @@
-//! The server's own errors: a code to act on, a text to read. Pure.
+//! Error replies of the server: the code and the text. No I/O.
 
 use super::Outcome;
 use super::refusal::{Refusal, proves_not_run};
 use std::fmt;
 
-/// The first word of an error, which says what kind it is. The text behind it changes from version to version.
+/// The code of a server error: its first word. The text after it differs between versions.
 ///
-/// Every one of them says that the command did not run, but for scripts: [`ServerError::outcome`]. Whether it may later:
-/// [`Code::is_retryable`].
+/// Each code means that the command did not run, except for scripts and raw commands: see
+/// [`ServerError::outcome`]. [`Code::is_retryable`] says whether a retry may succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
-    /// `ERR`: by default the caller's mistake, such as an id that is not above the last one: fix the command.
+    /// `ERR`: usually the caller's mistake, such as an id that is not above the last one. Fix the
+    /// command.
     Err,
-    /// `WRONGTYPE`: the key holds something else than a stream: take another key.
+    /// `WRONGTYPE`: the key does not hold a stream. Use another key.
     WrongType,
-    /// `NOGROUP`: the stream or the group does not exist: create it, or stop.
+    /// `NOGROUP`: the stream or the group does not exist. Create it, or stop.
     NoGroup,
-    /// `BUSYGROUP`: the group exists already: take it as done.
+    /// `BUSYGROUP`: the group exists already. Treat it as success.
     BusyGroup,
-    /// `UNBLOCKED`: a blocked read was ended by CLIENT UNBLOCK, a role change or (Redis 7.0) a deleted key: read again.
+    /// `UNBLOCKED`: a blocked read was ended by CLIENT UNBLOCK, a role change or (Redis 7.0) a
+    /// deleted key. Read again.
     Unblocked,
-    /// `NOAUTH`: the connection has not authenticated: put user and password into the settings.
+    /// `NOAUTH`: the connection has not authenticated. Set user and password.
     NoAuth,
-    /// `WRONGPASS`: wrong user or password, or the user is disabled: fix the credentials.
+    /// `WRONGPASS`: wrong user or password, or the user is disabled. Fix the credentials.
     WrongPass,
-    /// `NOPERM`: the user may not run this command, or not on this key: fix the server's ACL.
+    /// `NOPERM`: the user may not run this command, or not on this key. Fix the server's ACL.
     NoPerm,
-    /// `NOPROTO`: the server does not speak the protocol version asked for: ask for RESP2.
+    /// `NOPROTO`: the server does not support the requested protocol version. Use RESP2.
     NoProto,
-    /// `OOM`: the server's memory is used up; writes are refused until there is room: trim, or wait.
+    /// `OOM`: the server's memory is used up, and writes are refused. Trim, or wait.
     Oom,
-    /// `READONLY`: this is a replica: find the master, which after a failover may be this very address soon.
+    /// `READONLY`: this is a replica. Use the master, which may soon be at this same address after
+    /// a failover.
     ReadOnly,
-    /// `MASTERDOWN`: this replica has lost its master and does not answer until it is back: wait, or ask another.
+    /// `MASTERDOWN`: this replica has lost its master and does not answer until it is back. Wait,
+    /// or use another server.
     MasterDown,
-    /// `LOADING`: the server is reading its data in: wait.
+    /// `LOADING`: the server is loading its data. Wait.
     Loading,
-    /// `BUSY`: the server is busy with a script: wait.
+    /// `BUSY`: the server is busy with a script. Wait.
     Busy,
-    /// `MISCONF`: the server cannot save to disk and so refuses writes: wait until an operator has looked.
+    /// `MISCONF`: the server cannot save to disk and refuses writes. Wait until an operator has
+    /// fixed it.
     MisConf,
-    /// `NOREPLICAS`: too few replicas for a write: wait.
+    /// `NOREPLICAS`: too few replicas for a write. Wait.
     NoReplicas,
-    /// `EXECABORT`: the transaction was discarded, and nothing of it was done: fix it.
+    /// `EXECABORT`: the transaction was discarded, and none of it ran. Fix it.
     ExecAbort,
-    /// `MOVED`: the key's slot lies on another node: ask there, from now on. [`ServerError::redirect`] says where.
+    /// `MOVED`: the key's slot is on another node. Use that node from now on:
+    /// [`ServerError::redirect`].
     Moved,
-    /// `ASK`: the key's slot is moving to another node: ask there, once, after ASKING. [`ServerError::redirect`] says where.
+    /// `ASK`: the key's slot is moving to another node. Use that node once, after ASKING:
+    /// [`ServerError::redirect`].
     Ask,
-    /// `TRYAGAIN`: the keys of a command are on two nodes while their slot moves: wait.
+    /// `TRYAGAIN`: the keys of a command are on two nodes while their slot moves. Wait.
     TryAgain,
-    /// `CROSSSLOT`: the keys of a command are in different slots: give them one `{tag}`.
+    /// `CROSSSLOT`: the keys of a command are in different slots. Give them one `{tag}`.
     CrossSlot,
-    /// `CLUSTERDOWN`: no node serves the slot, or too few nodes are up: wait.
+    /// `CLUSTERDOWN`: no node serves the slot, or too few nodes are up. Wait.
     ClusterDown,
-    /// `REDIRECT`: a Valkey replica sends its clients to the master. [`ServerError::redirect`] says where.
+    /// `REDIRECT`: a Valkey replica sends its clients to the master: [`ServerError::redirect`].
     Redirect,
-    /// Another code, as it came; empty if the error has none.
+    /// Another code, as received; empty if the error has none.
     Other(Box<str>),
 }
 
@@ -93,10 +100,10 @@ impl Code {
         known.map_or_else(|| Self::Other(word.into()), |(_, code)| code.clone())
     }
 
-    /// Whether the same command may be taken later or by another node, without any change to it: the server is in a state
-    /// that passes. Wait before the next attempt; for `MOVED`, `ASK` and `REDIRECT` go where they point.
+    /// Whether the error is transient: the same command may succeed later or on another node. Wait
+    /// before the next attempt. For `MOVED`, `ASK` and `REDIRECT`, use the node that they name.
     ///
-    /// False for what the caller or an operator has to fix, and for an unknown code.
+    /// False for errors that the caller or an operator has to fix, and for an unknown code.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -127,7 +134,7 @@ impl Code {
         }
     }
 
-    /// The code as the server wrote it; empty if the error had none.
+    /// Returns the code as the server wrote it; empty if the error has none.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -143,7 +150,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// An error that the server answered with, and the command that it answers.
+/// An error reply, with the command that it answers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerError {
     command: &'static str,
@@ -152,14 +159,14 @@ pub struct ServerError {
     refusal: Refusal,
 }
 
-/// As much of a server's text as is shown.
+/// The number of bytes of a server's text that are shown.
 const SHOWN_BYTES: usize = 512;
 
 impl ServerError {
-    /// Reads the text of an error reply, which answered `command`.
+    /// Parses the text of an error reply to `command`.
     ///
-    /// Of the answer to AUTH or HELLO what follows `with args beginning with` is left out: a server that does not know the
-    /// command quotes the password there.
+    /// In the reply to AUTH or HELLO, the text after `with args beginning with` is removed. A
+    /// server that does not know the command quotes the password there.
     #[must_use]
     pub fn new(command: &'static str, text: &[u8]) -> Self {
         let text = if matches!(command, "AUTH" | "HELLO") { unquoted(text) } else { text };
@@ -174,14 +181,16 @@ impl ServerError {
         Self { command, code, message: message.into(), refusal: Refusal::of(command) }
     }
 
-    /// The same error, with this meaning in place of the one derived from the command's name.
+    /// Returns the same error with this meaning, in place of the one derived from the command's
+    /// name.
     #[cfg(feature = "tokio")]
     pub(crate) fn meaning(self, refusal: Refusal) -> Self {
         Self { refusal, ..self }
     }
 
-    /// Whether the command may have run: [`Outcome::NotApplied`] for most commands. The error of a script may be that of a
-    /// command which it called after others had run: [`Outcome::Unknown`], unless the text proves that nothing ran.
+    /// Returns whether the command may have run: [`Outcome::NotApplied`] for most commands. The
+    /// error of a script may come from a command that it called after others had run. Then it is
+    /// [`Outcome::Unknown`], unless the text proves that nothing ran.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let not_run = match self.refusal {
@@ -192,7 +201,8 @@ impl ServerError {
         if not_run { Outcome::NotApplied } else { Outcome::Unknown }
     }
 
-    /// As [`ServerError::new`], with `***` wherever the secret stands: a server may quote what it was sent.
+    /// Does the same as [`ServerError::new`], and replaces each occurrence of the secret with
+    /// `***`: a server may quote its input.
     #[cfg(feature = "tokio")]
     pub(crate) fn without(secret: Option<&[u8]>, command: &'static str, text: &[u8]) -> Self {
         let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
@@ -200,49 +210,50 @@ impl ServerError {
         };
         let mut rest = text;
         let mut shown = Vec::with_capacity(text.len());
-        while let Some((&byte, behind)) = rest.split_first() {
-            if let Some(behind) = rest.strip_prefix(secret) {
+        while let Some((&byte, after)) = rest.split_first() {
+            if let Some(after) = rest.strip_prefix(secret) {
                 shown.extend_from_slice(b"***");
-                rest = behind;
+                rest = after;
             } else {
                 shown.push(byte);
-                rest = behind;
+                rest = after;
             }
         }
         Self::new(command, &shown)
     }
 
-    /// What kind of error it is.
+    /// Returns the code.
     #[must_use]
     pub fn code(&self) -> &Code {
         &self.code
     }
 
-    /// The name of the command that it answers.
+    /// Returns the name of the command.
     #[must_use]
     pub fn command(&self) -> &'static str {
         self.command
     }
 
-    /// Whether there are too many clients: a matter of time, though its code is a vague one.
+    /// Whether the server has too many clients. This is transient, although its code is `ERR`.
     pub(crate) fn is_too_many(&self) -> bool {
         self.message.starts_with(b"max number of clients")
     }
 
-    /// Whether a read ended because its server changed its role; others are ended by CLIENT UNBLOCK or a deleted key.
+    /// Whether a read ended because its server changed its role, and not by CLIENT UNBLOCK or a
+    /// deleted key.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_role_change(&self) -> bool {
         self.code == Code::Unblocked && self.message.starts_with(b"force unblock")
     }
 
-    /// The text behind the code, as it came; it may quote names of any bytes.
+    /// Returns the text after the code, as received. It may quote names with any bytes.
     #[must_use]
     pub fn message(&self) -> &[u8] {
         &self.message
     }
 
-    /// Slot and address of [`Code::Moved`] and [`Code::Ask`], address of [`Code::Redirect`]; `None` for other errors, and
-    /// for a text that is unlike those.
+    /// Returns slot and address of [`Code::Moved`] and [`Code::Ask`], or the address of
+    /// [`Code::Redirect`]. `None` for other errors, and for a malformed text.
     #[must_use]
     pub fn redirect(&self) -> Option<Redirect> {
         let text = std::str::from_utf8(&self.message).ok()?;
@@ -259,26 +270,27 @@ impl ServerError {
     }
 }
 
-/// The text without the arguments that it quotes.
+/// Returns the text without the arguments that it quotes.
 fn unquoted(text: &[u8]) -> &[u8] {
     const QUOTE: &[u8] = b"with args beginning with";
     let quote = text.windows(QUOTE.len()).position(|words| words == QUOTE);
     text.get(..quote.unwrap_or(text.len())).unwrap_or(text)
 }
 
-/// Where another node is.
+/// The address of another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redirect {
-    /// The slot that lies there.
+    /// The slot that is on that node; `None` for [`Code::Redirect`].
     pub slot: Option<u16>,
-    /// A name or an address. Empty: the host that answered. `?`: unknown, ask CLUSTER SLOTS.
+    /// The host name or address. Empty means the host that answered. `?` means unknown: query
+    /// CLUSTER SLOTS.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-/// The code and the text, escaped and cut after 512 bytes.
+/// Formats the command, the code and the text, escaped and cut after 512 bytes.
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.command, self.code)?;
@@ -314,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_is_the_code_only_when_it_is_all_capitals() {
+    fn first_word_is_the_code_only_in_capitals_and_digits() {
         let rows: [(&[u8], &str, &[u8]); 6] = [
             (b"ERR no such key", "ERR", b"no such key"),
             (b"NOGROUP", "NOGROUP", b""),
@@ -330,13 +342,13 @@ mod tests {
     }
 
     #[test]
-    fn every_code_has_its_word_and_some_pass() {
-        let pass = "UNBLOCKED OOM READONLY MASTERDOWN LOADING BUSY MISCONF NOREPLICAS MOVED ASK TRYAGAIN \
-                    CLUSTERDOWN REDIRECT";
-        let stay =
+    fn every_code_is_parsed_and_transient_ones_are_retryable() {
+        let transient = "UNBLOCKED OOM READONLY MASTERDOWN LOADING BUSY MISCONF NOREPLICAS MOVED ASK \
+                         TRYAGAIN CLUSTERDOWN REDIRECT";
+        let permanent =
             "ERR WRONGTYPE NOGROUP BUSYGROUP NOAUTH WRONGPASS NOPERM NOPROTO EXECABORT CROSSSLOT";
-        assert_eq!(pass.split(' ').chain(stay.split(' ')).count(), NAMES.len());
-        for (words, retryable) in [(pass, true), (stay, false), ("NEWCODE", false)] {
+        assert_eq!(transient.split(' ').chain(permanent.split(' ')).count(), NAMES.len());
+        for (words, retryable) in [(transient, true), (permanent, false), ("NEWCODE", false)] {
             for word in words.split(' ') {
                 let error = ServerError::new("XADD", format!("{word} some text").as_bytes());
                 assert_eq!(error.code().as_str(), word);
@@ -347,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_the_server_quotes_is_left_out() {
+    fn quoted_password_is_removed_from_auth_and_hello_errors() {
         let text = b"ERR unknown command 'X', with args beginning with: 'ann' 'sesame'";
         for command in ["AUTH", "HELLO"] {
             let error = ServerError::new(command, text);
@@ -358,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_take_every_form_of_host() {
+    fn redirect_parses_every_form_of_host() {
         let rows: [(&[u8], Option<(Option<u16>, &str, u16)>); 7] = [
             (b"MOVED 8579 127.0.0.1:7001", Some((Some(8579), "127.0.0.1", 7001))),
             (b"ASK 449 ::1:7002", Some((Some(449), "::1", 7002))),
@@ -376,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_text_is_shown_escaped_and_cut() {
+    fn control_characters_are_escaped_and_long_text_is_cut() {
         let text = [b"ERR \x1b[31m\r\n".as_slice(), &[b'x'; 4096]].concat();
         let shown = ServerError::new("XADD", &text).to_string();
         assert!(shown.len() < 600 && !shown.contains(char::is_control), "{shown}");

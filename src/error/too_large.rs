@@ -1,15 +1,16 @@
-//! An entry that is larger than a reply may be. Pure.
+//! The error of an entry that is larger than the reply limit. No I/O.
 
 use crate::id::EntryId;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// One entry alone is larger than [`Config::reply_bytes`](crate::Config::reply_bytes) allows a reply to be.
+/// An entry that alone exceeds [`Config::reply_bytes`](crate::Config::reply_bytes).
 ///
-/// A [`Tail`](crate::Tail) and a [`RangeStream`](crate::RangeStream) return it, and return it again when they are polled again:
-/// they do not skip an entry that they cannot read. To continue, read the entry with a client whose `reply_bytes` is larger
-/// (`XRange::new(error.key(), error.range()).count(1)`, or [`XRevRange`](crate::XRevRange) if
-/// [`is_reversed`](Self::is_reversed)). Then start another stream after its id, or delete it with XDEL.
+/// A [`Tail`](crate::Tail) and a [`RangeStream`](crate::RangeStream) return it again each time they
+/// are polled: they do not skip an entry that they cannot read. To continue, read the entry with a
+/// client whose `reply_bytes` is larger (`XRange::new(error.key(), error.range()).count(1)`, or
+/// [`XRevRange`](crate::XRevRange) if [`is_reversed`](Self::is_reversed)). Then start another
+/// stream after its id, or delete it with XDEL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryTooLarge {
     key: Box<[u8]>,
@@ -35,27 +36,28 @@ impl EntryTooLarge {
         &self.key
     }
 
-    /// Returns the ids between which the entry is: it is the first entry of this range, or the last one if
-    /// [`is_reversed`](Self::is_reversed).
+    /// Returns the range of ids that contains the entry. It is the first entry of this range, or
+    /// the last one if [`is_reversed`](Self::is_reversed).
     #[must_use]
     pub fn range(&self) -> RangeInclusive<EntryId> {
         self.range.clone()
     }
 
-    /// Whether the stream was read from its newest entry on.
+    /// Whether the stream was read backwards, from its newest entry.
     #[must_use]
     pub fn is_reversed(&self) -> bool {
         self.reversed
     }
 
-    /// Returns the limit in force, in bytes.
+    /// Returns the limit of a reply, in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 }
 
-/// As ``the reply to `XRANGE orders 5-1 + COUNT 1` is larger than 1048576 bytes (Config::reply_bytes)``.
+/// Formats the error as ``the reply to `XRANGE orders 5-1 + COUNT 1` is larger than 1048576 bytes
+/// (Config::reply_bytes)``.
 impl fmt::Display for EntryTooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, range, reversed, limit } = self;
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_a_command_that_shows_the_entry() {
+    fn error_text_contains_a_command_that_reads_the_entry() {
         let (a, b) = (EntryId::new(5, 1), EntryId::new(9, 0));
         let rows = [
             (EntryId::MIN..=EntryId::MAX, false, "XRANGE s - +"),

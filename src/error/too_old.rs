@@ -1,13 +1,13 @@
-//! A server that does not know a command, and why. Pure.
+//! The error of a server that lacks a command or an option. No I/O.
 
 use super::{Code, Error, ServerError};
 use crate::server::{FIRST_VALKEY, Feature, Features, Server};
 use std::fmt;
 use std::sync::Arc;
 
-/// The server refused a command that it is too old for, or an option of it. It did not run.
+/// The server is too old for a command or for one of its options. The command did not run.
 ///
-/// How old the server is, its name and version tell, which it says itself: [`Server::supports`].
+/// The server's features follow from the name and version that it reports: [`Server::supports`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct TooOld {
     feature: Feature,
@@ -16,26 +16,27 @@ pub struct TooOld {
 }
 
 impl TooOld {
-    /// What the server lacks.
+    /// Returns the feature that the server lacks.
     #[must_use]
     pub fn feature(&self) -> Feature {
         self.feature
     }
 
-    /// The server.
+    /// Returns the server.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// What the server said itself: a text that differs from version to version, and may be about something else.
+    /// Returns the server's own error. Its text differs from version to version, and may be
+    /// misleading.
     #[must_use]
     pub fn refusal(&self) -> &ServerError {
         &self.refusal
     }
 }
 
-/// As `XNACK needs Redis 8.8; this is valkey 9.1.2`.
+/// Formats the error as `XNACK needs Redis 8.8; this is valkey 9.1.2`.
 impl fmt::Display for TooOld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let feature = self.feature;
@@ -43,7 +44,7 @@ impl fmt::Display for TooOld {
             write!(f, "{} ", self.refusal.command())?;
         }
         write!(f, "{} needs Redis {:#}", feature.name(), feature.redis())?;
-        // What every Valkey has need not be said.
+        // A version that every Valkey has is not mentioned.
         if let Some(valkey) = feature.valkey().filter(|version| *version > FIRST_VALKEY) {
             write!(f, " or Valkey {valkey:#}")?;
         }
@@ -60,11 +61,12 @@ impl std::error::Error for TooOld {
 debug_is_display!(TooOld);
 
 impl Error {
-    /// The error for a server's refusal, explained by what the command [needs](crate::Command::needs) and what the server,
-    /// if it is known, can do. For those who bring their own connection; a client does it by itself.
+    /// Returns the error for a server's error reply. It is [`Error::TooOld`] if the server is known
+    /// to lack a feature that the command [needs](crate::Command::needs). For users who manage
+    /// their own connection; a client calls it itself.
     ///
-    /// Nothing is kept from a server, for it knows best: so only a refusal is explained, and only one that is of no
-    /// particular kind.
+    /// Commands are sent whatever the server's version is. Only an error reply with the code `ERR`
+    /// is explained.
     pub fn refusal(
         refusal: ServerError,
         needs: Features,
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_explained_by_what_the_server_lacks() {
+    fn err_reply_is_explained_by_the_missing_feature() {
         let (nack, idmp) = (Features::from(Feature::XNack), Features::from(Feature::Idmp));
         let both = idmp.and(Feature::Acked);
         let rows = [
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_another_kind_or_of_a_server_that_can_stays_as_it_is() {
+    fn other_codes_and_capable_servers_keep_the_plain_error() {
         let nack = Features::from(Feature::XNack);
         let rows = [
             ("redis", "8.8.0", nack, "ERR whatever"),
