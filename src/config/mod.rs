@@ -4,6 +4,7 @@
 mod credentials;
 mod foreign;
 mod identity;
+mod retry;
 #[cfg(feature = "tokio")]
 mod runtime;
 mod secret;
@@ -15,6 +16,7 @@ mod url;
 pub(crate) use credentials::Provider;
 #[cfg(feature = "tokio")]
 pub use credentials::{BoxFuture, Credentials, CredentialsProvider};
+pub use retry::Retry;
 #[cfg(feature = "tokio")]
 pub(crate) use runtime::Runtime;
 pub use secret::Secret;
@@ -163,38 +165,6 @@ pub enum WhenFull {
     Wait,
     /// Fails immediately with [`Unsent::Full`](crate::Unsent::Full).
     Fail,
-}
-
-/// The retry policy for failed commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Retry {
-    /// Retries where it is safe, within the command's deadline.
-    ///
-    /// | failure | retried |
-    /// |---|---|
-    /// | the connection ended before the reply came | a command that reads or is idempotent ([`Safety`](crate::Safety)); a batch that only reads, if no reply had come |
-    /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | a command or a transaction that did not run, after 10 ms and more each time |
-    /// | `READONLY` | the same; a connection older than 5 s is replaced first: a failover may be under way |
-    /// | `NOAUTH` | the same, once |
-    /// | `UNBLOCKED`, for a change of role | the read, on a new connection |
-    ///
-    /// After a lost connection the first repeat is written at once, later ones after pauses that
-    /// double from 20 ms to 2 s. With less than 100 ms left nothing refused is sent again: the
-    /// error says that it has not run. In a batch single refusals are not sent again. A script is
-    /// only sent again after a refusal that proves that it did not run
-    /// ([`Refusal`](crate::Refusal)).
-    ///
-    /// An XADD with IDMP is only sent again until 64 more replies were asked for on this client, or
-    /// 80 s have passed since its call began ([`Config::idmp_window`]); then it ends as
-    /// [`Error::Lost`](crate::Error::Lost). So give each client a producer of its own. XACK and
-    /// others that need no such window have no bound but their deadline.
-    ///
-    /// A retried command runs after the commands that were sent after it.
-    #[default]
-    Safe,
-    /// Never retries: each error is returned immediately.
-    Never,
 }
 
 impl Config {

@@ -1,11 +1,12 @@
-//! The addresses of a name: resolved with a limit of time, and raced.
+//! The addresses of a name: resolved with a time limit, and raced.
 //!
-//! As RFC 8305 ("happy eyeballs") has it, IPv6 and IPv4 take turns, in the resolver's order. Each address has a head start of
-//! 250 ms before the next one is tried beside it; one that fails makes way at once. The first connection wins.
+//! As in RFC 8305 ("happy eyeballs"), IPv6 and IPv4 alternate, in the resolver's order. Each
+//! address has a head start of 250 ms before the next one is tried in parallel. After a failure the
+//! next one is tried immediately. The first connection wins.
 //!
-//! The resolver of the operating system cannot be interrupted. It runs on a thread of its own, so that neither the runtime's
-//! end nor its blocking tasks wait for it, and a client has one lookup under way at most: later attempts wait for the
-//! same one.
+//! The operating system's resolver cannot be interrupted. It runs on its own thread, so that
+//! neither the runtime's shutdown nor its blocking tasks wait for it. A client has at most one
+//! lookup in progress: later attempts wait for the same one.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// The time that an address has before the next one is tried beside it.
+/// The time that an address has before the next one is tried in parallel.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 type Found = io::Result<Vec<SocketAddr>>;
@@ -27,18 +28,18 @@ type Found = io::Result<Vec<SocketAddr>>;
 /// Resolves the name of one server.
 pub(super) struct Resolver {
     lookup: fn(&str, u16) -> Found,
-    turns: tokio::sync::Mutex<Turns>,
+    turns: tokio::sync::Mutex<Lookups>,
 }
 
-/// The lookup under way, and the last one that succeeded.
+/// The lookup in progress, and the last one that succeeded.
 #[derive(Default)]
-struct Turns {
+struct Lookups {
     under_way: Option<oneshot::Receiver<(Instant, Found)>>,
     last: Option<(Instant, Vec<SocketAddr>)>,
 }
 
 impl Resolver {
-    /// Asks the operating system.
+    /// Creates a resolver that asks the operating system.
     pub(super) fn of_system() -> Self {
         Self::by(|host, port| Ok((host, port).to_socket_addrs()?.collect()))
     }
@@ -47,7 +48,7 @@ impl Resolver {
         Self { lookup, turns: tokio::sync::Mutex::default() }
     }
 
-    /// The addresses of a name; an address is its own.
+    /// Returns the addresses of a name. An IP address resolves to itself.
     pub(super) async fn resolve(&self, host: &str, port: u16) -> Found {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
@@ -55,7 +56,7 @@ impl Resolver {
         let asked = Instant::now();
         // An attempt that is dropped leaves its lookup to the next one.
         let mut turns = self.turns.lock().await;
-        let Turns { under_way, last } = &mut *turns;
+        let Lookups { under_way, last } = &mut *turns;
         loop {
             if let Some((_, addresses)) = last.as_ref().filter(|(came, _)| *came >= asked) {
                 return Ok(addresses.clone());
@@ -69,7 +70,7 @@ impl Resolver {
             match answer {
                 Ok((came, Ok(addresses))) => *last = Some((came, addresses)),
                 Ok((came, Err(error))) if came >= asked => return Err(error),
-                // An old failure: nobody waited for it.
+                // A failure from before this attempt is ignored.
                 Ok(_) => {}
                 Err(_) => return Err(io::Error::other("the resolver's thread panicked")),
             }
@@ -81,7 +82,7 @@ impl Resolver {
         let (lookup, host) = (self.lookup, host.to_owned());
         thread::Builder::new().name("bourn-resolver".into()).spawn(move || {
             let found = lookup(&host, port);
-            // The client may be gone.
+            // The client may have been dropped.
             let _ = sender.send((Instant::now(), found));
         })?;
         Ok(receiver)
@@ -94,7 +95,7 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// The addresses that an attempt has tried, each with the error of those that failed.
+/// The addresses that an attempt has tried, with the errors of those that failed.
 #[derive(Debug, Default)]
 pub(super) struct Tried(Mutex<Vec<(SocketAddr, Option<io::Error>)>>);
 
@@ -115,7 +116,8 @@ impl Tried {
         });
     }
 
-    /// The most telling error, with all addresses in its text; the error itself if there is one address only.
+    /// Returns the most informative error, with all addresses in its text; for a single address,
+    /// the error itself.
     fn error(&self) -> io::Error {
         let text = self.to_string();
         self.with(|tried| match &mut tried[..] {
@@ -123,18 +125,18 @@ impl Tried {
             [(_, error @ Some(_))] => error.take().unwrap_or_else(|| io::Error::other(text)),
             several => {
                 let kinds = several.iter().filter_map(|(_, error)| Some(error.as_ref()?.kind()));
-                let kind = kinds.max_by_key(|kind| telling(*kind));
+                let kind = kinds.max_by_key(|kind| rank(*kind));
                 io::Error::new(kind.unwrap_or(io::ErrorKind::Other), text)
             }
         })
     }
 
-    fn with<T>(&self, use_it: impl FnOnce(&mut Vec<(SocketAddr, Option<io::Error>)>) -> T) -> T {
-        use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, access: impl FnOnce(&mut Vec<(SocketAddr, Option<io::Error>)>) -> T) -> T {
+        access(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// As `10.0.0.1:6379 (Connection refused), [::1]:6379 (no answer)`.
+/// Formats the addresses as `10.0.0.1:6379 (Connection refused), [::1]:6379 (no answer)`.
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.with(|tried| {
@@ -150,8 +152,9 @@ impl fmt::Display for Tried {
     }
 }
 
-/// The rank of an error: a refusal comes from the host itself, a missing route from this side of the network.
-fn telling(kind: io::ErrorKind) -> u8 {
+/// Returns the rank of an error: a refusal comes from the host itself, a missing route from the
+/// local network.
+fn rank(kind: io::ErrorKind) -> u8 {
     use io::ErrorKind::{
         AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
         PermissionDenied,
@@ -173,7 +176,7 @@ pub(super) async fn race<T, F>(
 where
     F: Future<Output = io::Result<T>>,
 {
-    let mut next = in_turns(addresses).into_iter().peekable();
+    let mut next = interleave(addresses).into_iter().peekable();
     let mut under_way: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
     let mut head_start = pin!(sleep(HEAD_START));
     poll_fn(|cx| {
@@ -212,8 +215,9 @@ where
     .await
 }
 
-/// The addresses, those of the two families in turns; the first one's family begins. None comes twice.
-fn in_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+/// Returns the addresses without duplicates, alternating between the families; the first address's
+/// family begins.
+fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first = addresses.first().map(SocketAddr::is_ipv6);
     let (mut ones, mut others): (Vec<_>, Vec<_>) =
         addresses.iter().copied().partition(|address| Some(address.is_ipv6()) == first);

@@ -1,11 +1,12 @@
-//! Backlog: the requests that no writer has yet, as bytes, in order. Pure.
+//! Requests that no writer has taken yet, as bytes, in order. No I/O.
 //!
-//! They lie in pieces. A buffer that grows is copied, and while it is takes twice its size and more; pieces do not grow much.
-//! And the writer is given a piece at a time, so that all behind it can still be taken back.
+//! The bytes are kept in pieces. A growing buffer is copied, and during the copy takes more than
+//! twice its size; pieces grow little. The writer takes one piece at a time, so that all pieces
+//! after it can still be withdrawn.
 
 use std::collections::VecDeque;
 
-/// A piece takes no further request that makes it larger than this.
+/// A piece accepts no further request that makes it larger than this.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// A request of this size is a piece of its own.
@@ -13,7 +14,7 @@ const LARGE_BYTES: usize = 32 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// Pieces that take no more.
+    /// Pieces that accept no more requests.
     full: VecDeque<Piece>,
     last: Piece,
 }
@@ -40,7 +41,7 @@ impl Backlog {
         }
     }
 
-    /// Where a request of so many bytes is to be written: to the end of this. Then call [`Backlog::wrote`].
+    /// Returns the buffer to append a request of this many bytes to. Then call [`Backlog::wrote`].
     #[inline]
     fn end(&mut self, bytes: usize) -> &mut Vec<u8> {
         if bytes > self.last.bytes.capacity() - self.last.bytes.len() {
@@ -57,13 +58,13 @@ impl Backlog {
             self.full.push_back(std::mem::take(&mut self.last));
             self.last.bytes.reserve_exact(bytes);
         } else {
-            // As any vector grows, but no larger than a piece.
+            // Doubles the capacity like any vector, but at most to the size of a piece.
             let capacity = (2 * self.last.bytes.capacity()).min(PIECE_BYTES).max(wanted);
             self.last.bytes.reserve_exact(capacity - len);
         }
     }
 
-    /// A request was written.
+    /// Counts a request that was written.
     #[inline]
     fn wrote(&mut self) {
         self.last.requests += 1;
@@ -73,13 +74,13 @@ impl Backlog {
         self.full.is_empty() && self.last.bytes.is_empty()
     }
 
-    /// All there is, if that is one piece.
+    /// Returns all bytes, if they are in one piece.
     #[inline]
     pub(super) fn only(&mut self) -> Option<&mut Vec<u8>> {
         if self.full.is_empty() { Some(&mut self.last.bytes) } else { None }
     }
 
-    /// Gives the first piece away, for an empty buffer; how many requests are in it.
+    /// Moves the first piece into an empty buffer, and returns its number of requests.
     #[inline]
     pub(super) fn take(&mut self, buffer: &mut Vec<u8>) -> usize {
         if let Some(piece) = self.full.pop_front() {
@@ -90,22 +91,22 @@ impl Backlog {
         std::mem::take(&mut self.last.requests)
     }
 
-    /// The one piece there is has been written; how many requests were in it.
+    /// Clears the only piece after it was written, and returns its number of requests.
     #[inline]
     pub(super) fn written(&mut self) -> usize {
         self.last.bytes.clear();
         std::mem::take(&mut self.last.requests)
     }
 
-    /// Takes requests back that were given away, before all others. Then call [`Backlog::recount`].
+    /// Puts requests that were taken back in front of all others. Then call [`Backlog::recount`].
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.full.push_front(Piece { bytes: bytes.to_vec(), requests: 0 });
         }
     }
 
-    /// Takes requests out: so many bytes are kept, and so many dropped, by turns; all behind those are kept. Then call
-    /// [`Backlog::recount`].
+    /// Removes requests: each pair is a number of bytes to keep and a number to drop. All bytes
+    /// after the last pair are kept. Then call [`Backlog::recount`].
     pub(super) fn cut(&mut self, cuts: &[(usize, usize)]) {
         let mut cuts = cuts.iter().copied();
         let (mut keep, mut drop) = (0, 0);
@@ -154,7 +155,7 @@ mod tests {
         backlog.add(&mut vec![u8::try_from(n).unwrap(); len]);
     }
 
-    /// Everything, and how many requests were said to be in it.
+    /// Returns all bytes, and the number of requests reported for them.
     fn drain(backlog: &mut Backlog) -> (Vec<u8>, usize) {
         let (mut all, mut requests) = (Vec::new(), 0);
         while !backlog.is_empty() {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_take_little_more_than_what_is_in_them() {
+    fn pieces_allocate_at_most_a_fifth_more_than_their_bytes() {
         for len in [100, 1_000, 30_000, 100_000, 200_000, 1 << 20] {
             let mut backlog = Backlog::default();
             let count = (20 << 20) / len;
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_back_comes_first() {
+    fn requests_put_back_come_first() {
         let mut backlog = Backlog::default();
         add(&mut backlog, 2, 10);
         backlog.put_back(&[1; 20]);
@@ -191,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_cut_is_gone_and_the_rest_stays_in_order(
+        fn cut_removes_the_dropped_ranges_and_keeps_the_order(
             requests in prop::collection::vec((1..200_000usize, any::<bool>()), 0..40),
         ) {
             let mut backlog = Backlog::default();
@@ -204,7 +205,7 @@ mod tests {
                     expected.resize(expected.len() + len, u8::try_from(n).unwrap());
                 }
             }
-            // What is behind the last one that goes need not be said.
+            // Trailing pairs without a dropped part are not needed.
             while cuts.last().is_some_and(|(_, cut)| *cut == 0) {
                 cuts.pop();
             }

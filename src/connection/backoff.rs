@@ -1,12 +1,13 @@
-//! How long to wait before connecting again. Pure.
+//! The delay before an attempt to reconnect. No I/O.
 //!
-//! Full jitter: a random time below a bound that doubles with every attempt up to a ceiling. The randomness is inside the
-//! bound, the first attempt's too, so that many clients that lost one server never come back in step. Only a connection
-//! that lived for a while sets the bound back: a server that accepts and hangs up is not dialled in a tight loop.
+//! Full jitter: a random delay below a bound that doubles with each attempt up to a maximum. The
+//! first delay is random too, so clients that lost one server never reconnect in step. The bound is
+//! reset only after a connection that lasted: a server that accepts and closes is not dialled in a
+//! tight loop.
 
 use std::time::{Duration, Instant};
 
-/// A connection that lived for this long was a good one.
+/// The minimum lifetime of a healthy connection.
 const HEALTHY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -22,12 +23,12 @@ impl Backoff {
         Self { min, max, bound: min, up_since: None }
     }
 
-    /// A connection stands.
+    /// Records that a connection was established.
     pub(super) fn connected(&mut self, now: Instant) {
         self.up_since = Some(now);
     }
 
-    /// The connection is gone.
+    /// Records that the connection was lost.
     pub(super) fn disconnected(&mut self, now: Instant) {
         let healthy = |since: Instant| now.saturating_duration_since(since) >= HEALTHY;
         if self.up_since.take().is_some_and(healthy) {
@@ -35,12 +36,12 @@ impl Backoff {
         }
     }
 
-    /// What went wrong will not pass by itself: the next attempts come at the slow end.
+    /// Raises the bound to the maximum, after a permanent error.
     pub(super) fn slow(&mut self) {
         self.bound = self.max;
     }
 
-    /// The wait before the next attempt, given a random number from 0 to 1.
+    /// Returns the delay before the next attempt, given a random number from 0 to 1.
     pub(super) fn delay(&mut self, random: f64) -> Duration {
         let bound = self.bound;
         self.bound = bound.saturating_mul(2).min(self.max);
@@ -56,7 +57,7 @@ mod tests {
     const MAX: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_bound_doubles_up_to_the_ceiling_and_jitter_stays_inside() {
+    fn bound_doubles_up_to_the_maximum_and_jitter_stays_below_it() {
         let mut backoff = Backoff::new(MIN, MAX);
         let bounds: Vec<u128> = (0..9).map(|_| backoff.delay(1.0).as_millis()).collect();
         assert_eq!(bounds, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
@@ -65,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_pass_by_itself_is_tried_at_the_slow_end() {
+    fn permanent_error_raises_the_bound_to_the_maximum() {
         let mut backoff = Backoff::new(MIN, MAX);
         backoff.slow();
         assert_eq!(backoff.delay(1.0), MAX);
     }
 
     #[test]
-    fn only_a_connection_that_lived_sets_the_bound_back() {
+    fn bound_is_reset_only_after_a_healthy_connection() {
         let start = Instant::now();
         let mut backoff = Backoff::new(MIN, MAX);
         backoff.delay(1.0);

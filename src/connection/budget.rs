@@ -1,31 +1,33 @@
-//! Budget: how many bytes may be queued or in flight, and who waits for room. Pure.
+//! The byte budget: limits queued and in-flight bytes, and keeps the line of callers that wait for
+//! capacity. No I/O.
 //!
-//! Room is given in the order of asking: a large request is not overtaken for ever by small ones. A request larger than the
-//! whole budget goes alone.
+//! Capacity is granted in the order of arrival, so small requests never starve a large one. A
+//! request larger than the whole budget is sent alone.
 
 use crate::config::WhenFull;
 use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Instant;
 
-/// What a request takes beside its bytes: its place in the queue, its slot, its reply.
+/// The cost of a request in addition to its bytes: its place in the queue, its slot, its reply.
 const REQUEST_BYTES: usize = 128;
 
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
     when_full: WhenFull,
-    /// By ticket: whoever asked first is first.
-    line: BTreeMap<u64, Asking>,
+    /// The waiting callers by ticket, first come first served.
+    line: BTreeMap<u64, WaitingCaller>,
     next_ticket: u64,
 }
 
 #[derive(Debug)]
-struct Asking {
+struct WaitingCaller {
     cost: usize,
-    /// Until when it keeps its place. A caller that is not polled would hold up all behind it.
+    /// The time until which it keeps its place. A caller that is not polled would block all behind
+    /// it.
     deadline: Option<Instant>,
-    /// None once it was woken; it asks again then.
+    /// `None` after it was woken; it then asks again.
     waker: Option<Waker>,
 }
 
@@ -38,7 +40,7 @@ impl Budget {
         self.limit
     }
 
-    /// What a request of so many bytes takes.
+    /// Returns the cost of a request of this many bytes.
     pub(super) fn cost(bytes: usize) -> usize {
         bytes.saturating_add(REQUEST_BYTES)
     }
@@ -47,9 +49,10 @@ impl Budget {
         used == 0 || used.saturating_add(cost) <= self.limit
     }
 
-    /// Lets a request in, if there is room and nobody waits before it. Otherwise the ticket of its place in the line, or
-    /// `None` if it shall not wait. Who waits leaves its waker; one that it left before comes back, in its place or as the
-    /// result, to be dropped where nothing is locked.
+    /// Admits a request, if there is capacity and no caller waits before it. Otherwise returns the
+    /// ticket of its place in the line, or `None` if it must not wait. A waiting caller leaves its
+    /// waker. Its previous waker is returned, in `waker` or as the result, to be dropped without
+    /// the lock.
     #[inline]
     pub(super) fn admit(
         &mut self,
@@ -61,26 +64,26 @@ impl Budget {
     ) -> Result<Option<Waker>, Option<u64>> {
         let first = self.line.keys().next().copied();
         if (first.is_none() || first == ticket) && self.fits(cost, used) {
-            return Ok(self.line.pop_first().and_then(|(_, asking)| asking.waker));
+            return Ok(self.line.pop_first().and_then(|(_, waiting)| waiting.waker));
         }
         if self.when_full == WhenFull::Fail {
             return Err(None);
         }
-        if let Some(asking) = ticket.and_then(|ticket| self.line.get_mut(&ticket)) {
-            std::mem::swap(&mut asking.waker, waker);
+        if let Some(waiting) = ticket.and_then(|ticket| self.line.get_mut(&ticket)) {
+            std::mem::swap(&mut waiting.waker, waker);
             return Err(ticket);
         }
         self.next_ticket += 1;
-        self.line.insert(self.next_ticket, Asking { cost, deadline, waker: waker.take() });
+        self.line.insert(self.next_ticket, WaitingCaller { cost, deadline, waker: waker.take() });
         Err(Some(self.next_ticket))
     }
 
-    /// Gives up a place in the line; its waker is to be dropped where nothing is locked.
+    /// Leaves the line; the waker is returned, to be dropped without the lock.
     pub(super) fn leave(&mut self, ticket: u64) -> Option<Waker> {
         self.line.remove(&ticket)?.waker
     }
 
-    /// Whom to wake: the first in the line, if there is room for it now.
+    /// Returns the waker of the first caller in line, if there is capacity for it.
     #[inline]
     pub(super) fn next(&mut self, used: usize) -> Option<Waker> {
         let cost = self.line.first_key_value()?.1.cost;
@@ -88,27 +91,27 @@ impl Budget {
         self.line.first_entry().filter(|_| fits)?.get_mut().waker.take()
     }
 
-    /// The earliest time at which a place in the line is given up.
+    /// Returns the earliest deadline in the line.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.line.values().filter_map(|asking| asking.deadline).min()
+        self.line.values().filter_map(|waiting| waiting.deadline).min()
     }
 
-    /// Takes those out of the line whose time is over, and says whom to wake.
+    /// Removes overdue callers from the line, and returns their wakers.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        self.line.retain(|_, asking| {
-            let over = asking.deadline.is_some_and(|deadline| deadline <= now);
+        self.line.retain(|_, waiting| {
+            let over = waiting.deadline.is_some_and(|deadline| deadline <= now);
             if over {
-                wakers.extend(asking.waker.take());
+                wakers.extend(waiting.waker.take());
             }
             !over
         });
         wakers
     }
 
-    /// Sends everyone in the line home.
+    /// Empties the line, and returns its wakers.
     pub(super) fn clear(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.line).into_values().filter_map(|asking| asking.waker).collect()
+        std::mem::take(&mut self.line).into_values().filter_map(|waiting| waiting.waker).collect()
     }
 }
 
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_given_in_the_order_of_asking() {
+    fn capacity_is_granted_in_the_order_of_arrival() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
         assert!(budget.admit(900, 0, None, None, &mut waker()).is_ok());
         let large = budget.admit(800, 900, None, None, &mut waker()).unwrap_err();
@@ -139,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_beyond_the_budget_goes_alone() {
+    fn request_larger_than_the_budget_is_sent_alone() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
         let ticket = budget.admit(5000, 1, None, None, &mut waker()).unwrap_err();
         assert!(budget.admit(5000, 0, ticket, None, &mut waker()).is_ok());
     }
 
     #[test]
-    fn who_leaves_the_line_lets_the_next_one_in() {
+    fn leaving_the_line_admits_the_next_caller() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
         let first = budget.admit(900, 900, None, None, &mut waker()).unwrap_err().unwrap();
         let second = budget.admit(50, 900, None, None, &mut waker()).unwrap_err();
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_time_is_over_holds_nobody_up() {
+    fn overdue_caller_in_line_does_not_block_others() {
         let mut budget = Budget::new(1000, WhenFull::Wait);
         let now = Instant::now();
         let late = budget.admit(900, 900, None, Some(now), &mut waker()).unwrap_err();
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_want_to_wait_is_told_at_once() {
+    fn full_budget_rejects_immediately_with_when_full_fail() {
         let mut budget = Budget::new(1000, WhenFull::Fail);
         assert_eq!(budget.admit(900, 200, None, None, &mut waker()).unwrap_err(), None);
     }

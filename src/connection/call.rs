@@ -1,4 +1,4 @@
-//! A request on its way: the future that a caller awaits.
+//! The future of a request.
 
 use super::health::Due;
 use super::outbox::{Queued, Shared, Size};
@@ -17,35 +17,35 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What can be sent as one piece: a command, a pipeline, a transaction.
+/// A unit of sending: a command, a pipeline, a transaction.
 pub(crate) trait Request {
     type Output;
 
-    /// What is found out before it is written.
+    /// The measurement made before the request is written.
     type Measure;
 
-    /// The error of the server, if the replies show that nothing of the request has run.
+    /// Returns the server's error, if the replies show that none of the request has run.
     fn refused(&self, _: &Replies) -> Option<ServerError> {
         None
     }
 
-    /// Whether it may be sent twice.
+    /// Returns whether the request may be sent twice.
     fn safety(&self) -> Safety {
         Safety::Write
     }
 
-    /// Whether there is nothing to send and nothing to wait for.
+    /// Whether there is nothing to send and no reply to wait for.
     fn is_empty(&self) -> bool {
         false
     }
 
-    /// How many replies, how many bytes; or why it cannot be sent.
+    /// Returns the number of replies and bytes, or the reason why the request cannot be sent.
     fn measure(&self) -> Result<(Size, Self::Measure), Unsent>;
 
-    /// Writes it to the end of the buffer; false if it is not what was measured.
+    /// Appends the request to the buffer; false if it differs from the measurement.
     fn write(&self, measure: &Self::Measure, out: &mut Vec<u8>) -> bool;
 
-    /// Makes the result of what came; `server` says who answered.
+    /// Creates the result from the replies; `server` looks up the server.
     fn finish(
         &self,
         replies: Replies,
@@ -55,23 +55,23 @@ pub(crate) trait Request {
     ) -> Self::Output;
 }
 
-/// Who answers, if it is asked: only a refusal is worth the lock.
+/// Looks up the server. Called only for a refusal, because it takes the lock.
 pub(crate) type Asked<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
 
-/// When a call gives up.
+/// The timeout of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
     /// After the connection's command timeout.
     Usual,
     /// After this long.
     For(Duration),
-    /// Never.
+    /// No timeout.
     Endless,
-    /// At this time, of a request that had so long in all: it is sent again.
+    /// At this deadline, with this whole timeout: a request that was polled before or is retried.
     Until(Option<Instant>, Duration),
 }
 
-/// A place in the pipeline: replies come to it. When it is dropped, they are thrown away.
+/// A place in the pipeline, which receives replies. If it is dropped, they are discarded.
 #[derive(Debug)]
 pub(crate) struct Ticket<S: Deref<Target = Shared>> {
     shared: S,
@@ -80,7 +80,7 @@ pub(crate) struct Ticket<S: Deref<Target = Shared>> {
 }
 
 impl<S: Deref<Target = Shared>> Ticket<S> {
-    /// Whether all replies have come, or none will come any more.
+    /// Polls for the result: all replies, or the failure.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Replies, Failed)> {
         match self.shared.take(self.slot, cx) {
@@ -94,7 +94,7 @@ impl<S: Deref<Target = Shared>> Ticket<S> {
 }
 
 impl<S: Deref<Target = Shared>> Ticket<S> {
-    /// Whether there is nothing more to wait for.
+    /// Whether the result is final.
     pub(crate) fn is_settled(&self) -> bool {
         self.shared.is_settled(self.slot)
     }
@@ -108,7 +108,7 @@ impl<S: Deref<Target = Shared>> Drop for Ticket<S> {
     }
 }
 
-/// Brings a request into the pipeline: at once, or when there is room.
+/// Queues a request: immediately, or when there is capacity.
 #[derive(Debug)]
 pub(crate) struct Enqueue<S: Deref<Target = Shared> + Clone> {
     shared: S,
@@ -135,12 +135,12 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         !matches!(self.patience, Patience::Until(..))
     }
 
-    /// The time that the request has.
+    /// Returns the request's whole timeout.
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// When its time is over, once it was polled.
+    /// Returns the deadline, once it was polled.
     #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if let Patience::Until(deadline, _) = self.patience { deadline } else { None }
@@ -152,11 +152,11 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         request: &R,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket<S>, Unsent>> {
-        // The driver or the guard wakes a caller that waits in line for too long. A request that finds room at the last moment
-        // has no time left to be answered in.
+        // The driver or the guard wakes a caller that waits in line for too long. A request that
+        // gets capacity at its deadline has no time left for a reply.
         if self.deadline().is_some_and(|at| Instant::now() >= at) || self.waited.is_zero() {
             self.leave_line();
-            let source = self.shared.trouble();
+            let source = self.shared.connect_error();
             return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
         }
         let (size, measure) = match request.measure() {
@@ -170,7 +170,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         };
         self.patience = Patience::Until(deadline, self.waited);
         let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
-        // A command's code, which may be the user's, runs before the lock is taken that all callers share.
+        // A command's code, which may be the user's, runs before the shared lock is taken.
         let mut encoded = scratch(size.bytes);
         if !request.write(&measure, &mut encoded) {
             return Poll::Ready(Err(Unsent::Inconsistent));
@@ -190,7 +190,8 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         }
     }
 
-    /// Gives the place in the line up at once: who has given up may be kept for long, and others wait behind.
+    /// Leaves the line immediately: a future that timed out may be kept for long, and others wait
+    /// behind it.
     fn leave_line(&mut self) {
         if let Some(ticket) = self.line.take() {
             self.shared.leave_line(ticket);
@@ -204,7 +205,7 @@ impl<S: Deref<Target = Shared> + Clone> Drop for Enqueue<S> {
     }
 }
 
-/// A request from its queueing to its last reply.
+/// A request, from queueing to its last reply.
 #[derive(Debug)]
 pub(crate) struct Call<'a, R> {
     shared: &'a Shared,
@@ -219,7 +220,7 @@ pub(crate) struct Call<'a, R> {
 enum Stage<'a> {
     Queueing(Enqueue<&'a Shared>),
     Waiting(Ticket<&'a Shared>, Time),
-    /// It was refused, and is sent again when this is over.
+    /// The request was refused, and is retried at this time.
     Pausing {
         until: Instant,
         timer: Option<u64>,
@@ -259,13 +260,13 @@ impl<'a, R: Request> Call<'a, R> {
         Self { shared, request, stage, attempts: Attempts::default(), lost: None }
     }
 
-    /// Gives it a deadline, as part of what has this time in all; before it is polled.
+    /// Sets a deadline, as part of a request with this whole timeout. Call it before polling.
     pub(crate) fn until(mut self, deadline: Option<Instant>, time: Duration) -> Self {
         self.stage = Stage::Queueing(Enqueue::new(self.shared, Patience::Until(deadline, time)));
         self
     }
 
-    /// Gives it another time than the connection's; before it is polled.
+    /// Sets another timeout than the connection's. Call it before polling.
     pub(crate) fn within(mut self, time: Duration) -> Self {
         if matches!(&self.stage, Stage::Queueing(enqueue) if enqueue.is_new()) {
             self.stage = Stage::Queueing(Enqueue::new(self.shared, Patience::For(time)));
@@ -273,7 +274,8 @@ impl<'a, R: Request> Call<'a, R> {
         self
     }
 
-    /// How a request ended that was not sent, or was refused: if it was lost the time before, it may have run then.
+    /// Returns the real result of a request that was not sent or was refused. If an earlier attempt
+    /// was lost, the request may have run then.
     #[cold]
     fn in_truth(
         &mut self,
@@ -319,9 +321,9 @@ impl<'a, R: Request> Call<'a, R> {
         Stage::Queueing(enqueue)
     }
 
-    /// What comes next for a request that failed, if it may be sent again in its time.
+    /// Returns the next stage of a failed request, if it may be retried in its time.
     #[cold]
-    fn again(
+    fn next_attempt(
         &mut self,
         replies: &Replies,
         failure: Option<&Failure>,
@@ -361,7 +363,7 @@ impl<'a, R: Request> Call<'a, R> {
             (replies, None) => {
                 let error = self.request.refused(replies)?;
                 let again = self.attempts.refused(&error, fastrand::f64())?;
-                // What the server said is worth more than a time-out.
+                // The server's error is worth more than a timeout.
                 let deadline = time.deadline.map(Instant::into_std);
                 let at = Instant::from_std(again.at(now.into_std(), deadline)?);
                 if again.elsewhere {
@@ -391,7 +393,7 @@ impl<R: Request> Future for Call<'_, R> {
                     Poll::Ready(Ok(ticket)) => {
                         let time = Time { waited: enqueue.waited(), deadline: enqueue.deadline() };
                         this.stage = Stage::Waiting(ticket, time);
-                        // The waker is with the ticket: there is nothing to look at yet.
+                        // The waker was registered with the ticket: there is no reply yet.
                         return Poll::Pending;
                     }
                     Poll::Ready(Err(unsent)) => {
@@ -406,7 +408,9 @@ impl<R: Request> Future for Call<'_, R> {
                     Poll::Ready((replies, failure)) => {
                         let time = *time;
                         if failure.is_some() || replies.is_refusal() {
-                            if let Some(stage) = this.again(&replies, failure.as_deref(), time) {
+                            if let Some(stage) =
+                                this.next_attempt(&replies, failure.as_deref(), time)
+                            {
                                 this.stage = stage;
                                 continue;
                             }
@@ -426,7 +430,7 @@ impl<R: Request> Future for Call<'_, R> {
                         Poll::Pending => return Poll::Pending,
                     }
                 }
-                // Whoever polls on must not send again, nor take what now comes to another's slot.
+                // A further poll must neither send again nor take the replies of a reused slot.
                 Stage::Over => return Poll::Pending,
             }
         };

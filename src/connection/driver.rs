@@ -1,11 +1,11 @@
-//! The one task that reads and writes the socket.
+//! The task that reads and writes the socket.
 //!
-//! It knows where a reply ends and nothing of what it says: small frames are copied out of the read buffer, large ones are
-//! split off it without a copy, and whoever waits for them reads them on its own task. Reading goes on while writing is
-//! blocked, and the other way round.
+//! It finds the end of each reply and does not decode it. Small frames are copied out of the read
+//! buffer, large ones are split off without a copy, and callers decode them on their own tasks.
+//! Reading continues while writing is blocked, and vice versa.
 
 use super::health::{Health, Verdict};
-use super::outbox::{Orders, Shared, Turn};
+use super::outbox::{DriverOrders, Shared, Turn};
 use super::transport::Io;
 use crate::config::Config;
 use crate::error::Disconnect;
@@ -21,16 +21,16 @@ use tokio::time::Sleep;
 /// The read buffer grows in steps of this many bytes.
 const READ_STEP: usize = 64 << 10;
 
-/// No read is made into less room than this.
+/// The minimum spare capacity for a read.
 const READ_LEAST: usize = 8 << 10;
 
-/// A buffer that grew beyond this for a large reply is given back after it.
+/// A buffer that grew beyond this for a large reply is freed after it.
 const READ_KEPT: usize = 4 * READ_STEP;
 
-/// Reads in a row before others on the same thread get their turn.
+/// The number of reads in a row before the task yields.
 const READS: usize = 16;
 
-/// Works on one socket until that ends; then says how.
+/// Drives one socket until it ends, and returns the reason.
 #[derive(Debug)]
 pub(super) struct Driver {
     io: Io,
@@ -38,11 +38,11 @@ pub(super) struct Driver {
     input: BytesMut,
     scanner: Scanner,
     output: Vec<u8>,
-    /// How much of `output` has been written.
+    /// The number of bytes of `output` that are written.
     written: usize,
-    gave_way: bool,
-    /// Nothing has been done yet: `input` has not been looked at.
-    fresh: bool,
+    yielded: bool,
+    /// The driver was not polled yet, and `input` was not scanned.
+    is_new: bool,
     alarm: Alarm,
     frames: Vec<Frame>,
     wakers: Vec<Waker>,
@@ -50,7 +50,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// `input` is what was read behind the handshake.
+    /// Creates a driver; `input` has the bytes that were read after the handshake.
     pub(super) fn new(io: Io, shared: Arc<Shared>, input: BytesMut, config: &Config) -> Self {
         shared.connected(io.direct());
         let now = tokio::time::Instant::now().into_std();
@@ -63,8 +63,8 @@ impl Driver {
             scanner: Scanner::new(config.limits),
             output: Vec::new(),
             written: 0,
-            gave_way: false,
-            fresh: true,
+            yielded: false,
+            is_new: true,
             alarm,
             frames: Vec::new(),
             wakers: Vec::new(),
@@ -72,13 +72,13 @@ impl Driver {
         }
     }
 
-    /// Reads what has come and hands the replies out.
+    /// Reads available bytes and delivers the replies.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
         for _ in 0..READS {
             self.make_room();
             match self.io.poll_read(cx, &mut self.input) {
                 Poll::Ready(Ok(0)) => return Err(Disconnect::Eof),
-                Poll::Ready(Ok(_)) => self.hand_out().map_err(Disconnect::Protocol)?,
+                Poll::Ready(Ok(_)) => self.dispatch_replies().map_err(Disconnect::Protocol)?,
                 Poll::Ready(Err(error)) => return Err(Disconnect::Io(Arc::new(error))),
                 Poll::Pending => return Ok(()),
             }
@@ -87,7 +87,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Room for the next read: a step, or the rest of a large reply, but never more than has come already.
+    /// Reserves capacity for the next read: a step, or the rest of a large reply, but never more
+    /// than was received already.
     fn make_room(&mut self) {
         let len = self.input.len();
         let missing = self.scanner.need().saturating_sub(len);
@@ -100,14 +101,14 @@ impl Driver {
         }
     }
 
-    /// Room for a reply that is large already, and no more than that: to double it would hold as much again.
+    /// Reserves exactly this much for a large reply: doubling would hold as much memory again.
     fn grow(&mut self, bytes: usize) {
         let mut input = Vec::from(std::mem::take(&mut self.input));
         input.reserve_exact(bytes);
         self.input = BytesMut::from(Bytes::from(input));
     }
 
-    fn hand_out(&mut self) -> Result<(), ProtocolError> {
+    fn dispatch_replies(&mut self) -> Result<(), ProtocolError> {
         let mut start = 0;
         let scanned = loop {
             let rest = self.input.get(start..).unwrap_or_default();
@@ -127,18 +128,18 @@ impl Driver {
                     Frame::scanned(self.split(len))
                 }
             };
-            // Pushes are out-of-band: they answer nobody.
+            // Pushes are out-of-band: they answer no request.
             if !frame.is_push() {
                 self.frames.push(frame);
             }
         };
         self.input.advance(start);
-        // What was whole before a fault is still delivered.
+        // Complete replies before a protocol error are still delivered.
         if !self.frames.is_empty() {
             self.alarm.heard();
             self.shared.replies(&mut self.frames, &mut self.wakers)?;
         }
-        // The beginning of a reply that nobody asked for: who asks next must not get its end.
+        // An unsolicited reply has begun: the next request must not receive its end.
         if self.input.first().is_some_and(|byte| *byte != b'>') && !self.shared.is_owed() {
             scanned?;
             return Err(ProtocolError::Unasked);
@@ -146,36 +147,36 @@ impl Driver {
         scanned
     }
 
-    /// Splits a frame off the input. One that is much has the memory for itself, and no more than it needs.
+    /// Splits a frame off the input. A large one gets its own allocation of exactly its size.
     fn split(&mut self, len: usize) -> Bytes {
         if len <= READ_KEPT {
             return self.input.split_to(len).freeze();
         }
-        let behind = BytesMut::from(self.input.get(len..).unwrap_or_default());
+        let after = BytesMut::from(self.input.get(len..).unwrap_or_default());
         self.input.truncate(len);
-        let mut frame = Vec::from(std::mem::replace(&mut self.input, behind));
+        let mut frame = Vec::from(std::mem::replace(&mut self.input, after));
         frame.shrink_to_fit();
         Bytes::from(frame)
     }
 
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes queued requests, as far as the socket accepts them.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
         loop {
             if self.written == self.output.len() {
                 self.output.clear();
                 self.written = 0;
-                match self.shared.turn(&mut self.output, self.gave_way, cx) {
+                match self.shared.turn(&mut self.output, self.yielded, cx) {
                     Turn::Write(start) => {
-                        self.gave_way = false;
+                        self.yielded = false;
                         self.written = start;
                     }
-                    Turn::GiveWay => {
-                        self.gave_way = true;
+                    Turn::Yield => {
+                        self.yielded = true;
                         cx.waker().wake_by_ref();
                         return Ok(());
                     }
                     Turn::Sleep => {
-                        self.gave_way = false;
+                        self.yielded = false;
                         return self.flush(cx);
                     }
                 }
@@ -205,10 +206,10 @@ impl Driver {
         }
     }
 
-    fn go_on(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
-        if std::mem::take(&mut self.fresh) {
-            // What came behind the handshake.
-            self.hand_out().map_err(Disconnect::Protocol)?;
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
+        if std::mem::take(&mut self.is_new) {
+            // Bytes that were received after the handshake.
+            self.dispatch_replies().map_err(Disconnect::Protocol)?;
         }
         self.read(cx)?;
         self.write(cx)?;
@@ -224,11 +225,12 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Disconnect> {
         let this = self.get_mut();
-        match this.go_on(cx) {
+        match this.drive(cx) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 if matches!(reason, Disconnect::Closed) {
-                    // As far as the socket takes it now: TLS tells an end from a connection that was cut.
+                    // Done as far as the socket accepts it now: TLS distinguishes a shutdown from a
+                    // truncated connection.
                     let _ = this.io.poll_shutdown(cx);
                 }
                 this.ended = Some(reason.clone());
@@ -238,7 +240,7 @@ impl Future for Driver {
     }
 }
 
-/// However the driver ends, also when its task is cancelled, those who wait are told.
+/// However the driver ends, including cancellation of its task, waiting callers are notified.
 impl Drop for Driver {
     fn drop(&mut self) {
         let unwritten = self.output.get(self.written..).unwrap_or_default();
@@ -247,11 +249,12 @@ impl Drop for Driver {
     }
 }
 
-/// Wakes for overdue waiters and for a silent server, and says when the connection is to end.
+/// Wakes the driver for overdue waiters and for a silent server, and returns the reason for which
+/// the connection is to end.
 #[derive(Debug)]
 pub(super) struct Alarm {
     shared: Arc<Shared>,
-    /// None while there is no connection.
+    /// `None` while there is no connection.
     health: Option<Health>,
     set: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
@@ -263,17 +266,18 @@ impl Alarm {
         Self { shared, health, set: None, sleep }
     }
 
-    /// Something came from the server.
+    /// Records that a reply arrived.
     fn heard(&mut self) {
         if let Some(health) = &mut self.health {
             health.heard(tokio::time::Instant::now().into_std());
         }
     }
 
-    /// Settles who is overdue. The driver's waker is registered with what it shares before this.
+    /// Settles overdue callers. The driver's waker must be registered in the shared state first.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Option<Disconnect> {
         loop {
-            let Orders { alarm, owed, end, alive } = self.shared.orders(self.health.is_some(), cx);
+            let DriverOrders { alarm, owed, end, alive } =
+                self.shared.orders(self.health.is_some(), cx);
             if end.is_some() {
                 return end;
             }
@@ -294,10 +298,10 @@ impl Alarm {
             self.shared.expire(now);
             match self.health.as_mut().map(|health| health.look(now, &owed)) {
                 Some(Verdict::Dead) => return Some(Disconnect::Silent),
-                Some(Verdict::Doubt) => self.shared.hold(),
+                Some(Verdict::Doubt) => self.shared.suspend_writes(),
                 Some(Verdict::Probe) => {
                     self.shared.probe(now);
-                    // It is still to be written.
+                    // The probe must still be written.
                     cx.waker().wake_by_ref();
                 }
                 Some(Verdict::Wait) | None => {}

@@ -1,7 +1,7 @@
-//! Events: what becomes of a connection, for whoever wants to know.
+//! Connection state changes, delivered to listeners.
 //!
-//! Each listener has a mailbox of its own, which holds so many events and no more: a slow listener misses the oldest, and is
-//! told how many. Nobody waits for a listener.
+//! Each listener has its own bounded mailbox. A slow listener misses the oldest events and receives
+//! their number. Nothing waits for a listener.
 
 use super::panics::caught;
 use super::sync::{Mutex, MutexGuard};
@@ -18,52 +18,53 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Something that happened to a connection.
+/// A connection state change.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// A connection stands.
+    /// A connection was established.
     Connected {
-        /// Who answers; `None` where the server does not know HELLO.
+        /// The server's flavour and version; `None` if the server did not report them.
         server: Option<Arc<Server>>,
     },
-    /// The connection is gone. Unless the client was closed, another one will be made.
+    /// The connection was lost. Unless the client was closed, it reconnects.
     Disconnected {
-        /// How it ended.
+        /// The reason.
         reason: Disconnect,
     },
-    /// The next attempt to connect comes after this long.
+    /// The next attempt to connect follows after a delay.
     Reconnecting {
-        /// The wait.
+        /// The delay.
         after: Duration,
     },
-    /// An attempt to connect failed. There will be more.
+    /// An attempt to connect failed. Another one follows.
     ConnectFailed {
-        /// Why.
+        /// The error.
         error: Arc<ConnectError>,
     },
-    /// The server refused the credentials, on a new connection or, after they were changed, on a live one. There will be more
-    /// attempts, less often, with the credentials that there are by then.
+    /// The server rejected the credentials, on a new connection or, after they were changed, on a
+    /// live one. More attempts follow, less often, with the credentials of that time.
     CredentialsRejected {
-        /// What the server said, without the password.
+        /// The server's error, without the password.
         error: Arc<ConnectError>,
     },
-    /// So many events were dropped, for they were not taken in time; the oldest ones.
+    /// The oldest events were dropped, because they were not received in time.
     Missed {
-        /// How many.
+        /// The number of dropped events.
         events: u64,
     },
 }
 
-/// The events of one connection: a [`Stream`] that ends when the connection is closed for good.
+/// The events of one connection: a [`Stream`] that ends when the connection is closed permanently.
 ///
-/// The first one says how things stand: `Connected` or `Disconnected`. A listener that is slow holds nothing up: beyond
-/// [`Config::events_buffer`](crate::Config::events_buffer) the oldest events are dropped, and [`Event::Missed`] says how many.
+/// The first event is the current state: `Connected` or `Disconnected`. A slow listener delays
+/// nothing: beyond [`Config::events_buffer`](crate::Config::events_buffer) the oldest events are
+/// dropped, and [`Event::Missed`] has their number.
 ///
 /// # Cancel safety
 ///
-/// A future that waits for the next event can be dropped; nothing is taken. The connection does not care whether anybody
-/// listens.
+/// Cancel-safe: dropping a future that waits for the next event loses no event. The connection does
+/// not depend on its listeners.
 #[derive(Debug)]
 pub struct Events {
     mailbox: Arc<Mutex<Mailbox>>,
@@ -77,19 +78,19 @@ struct Mailbox {
     waker: Option<Waker>,
 }
 
-/// Where events are told.
+/// The distributor of a connection's events.
 #[derive(Debug)]
 pub(crate) struct Hub {
     limit: usize,
     address: String,
     #[cfg(feature = "tracing")]
-    shown: Mutex<trace::Shown>,
+    shown: Mutex<trace::LogLimits>,
     listeners: Mutex<Listeners>,
 }
 
 #[derive(Debug)]
 struct Listeners {
-    /// How things stand.
+    /// The current state.
     now: Event,
     mailboxes: Vec<Weak<Mutex<Mailbox>>>,
     ended: bool,
@@ -103,19 +104,19 @@ impl Hub {
             limit: config.events_buffer,
             address: config.address.to_string(),
             #[cfg(feature = "tracing")]
-            shown: Mutex::new(trace::Shown::default()),
+            shown: Mutex::new(trace::LogLimits::default()),
             listeners: Mutex::new(listeners),
         }
     }
 
-    /// The address that is dialled.
+    /// Returns the address that is dialled.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Tells everyone who listens.
-    pub(super) fn tell(&self, event: Event) {
-        // A subscriber of the user's may panic.
+    /// Sends an event to every listener.
+    pub(super) fn emit(&self, event: Event) {
+        // The user's subscriber may panic.
         #[cfg(feature = "tracing")]
         {
             let show = lock(&self.shown).decide(&event, tokio::time::Instant::now());
@@ -137,7 +138,7 @@ impl Hub {
         wake_all(wakers);
     }
 
-    /// There will be no more events.
+    /// Ends every listener's stream.
     pub(super) fn end(&self) {
         let mut wakers = Vec::new();
         let mut listeners = lock(&self.listeners);
@@ -151,7 +152,7 @@ impl Hub {
         wake_all(wakers);
     }
 
-    /// A new listener.
+    /// Creates a listener.
     pub(crate) fn listen(&self) -> Events {
         let mut listeners = lock(&self.listeners);
         let events = VecDeque::from([listeners.now.clone()]);
@@ -165,7 +166,7 @@ impl Hub {
     }
 }
 
-/// Wakes listeners; a waker of the user's that panics keeps no other from being woken.
+/// Wakes listeners. A waker that panics does not prevent the others from being woken.
 fn wake_all(wakers: Vec<Waker>) {
     for waker in wakers {
         let _ = caught(|| waker.wake());
@@ -190,17 +191,18 @@ impl Mailbox {
 }
 
 impl Events {
-    /// The next event; `None` when the connection is closed for good and all were taken.
+    /// Returns the next event; `None` after the last event of a connection that is closed
+    /// permanently.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing.
+    /// Cancel-safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Event>> {
-        // A waker is foreign code: it is cloned and dropped while nothing is locked.
+        // A waker is foreign code: it is cloned and dropped without holding the lock.
         let mut waker = Some(cx.waker().clone());
         let mut mailbox = lock(&self.mailbox);
         let event = mailbox.take();
@@ -221,7 +223,7 @@ impl Stream for Events {
     }
 }
 
-/// Nothing panics while these are locked.
+/// Nothing panics while holding these locks, so poisoning is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -246,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn the_first_event_says_how_things_stand() {
+    fn first_event_is_the_current_state() {
         let hub = hub(4);
-        hub.tell(Event::Disconnected { reason: Disconnect::Eof });
-        hub.tell(after(1));
+        hub.emit(Event::Disconnected { reason: Disconnect::Eof });
+        hub.emit(after(1));
         let mut events = hub.listen();
         assert_eq!(
             take(&mut events).unwrap(),
@@ -259,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_misses_the_oldest_and_is_told() {
+    fn slow_listener_misses_the_oldest_events_and_receives_their_number() {
         let hub = hub(2);
         let mut events = hub.listen();
-        (0..4).for_each(|ms| hub.tell(after(ms)));
+        (0..4).for_each(|ms| hub.emit(after(ms)));
         assert_eq!(take(&mut events).unwrap(), "Some(Missed { events: 3 })");
         assert_eq!(take(&mut events).unwrap(), "Some(Reconnecting { after: 2ms })");
         assert_eq!(take(&mut events).unwrap(), "Some(Reconnecting { after: 3ms })");
@@ -270,10 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_before_the_end_is_still_taken() {
+    fn events_before_the_end_are_still_delivered() {
         let hub = hub(4);
         let mut events = hub.listen();
-        hub.tell(after(1));
+        hub.emit(after(1));
         hub.end();
         assert!(take(&mut events).is_some_and(|event| event.contains("not connected yet")));
         assert!(take(&mut events).is_some_and(|event| event.contains("1ms")));
@@ -284,10 +286,10 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_no_more_is_forgotten() {
+    fn dropped_listener_is_removed() {
         let hub = hub(4);
         drop(hub.listen());
-        hub.tell(after(1));
+        hub.emit(after(1));
         assert!(lock(&hub.listeners).mailboxes.is_empty());
     }
 }

@@ -1,8 +1,9 @@
-//! A second task that settles overdue callers when the driver cannot.
+//! A second task that settles overdue callers if the driver cannot run.
 //!
-//! The driver may be kept from running: it waits in the queue of a worker thread that a user's task blocks. Deadlines do not hang
-//! on it alone, for this task has a timer of its own. It is woken only when the next deadline comes nearer, which is rare: a
-//! deadline stays set until it has passed, whatever is answered before.
+//! The driver may be delayed in the queue of a worker thread that a user's task blocks. So
+//! deadlines do not depend on it alone: this task has its own timer. It is woken only when the next
+//! deadline moves closer. That is rare: a deadline stays set until it has passed, even if its
+//! request is answered before.
 
 use super::outbox::Shared;
 use std::future::Future;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
-/// The driver's head start: usually it has settled everything before this task looks.
+/// The driver's head start: usually it has settled all overdue callers before this task checks.
 const HEAD_START: Duration = Duration::from_millis(20);
 
 /// Settles overdue callers until the connection has ended.
@@ -24,7 +25,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Needs a runtime, for its timer.
+    /// Creates the guard; its timer needs a runtime.
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let sleep = Box::pin(tokio::time::sleep_until(tokio::time::Instant::now()));
         Self { shared, set: None, sleep }

@@ -1,22 +1,23 @@
-//! The first requests on a connection, and what their answers decide. Pure.
+//! The handshake: the first requests on a connection, and the decisions from their replies. No I/O.
 //!
-//! One round trip in the usual case: `HELLO 3 AUTH user password SETNAME name`, `CLIENT SETINFO` and `SELECT` go out
-//! together. The name is in HELLO because a busy server takes HELLO and nothing else. Where HELLO is refused (servers
-//! before 6.0, proxies, users that may not run it) a second round trip follows in RESP2: `AUTH`, `CLIENT SETNAME`,
-//! `SELECT`. [`Manner`] says which requests there are besides.
+//! The usual handshake is one round trip: `HELLO 3 AUTH user password SETNAME name`,
+//! `CLIENT SETINFO` and `SELECT` are sent together. The name is in HELLO because a busy server
+//! accepts only HELLO. If HELLO is rejected (servers before 6.0, proxies, users that may not run
+//! it), a second round trip follows in RESP2: `AUTH`, `CLIENT SETNAME`, `SELECT`. [`Manner`] lists
+//! the other requests.
 //!
-//! | request | answer | |
+//! | request | reply | consequence |
 //! |---|---|---|
-//! | HELLO | a map | the protocol is spoken |
-//! | | `NOPROTO`, `NOPERM`, `ERR` or no code; `NOAUTH` although there are credentials | RESP2 |
-//! | | another error | the connection is refused |
-//! | AUTH user password | `ERR wrong number of arguments` | AUTH password: the server has no users (before 6.0) |
-//! | AUTH, SELECT | `OK`, or the connection is refused | |
-//! | CLIENT SETNAME | `OK`; an error if the command is unknown | without a name |
+//! | HELLO | a map | RESP3 is used |
+//! | | `NOPROTO`, `NOPERM`, `ERR` or no code; `NOAUTH` if there are credentials | RESP2 |
+//! | | another error | the connection fails |
+//! | AUTH user password | `ERR wrong number of arguments` | AUTH password: no users before 6.0 |
+//! | AUTH, SELECT | `OK`, or the connection fails | |
+//! | CLIENT SETNAME | `OK`; an error if the command is unknown | no name is set |
 //! | CLIENT SETINFO | `OK` or an error | not sent again after an error |
-//! | CLIENT ID, INFO, PING | anything, but `NOAUTH` without credentials | the connection is alive |
+//! | CLIENT ID, INFO, PING | anything, except `NOAUTH` without credentials | it is alive |
 //!
-//! Any other answer is an error: a line that does not belong there would shift all replies behind it.
+//! Any other reply is an error: an unexpected line would shift all replies after it.
 
 use super::manner::{Manner, Optional};
 use crate::command::hello::{self, HelloReply};
@@ -27,9 +28,9 @@ use crate::server::Server;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A request whose answer is awaited.
+/// A request whose reply is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum HandshakeStep {
     Hello,
     Auth,
     SetName,
@@ -40,23 +41,23 @@ enum Asked {
     Ping,
 }
 
-/// The round trip that follows the one under way, whose other answers no longer count.
+/// The round trip that follows the current one, whose remaining replies are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Again {
-    /// HELLO was refused.
+enum Fallback {
+    /// HELLO was rejected.
     Resp2,
-    /// AUTH takes a password only.
-    Password,
+    /// AUTH accepts only a password.
+    PasswordOnly,
 }
 
-/// What a server says about itself and the connection.
+/// The server's description of itself, and the connection's id.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Greeting {
     pub(super) server: Option<Arc<Server>>,
     pub(super) id: Option<i64>,
 }
 
-/// A handshake under way.
+/// A handshake in progress.
 #[derive(Debug)]
 pub(super) struct Handshake<'a> {
     config: &'a Config,
@@ -65,29 +66,29 @@ pub(super) struct Handshake<'a> {
     /// Optional requests to leave out.
     skip: Optional,
     refused: Optional,
-    asked: VecDeque<Asked>,
-    again: Option<Again>,
-    /// The server has answered something.
-    heard: bool,
+    asked: VecDeque<HandshakeStep>,
+    fallback: Option<Fallback>,
+    /// The server has sent a reply.
+    has_reply: bool,
     greeting: Greeting,
     failed: Option<ConnectReason>,
-    /// The first error that the server answered with.
+    /// The first error reply of the server.
     refusal: Option<Box<ServerError>>,
 }
 
-/// The consequence of an answer.
+/// The next step after a reply.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// More answers are to come.
+    /// More replies are outstanding.
     Wait,
-    /// These bytes are to be sent.
+    /// Send these bytes.
     Send(Vec<u8>),
-    /// The connection can be used.
+    /// The connection is ready.
     Done,
 }
 
 impl<'a> Handshake<'a> {
-    /// Begins, and returns the bytes to send first.
+    /// Begins a handshake, and returns the bytes to send first.
     pub(super) fn begin(
         config: &'a Config,
         credentials: Option<&'a Credentials>,
@@ -100,8 +101,8 @@ impl<'a> Handshake<'a> {
             skip,
             refused: Optional::default(),
             asked: VecDeque::new(),
-            again: None,
-            heard: false,
+            fallback: None,
+            has_reply: false,
             greeting: Greeting::default(),
             failed: None,
             refusal: None,
@@ -110,27 +111,28 @@ impl<'a> Handshake<'a> {
         (handshake, out)
     }
 
-    /// What the server said about itself.
+    /// Returns the server's description of itself.
     pub(super) fn greeting(self) -> Greeting {
         self.greeting
     }
 
-    /// The manner that worked, and the optional requests that the server refused.
-    pub(super) fn learnt(&self) -> (Manner, Optional) {
+    /// Returns the manner that worked, and the optional requests that the server rejected.
+    pub(super) fn result(&self) -> (Manner, Optional) {
         (self.manner, self.refused)
     }
 
-    /// The error of a server that hangs up: the reason that it gave before, if it gave one.
+    /// Returns the error of a server that closed the connection: the reason it sent before, if
+    /// there is one.
     pub(super) fn hung_up(&mut self) -> ConnectReason {
         self.refusal.take().map_or(ConnectReason::Eof, ConnectReason::Refused)
     }
 
-    fn ask(&mut self, asked: Asked, out: &mut Vec<u8>, args: &[&[u8]]) {
+    fn ask(&mut self, asked: HandshakeStep, out: &mut Vec<u8>, args: &[&[u8]]) {
         self.asked.push_back(asked);
         hello::write_request(out, args);
     }
 
-    /// One round trip in the manner of this handshake; `user` is whether AUTH names the user.
+    /// Returns the requests of one round trip; `user` is whether AUTH names the user.
     fn requests(&mut self, user: bool) -> Vec<u8> {
         let mut out = Vec::new();
         if self.manner == Manner::Hello {
@@ -140,26 +142,35 @@ impl<'a> Handshake<'a> {
         }
         let set_info = self.config.client_info && !self.skip.has(Optional::SET_INFO);
         if set_info && self.manner != Manner::Bare {
-            self.ask(Asked::SetInfo, &mut out, &[b"CLIENT", b"SETINFO", b"LIB-NAME", b"bourn"]);
+            self.ask(
+                HandshakeStep::SetInfo,
+                &mut out,
+                &[b"CLIENT", b"SETINFO", b"LIB-NAME", b"bourn"],
+            );
             let version = env!("CARGO_PKG_VERSION").as_bytes();
-            self.ask(Asked::SetInfo, &mut out, &[b"CLIENT", b"SETINFO", b"LIB-VER", version]);
+            self.ask(
+                HandshakeStep::SetInfo,
+                &mut out,
+                &[b"CLIENT", b"SETINFO", b"LIB-VER", version],
+            );
         }
         if self.config.database > 0 {
             let database = self.config.database.to_string();
-            self.ask(Asked::Select, &mut out, &[b"SELECT", database.as_bytes()]);
+            self.ask(HandshakeStep::Select, &mut out, &[b"SELECT", database.as_bytes()]);
         }
         if self.manner == Manner::Plain {
             if !self.skip.has(Optional::CLIENT_ID) {
-                self.ask(Asked::ClientId, &mut out, &[b"CLIENT", b"ID"]);
+                self.ask(HandshakeStep::ClientId, &mut out, &[b"CLIENT", b"ID"]);
             }
             if !self.skip.has(Optional::INFO) {
-                self.ask(Asked::Info, &mut out, &[b"INFO", b"server"]);
+                self.ask(HandshakeStep::Info, &mut out, &[b"INFO", b"server"]);
             }
         }
-        // Something has to be answered, or a socket that nobody serves would pass for a connection.
-        let nothing = self.asked.iter().all(|asked| *asked == Asked::SetInfo);
-        if !self.heard && (nothing || self.manner == Manner::Bare) {
-            self.ask(Asked::Ping, &mut out, &[b"PING"]);
+        // At least one reply is required: otherwise a socket that no process serves would count as
+        // connected.
+        let nothing = self.asked.iter().all(|asked| *asked == HandshakeStep::SetInfo);
+        if !self.has_reply && (nothing || self.manner == Manner::Bare) {
+            self.ask(HandshakeStep::Ping, &mut out, &[b"PING"]);
         }
         out
     }
@@ -174,44 +185,44 @@ impl<'a> Handshake<'a> {
         if let Some(name) = &config.client_name {
             args.extend([b"SETNAME", name.as_bytes()]);
         }
-        self.ask(Asked::Hello, out, &args);
+        self.ask(HandshakeStep::Hello, out, &args);
     }
 
-    /// What HELLO says with its options.
+    /// Writes the requests that replace HELLO's options.
     fn identity(&mut self, user: bool, out: &mut Vec<u8>) {
         let config = self.config;
         if let Some(credentials) = self.credentials {
             let mut args: Vec<&[u8]> = vec![b"AUTH"];
             args.extend(credentials.user.as_deref().filter(|_| user).map(str::as_bytes));
             args.push(credentials.password.reveal().as_bytes());
-            self.ask(Asked::Auth, out, &args);
+            self.ask(HandshakeStep::Auth, out, &args);
         }
         if let Some(name) = &config.client_name {
-            self.ask(Asked::SetName, out, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
+            self.ask(HandshakeStep::SetName, out, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
         }
     }
 
-    /// A server's error, without the password wherever in it that may stand.
+    /// Returns a server's error, with every occurrence of the password removed.
     fn error(&self, command: &'static str, text: &[u8]) -> ServerError {
         let secret = self.credentials.map(|credentials| credentials.password.reveal().as_bytes());
         ServerError::without(secret, command, text)
     }
 
-    /// Takes the next answer.
+    /// Processes the next reply.
     pub(super) fn answer(&mut self, frame: &Frame) -> Result<Next, ConnectReason> {
         if frame.is_push() {
             return Ok(Next::Wait);
         }
-        self.heard = true;
+        self.has_reply = true;
         match (self.asked.pop_front(), frame.error()) {
-            // Sent unasked when there are too many clients.
+            // Sent without a request when there are too many clients.
             (None, Some(text)) => {
                 return Err(ConnectReason::Refused(Box::new(self.error("HELLO", text))));
             }
             (None, None) => return Err(ConnectReason::Protocol(ProtocolError::Unasked)),
-            _ if self.again.is_some() => {}
+            _ if self.fallback.is_some() => {}
             (Some(asked), Some(text)) => self.refused(asked, text)?,
-            (Some(asked), None) => self.taken(asked, frame).map_err(ConnectReason::Decode)?,
+            (Some(asked), None) => self.accepted(asked, frame).map_err(ConnectReason::Decode)?,
         }
         if !self.asked.is_empty() {
             return Ok(Next::Wait);
@@ -219,36 +230,37 @@ impl<'a> Handshake<'a> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let Some(again) = self.again.take() else { return Ok(Next::Done) };
-        if again == Again::Resp2 {
+        let Some(fallback) = self.fallback.take() else { return Ok(Next::Done) };
+        if fallback == Fallback::Resp2 {
             self.manner = Manner::Bare;
         }
-        let out = self.requests(again != Again::Password);
+        let out = self.requests(fallback != Fallback::PasswordOnly);
         Ok(if out.is_empty() { Next::Done } else { Next::Send(out) })
     }
 
-    /// Takes an answer that is an error.
-    fn refused(&mut self, asked: Asked, text: &[u8]) -> Result<(), ConnectReason> {
+    /// Processes an error reply.
+    fn refused(&mut self, asked: HandshakeStep, text: &[u8]) -> Result<(), ConnectReason> {
         let command = asked.command();
         let error = Box::new(self.error(command, text));
         self.refusal.get_or_insert_with(|| error.clone());
-        // Without credentials it is meant as it is said; a proxy says it of all that it does not know.
+        // Without credentials NOAUTH is meant literally; some proxies send it for every unknown
+        // command.
         let locked = *error.code() == Code::NoAuth && self.credentials.is_none();
         match asked {
-            Asked::Hello if self.refuses_hello(&error) => {
-                self.again = Some(Again::Resp2);
+            HandshakeStep::Hello if self.refuses_hello(&error) => {
+                self.fallback = Some(Fallback::Resp2);
                 return Ok(());
             }
-            Asked::Hello => return Err(ConnectReason::Refused(error)),
-            Asked::Auth if self.knows_no_users(&error) => {
-                self.again = Some(Again::Password);
+            HandshakeStep::Hello => return Err(ConnectReason::Refused(error)),
+            HandshakeStep::Auth if self.knows_no_users(&error) => {
+                self.fallback = Some(Fallback::PasswordOnly);
                 return Ok(());
             }
-            Asked::SetName if is_unknown(&error) => return Ok(()),
-            Asked::SetInfo => self.refuses(Optional::SET_INFO, &error),
-            Asked::ClientId if !locked => self.refuses(Optional::CLIENT_ID, &error),
-            Asked::Info if !locked => self.refuses(Optional::INFO, &error),
-            Asked::Ping if !locked => {}
+            HandshakeStep::SetName if is_unknown(&error) => return Ok(()),
+            HandshakeStep::SetInfo => self.refuses(Optional::SET_INFO, &error),
+            HandshakeStep::ClientId if !locked => self.refuses(Optional::CLIENT_ID, &error),
+            HandshakeStep::Info if !locked => self.refuses(Optional::INFO, &error),
+            HandshakeStep::Ping if !locked => {}
             _ => {
                 self.failed.get_or_insert(ConnectReason::Refused(error));
             }
@@ -256,20 +268,23 @@ impl<'a> Handshake<'a> {
         Ok(())
     }
 
-    /// Takes an answer that is no error.
-    fn taken(&mut self, asked: Asked, frame: &Frame) -> Result<(), DecodeError> {
+    /// Processes a reply that is not an error.
+    fn accepted(&mut self, asked: HandshakeStep, frame: &Frame) -> Result<(), DecodeError> {
         match asked {
-            Asked::Hello => {
+            HandshakeStep::Hello => {
                 let HelloReply { server, id, .. } = hello::reply(frame)?;
                 self.greeting = Greeting { server: Some(Arc::new(server)), id };
             }
-            Asked::Auth | Asked::SetName | Asked::SetInfo | Asked::Select => {
+            HandshakeStep::Auth
+            | HandshakeStep::SetName
+            | HandshakeStep::SetInfo
+            | HandshakeStep::Select => {
                 is_text(frame, "OK")?;
             }
-            Asked::Ping => is_text(frame, "PONG")?,
-            // A proxy may answer with anything that is one line.
-            Asked::ClientId => self.greeting.id = frame.cursor().integer("an id").ok(),
-            Asked::Info => {
+            HandshakeStep::Ping => is_text(frame, "PONG")?,
+            // A proxy may reply with any single line.
+            HandshakeStep::ClientId => self.greeting.id = frame.cursor().integer("an id").ok(),
+            HandshakeStep::Info => {
                 let server = frame.cursor().string("INFO's text").ok().and_then(server_of);
                 self.greeting.server = server.map(Arc::new);
             }
@@ -277,14 +292,14 @@ impl<'a> Handshake<'a> {
         Ok(())
     }
 
-    /// A server that cannot answer now may answer the next time.
+    /// Records a rejected optional request, unless the error is transient.
     fn refuses(&mut self, optional: Optional, error: &ServerError) {
         if !error.code().is_retryable() && *error.code() != Code::NoAuth {
             self.refused.add(optional);
         }
     }
 
-    /// Whether a server that said this to HELLO may still take AUTH and RESP2.
+    /// Whether a server that replied to HELLO with this error may still accept AUTH and RESP2.
     fn refuses_hello(&self, error: &ServerError) -> bool {
         match error.code() {
             Code::NoProto | Code::NoPerm => true,
@@ -295,14 +310,14 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// Whether AUTH takes no user: servers before 6.0 have none, so the password is all there is to say.
+    /// Whether AUTH accepts no user: servers before 6.0 have none, so only the password is sent.
     fn knows_no_users(&self, error: &ServerError) -> bool {
         let named = self.credentials.is_some_and(|credentials| credentials.user.is_some());
         named && *error.code() == Code::Err && contains(error.message(), b"wrong number of arg")
     }
 }
 
-impl Asked {
+impl HandshakeStep {
     fn command(self) -> &'static str {
         match self {
             Self::Hello => "HELLO",
@@ -317,7 +332,7 @@ impl Asked {
     }
 }
 
-/// Checks that nothing but pushes was read behind the last answer: anything else would be taken for a reply.
+/// Checks that only pushes were read after the last reply: anything else would count as a reply.
 pub(super) fn nothing_left(mut scanner: Scanner, mut input: &[u8]) -> Result<(), ProtocolError> {
     while let Some(first) = input.first() {
         if *first != b'>' {
@@ -329,7 +344,7 @@ pub(super) fn nothing_left(mut scanner: Scanner, mut input: &[u8]) -> Result<(),
     Ok(())
 }
 
-/// Checks that an answer is this text. Another one is not quoted: it may have a password in it.
+/// Checks that a reply is this text. Another text is not quoted, because it may contain a password.
 fn is_text(frame: &Frame, expected: &'static str) -> Result<(), DecodeError> {
     match frame.cursor().string(expected)? {
         text if text == expected.as_bytes() => Ok(()),
@@ -337,7 +352,7 @@ fn is_text(frame: &Frame, expected: &'static str) -> Result<(), DecodeError> {
     }
 }
 
-/// The name and version in the reply to INFO.
+/// Parses the name and version in the reply to INFO.
 fn server_of(info: &[u8]) -> Option<Server> {
     let info = std::str::from_utf8(info).ok()?;
     let value = |name| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -345,7 +360,7 @@ fn server_of(info: &[u8]) -> Option<Server> {
     valkey.or_else(|| value("redis_version").map(|version| Server::new("redis", version)))
 }
 
-/// Whether the server does not know what it was asked.
+/// Whether the server does not know the command.
 fn is_unknown(error: &ServerError) -> bool {
     let said: [&[u8]; 4] =
         [b"unknown command", b"unknown subcommand", b"unsupported", b"not supported"];
@@ -362,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn info_names_the_server() {
+    fn info_reply_names_the_server() {
         let rows = [
             (
                 "# Server\r\nredis_version:8.10.2\r\nredis_mode:standalone\r\n",
@@ -382,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pushes_may_follow_the_last_answer() {
+    fn only_pushes_may_follow_the_last_reply() {
         let rows: [(&[u8], bool); 7] = [
             (b"", true),
             (b">2\r\n+a\r\n+b\r\n", true),

@@ -1,76 +1,77 @@
 //! Connection liveness: idle probes (PING) and overdue replies. No I/O.
 //!
-//! A connection can be useless without a word: a firewall that forgot it, a host that is gone, a proxy that lost one reply, a
-//! reply that comes a byte at a time. So an idle connection is probed, and an overdue reply starts a doubt:
+//! A connection can be broken without an error. Examples: a firewall dropped its state, the host is
+//! gone, a proxy lost a reply, a reply arrives one byte at a time. So an idle connection is probed,
+//! and an overdue reply puts it in doubt:
 //!
-//! | moment | state | what happens |
+//! | event | state | action |
 //! |---|---|---|
-//! | the oldest reply is overdue | doubt | its caller got a time-out; nothing new is written |
+//! | the oldest reply is overdue | doubt | its caller got a timeout; nothing new is written |
 //! | all late replies came, still in doubt | doubt | PING is sent before anything else |
-//! | a reply reaches a caller that still waits, or PONG comes | life | writing goes on |
-//! | the oldest reply is overdue by its own time again | dead | the connection is replaced |
+//! | a caller that still waits gets its reply, or PONG arrives | alive | writing resumes |
+//! | the oldest reply is overdue by its own timeout again | dead | the connection is replaced |
 //!
-//! Bytes alone are no sign of life, and neither is a reply that comes after its caller's deadline.
+//! Bytes alone do not count as life, nor does a reply after its caller's deadline.
 
 use std::time::{Duration, Instant};
 
-/// A reply that took less than this is never called overdue, however short its caller's deadline is.
+/// Lower bound of the silence timeout, whatever the command timeout is.
 const LEAST_SILENCE: Duration = Duration::from_secs(2);
 
-/// The time by which a reply must be there.
+/// The deadline of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     /// The deadline.
     pub(crate) at: Instant,
-    /// The time that the request had in all.
+    /// The request's whole timeout.
     pub(crate) time: Duration,
 }
 
 impl Due {
-    /// The end of this many times of silence, counted from when the request began.
+    /// Returns the end of this many timeouts of silence, counted from the start of the request.
     fn after(&self, times: u32) -> Option<Instant> {
         let silence = self.time.max(LEAST_SILENCE).saturating_mul(times);
         self.at.checked_add(silence.saturating_sub(self.time))
     }
 
-    /// When its connection comes into doubt.
+    /// Returns the time from which its connection is in doubt.
     fn doubt(&self) -> Option<Instant> {
         self.after(1)
     }
 
-    /// When its connection is dead.
+    /// Returns the time from which its connection is dead.
     fn dead(&self) -> Option<Instant> {
         self.after(2)
     }
 }
 
-/// The oldest reply that a server owes.
+/// The deadline of the oldest outstanding reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owed {
-    /// None.
+    /// No reply is outstanding.
     Nothing,
-    /// One that is due.
+    /// A reply with a deadline.
     By(Due),
-    /// One that may take any time.
+    /// A reply without a deadline.
     Whenever,
 }
 
 #[derive(Debug)]
 pub(super) struct Health {
-    /// How long a connection may be idle before it is probed.
+    /// The idle time after which a connection is probed.
     idle: Option<Duration>,
-    /// When a reply came last.
+    /// The time of the last reply.
     heard: Instant,
-    /// A probe was sent since then.
+    /// A probe was sent since the last reply.
     probed: bool,
-    /// In doubt, until a reply is in time again: when the first overdue reply makes the connection a dead one.
+    /// Set while in doubt: the time from which an overdue reply makes the connection dead.
     doubt: Option<Instant>,
 }
 
-/// What is to be done about a connection.
+/// The action for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing.
+    /// Do nothing.
     Wait,
     /// Send a PING.
     Probe,
@@ -85,24 +86,24 @@ impl Health {
         Self { idle, heard: now, probed: false, doubt: None }
     }
 
-    /// A reply came, in time or late.
+    /// Records a reply, in time or late.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.probed = false;
     }
 
-    /// A reply came in time: there is no doubt any more.
+    /// Records a reply in time, which ends the doubt.
     pub(super) fn alive(&mut self) {
         self.doubt = None;
     }
 
-    /// When to look again, if nothing comes until then.
+    /// Returns the time of the next check, if no reply arrives before it.
     pub(super) fn next(&self, owed: &Owed) -> Option<Instant> {
         match (owed, self.doubt) {
-            // What blocks says nothing of the server.
+            // A blocking read shows nothing about the server.
             (Owed::Whenever, _) => None,
             (Owed::By(due), None) => due.doubt(),
-            // A reply has its own time, also in doubt.
+            // A reply keeps its own deadline while in doubt.
             (Owed::By(due), Some(dead)) => Some(dead.max(due.at)),
             (Owed::Nothing, Some(_)) => Some(self.heard).filter(|_| !self.probed),
             (Owed::Nothing, None) => {
@@ -111,7 +112,7 @@ impl Health {
         }
     }
 
-    /// What is to be done now.
+    /// Returns the action for this moment.
     pub(super) fn look(&mut self, now: Instant, owed: &Owed) -> Verdict {
         if self.next(owed).is_none_or(|at| now < at) {
             return Verdict::Wait;
@@ -143,7 +144,7 @@ mod tests {
         (Health::new(Some(IDLE), start), start)
     }
 
-    /// A reply to a request that had `time` and began at `start`.
+    /// The reply to a request that has `time` and began at `start`.
     fn by(start: Instant, time: Duration) -> Owed {
         Owed::By(Due { at: start + time, time })
     }
@@ -173,7 +174,7 @@ mod tests {
         let owed = by(start, TIME);
         assert_eq!(health.look(start + TIME - Duration::from_millis(1), &owed), Verdict::Wait);
         assert_eq!(health.look(start + TIME, &owed), Verdict::Doubt);
-        // Bytes and late replies change nothing of that.
+        // Bytes and late replies do not change this.
         health.heard(start + TIME * 3 / 2);
         assert_eq!(health.look(start + TIME * 2 - Duration::from_millis(1), &owed), Verdict::Wait);
         assert_eq!(health.look(start + TIME * 2, &owed), Verdict::Dead);
@@ -187,7 +188,7 @@ mod tests {
         health.heard(late);
         assert_eq!(health.look(late, &Owed::Nothing), Verdict::Probe);
         assert_eq!(health.look(late, &Owed::Nothing), Verdict::Wait, "one probe at a time");
-        // The probe has its own time.
+        // The probe has its own timeout.
         let probe = by(late, TIME);
         assert_eq!(health.look(start + TIME * 2, &probe), Verdict::Wait);
         assert_eq!(health.next(&probe), Some(late + TIME));

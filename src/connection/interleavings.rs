@@ -1,5 +1,7 @@
-//! Every interleaving of callers, the driver and listeners: nobody waits for a wake-up that has been, nobody gets another's
-//! reply. Run by `RUSTFLAGS="--cfg bourn_loom" cargo test --lib interleavings`; a hang is a deadlock to loom, and fails.
+//! Tests every interleaving of callers, the driver and listeners: no wake-up is missed, and no
+//! caller gets another's reply. Run with
+//! `RUSTFLAGS="--cfg bourn_loom" cargo test --lib interleavings`. loom reports a hang as a
+//! deadlock, which fails the test.
 
 use super::call::{Call, Enqueue, Patience};
 use super::events::Event;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Tries what the threads can do in each other's way, with at most so many switches that nobody asked for.
+/// Explores the interleavings with at most this many preemptions.
 fn every_interleaving(switches: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(switches);
@@ -31,7 +33,7 @@ fn connected(config: &Config) -> Arc<Shared> {
     shared
 }
 
-/// Without deadlines, for there is no clock.
+/// Settings without deadlines, because loom has no clock.
 fn config() -> Config {
     Config::tcp("modelled", 1).command_timeout(Duration::MAX)
 }
@@ -40,17 +42,17 @@ fn frame(text: &str) -> Frame {
     Frame::parse(text.as_bytes().to_vec(), Limits::default()).unwrap()
 }
 
-/// What the driver does until it has written this many requests.
+/// Runs the driver's part until it has written this many requests.
 fn write(shared: &Shared, requests: usize) {
     let mut written = 0;
     while written < requests {
-        let mut gave_way = false;
+        let mut yielded = false;
         let mut buffer = Vec::new();
         block_on(poll_fn(|cx| {
             loop {
-                match shared.turn(&mut buffer, gave_way, cx) {
+                match shared.turn(&mut buffer, yielded, cx) {
                     Turn::Write(_) => return Poll::Ready(()),
-                    Turn::GiveWay => gave_way = true,
+                    Turn::Yield => yielded = true,
                     Turn::Sleep => return Poll::Pending,
                 }
             }
@@ -86,13 +88,13 @@ fn two_callers_get_their_own_replies() {
 }
 
 #[test]
-fn a_caller_that_goes_away_takes_nobodys_reply() {
+fn dropped_caller_takes_no_other_callers_reply() {
     every_interleaving(3, || {
         let shared = connected(&config());
-        // It is queued first, and dropped whenever.
+        // Queued first, and dropped at any point.
         let mut enqueue = Enqueue::new(Arc::clone(&shared), Patience::Usual);
         let queued = enqueue.poll(&One(XLen::new("gone")), &mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(Ok(gone)) = queued else { panic!("there is room") };
+        let Poll::Ready(Ok(gone)) = queued else { panic!("there is capacity") };
         let stays = Arc::clone(&shared);
         let stays = thread::spawn(move || send(&stays, "stays").unwrap());
         let leaves = thread::spawn(move || drop(gone));
@@ -104,7 +106,7 @@ fn a_caller_that_goes_away_takes_nobodys_reply() {
 }
 
 #[test]
-fn who_waits_for_a_reply_is_told_that_the_connection_is_gone() {
+fn disconnect_fails_a_caller_that_waits_for_a_reply() {
     every_interleaving(3, || {
         let shared = connected(&config().retry(crate::config::Retry::Never));
         let caller = Arc::clone(&shared);
@@ -116,9 +118,9 @@ fn who_waits_for_a_reply_is_told_that_the_connection_is_gone() {
 }
 
 #[test]
-fn who_waits_for_room_is_woken_when_there_is_some() {
+fn caller_that_waits_for_capacity_is_woken() {
     every_interleaving(2, || {
-        // Room for one request at a time.
+        // Capacity for one request at a time.
         let shared = connected(&config().budget_bytes(1024).when_full(WhenFull::Wait));
         let key = "x".repeat(750);
         let [one, two] = [0, 1].map(|_| {
@@ -134,7 +136,7 @@ fn who_waits_for_room_is_woken_when_there_is_some() {
 }
 
 #[test]
-fn who_waits_for_the_end_is_told() {
+fn close_wakes_every_waiter() {
     every_interleaving(3, || {
         let shared = connected(&config());
         let waits = Arc::clone(&shared);
@@ -147,7 +149,7 @@ fn who_waits_for_the_end_is_told() {
 }
 
 #[test]
-fn a_listener_is_woken_for_what_happens_and_at_the_end() {
+fn listener_is_woken_by_events_and_by_the_end() {
     every_interleaving(3, || {
         let shared = connected(&config());
         let mut events = shared.events().listen();
@@ -160,9 +162,9 @@ fn a_listener_is_woken_for_what_happens_and_at_the_end() {
                 heard
             })
         });
-        shared.events().tell(Event::Disconnected { reason: Disconnect::Eof });
+        shared.events().emit(Event::Disconnected { reason: Disconnect::Eof });
         shared.events().end();
-        // How things stood, and what happened.
+        // The current state, and one event.
         assert_eq!(listens.join().unwrap(), 2);
     });
 }

@@ -1,19 +1,22 @@
-//! The way of greeting a server: with HELLO or without, and what earlier connections of a client learnt about it. Pure.
+//! The requests of a handshake, with or without HELLO, and what earlier connections of a client
+//! learnt about its server. No I/O.
 //!
 //! | manner | requests |
 //! |---|---|
 //! | `Hello` | HELLO 3 with AUTH and SETNAME, CLIENT SETINFO, SELECT |
-//! | `Plain` ([`Protocol::Resp2`]) | AUTH, CLIENT SETNAME, CLIENT SETINFO, SELECT, CLIENT ID, INFO server |
-//! | `Bare` (where the others do not work) | AUTH, CLIENT SETNAME, SELECT, PING |
+//! | `Plain` (`Protocol::Resp2`) | AUTH, CLIENT SETNAME, CLIENT SETINFO, SELECT, CLIENT ID, INFO |
+//! | `Bare` (if the others fail) | AUTH, CLIENT SETNAME, SELECT, PING |
 //!
-//! A server that refuses HELLO in words gets the requests of `Bare` on the same connection. One that hangs up without a word gets
-//! them on a new connection, unless it took the usual requests before. Both are remembered, so later connections of the client begin with what works. A failed attempt
-//! to connect ends that memory, and so do ten minutes: a server that was upgraded is asked for RESP3 again.
+//! A server that rejects HELLO with an error is sent the requests of `Bare` on the same connection.
+//! A server that closes the connection is sent them on a new connection, unless it accepted the
+//! usual requests before. Both are remembered, so later connections of the client begin with what
+//! works. A failed attempt to connect clears that memory, and it expires after ten minutes: an
+//! upgraded server is then asked for RESP3 again.
 
 use crate::config::Protocol;
 use std::time::{Duration, Instant};
 
-/// The time for which a server is greeted without HELLO before it is asked again.
+/// The time after which a server is sent HELLO again.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The requests that a handshake consists of.
@@ -24,7 +27,7 @@ pub(super) enum Manner {
     Bare,
 }
 
-/// Requests that a handshake can do without, as a set of bits.
+/// The optional requests of a handshake, as a set of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Optional(u8);
 
@@ -42,19 +45,19 @@ impl Optional {
     }
 }
 
-/// What the connections of one client learnt about their server.
+/// The facts that the connections of one client learnt about their server.
 #[derive(Debug, Default)]
-pub(super) struct Lessons {
-    /// The time at which `Bare` was found to be needed.
+pub(super) struct HandshakeHistory {
+    /// The time at which the server was found to need `Bare`.
     bare: Option<Instant>,
-    /// Optional requests that the server refused.
+    /// The optional requests that the server rejected.
     refused: Optional,
-    /// The manner that the settings ask for has worked.
+    /// The manner of the settings has worked.
     worked: bool,
 }
 
-impl Lessons {
-    /// The manner to begin a connection with, and the optional requests to leave out.
+impl HandshakeHistory {
+    /// Returns the manner to begin a connection with, and the optional requests to leave out.
     pub(super) fn manner(&self, protocol: Protocol, now: Instant) -> (Manner, Optional) {
         let is_recent = |since: Instant| now.saturating_duration_since(since) < REMEMBERED;
         let manner = match protocol {
@@ -65,17 +68,18 @@ impl Lessons {
         (manner, self.refused)
     }
 
-    /// Whether a hang-up at the first request may be meant for that request: a server that took it before is just going away.
+    /// Whether a disconnect after the first request may be a rejection of it. A server that
+    /// accepted that request before is probably shutting down.
     pub(super) fn may_need_bare(&self) -> bool {
         !self.worked
     }
 
-    /// The server needs `Bare`.
+    /// Records that the server needs `Bare`.
     pub(super) fn needs_bare(&mut self, now: Instant) {
         self.bare = Some(now);
     }
 
-    /// A handshake succeeded; the server refused these requests.
+    /// Records a successful handshake, and the requests that the server rejected.
     pub(super) fn connected(&mut self, manner: Manner, refused: Optional) {
         self.refused.add(refused);
         if manner != Manner::Bare {
@@ -84,7 +88,7 @@ impl Lessons {
         }
     }
 
-    /// An attempt to connect failed: the server that answers next may be another one.
+    /// Records a failed attempt to connect: the next connection may reach another server.
     pub(super) fn failed(&mut self) {
         self.bare = None;
         self.refused = Optional::default();
@@ -96,31 +100,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_learnt_ends_with_a_failure_and_with_time() {
+    fn bare_manner_is_forgotten_after_a_failure_and_after_ten_minutes() {
         let start = Instant::now();
-        let manner = |lessons: &Lessons, now| lessons.manner(Protocol::Auto, now).0;
-        let mut lessons = Lessons::default();
-        assert_eq!(manner(&lessons, start), Manner::Hello);
-        assert_eq!(lessons.manner(Protocol::Resp2, start).0, Manner::Plain);
-        lessons.needs_bare(start);
-        lessons.connected(Manner::Bare, Optional::SET_INFO);
+        let manner = |history: &HandshakeHistory, now| history.manner(Protocol::Auto, now).0;
+        let mut history = HandshakeHistory::default();
+        assert_eq!(manner(&history, start), Manner::Hello);
+        assert_eq!(history.manner(Protocol::Resp2, start).0, Manner::Plain);
+        history.needs_bare(start);
+        history.connected(Manner::Bare, Optional::SET_INFO);
         let last = start + REMEMBERED - Duration::from_millis(1);
         for protocol in [Protocol::Auto, Protocol::Resp2] {
-            assert_eq!(lessons.manner(protocol, last), (Manner::Bare, Optional::SET_INFO));
+            assert_eq!(history.manner(protocol, last), (Manner::Bare, Optional::SET_INFO));
         }
-        assert_eq!(manner(&lessons, start + REMEMBERED), Manner::Hello);
-        lessons.failed();
-        assert_eq!(lessons.manner(Protocol::Auto, start), (Manner::Hello, Optional::default()));
+        assert_eq!(manner(&history, start + REMEMBERED), Manner::Hello);
+        history.failed();
+        assert_eq!(history.manner(Protocol::Auto, start), (Manner::Hello, Optional::default()));
     }
 
     #[test]
-    fn a_hang_up_of_a_server_that_knew_hello_proves_nothing() {
-        let mut lessons = Lessons::default();
-        assert!(lessons.may_need_bare());
-        lessons.connected(Manner::Bare, Optional::default());
-        assert!(lessons.may_need_bare());
-        lessons.connected(Manner::Hello, Optional::default());
-        lessons.failed();
-        assert!(!lessons.may_need_bare());
+    fn disconnect_does_not_imply_bare_after_hello_worked() {
+        let mut history = HandshakeHistory::default();
+        assert!(history.may_need_bare());
+        history.connected(Manner::Bare, Optional::default());
+        assert!(history.may_need_bare());
+        history.connected(Manner::Hello, Optional::default());
+        history.failed();
+        assert!(!history.may_need_bare());
     }
 }

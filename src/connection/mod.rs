@@ -1,14 +1,14 @@
-//! One socket, shared by everyone who sends on it.
+//! One socket, shared by all callers.
 //!
-//! | room | what it does |
+//! | module | purpose |
 //! |---|---|
-//! | `outbox` | callers write their requests into one buffer, and wait in one queue |
-//! | `backlog` | the requests that no writer has yet |
-//! | `pipeline` | who waits for which reply; who is overdue |
-//! | `budget` | how much may be queued; who waits for room |
+//! | `outbox` | the shared write buffer and the queue of waiting callers |
+//! | `backlog` | requests that no writer has taken yet |
+//! | `pipeline` | matches replies to callers; deadlines |
+//! | `budget` | limits queued bytes; callers that wait for capacity |
 //! | `call` | the future that a caller awaits |
-//! | `driver` | the one task that reads and writes |
-//! | `guard` | a second task that settles overdue callers when the driver cannot |
+//! | `driver` | the task that reads and writes |
+//! | `guard` | a second task that settles overdue callers if the driver cannot run |
 //! | `establish` | one attempt to connect: resolve, dial, TLS, credentials, handshake |
 //! | `addresses` | the addresses of a name, and the race between them |
 //! | `handshake`, `manner` | the first requests on a socket; with HELLO or without |
@@ -18,16 +18,17 @@
 //! | `window` | how long a server recognizes a repeated `XADD IDMP` |
 //! | `events` | what becomes of a connection, for whoever wants to know |
 //! | `scratch` | the buffer that a request is encoded into |
-//! | `timers` | callers that wait for a time |
-//! | `sync` | the lock that they share; `interleavings` tests it |
-//! | `reconnect`, `backoff` | a new socket when the old one is gone |
-//! | `renew` | new credentials on a socket that lives |
-//! | `transport`, `tls`, `pinned` | TCP, Unix sockets, streams of the user's; TLS on them; trust by fingerprint |
+//! | `timers` | callers that wait for a point in time |
+//! | `sync` | the lock; `interleavings` tests it |
+//! | `reconnect`, `backoff` | makes a new connection after one is lost |
+//! | `renew` | new credentials on a live connection |
+//! | `transport`, `tls`, `pinned` | byte streams; TLS on them; trust by fingerprint |
 //!
-//! Promises. Requests are written in the order in which their futures were first polled, and answered in that order. Each
-//! future ends: with its replies, or with an error that says whether the request may have run, by its deadline. When a
-//! connection ends, requests of which any byte was handed to the socket are lost, and sent again only if that can do no harm;
-//! the others wait for the next connection. A request that is wrong in itself, or whose reply is, concerns nobody else.
+//! Guarantees: requests are written in the order in which their futures were first polled, and
+//! answered in that order. Each future completes by its deadline, with its replies or with an error
+//! that says whether the request may have run. When a connection ends, requests of which any byte
+//! was passed to the socket are lost, and retried only if that is safe. The others wait for the
+//! next connection. An invalid request, or an invalid reply, does not affect other requests.
 
 mod addresses;
 mod backlog;
@@ -82,19 +83,20 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// A connection that is kept up until its last handle is dropped.
+/// A connection that is re-established until its last handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
 }
 
 impl Connection {
-    /// Connects, and leaves a task behind that keeps the connection up.
+    /// Connects, and spawns a task that keeps the connection up.
     pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
         Self::open_for(config, dialler, Patience::Usual).await
     }
 
-    /// The same; new credentials have so long to be answered: for ever where a read may be waiting before them.
+    /// Does the same as `open`, with a time limit for the reply to new credentials: none where a
+    /// blocked read may be ahead of them.
     pub(crate) async fn open_for(
         config: Arc<Config>,
         dialler: Dialler,
@@ -104,7 +106,7 @@ impl Connection {
         let runtime = runtime(&config)?;
         let (settings, how) = (Arc::clone(&config), dialler.clone());
         let first = async move { reconnect::first(&settings, &how).await };
-        // The socket belongs to the runtime on which it is made.
+        // The socket belongs to the runtime on which it is created.
         let first = if config.runtime.is_none() && Handle::try_current().is_ok() {
             first.await
         } else {
@@ -113,7 +115,7 @@ impl Connection {
         Ok(Self::begin(config, dialler, patience, &runtime, Some(first)))
     }
 
-    /// Returns at once; a task connects, and keeps the connection up.
+    /// Returns immediately; a task connects and keeps the connection up.
     pub(crate) fn lazy(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
         config.check()?;
         let runtime = runtime(&config)?;
@@ -129,10 +131,10 @@ impl Connection {
     ) -> Self {
         let shared = Arc::new(Shared::new(&config));
         if let Some(first) = &first {
-            // The task may run later than its caller asks.
-            shared.greeted(first.greeting.clone());
+            // The task may run after the caller first asks for the server.
+            shared.set_greeting(first.greeting.clone());
             shared.connected(None);
-            shared.events().tell(Event::Connected { server: shared.server() });
+            shared.events().emit(Event::Connected { server: shared.server() });
         }
         let end = reconnect::End(Arc::clone(&shared));
         let guarded = Arc::clone(&shared);
@@ -141,7 +143,7 @@ impl Connection {
         Self { shared }
     }
 
-    /// Sends a request; nothing happens before the future is polled.
+    /// Returns the future of a request; nothing happens before it is polled.
     #[inline]
     pub(crate) fn call<R: Request>(&self, request: R) -> Call<'_, R> {
         Call::new(&self.shared, request)
@@ -151,7 +153,7 @@ impl Connection {
         &self.shared
     }
 
-    /// Waits until the connection stands, for at most this long.
+    /// Waits until the connection is established, for at most this long.
     pub(crate) async fn ready(&self, within: Duration) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now().checked_add(within);
         let mut timer = None;
@@ -171,7 +173,7 @@ impl Connection {
             let (command, reason) = ("connecting", Disconnect::Closed);
             return Err(Error::Lost { command, reason, repeat: Repeat::SAFE });
         }
-        let error = self.shared.trouble().map(|error| (*error).clone());
+        let error = self.shared.connect_error().map(|error| (*error).clone());
         let timed_out = || {
             let during = "no attempt has ended".to_owned();
             let reason = ConnectReason::TimedOut { after: within, during };
@@ -180,14 +182,15 @@ impl Connection {
         Err(error.unwrap_or_else(timed_out).into())
     }
 
-    /// Takes no more requests, and returns when those under way are finished and the socket is closed.
+    /// Rejects new requests. Returns when those in flight are finished and the socket is closed.
     pub(crate) async fn close(&self) {
         self.shared.close();
         poll_fn(|cx| if self.shared.ended(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 }
 
-/// The runtime that a connection runs on: that of the settings, the current one, or that of the client.
+/// Returns the runtime that a connection runs on: that of the settings, the current one, or that of
+/// the client.
 fn runtime(config: &Config) -> Result<Handle, ConfigError> {
     if let Some(Runtime(runtime)) = &config.runtime {
         return Ok(runtime.clone());
@@ -195,10 +198,14 @@ fn runtime(config: &Config) -> Result<Handle, ConfigError> {
     if let Ok(current) = Handle::try_current() {
         return Ok(current);
     }
-    config.client_runtime.as_ref().map(|Runtime(runtime)| runtime.clone()).ok_or(ConfigError::NoRuntime)
+    config
+        .client_runtime
+        .as_ref()
+        .map(|Runtime(runtime)| runtime.clone())
+        .ok_or(ConfigError::NoRuntime)
 }
 
-/// A task whose end is awaited; it is aborted when this is dropped.
+/// A task whose result is awaited; it is aborted when this is dropped.
 struct Spawned<T> {
     task: JoinHandle<Result<T, ConnectError>>,
     address: String,
@@ -209,7 +216,7 @@ impl<T> Future for Spawned<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { task, address } = self.get_mut();
-        // A task that was not finished ended with its runtime.
+        // A join error means that the task's runtime ended.
         let ended = |_| Err(ConnectError::new(&*address, ConnectReason::Eof));
         Pin::new(task).poll(cx).map(|result| result.unwrap_or_else(ended))
     }
@@ -221,7 +228,7 @@ impl<T> Drop for Spawned<T> {
     }
 }
 
-/// What is queued is still finished.
+/// Queued requests are still finished.
 impl Drop for Connection {
     fn drop(&mut self) {
         self.shared.close();

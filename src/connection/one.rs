@@ -1,4 +1,4 @@
-//! One command on its way, and how its end is told.
+//! A single command as a request, and the errors of commands.
 
 use super::call::{Asked, Request};
 use super::outbox::Size;
@@ -8,8 +8,8 @@ use crate::error::{Disconnect, Error, Outcome, RAW, Repeat, ServerError, Unsent}
 use crate::resp::{Frame, Measure};
 use std::time::Duration;
 
-/// No server takes a longer argument by default (proto-max-bulk-len).
-const MOST_ARGUMENT_BYTES: usize = 512 << 20;
+/// The longest argument that servers accept by default (proto-max-bulk-len).
+const MAX_ARGUMENT_BYTES: usize = 512 << 20;
 
 #[derive(Debug)]
 pub(crate) struct One<C>(pub(crate) C);
@@ -61,24 +61,24 @@ pub(crate) fn measure<C: Command>(command: &C) -> Result<Measure, Unsent> {
     sendable(command::refused(command), &measure).map(|_| measure)
 }
 
-/// The size of a single command, unless it is refused or too long.
+/// Returns the size of a single command, unless it is refused or too long.
 #[inline]
 pub(crate) fn sendable(refused: Option<&'static str>, measure: &Measure) -> Result<Size, Unsent> {
     if let Some(reason) = refused {
         return Err(Unsent::Refused { reason });
     }
-    if measure.longest > MOST_ARGUMENT_BYTES {
+    if measure.longest > MAX_ARGUMENT_BYTES {
         return Err(Unsent::TooLarge { bytes: measure.longest });
     }
     Ok(Size { replies: 1, bytes: measure.request_bytes(), latest: u64::MAX })
 }
 
-/// What a command is called in errors.
+/// Returns a command's name for errors.
 pub(crate) fn name<C: Command>() -> &'static str {
     if C::NAME.is_empty() { RAW } else { C::NAME }
 }
 
-/// Reads the reply to a command.
+/// Decodes the reply to a command.
 #[inline]
 pub(crate) fn decode<C: Command>(
     command: &C,
@@ -94,7 +94,7 @@ pub(crate) fn decode<C: Command>(
     command.reply_to(frame).map_err(|source| Error::Decode { command: name::<C>(), source })
 }
 
-/// The error of an error reply to a command.
+/// Returns the error of an error reply to a command.
 fn refusal<C: Command>(command: &C, text: &[u8]) -> ServerError {
     ServerError::new(name::<C>(), text).meaning(command.refusal())
 }
@@ -107,7 +107,7 @@ pub(crate) fn error(
     (safety, behind): (Safety, u64),
 ) -> Error {
     match failure.map(|failure| *failure) {
-        // Who found it overdue does not know what time it had.
+        // The code that found it overdue does not know this command's timeout.
         Some(Failure::Unsent(Unsent::TimedOut { source, .. })) => {
             Error::Unsent { command, reason: Unsent::TimedOut { waited, source } }
         }

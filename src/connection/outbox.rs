@@ -1,18 +1,19 @@
-//! What callers and the driver share: the write buffer, the waiters behind it, the byte budget.
+//! The state that callers and the driver share: the write buffer, its waiters, the byte budget.
 //!
-//! A caller writes its request straight into the connection's buffer and queues its waiter in the same critical section, so
-//! bytes and waiters cannot disagree. Encoding cannot fail after that. The driver swaps the whole buffer out and writes the
-//! requests of many callers with one call.
+//! A caller appends its encoded request to the connection's buffer and queues its waiter in one
+//! critical section, so bytes and waiters always agree. The driver takes the requests of many
+//! callers and writes them with one call.
 //!
-//! Who writes is decided here, by what was measured to matter:
+//! This module decides which task writes, based on measurements:
 //!
-//! * *Few callers* (at most [`FEW`] requests in flight of late): the caller writes at once and the driver only reads. That
-//!   saves a task switch on each round trip.
-//! * *Many callers* who all wait for one batch and then all send again would take turns with the server. So when nothing of
-//!   ours is at the server, the caller whose request makes it half of what was lately in flight writes for all (a kick), and
-//!   the server begins while the others still queue up.
-//! * *Otherwise* the driver writes, after it has given way once: a wake-up puts it next in line, and it would find one
-//!   request where a moment later there are many.
+//! * *Few callers* (at most [`FEW`] requests recently in flight): the caller writes immediately and
+//!   the driver only reads. That saves a task switch on each round trip.
+//! * *Many callers* that all wait for one batch and then all send again would alternate with the
+//!   server. So when no request is in flight, the caller whose request brings the queue to half of
+//!   the recent maximum writes for all (a kick). The server begins while the other callers still
+//!   queue.
+//! * *Otherwise* the driver writes, after it has yielded once: a wake-up schedules it next, when it
+//!   would find one request instead of many.
 
 mod driving;
 mod state;
@@ -34,26 +35,26 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Up to so many requests in flight, a caller writes for itself.
+/// The number of requests in flight up to which a caller writes its own.
 const FEW: usize = 2;
 
-/// A kick comes at half the requests lately in flight, but within these bounds.
+/// A kick comes at half the recent maximum of requests in flight, within these bounds.
 const KICK: std::ops::RangeInclusive<usize> = 16..=256;
 
-/// A caller writes no more than this, for it holds the lock while it writes; the rest is the driver's.
+/// The most that a caller writes, because it holds the lock meanwhile; the driver writes the rest.
 const DIRECT_BYTES: usize = 64 << 10;
 
-/// A connection younger than this is not taken to be stale: it may be the one before it that was, and a server that stays a
-/// replica is not to cost everybody a new connection all the time.
+/// A younger connection is not retired as stale: the report may be about the previous one. A server
+/// that stays a replica must not cause constant reconnects.
 const YOUNG: Duration = Duration::from_secs(5);
 
-/// Asks whether anybody is there.
+/// The PING request.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
-/// A buffer larger than this is not kept for the next batch.
+/// The largest buffer that is kept for the next batch.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// What the callers and the driver of one connection share.
+/// The state that the callers and the driver of one connection share.
 pub(crate) struct Shared {
     state: Mutex<State>,
     events: Hub,
@@ -62,54 +63,55 @@ pub(crate) struct Shared {
 }
 
 struct State {
-    /// Requests that no writer has yet: those of the pipeline's unsent waiters, in order.
+    /// Unsent requests: those of the pipeline's unsent waiters, in order.
     backlog: Backlog,
-    /// Requests that a caller has written in part: the driver's to finish, before the backlog.
+    /// Requests that a caller has partly written: the driver finishes them before the backlog.
     rest: Vec<u8>,
-    /// How much of `rest` has been written.
+    /// The number of bytes of `rest` that are written.
     rest_written: usize,
     pipeline: Pipeline,
     budget: Budget,
     timers: Timers,
     link: Link,
-    /// The driver has bytes that it could not write yet, so nobody else may write.
+    /// The driver has bytes that it could not write yet, so no caller may write.
     driver_writes: bool,
-    /// Wakes the driver, if it sleeps.
+    /// The driver's waker, if it sleeps.
     driver: Option<Waker>,
-    /// Wakes the guard, if it sleeps.
+    /// The guard's waker, if it sleeps.
     guard: Option<Waker>,
-    /// Requests in flight of late: a maximum that decays.
+    /// The recent number of requests in flight: a maximum that decays.
     window: usize,
-    /// When the driver is to look for overdue waiters.
+    /// The earliest deadline that the driver has to check.
     alarm: Option<Instant>,
-    /// No more requests are taken; the connection ends when all are answered.
+    /// New requests are rejected; the connection ends when all are answered.
     closing: bool,
-    /// The connection is to be given up for this reason.
+    /// The connection is to be closed immediately, for this reason.
     kill: Option<Disconnect>,
-    /// The connection is to be given up for this reason when the replies that it owes have come; nothing more is sent on it.
+    /// The connection is to be closed for this reason after its outstanding replies; nothing more
+    /// is sent on it.
     retired: Option<Disconnect>,
     /// The server is in doubt: nothing new is written until it answers in time.
-    held: bool,
-    /// When the connection was made.
+    writes_suspended: bool,
+    /// The time at which the connection was established.
     since: Option<Instant>,
-    /// Futures that wait for the end, or for a connection.
+    /// The wakers of futures that wait for the end, or for a connection.
     end: Vec<Waker>,
-    /// Who answers, as it said when the connection was made; and the connection's id there.
+    /// The server and the connection's id, as reported in the handshake.
     server: Option<Arc<Server>>,
     id: Option<i64>,
 }
 
 #[derive(Debug)]
 enum Link {
-    /// No connection; why, if an attempt has failed.
+    /// No connection; the error, if an attempt has failed.
     Down(Option<Arc<ConnectError>>),
-    /// Connected; the socket to write to directly, if it can be.
+    /// Connected; the socket for direct writes, if it supports them.
     Up(Option<Direct>),
-    /// There will be no connection any more.
+    /// The connection has ended permanently.
     Ended,
 }
 
-/// What a request is, before it is written.
+/// The size of a request, before it is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) replies: usize,
@@ -118,40 +120,40 @@ pub(crate) struct Size {
     pub(crate) latest: u64,
 }
 
-/// What came of an attempt to queue a request.
+/// The result of an attempt to queue a request.
 #[derive(Debug)]
 pub(crate) enum Queued {
-    /// It is queued; the slot is where its replies come.
+    /// Queued; the slot collects its replies.
     In(SlotId),
-    /// There is no room; the ticket is its place in the line.
+    /// There is no capacity; the ticket is its place in the line.
     Wait(u64),
-    /// It was not queued and never will be.
+    /// Rejected permanently.
     Not(Unsent),
 }
 
-/// What the driver is to heed.
-pub(super) struct Orders {
-    /// When to look for overdue waiters.
+/// The orders for the driver.
+pub(super) struct DriverOrders {
+    /// The earliest deadline to check.
     pub(super) alarm: Option<Instant>,
-    /// What the server owes.
+    /// The outstanding reply.
     pub(super) owed: Owed,
-    /// The connection is to end, like this.
+    /// The reason to end the connection.
     pub(super) end: Option<Disconnect>,
-    /// A reply came in time since the last look.
+    /// A reply came in time since the last call.
     pub(super) alive: bool,
 }
 
-/// What the driver does next.
+/// The driver's next step.
 pub(super) enum Turn {
-    /// Write what is in the buffer, from here on.
+    /// Write the buffer, from this offset.
     Write(usize),
-    /// Come back at once: others are about to send.
-    GiveWay,
+    /// Yield once: other callers are about to send.
+    Yield,
     /// Sleep until woken.
     Sleep,
 }
 
-/// Without the bytes of requests, in which a password may stand.
+/// Shows no bytes of requests, which may contain a password.
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("server", &self.server()).finish_non_exhaustive()
@@ -176,7 +178,7 @@ impl Shared {
             closing: false,
             kill: None,
             retired: None,
-            held: false,
+            writes_suspended: false,
             since: None,
             end: Vec::new(),
             server: None,
@@ -187,29 +189,29 @@ impl Shared {
         Self { state: Mutex::new(state), events, timeout: config.command_timeout, repeats }
     }
 
-    /// The time that a command has.
+    /// Returns the command timeout.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Whether commands are sent again.
+    /// Whether commands are retried.
     pub(crate) fn repeats(&self) -> bool {
         self.repeats
     }
 
-    /// Those who listen to what becomes of the connection.
+    /// Returns the distributor of events.
     pub(crate) fn events(&self) -> &Hub {
         &self.events
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A caller's command may panic while it is written; what it left behind is cut off again.
+        // No user code runs while the lock is held, so poisoning is ignored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a request that is encoded already; the bytes of a large one are taken, those of others copied.
+    /// Queues an encoded request. The bytes of a large one are moved, those of others copied.
     ///
-    /// With a ticket it is a request that has waited for room.
+    /// A request with a ticket has waited for capacity.
     #[inline]
     pub(super) fn queue(
         &self,
@@ -219,7 +221,7 @@ impl Shared {
         cx: &Context<'_>,
         encoded: &mut Vec<u8>,
     ) -> Queued {
-        // A waker may be foreign code: it is cloned, woken and dropped while nothing is locked.
+        // A waker may be foreign code: it is cloned, woken and dropped without the lock.
         let mut waker = Some(cx.waker().clone());
         let _left;
         let mut state = self.lock();
@@ -252,7 +254,7 @@ impl Shared {
         Queued::In(slot)
     }
 
-    /// Gives up a place in the line for room.
+    /// Leaves the line for capacity.
     pub(crate) fn leave_line(&self, ticket: u64) {
         let mut state = self.lock();
         let left = state.budget.leave(ticket);
@@ -262,18 +264,19 @@ impl Shared {
         next.into_iter().for_each(Waker::wake);
     }
 
-    /// What came for a slot, if all did.
+    /// Returns the result of a slot, if it is complete.
     #[inline]
     pub(crate) fn take(&self, slot: SlotId, cx: &mut Context<'_>) -> Option<(Replies, Failed)> {
         loop {
             let taken = self.lock().pipeline.take(slot, cx.waker());
             match taken {
-                Taken::Came(replies, failure) => return Some((replies, failure)),
+                Taken::Done(replies, failure) => return Some((replies, failure)),
                 Taken::Wait => return None,
-                Taken::Moved => {
-                    // Whether two wakers are alike is not sure to be known, so it is not asked again.
+                Taken::OtherWaker => {
+                    // `will_wake` may return false negatives, so the new waker is stored without
+                    // comparing again.
                     let mut waker = Some(cx.waker().clone());
-                    let waits = self.lock().pipeline.moved(slot, &mut waker);
+                    let waits = self.lock().pipeline.replace_waker(slot, &mut waker);
                     if waits {
                         return None;
                     }
@@ -282,7 +285,8 @@ impl Shared {
         }
     }
 
-    /// Waits for a time; `timer` is the caller's own, and begins as `None`. Ready at once when the connection has ended.
+    /// Waits until a time; `timer` belongs to the caller and begins as `None`. Ready immediately if
+    /// the connection has ended.
     pub(crate) fn pause(&self, timer: &mut Option<u64>, at: Instant, cx: &Context<'_>) -> Poll<()> {
         if tokio::time::Instant::now().into_std() >= at {
             return Poll::Ready(());
@@ -301,23 +305,23 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Whether all that will come for a slot has come.
+    /// Whether a slot has its final result.
     pub(crate) fn is_settled(&self, slot: SlotId) -> bool {
         self.lock().pipeline.is_settled(slot)
     }
 
-    /// The caller no longer wants what comes for this slot.
+    /// Releases the caller's slot; its replies are discarded.
     pub(crate) fn abandon(&self, slot: SlotId) {
         let waker = self.lock().pipeline.abandon(slot);
         drop(waker);
     }
 
-    /// Why there is no connection, if an attempt to make one has failed.
-    pub(crate) fn trouble(&self) -> Option<Arc<ConnectError>> {
-        self.lock().trouble()
+    /// Returns the last error of an attempt to connect, if there is no connection.
+    pub(crate) fn connect_error(&self) -> Option<Arc<ConnectError>> {
+        self.lock().connect_error()
     }
 
-    /// Takes no more requests; those queued are finished. The driver ends when none is left.
+    /// Rejects new requests; queued ones are finished. Then the driver ends.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
@@ -327,17 +331,17 @@ impl Shared {
         line.into_iter().chain(driver).for_each(Waker::wake);
     }
 
-    /// The connection's own id at the server, as CLIENT ID says it; `None` where the server does not know HELLO.
+    /// Returns the connection's id, as of CLIENT ID; `None` if the server did not report it.
     pub(crate) fn server_id(&self) -> Option<i64> {
         self.lock().id
     }
 
-    /// Who answers; `None` where the server does not know HELLO.
+    /// Returns the server; `None` if it did not report itself.
     pub(crate) fn server(&self) -> Option<Arc<Server>> {
         self.lock().server.clone()
     }
 
-    /// Whether all has ended; if not, the waker is woken when it has.
+    /// Whether the connection has ended permanently; if not, the waker is woken when it has.
     pub(crate) fn ended(&self, cx: &Context<'_>) -> bool {
         let waker = cx.waker().clone();
         let mut state = self.lock();
@@ -348,7 +352,7 @@ impl Shared {
         ended
     }
 
-    /// Gives the connection up; another one takes its place.
+    /// Closes the connection for this reason; a new one replaces it.
     pub(crate) fn kill(&self, reason: Disconnect) {
         let mut state = self.lock();
         state.kill = Some(reason);
@@ -357,15 +361,15 @@ impl Shared {
         driver.into_iter().for_each(Waker::wake);
     }
 
-    /// Gives the connection up when all has been answered that was sent on it; another one takes its place. A young one is
-    /// kept: whoever says that it is stale may speak of the one before it.
+    /// Closes the connection as stale after all outstanding replies; a new one replaces it. A young
+    /// one is kept: the report may be about the previous connection.
     pub(crate) fn retire(&self) {
         let now = tokio::time::Instant::now().into_std();
         let young = |since: Instant| now.saturating_duration_since(since) < YOUNG;
         self.leave_unless(Disconnect::Stale, |state| state.since.is_none_or(young));
     }
 
-    /// Gives the connection up when all has been answered that was sent on it, for this reason.
+    /// Closes the connection for this reason after all outstanding replies.
     pub(crate) fn leave(&self, reason: Disconnect) {
         self.leave_unless(reason, |_| false);
     }
@@ -389,7 +393,8 @@ impl State {
         }
     }
 
-    /// Overdue callers are to be looked for at this time: the driver and the guard, if they have to be woken for it.
+    /// Sets an earlier deadline check. Returns the wakers of the driver and the guard, if they must
+    /// be woken for it.
     fn look_at(&mut self, deadline: Option<Instant>) -> (Option<Waker>, Option<Waker>) {
         let nearer = |at: &Instant| self.alarm.is_none_or(|alarm| *at < alarm);
         let Some(deadline) = deadline.filter(nearer) else { return (None, None) };
@@ -402,17 +407,17 @@ impl State {
         callers.chain(self.timers.next()).min()
     }
 
-    /// Whom to wake, for there is room now.
+    /// Returns the waker of the next caller in line, if there is capacity now.
     fn next_in_line(&mut self) -> Option<Waker> {
         let used = self.pipeline.cost();
         self.budget.next(used)
     }
 
-    fn trouble(&self) -> Option<Arc<ConnectError>> {
+    fn connect_error(&self) -> Option<Arc<ConnectError>> {
         if let Link::Down(error) = &self.link { error.clone() } else { None }
     }
 
-    /// A request was queued: writes it, or says whom to wake.
+    /// Writes a queued request directly, or returns the wakers to wake.
     #[inline]
     fn after_push(&mut self, deadline: Option<Instant>) -> (Option<Waker>, Option<Waker>) {
         let in_flight = self.pipeline.len();
@@ -434,7 +439,7 @@ impl State {
             || !self.rest.is_empty()
             || self.kill.is_some()
             || self.retired.is_some()
-            || self.held
+            || self.writes_suspended
         {
             return false;
         }
@@ -445,14 +450,14 @@ impl State {
             return false;
         }
         let Some(out) = self.backlog.only() else { return false };
-        // An error is the driver's to find: it reads the same socket.
+        // The driver finds any error: it reads the same socket.
         let first = out.get(..DIRECT_BYTES).unwrap_or(out);
         let Ok(written) = direct.try_write(first) else { return false };
         let done = written == out.len();
         let requests = if done {
             self.backlog.written()
         } else {
-            // Requests may be cut in the middle, so what is left is not unsent any more.
+            // Requests may be cut in the middle, so the rest no longer counts as unsent.
             self.rest_written = written;
             self.backlog.take(&mut self.rest)
         };
@@ -460,7 +465,7 @@ impl State {
         done
     }
 
-    /// Takes requests out that no writer has: byte ranges to keep and to drop by turns, and the rest is kept.
+    /// Removes unsent requests: pairs of byte lengths to keep and to drop; the rest is kept.
     fn cut(&mut self, cuts: &[(usize, usize)]) {
         if !cuts.is_empty() {
             self.backlog.cut(cuts);

@@ -1,4 +1,4 @@
-//! Panics in code of the user's that runs on a connection's task: each is an error, and the connection goes on.
+//! Turns panics in user code on a connection's task into errors, so that the connection continues.
 
 use crate::config::BoxFuture;
 use std::any::Any;
@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Runs a function of the user's, and returns the text of its panic.
+/// Runs a user function, and returns the text of its panic.
 pub(super) fn caught<T>(function: impl FnOnce() -> T) -> Result<T, String> {
-    // Whatever the function has left half done is the user's own.
+    // The user owns any state that the function leaves inconsistent.
     catch_unwind(AssertUnwindSafe(function)).map_err(|panic| text(&*panic))
 }
 
@@ -21,7 +21,7 @@ fn text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a text").to_owned()
 }
 
-/// A future of the user's; ready with the panic's text if it panics, while it is made, polled or dropped.
+/// A user future. It is ready with the panic's text if it panics when created, polled or dropped.
 pub(super) struct Caught<'a, T>(Result<Option<BoxFuture<'a, T>>, String>);
 
 impl<'a, T> Caught<'a, T> {
@@ -43,7 +43,7 @@ impl<T> Future for Caught<'_, T> {
         if matches!(polled, Ok(Poll::Pending)) {
             return Poll::Pending;
         }
-        // Dropped where its panic can be caught.
+        // The future is dropped here, where its panic can be caught.
         let future = std::mem::replace(&mut self.0, Ok(None));
         let dropped = caught(|| drop(future));
         Poll::Ready(match (polled, dropped) {
@@ -57,12 +57,12 @@ impl<T> Future for Caught<'_, T> {
 impl<T> Drop for Caught<'_, T> {
     fn drop(&mut self) {
         let future = std::mem::replace(&mut self.0, Ok(None));
-        // Nobody is left to tell.
+        // The panic cannot be reported to a caller.
         let _ = caught(|| drop(future));
     }
 }
 
-/// A stream of the user's whose panics are errors.
+/// A user stream whose panics are errors.
 pub(super) struct Guarded<S>(Option<S>);
 
 impl<S: Unpin> Guarded<S> {
@@ -124,7 +124,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 impl<S> Drop for Guarded<S> {
     fn drop(&mut self) {
         let stream = self.0.take();
-        // Nobody is left to tell.
+        // The panic cannot be reported to a caller.
         let _ = caught(|| drop(stream));
     }
 }

@@ -1,4 +1,4 @@
-//! Trust in certificates by their fingerprints.
+//! Verifies certificates by their fingerprints.
 
 use super::tls::invalid;
 use rustls::client::WebPkiServerVerifier;
@@ -55,8 +55,8 @@ impl ServerCertVerifier for Pinned {
         match &self.others {
             Some(others) => others.verify_server_cert(certificate, between, name, ocsp, now),
             None => {
-                let stranger = OtherError(Arc::new(Stranger(found)));
-                Err(rustls::Error::InvalidCertificate(CertificateError::Other(stranger)))
+                let untrusted = OtherError(Arc::new(UntrustedCertificate(found)));
+                Err(rustls::Error::InvalidCertificate(CertificateError::Other(untrusted)))
             }
         }
     }
@@ -86,7 +86,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Reads fingerprints: hexadecimal digits, with colons or without.
+/// Parses fingerprints: hexadecimal digits, with or without colons.
 pub(super) fn fingerprints(texts: &[String]) -> io::Result<Vec<Fingerprint>> {
     let read = texts.iter().map(|text| fingerprint(text));
     read.map(|read| {
@@ -109,7 +109,7 @@ fn fingerprint(text: &str) -> Option<Fingerprint> {
     bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
-/// The hash is that of a cipher suite: rustls exports no other way to ring.
+/// Hashes with a cipher suite's hash: rustls exports no other way to ring.
 fn sha256(certificate: &CertificateDer<'_>) -> Result<Fingerprint, rustls::Error> {
     let suite = TLS13_AES_128_GCM_SHA256.tls13();
     let hash = suite.map(|suite| suite.common.hash_provider.hash(certificate));
@@ -117,19 +117,19 @@ fn sha256(certificate: &CertificateDer<'_>) -> Result<Fingerprint, rustls::Error
     hash.ok_or_else(|| rustls::Error::General("ring has no SHA-256".to_owned()))
 }
 
-/// A certificate that is not trusted.
-struct Stranger(Fingerprint);
+/// The error of a certificate that is not trusted.
+struct UntrustedCertificate(Fingerprint);
 
-impl std::error::Error for Stranger {}
+impl std::error::Error for UntrustedCertificate {}
 
-/// rustls prints the errors of verifiers in this form.
-impl fmt::Debug for Stranger {
+/// rustls prints the errors of verifiers with `Debug`.
+impl fmt::Debug for UntrustedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for UntrustedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the server's certificate has the SHA-256 fingerprint ")?;
         for (n, byte) in self.0.iter().enumerate() {
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_64_digits_with_colons_or_without() {
+    fn fingerprint_has_64_digits_with_or_without_colons() {
         let bare = "00ff".repeat(16);
         let colons = ["00", "FF"].repeat(16).join(":");
         for text in [bare.as_str(), colons.as_str(), &format!(" {colons}\n")] {

@@ -1,12 +1,12 @@
-//! Who waits for which reply, in order; and until when. Pure.
+//! Matches replies to waiting callers, in order, and tracks their deadlines. No I/O.
 //!
-//! Redis answers in the order it was asked, so a queue of waiters is all the bookkeeping there is. A waiter may wait for
-//! several replies: a pipeline or a transaction is one waiter. Push frames are out-of-band and never take a waiter: they do
-//! not come here.
+//! Redis answers in the order of the requests, so a queue of waiters is all the bookkeeping there
+//! is. A waiter may wait for several replies: a pipeline or a transaction is one waiter. Push
+//! frames are out-of-band and never reach this module.
 //!
-//! A waiter's replies are collected in a slot, which the caller's future looks into. The queue and the future let go of the
-//! slot independently: a caller that has given up leaves its waiter in the queue, so that its reply is thrown away when it
-//! comes and nobody else gets it.
+//! A waiter's replies are collected in a slot, which the caller's future reads. The queue and the
+//! future release the slot independently. A caller that was dropped leaves its waiter in the queue,
+//! so that its reply is discarded and never delivered to another caller.
 
 use super::health::{Due, Owed};
 use super::window::{Place, Sends};
@@ -16,14 +16,14 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
-/// The place where a caller's replies are collected.
+/// The slot that collects a caller's replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotId(usize);
 
-/// The slot of a PING of the connection's own. It is none, so nothing is kept of its reply.
+/// The slot id of the connection's own PING. It has no slot, so its reply is not kept.
 const PROBE: SlotId = SlotId(usize::MAX);
 
-/// The replies that came for a waiter.
+/// The replies that a waiter received.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) enum Replies {
     #[default]
@@ -33,7 +33,8 @@ pub(crate) enum Replies {
 }
 
 impl Replies {
-    /// Whether the only reply, the first or the last is an error: the request as a whole may have been refused.
+    /// Whether the only, the first or the last reply is an error: the whole request may have been
+    /// rejected.
     #[inline]
     pub(crate) fn is_refusal(&self) -> bool {
         let is_error = |frame: &Frame| frame.error().is_some();
@@ -47,7 +48,7 @@ impl Replies {
     }
 }
 
-/// Why there are fewer replies than were asked for.
+/// The reason why there are fewer replies than requests.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Unsent(Unsent),
@@ -59,18 +60,18 @@ pub(crate) enum Failure {
     },
 }
 
-/// The failure, if there was one. Few have one, and all are moved about.
+/// The failure, if there was one. Boxed, because failures are rare and the value is moved often.
 pub(crate) type Failed = Option<Box<Failure>>;
 
-/// A request that has been queued and not answered in full.
+/// A request that is queued and not fully answered.
 #[derive(Debug)]
 struct Waiter {
     slot: SlotId,
-    /// Replies still to come.
+    /// The number of outstanding replies.
     left: usize,
-    /// Bytes of the request on the wire.
+    /// The request's bytes on the wire.
     bytes: usize,
-    /// What it takes of the budget.
+    /// The request's cost in the budget.
     cost: usize,
 }
 
@@ -79,9 +80,9 @@ struct Slot {
     replies: Replies,
     failure: Failed,
     done: bool,
-    /// The caller's future still wants it.
+    /// The caller's future still holds the slot.
     held: bool,
-    /// The queue still owes it a reply.
+    /// The waiter is still in the queue.
     owed: bool,
     waker: Option<Waker>,
     due: Option<Due>,
@@ -93,21 +94,21 @@ impl Slot {
     }
 }
 
-/// What there is for a caller in its slot.
+/// The content of a caller's slot.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// All that will come.
-    Came(Replies, Failed),
+    /// All replies, or the failure.
+    Done(Replies, Failed),
     /// Nothing yet; the caller will be woken.
     Wait,
-    /// Nothing yet, and it is another waker that would be woken.
-    Moved,
+    /// Nothing yet, and a different waker is registered.
+    OtherWaker,
 }
 
-/// What came of going through overdue waiters.
+/// The result of removing overdue or abandoned waiters.
 #[derive(Debug, Default)]
 pub(super) struct Expired {
-    /// Byte ranges of requests taken out of the unsent ones, as lengths: (keep, drop) by turns.
+    /// Byte ranges to remove from the unsent requests, as pairs of lengths: (keep, drop).
     pub(super) cuts: Vec<(usize, usize)>,
     pub(super) wakers: Vec<Waker>,
 }
@@ -115,15 +116,15 @@ pub(super) struct Expired {
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
     queue: VecDeque<Waiter>,
-    /// How many at the front of the queue have been handed to the socket's writer.
+    /// The number of waiters at the front of the queue whose requests the writer has.
     sent: usize,
     slots: Vec<Slot>,
     free: Vec<SlotId>,
-    /// The cost of all in the queue.
+    /// The total cost of the queue.
     cost: usize,
-    /// When the reply to the last PING of the connection's own is due.
+    /// The deadline of the last PING of the connection's own.
     probe: Option<Due>,
-    /// A reply came in time since this was asked last.
+    /// A reply came in time since the last `take_alive`.
     alive: bool,
     /// Counts what is queued.
     sends: Sends,
@@ -161,7 +162,7 @@ impl Pipeline {
             SlotId(self.slots.len() - 1)
         });
         if let Some(slot) = self.slots.get_mut(id.0) {
-            // The rest is as in a new one: so it was left when it was released.
+            // The other fields are as in a new slot: `release` resets them.
             slot.held = true;
             slot.owed = true;
             slot.waker = waker;
@@ -173,7 +174,7 @@ impl Pipeline {
         id
     }
 
-    /// Puts a PING of the connection's own before all requests that no writer has: the writer has it.
+    /// Inserts a PING of the connection's own before all unsent requests, as sent.
     pub(super) fn push_probe(&mut self, bytes: usize, cost: usize, due: Option<Due>) {
         self.queue.insert(self.sent, Waiter { slot: PROBE, left: 1, bytes, cost });
         self.sent += 1;
@@ -181,29 +182,30 @@ impl Pipeline {
         self.probe = due;
     }
 
-    /// Whether a reply came in time since the last call: to a caller that still waited, or to a PING.
+    /// Returns whether a reply came in time since the last call: to a caller that still waited, or
+    /// to a PING.
     #[inline]
     pub(super) fn take_alive(&mut self) -> bool {
         std::mem::take(&mut self.alive)
     }
 
-    /// So many more requests have been handed to the writer.
+    /// Records that the writer took this many more requests.
     #[inline]
     pub(super) fn sent_more(&mut self, requests: usize) {
         self.sent = (self.sent + requests).min(self.queue.len());
     }
 
-    /// The bytes of each request that no writer has yet.
+    /// Returns the size of each unsent request.
     pub(super) fn unsent_sizes(&self) -> impl Iterator<Item = usize> {
         self.queue.iter().skip(self.sent).map(|waiter| waiter.bytes)
     }
 
-    /// Requests that the writer has and the server has not answered.
+    /// Returns the number of requests that the writer has and the server has not answered.
     pub(super) fn sent(&self) -> usize {
         self.sent
     }
 
-    /// What the server owes: the oldest reply, for nothing behind it can come before.
+    /// Returns the deadline of the oldest outstanding reply; no later reply can arrive before it.
     pub(super) fn owed(&self) -> Owed {
         let Some(oldest) = self.queue.front().filter(|_| self.sent > 0) else {
             return Owed::Nothing;
@@ -215,32 +217,33 @@ impl Pipeline {
         due.map_or(Owed::Whenever, Owed::By)
     }
 
-    /// Requests that no writer has yet.
+    /// Returns the number of unsent requests.
     pub(super) fn unsent(&self) -> usize {
         self.queue.len() - self.sent
     }
 
-    /// All requests that are not answered.
+    /// Returns the number of requests that are not answered.
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether every caller has been told how its request ended. Replies may still be owed for some that were late.
-    pub(super) fn all_told(&self) -> bool {
+    /// Whether every caller has its result. Replies to overdue requests may still be outstanding.
+    pub(super) fn all_settled(&self) -> bool {
         let done = |waiter: &Waiter| self.slots.get(waiter.slot.0).is_none_or(|slot| slot.done);
         self.queue.iter().all(done)
     }
 
-    /// What all requests that are not answered take of the budget.
+    /// Returns the cost of all requests that are not answered.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
 
-    /// A reply came: it belongs to the oldest waiter. The waker of a caller that has all its replies goes to `wakers`.
+    /// Delivers a reply to the oldest waiter. If that caller now has all its replies, its waker is
+    /// added to `wakers`.
     ///
     /// # Errors
     ///
-    /// Nobody waits for a reply; the connection's place in the stream is lost.
+    /// No request is outstanding: the position in the stream is lost.
     #[inline]
     pub(super) fn reply(
         &mut self,
@@ -261,7 +264,7 @@ impl Pipeline {
                 Replies::Many(frames) => frames.push(frame),
                 replies if left == 0 => *replies = Replies::One(frame),
                 replies => {
-                    // All that are still to come fit: a pipeline costs one allocation.
+                    // Capacity for all outstanding replies: a pipeline costs one allocation.
                     let mut frames = Vec::with_capacity(left + 1);
                     frames.push(frame);
                     *replies = Replies::Many(frames);
@@ -275,7 +278,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The reply to a PING came. An error is one, too: the server is busy, or its user may not say PING.
+    /// Processes the reply to a PING. An error counts as a reply: the server is busy, or its user
+    /// may not run PING.
     #[cold]
     fn probed(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
         let pong = frame.cursor().string("PONG").is_ok_and(|text| text == b"PONG");
@@ -290,7 +294,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes the oldest waiter out of the queue; with a failure if it has not got all its replies.
+    /// Removes the oldest waiter; with a failure if it does not have all its replies.
     #[inline]
     fn pop_front(&mut self, failure: Option<Failure>, wakers: &mut Vec<Waker>) {
         if let Some(waiter) = self.queue.pop_front() {
@@ -327,37 +331,37 @@ impl Pipeline {
         }
     }
 
-    /// What came for this slot, if all did; the caller then has nothing to do with it any more.
+    /// Returns the replies of a slot if they are complete, and releases the caller's hold on it.
     #[inline]
     pub(super) fn take(&mut self, id: SlotId, waker: &Waker) -> Taken {
         let Some(slot) = self.slots.get_mut(id.0) else { return Taken::Wait };
         if !slot.done {
             let known = slot.waker.as_ref().is_some_and(|known| known.will_wake(waker));
-            return if known { Taken::Wait } else { Taken::Moved };
+            return if known { Taken::Wait } else { Taken::OtherWaker };
         }
         let replies = std::mem::take(&mut slot.replies);
         let mut failure = slot.failure.take();
         if let Some(Failure::TimedOut { owed, .. }) = failure.as_deref_mut() {
             *owed = slot.owed;
         }
-        // Nothing is left in it: its waker went when it was done.
+        // The slot is empty: its waker was taken when it was done.
         slot.held = false;
         if !slot.owed {
             slot.done = false;
             self.free.push(id);
         }
-        Taken::Came(replies, failure)
+        Taken::Done(replies, failure)
     }
 
-    /// From now on this waker is woken when all has come for a slot; false if it has come already. The waker before it comes
-    /// back, to be dropped where nothing is locked.
-    pub(super) fn moved(&mut self, id: SlotId, waker: &mut Option<Waker>) -> bool {
+    /// Registers another waker for a slot; false if the slot is done already. The previous waker is
+    /// returned in `waker`, to be dropped without the lock.
+    pub(super) fn replace_waker(&mut self, id: SlotId, waker: &mut Option<Waker>) -> bool {
         let slot = self.slots.get_mut(id.0).filter(|slot| !slot.done);
         slot.map(|slot| std::mem::swap(&mut slot.waker, waker)).is_some()
     }
 
-    /// The caller gives up its slot. A reply that is still owed is thrown away when it comes. The caller's waker comes back,
-    /// to be dropped where nothing is locked.
+    /// Releases the caller's slot. An outstanding reply is discarded when it arrives. The caller's
+    /// waker is returned, to be dropped without the lock.
     pub(super) fn abandon(&mut self, id: SlotId) -> Option<Waker> {
         let slot = self.slots.get_mut(id.0)?;
         let waker = slot.waker.take();
@@ -369,21 +373,21 @@ impl Pipeline {
         waker
     }
 
-    /// Whether all that will come for a slot has come.
+    /// Whether a slot has its final result.
     pub(super) fn is_settled(&self, id: SlotId) -> bool {
         self.slots.get(id.0).is_none_or(|slot| slot.done)
     }
 
-    /// The earliest time at which a waiter will be overdue.
+    /// Returns the earliest deadline of a waiter.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let open = |waiter: &Waiter| self.slots.get(waiter.slot.0).filter(|slot| !slot.done);
         self.queue.iter().filter_map(|waiter| Some(open(waiter)?.due?.at)).min()
     }
 
-    /// Settles the waiters that are overdue.
+    /// Settles overdue waiters.
     ///
-    /// Those that no writer has yet leave the queue, for they shall not be sent any more; `unsent` makes their failure. The
-    /// others keep their place, for their replies will come.
+    /// Unsent requests leave the queue and are never sent; `unsent` creates their failure. The
+    /// others keep their place, because their replies will come.
     pub(super) fn expire(&mut self, now: Instant, unsent: impl Fn() -> Unsent) -> Expired {
         let mut expired = Expired::default();
         let mut behind = self.replies_left();
@@ -404,14 +408,14 @@ impl Pipeline {
         expired
     }
 
-    /// Takes out the unsent requests whose callers have given up or been told that their time is over.
+    /// Removes the unsent requests whose callers were dropped or timed out.
     pub(super) fn drop_abandoned(&mut self) -> Expired {
         let mut expired = Expired::default();
         self.cut(&mut expired, || Unsent::Closed, |slot| !slot.held || slot.done);
         expired
     }
 
-    /// Takes the unsent requests that `which` picks out of the queue.
+    /// Removes the unsent requests for which `which` is true.
     fn cut(
         &mut self,
         expired: &mut Expired,
@@ -439,8 +443,9 @@ impl Pipeline {
         }
     }
 
-    /// The connection is gone. Of the requests that the writer had, the last `unwritten` bytes never left: those that lie
-    /// wholly in there stay in the queue as unsent, all before them are lost. Returns how many of the bytes are kept.
+    /// Handles the loss of the connection. Of the requests that the writer had, the last
+    /// `unwritten` bytes never left. Requests entirely within those bytes stay queued as unsent;
+    /// all before them are lost. Returns the number of bytes kept.
     pub(super) fn disconnected(
         &mut self,
         unwritten: usize,
@@ -466,7 +471,7 @@ impl Pipeline {
         kept
     }
 
-    /// Settles all that is left; nothing will be sent any more.
+    /// Settles all remaining waiters; nothing more is sent.
     pub(super) fn close(&mut self, wakers: &mut Vec<Waker>) {
         self.sent = 0;
         while !self.queue.is_empty() {

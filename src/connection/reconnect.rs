@@ -1,7 +1,7 @@
-//! Connects, hands the socket to the driver, and connects again.
+//! Connects, passes the socket to the driver, and reconnects.
 //!
-//! A random time passes between two attempts. Requests that callers queue meanwhile wait for the next socket, each within its
-//! own deadline.
+//! A random delay passes between two attempts. Requests that callers queue meanwhile wait for the
+//! next socket, each until its own deadline.
 
 use super::backoff::Backoff;
 use super::call::Patience;
@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::{Instant, sleep};
 
-/// Makes the first connection: tries for as long as the settings say, unless the error does not pass by itself.
+/// Makes the first connection: retries for as long as the settings say, unless the error is
+/// permanent.
 pub(super) async fn first(config: &Config, dialler: &Dialler) -> Result<Established, ConnectError> {
     let deadline = Instant::now().checked_add(config.wait_for_server);
     let mut backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
@@ -56,22 +57,22 @@ pub(super) async fn run(
             next = while_open(&shared, connecting).await;
             at_once = false;
             if let Some(established) = &next {
-                // Who hears of the connection finds its id and its server.
-                shared.greeted(established.greeting.clone());
-                shared.events().tell(Event::Connected { server: shared.server() });
+                // A listener of this event can read the connection's id and server.
+                shared.set_greeting(established.greeting.clone());
+                shared.events().emit(Event::Connected { server: shared.server() });
             }
             shared.drop_abandoned();
         }
         let Some(Established { io, input, credentials, .. }) = next.take() else { break };
         backoff.connected(Instant::now().into_std());
         let driver = Driver::new(io, Arc::clone(&shared), input, &config);
-        // Most have nothing to renew: for them the driver is polled with nothing in between.
+        // Most connections have no provider: their driver is polled directly.
         let reason = match Renewal::of(&shared, &config, patience, credentials) {
             Some(renewal) => renewal.drive(driver).await,
             None => driver.await,
         };
         backoff.disconnected(Instant::now().into_std());
-        shared.events().tell(Event::Disconnected { reason: reason.clone() });
+        shared.events().emit(Event::Disconnected { reason: reason.clone() });
         if matches!(reason, Disconnect::Closed) {
             break;
         }
@@ -89,7 +90,7 @@ async fn reconnect(
     loop {
         if !std::mem::take(&mut at_once) {
             let after = backoff.delay(fastrand::f64());
-            shared.events().tell(Event::Reconnecting { after });
+            shared.events().emit(Event::Reconnecting { after });
             sleep(after).await;
         }
         match establish(config, dialler).await {
@@ -100,7 +101,7 @@ async fn reconnect(
                 }
                 let error = Arc::new(error);
                 shared.not_connected(Arc::clone(&error));
-                shared.events().tell(if error.is_credentials() {
+                shared.events().emit(if error.is_credentials() {
                     Event::CredentialsRejected { error }
                 } else {
                     Event::ConnectFailed { error }
@@ -110,7 +111,8 @@ async fn reconnect(
     }
 }
 
-/// Goes on until the future is ready or the connection is closed; callers whose time is over are told meanwhile.
+/// Polls the future until it is ready or the connection is closed, and settles overdue callers
+/// meanwhile.
 async fn while_open<T>(shared: &Arc<Shared>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut alarm = Alarm::new(Arc::clone(shared), None);
@@ -122,7 +124,7 @@ async fn while_open<T>(shared: &Arc<Shared>, future: impl Future<Output = T>) ->
         loop {
             match alarm.poll(cx) {
                 Some(Disconnect::Closed) => return Poll::Ready(None),
-                // There is no connection to give up; what is asked of the alarm still holds.
+                // There is no connection to close; the alarm's other tasks continue.
                 Some(_) => {}
                 None => return Poll::Pending,
             }
@@ -131,7 +133,8 @@ async fn while_open<T>(shared: &Arc<Shared>, future: impl Future<Output = T>) ->
     .await
 }
 
-/// However the task ends, also with its runtime and before it has begun, everyone who waits is told.
+/// Notifies all waiting callers however the task ends, also with its runtime or before its first
+/// poll.
 pub(super) struct End(pub(super) Arc<Shared>);
 
 impl Drop for End {

@@ -1,13 +1,13 @@
-//! New credentials on a live connection: AUTH, in the pipeline between the commands of others.
+//! New credentials on a live connection: AUTH, in the pipeline between other commands.
 //!
-//! It is a request as any other, so nothing has to stop for it. It belongs to one connection: when that ends it is given up,
-//! for the next connection asks for credentials itself.
+//! AUTH is sent like any other request, so no command has to wait for it. It belongs to one
+//! connection and is dropped with it, because the next connection asks for credentials itself.
 //!
-//! | what comes of it | what is done |
+//! | result | action |
 //! |---|---|
-//! | the server takes them | they are what is used from now on |
-//! | the server refuses them | the connection is given up; the next one asks again |
-//! | the provider fails or panics, no reply, no room | tried again after a random time, up to the longest wait between two connects |
+//! | the server accepts them | they are the current credentials |
+//! | the server rejects them | the connection is closed; the next one asks again |
+//! | provider fails, no reply, no capacity | retried after a random delay up to `reconnect_max` |
 
 use super::call::{Asked, Enqueue, Patience, Request};
 use super::driver::Driver;
@@ -28,10 +28,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// The credentials for a new connection; `None` where there are none.
+/// Returns the credentials for a new connection; `None` if there are none.
 ///
-/// A user without a password has the empty one. Servers take any password for a user with `nopass`, and refuse the others:
-/// without AUTH the connection would be the default user's.
+/// A user without a password has the empty one. Servers accept any password for a user with
+/// `nopass`, and reject other users. Without AUTH the connection would be the default user's.
 pub(super) async fn credentials(config: &Config) -> Result<Option<Credentials>, CredentialsError> {
     match (&config.credentials, &config.user, &config.password) {
         (Some(provider), ..) => ask(provider).await.map(Some),
@@ -43,7 +43,7 @@ pub(super) async fn credentials(config: &Config) -> Result<Option<Credentials>, 
     }
 }
 
-/// Asks a provider; a panic of it is an error.
+/// Asks a provider; its panic is an error.
 async fn ask(Provider(provider): &Provider) -> Result<Credentials, CredentialsError> {
     Caught::new(|| provider.credentials()).await.unwrap_or_else(|panic| {
         Err(CredentialsError::new(format!("the credentials provider panicked: {panic}")))
@@ -59,21 +59,21 @@ pub(super) struct Renewal<'a> {
     used: Credentials,
 }
 
-/// What came of new credentials.
-enum Outcome {
-    Taken(Credentials),
-    /// They are those that are used.
+/// The result of a renewal.
+enum RenewalOutcome {
+    Accepted(Credentials),
+    /// The credentials are unchanged.
     Same,
     Refused(Box<ServerError>),
-    NotSaid,
-    /// No reply, or no room.
+    NoCredentials,
+    /// No reply, or no capacity.
     Unanswered,
     /// The connection is ending.
-    Over,
+    Closing,
 }
 
 impl<'a> Renewal<'a> {
-    /// For a connection that these credentials were used for; `None` if nobody is to be asked for others.
+    /// Creates the renewal for a connection with these credentials; `None` without a provider.
     pub(super) fn of(
         shared: &'a Arc<Shared>,
         config: &'a Config,
@@ -86,86 +86,92 @@ impl<'a> Renewal<'a> {
 
     /// Drives the connection to its end, and renews the credentials meanwhile.
     pub(super) async fn drive(self, mut driver: Driver) -> Disconnect {
-        // Dropped before the driver: what was not sent is then given up, and not kept for the next connection.
-        let mut renewing = pin!(self.go_on());
+        // Dropped before the driver: an unsent AUTH is then discarded, and not kept for the next
+        // connection.
+        let mut renewal = pin!(self.run());
         poll_fn(|cx| {
             let end = Pin::new(&mut driver).poll(cx);
             if end.is_pending() {
-                let _ = renewing.as_mut().poll(cx);
+                let _ = renewal.as_mut().poll(cx);
             }
             end
         })
         .await
     }
 
-    async fn go_on(mut self) -> Infallible {
+    async fn run(mut self) -> Infallible {
         loop {
             let Provider(provider) = self.provider;
             let changed = Caught::new(|| provider.changed(&self.used)).await;
-            // The one place where it is known how a renewal ended.
-            let outcome = if changed.is_ok() { self.renew().await } else { Outcome::NotSaid };
+            // All results of a renewal are handled here.
+            let outcome =
+                if changed.is_ok() { self.renew().await } else { RenewalOutcome::NoCredentials };
             match outcome {
-                Outcome::Taken(credentials) => self.used = credentials,
-                Outcome::Refused(error) if is_credentials(&error) => {
+                RenewalOutcome::Accepted(credentials) => self.used = credentials,
+                RenewalOutcome::Refused(error) if is_credentials(&error) => {
                     let reason = ConnectReason::Refused(error.clone());
                     let rejected = ConnectError::new(&self.config.address, reason);
                     let event = Event::CredentialsRejected { error: Arc::new(rejected) };
-                    self.shared.events().tell(event);
+                    self.shared.events().emit(event);
                     self.shared.leave(Disconnect::Credentials(error));
                     pending().await
                 }
-                Outcome::Over => pending().await,
-                // Whoever says again and again that there are new ones is not asked in a tight loop.
-                Outcome::Same | Outcome::NotSaid | Outcome::Unanswered | Outcome::Refused(_) => {
+                RenewalOutcome::Closing => pending().await,
+                // A provider that repeatedly announces new credentials is not asked in a tight
+                // loop.
+                RenewalOutcome::Same
+                | RenewalOutcome::NoCredentials
+                | RenewalOutcome::Unanswered
+                | RenewalOutcome::Refused(_) => {
                     sleep(self.config.reconnect_max.mul_f64(fastrand::f64())).await;
                 }
             }
         }
     }
 
-    async fn renew(&self) -> Outcome {
+    async fn renew(&self) -> RenewalOutcome {
         let asked = timeout(self.config.connect_timeout, ask(self.provider)).await;
-        let Ok(Ok(credentials)) = asked else { return Outcome::NotSaid };
+        let Ok(Ok(credentials)) = asked else { return RenewalOutcome::NoCredentials };
         if credentials == self.used {
-            return Outcome::Same;
+            return RenewalOutcome::Same;
         }
         let password = credentials.password.reveal();
         let mut auth = Auth::new(password);
-        // As in HELLO; a server that knows no HELLO knows no users either.
+        // As in HELLO. A server without HELLO has no users either.
         let default = self.shared.server().map(|_| "default");
         if let Some(user) = credentials.user.as_deref().or(default) {
             auth = auth.user(user);
         }
-        let request = Said(encode_dedicated(&auth));
+        let request = EncodedRequest(encode_dedicated(&auth));
         let mut enqueue = Enqueue::new(Arc::clone(self.shared), self.patience);
         let mut ticket = match poll_fn(|cx| enqueue.poll(&request, cx)).await {
             Ok(ticket) => ticket,
-            Err(Unsent::Closed) => return Outcome::Over,
-            Err(_) => return Outcome::Unanswered,
+            Err(Unsent::Closed) => return RenewalOutcome::Closing,
+            Err(_) => return RenewalOutcome::Unanswered,
         };
         match poll_fn(|cx| ticket.poll(cx)).await {
             (Replies::One(frame), None) => match frame.error() {
-                None => Outcome::Taken(credentials),
+                None => RenewalOutcome::Accepted(credentials),
                 Some(text) => {
                     let secret = Some(password.as_bytes());
-                    Outcome::Refused(Box::new(ServerError::without(secret, "AUTH", text)))
+                    RenewalOutcome::Refused(Box::new(ServerError::without(secret, "AUTH", text)))
                 }
             },
-            (_, Some(failure)) if matches!(*failure, Failure::Lost(..)) => Outcome::Over,
-            _ => Outcome::Unanswered,
+            (_, Some(failure)) if matches!(*failure, Failure::Lost(..)) => RenewalOutcome::Closing,
+            _ => RenewalOutcome::Unanswered,
         }
     }
 }
 
-/// Whether it is the credentials that were refused, and not AUTH for now.
+/// Whether the credentials were rejected, and not AUTH temporarily.
 fn is_credentials(error: &ServerError) -> bool {
     matches!(error.code(), Code::WrongPass | Code::NoAuth | Code::NoPerm)
 }
 
-/// A request in its own bytes.
-struct Said(Vec<u8>);
+/// A request that is already encoded.
+struct EncodedRequest(Vec<u8>);
 
-impl Request for Said {
+impl Request for EncodedRequest {
     type Output = ();
     type Measure = ();
 
@@ -181,7 +187,7 @@ impl Request for Said {
     fn finish(&self, _: Replies, _: Failed, _: Duration, _: Asked<'_>) {}
 }
 
-/// What was sent last. When nobody can send any more, that stays.
+/// Returns the credentials that were sent last, also after the sender was dropped.
 impl CredentialsProvider for watch::Receiver<Credentials> {
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
         let last = self.borrow().clone();

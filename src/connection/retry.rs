@@ -1,7 +1,7 @@
-//! Retry: whether a command is sent again, and when. Pure.
+//! Whether and when a command is retried. No I/O.
 //!
-//! A command is sent again only where that can do no harm: it has not run, for the server said so; or it may run twice, for
-//! it reads or leaves the same behind. And only within the time that its caller gave it.
+//! A command is retried only where that is safe: the server said that it did not run, or it is
+//! read-only or idempotent. Retries stay within the caller's timeout.
 
 use crate::command::Safety;
 use crate::error::{Code, Disconnect, ServerError};
@@ -17,24 +17,24 @@ const LONGEST_LOST: Duration = Duration::from_secs(2);
 /// With less time than this left a command is not sent again: better to be told that it has not run than not to know.
 const LEFT: Duration = Duration::from_millis(100);
 
-/// How often a command was sent again.
+/// The number of retries of a command.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Attempts {
     lost: u8,
     refused: u8,
 }
 
-/// When and where to send a command again that was refused.
+/// The time and the connection of a retry after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Again {
-    /// After this long.
+    /// The delay.
     pub(crate) after: Duration,
-    /// On another connection: this one leads to the wrong server, or is not what it was.
+    /// Use another connection: this one leads to the wrong server, or has lost its session.
     pub(crate) elsewhere: bool,
 }
 
 impl Again {
-    /// When to send it, if there is time enough by then.
+    /// Returns the time of the retry, if enough time is left then.
     pub(crate) fn at(&self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
         let at = now.checked_add(self.after)?;
         let enough = |deadline: Instant| deadline.saturating_duration_since(at) >= LEFT;
@@ -68,16 +68,17 @@ impl Attempts {
         Some(Again { after, elsewhere: false })
     }
 
-    /// Whether to send a command again that was refused with this code; `random` is from 0 to 1.
+    /// Returns the retry of a command that was refused with this error; `random` is from 0 to 1.
     pub(crate) fn refused(&mut self, error: &ServerError, random: f64) -> Option<Again> {
         let elsewhere = match error.code() {
             Code::Loading | Code::MasterDown | Code::TryAgain | Code::ClusterDown | Code::Busy => {
                 false
             }
             Code::ReadOnly => true,
-            // A read that was blocked when its server became a replica; but not one that somebody ended, or whose key is gone.
+            // A blocked read whose server became a replica; not one ended by CLIENT UNBLOCK or a
+            // deleted key.
             Code::Unblocked if error.is_role_change() => true,
-            // Its credentials are given anew with a new connection; to do so twice helps nobody.
+            // A new connection authenticates again; a second retry would not help.
             Code::NoAuth if self.refused == 0 => true,
             _ => return None,
         };
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_broke_the_connection_is_not_sent_again() {
+    fn protocol_error_and_close_are_not_retried() {
         let limit = Disconnect::Protocol(ProtocolError::TooLarge { limit: 1 });
         for reason in [limit, Disconnect::Closed] {
             let again = Attempts::default().lost(&reason, Safety::ReadOnly, 1.0);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_ready_is_asked_less_and_less_often() {
+    fn backoff_doubles_while_the_server_is_not_ready() {
         let mut attempts = Attempts::default();
         let waits: Vec<u128> = (0..7)
             .filter_map(|_| attempts.refused(&refusal("LOADING data"), 1.0))
@@ -136,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_a_role_change_ended_goes_on_elsewhere() {
+    fn read_unblocked_by_a_role_change_is_retried_on_another_connection() {
         let text = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
         assert!(Attempts::default().refused(&refusal(text), 0.5).unwrap().elsewhere);
     }
 
     #[test]
-    fn nothing_is_sent_again_at_the_last_moment() {
+    fn refused_command_is_not_retried_with_less_than_100_ms_left() {
         let now = Instant::now();
         let again = Again { after: Duration::from_millis(50), elsewhere: false };
         let rows = [(149, false), (150, true), (1000, true)];
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_server_is_left_and_lost_credentials_are_given_once_more() {
+    fn readonly_is_retried_on_another_connection_and_noauth_only_once() {
         let mut attempts = Attempts::default();
         assert!(attempts.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
         assert!(attempts.refused(&refusal("READONLY replica"), 0.5).unwrap().elsewhere);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_has_to_mend_is_told_at_once() {
+    fn permanent_errors_are_not_retried() {
         let unblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
         let gone = "UNBLOCKED the stream key no longer exists";
         for code in [

@@ -1,21 +1,22 @@
-//! The buffer that a request is encoded into, before it is added to those of all callers.
+//! The buffer that a request is encoded into, before it is appended to the shared one.
 
 use std::cell::Cell;
 
-/// A larger buffer is not kept for the next request.
+/// The largest buffer that is kept for the next request.
 const KEPT_BYTES: usize = 4 << 10;
 
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// An empty buffer for so many bytes. A thread has one at a time: a request that is made while another one is encoded gets a new one.
+/// Returns an empty buffer for this many bytes. A thread has one buffer: a request that is created
+/// while another one is encoded gets a new one.
 #[inline]
 pub(super) fn scratch(bytes: usize) -> Vec<u8> {
     if bytes > KEPT_BYTES {
         return Vec::with_capacity(bytes);
     }
-    // A thread that ends may have dropped it.
+    // The thread-local is gone while a thread ends.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     buffer.reserve(bytes);

@@ -1,4 +1,5 @@
-//! The lock that tasks share. The tests with every interleaving (`--cfg bourn_loom`) take loom's in its place.
+//! The lock that tasks share. With `--cfg bourn_loom`, tests use loom's lock instead, to explore
+//! every interleaving.
 
 #[cfg(not(all(test, bourn_loom)))]
 pub(super) use std::sync::{Mutex, MutexGuard};

@@ -1,7 +1,7 @@
-//! Callers that wait for a time, such as for the next attempt of a refused command. No I/O.
+//! Callers that wait for a point in time, such as the next attempt of a refused command. No I/O.
 //!
-//! The driver and the guard wake them, as they do callers whose deadline has passed. So a caller needs no timer, and no runtime,
-//! of its own.
+//! The driver and the guard wake them, like callers whose deadline has passed. So a caller needs
+//! neither its own timer nor a runtime.
 
 use std::task::Waker;
 use std::time::Instant;
@@ -20,8 +20,8 @@ struct Timer {
 }
 
 impl Timers {
-    /// Wakes a caller at a time. With an id it takes the place of an earlier waker, which is the other result: it is to be dropped
-    /// where nothing is locked.
+    /// Sets the time at which a caller is woken. With an id it replaces an earlier waker, which is
+    /// returned, to be dropped without the lock.
     pub(super) fn set(
         &mut self,
         id: Option<u64>,
@@ -37,12 +37,12 @@ impl Timers {
         (self.next_id, None)
     }
 
-    /// The earliest time at which a caller is to be woken.
+    /// Returns the earliest time at which a caller is to be woken.
     pub(super) fn next(&self) -> Option<Instant> {
         self.waiting.iter().map(|timer| timer.at).min()
     }
 
-    /// The wakers whose time has come.
+    /// Removes and returns the wakers whose time has come.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Waker> {
         let mut wakers = Vec::new();
         self.waiting.retain_mut(|timer| {
@@ -55,7 +55,7 @@ impl Timers {
         wakers
     }
 
-    /// All wakers: there is nothing to wait for any more.
+    /// Removes and returns all wakers.
     pub(super) fn clear(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.waiting).into_iter().map(|timer| timer.waker).collect()
     }
@@ -67,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn timers_expire_at_their_time_and_once() {
+    fn timers_expire_once_at_their_time() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut timers = Timers::default();

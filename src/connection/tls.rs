@@ -1,7 +1,8 @@
-//! TLS on a stream, by rustls with ring.
+//! TLS on a stream, with rustls and ring.
 //!
-//! The settings are converted to rustls's own when a connection is opened, and kept as long as they stay the same: all
-//! connections of a client share them, and the session tickets with them, which make the next handshake shorter.
+//! The settings are converted to those of rustls when a connection is opened, and kept while they
+//! stay the same. All connections of a client share them and the session tickets, which shorten the
+//! next handshake.
 
 use super::panics::Caught;
 use super::pinned::{Pinned, fingerprints};
@@ -18,12 +19,12 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_rustls::{TlsConnector, rustls};
 
-/// Shakes hands in TLS, with the settings that are in force.
+/// Does the TLS handshake, with the current settings.
 #[derive(Clone, Default)]
 pub(super) struct Connector(Arc<Mutex<Option<(Tls, TlsConnector)>>>);
 
 impl Connector {
-    /// The connection on what was dialled: with TLS, if the settings want it.
+    /// Returns the connection on a dialled stream: with TLS, if the settings enable it.
     pub(super) async fn secure(&self, config: &Config, dialled: Dialled) -> io::Result<Io> {
         let tls = match &config.tls {
             None => return Ok(dialled.into()),
@@ -36,7 +37,7 @@ impl Connector {
         };
         let name = match (&tls.server_name, &config.address) {
             (Some(name), _) => name.as_str(),
-            // A certificate has no zones.
+            // Certificates have no zones.
             (None, Address::Tcp { host, .. }) => host.split('%').next().unwrap_or_default(),
             #[cfg(unix)]
             (None, Address::Unix { .. }) => "",
@@ -49,7 +50,7 @@ impl Connector {
             Dialled::Unix(socket) => Box::new(socket),
             Dialled::Other(stream) => stream,
         };
-        let stream = self.connector(tls).await?.connect(name, stream).await.map_err(clearer)?;
+        let stream = self.connector(tls).await?.connect(name, stream).await.map_err(explain)?;
         Ok(Io::Tls(Box::new(stream)))
     }
 
@@ -57,7 +58,7 @@ impl Connector {
         if let Some((_, connector)) = self.kept().as_ref().filter(|(kept, _)| *kept == tls) {
             return Ok(connector.clone());
         }
-        // The system's authorities are in files.
+        // The system's authorities are read from files.
         let read = spawn_blocking(move || client(&tls).map(|client| (tls, client))).await;
         let (tls, client) = read.map_err(io::Error::other)??;
         let connector = TlsConnector::from(Arc::new(client));
@@ -70,7 +71,7 @@ impl Connector {
     }
 }
 
-/// The settings that were sent last.
+/// Returns the settings that were sent last.
 impl TlsProvider for watch::Receiver<Tls> {
     fn tls(&self) -> BoxFuture<'_, io::Result<Tls>> {
         let last = self.borrow().clone();
@@ -78,13 +79,15 @@ impl TlsProvider for watch::Receiver<Tls> {
     }
 }
 
-/// Whether an error is TLS's own, found while reading or writing: in TLS 1.3 a client's certificate is refused only then.
+/// Whether an error comes from TLS while reading or writing: in TLS 1.3 a client certificate is
+/// rejected only then.
 pub(super) fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// What came is no TLS record: rustls says which byte is wrong, and users want to know what that means.
-fn clearer(error: io::Error) -> io::Error {
+/// Replaces the error of data that is not a TLS record: rustls names the wrong byte, and this text
+/// names the cause.
+fn explain(error: io::Error) -> io::Error {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match rustls {
         Some(rustls::Error::InvalidMessage(_)) => {
@@ -102,7 +105,7 @@ fn client(tls: &Tls) -> io::Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(wrong)?;
+        .map_err(invalid_settings)?;
     let builder = if tls.accept_any {
         let verifier = Arc::new(AnyCertificate(provider));
         builder.dangerous().with_custom_certificate_verifier(verifier)
@@ -120,7 +123,7 @@ fn client(tls: &Tls) -> io::Result<ClientConfig> {
             if chain.is_empty() {
                 return Err(invalid("there is no certificate in the client's chain"));
             }
-            builder.with_client_auth_cert(chain, private_key(key)?).map_err(wrong)
+            builder.with_client_auth_cert(chain, private_key(key)?).map_err(invalid_settings)
         }
     }
 }
@@ -133,11 +136,11 @@ fn roots(tls: &Tls) -> io::Result<RootCertStore> {
             return Err(invalid("there is no certificate in the PEM of the authorities"));
         }
         for authority in authorities {
-            roots.add(authority).map_err(wrong)?;
+            roots.add(authority).map_err(invalid_settings)?;
         }
     }
     if tls.system_roots {
-        // Some of a system's authorities are often too old to be read; the others are not to blame.
+        // Some of a system's authorities are often too old to be parsed; they are skipped.
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
@@ -164,7 +167,7 @@ fn certificates(texts: &[Text]) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// What the reader says of a key that it cannot read is left out: it may quote it.
+/// The parser's error is dropped, because it may quote the key.
 fn private_key(text: &Text) -> io::Result<PrivateKeyDer<'static>> {
     let key = match text {
         Text::Der(der) => PrivateKeyDer::try_from(der.to_vec()).ok(),
@@ -173,12 +176,12 @@ fn private_key(text: &Text) -> io::Result<PrivateKeyDer<'static>> {
     key.ok_or_else(|| invalid("the client's key is not PKCS #8, PKCS #1 or SEC1"))
 }
 
-fn wrong(error: rustls::Error) -> io::Error {
+fn invalid_settings(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-/// Takes whatever certificate comes. That the server has its key is not checked either: who believes anyone gains nothing by
-/// it, and a certificate too old to be read is a certificate, too.
+/// Accepts any certificate. The signature is not checked either: without trust it proves nothing,
+/// and a certificate may be too old to be parsed.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

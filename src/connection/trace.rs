@@ -1,13 +1,14 @@
-//! The events of a connection as events of `tracing` (feature `tracing`), few of them while a server is down.
+//! Emits the events of a connection to `tracing` (feature `tracing`), rate-limited while a server
+//! is down.
 //!
 //! | event | level |
 //! |---|---|
-//! | connected | INFO; DEBUG if the end of the last connection was not shown |
-//! | disconnected, a failed attempt to connect | WARN at first, and then once a minute; DEBUG in between |
-//! | credentials rejected | ERROR, as often |
-//! | closed, the wait before an attempt | DEBUG |
+//! | connected | INFO; DEBUG if the end of the last connection was logged at DEBUG |
+//! | disconnected, a failed attempt to connect | WARN, at most once a minute; otherwise DEBUG |
+//! | credentials rejected | ERROR, with the same limit |
+//! | closed, the delay before an attempt | DEBUG |
 //!
-//! A connection that lived for a minute ends the silence.
+//! A connection that lasted a minute resets the limit.
 
 use super::events::Event;
 use crate::error::Disconnect;
@@ -15,36 +16,36 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-/// The time between two warnings of one kind.
+/// The minimum time between two warnings of one kind.
 const BETWEEN: Duration = Duration::from_secs(60);
 
-/// What was shown of a connection.
+/// The rate limits of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct LogLimits {
     connected: Option<Instant>,
     disconnected: Option<Instant>,
     failed: Option<Instant>,
     /// Failed attempts since the last connection.
     attempts: u64,
-    /// The end of the last connection, or a failed attempt since, was not shown.
-    silent: bool,
+    /// The end of the last connection, and each failed attempt since, were logged at DEBUG.
+    hidden: bool,
 }
 
-/// How one event is to be shown.
+/// The level at which one event is logged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Show {
-    loud: bool,
+pub(super) struct LogDecision {
+    own_level: bool,
     attempts: u64,
 }
 
-impl Shown {
-    /// Decides whether an event is shown at its level or at DEBUG.
-    pub(super) fn decide(&mut self, event: &Event, now: Instant) -> Show {
-        let loud = match event {
+impl LogLimits {
+    /// Decides whether an event is logged at its own level or at DEBUG.
+    pub(super) fn decide(&mut self, event: &Event, now: Instant) -> LogDecision {
+        let own_level = match event {
             Event::Connected { .. } => {
                 (self.connected, self.attempts) = (Some(now), 0);
-                let loud = !std::mem::replace(&mut self.silent, true);
-                return self.show(loud);
+                let own_level = !std::mem::replace(&mut self.hidden, true);
+                return self.decision(own_level);
             }
             Event::Disconnected { .. } => {
                 let lived = self.connected.take().map(|at| now.saturating_duration_since(at));
@@ -57,18 +58,18 @@ impl Shown {
                 self.attempts += 1;
                 is_due(&mut self.failed, now)
             }
-            Event::Reconnecting { .. } | Event::Missed { .. } => return self.show(false),
+            Event::Reconnecting { .. } | Event::Missed { .. } => return self.decision(false),
         };
-        self.silent &= !loud;
-        self.show(loud)
+        self.hidden &= !own_level;
+        self.decision(own_level)
     }
 
-    fn show(&self, loud: bool) -> Show {
-        Show { loud, attempts: self.attempts }
+    fn decision(&self, own_level: bool) -> LogDecision {
+        LogDecision { own_level, attempts: self.attempts }
     }
 }
 
-/// Whether a warning is due, the last one of which was at this time.
+/// Whether a warning is due; `last` is the time of the previous one.
 fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
     let due = last.is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN);
     if due {
@@ -77,27 +78,29 @@ fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
     due
 }
 
-/// Emits an event. A subscriber is foreign code: nothing is locked meanwhile.
-pub(super) fn emit(address: &str, event: &Event, Show { loud, attempts }: Show) {
+/// Emits an event. A subscriber is foreign code, so no lock is held.
+pub(super) fn emit(address: &str, event: &Event, LogDecision { own_level, attempts }: LogDecision) {
     match event {
         Event::Connected { server } => {
             let server = server.as_ref().map(tracing::field::debug);
-            if loud {
+            if own_level {
                 info!(address, server, "connected");
             } else {
                 debug!(address, server, "connected");
             }
         }
         Event::Disconnected { reason: Disconnect::Closed } => debug!(address, "closed"),
-        Event::Disconnected { reason } if loud => {
+        Event::Disconnected { reason } if own_level => {
             warn!(address, %reason, "disconnected, reconnecting");
         }
         Event::Disconnected { reason } => debug!(address, %reason, "disconnected"),
         Event::Reconnecting { after } => debug!(address, ?after, "reconnecting"),
-        Event::CredentialsRejected { error } if loud => {
+        Event::CredentialsRejected { error } if own_level => {
             error!(address, %error, attempts, "credentials rejected");
         }
-        Event::ConnectFailed { error } if loud => warn!(address, %error, attempts, "reconnecting"),
+        Event::ConnectFailed { error } if own_level => {
+            warn!(address, %error, attempts, "reconnecting")
+        }
         Event::ConnectFailed { error } | Event::CredentialsRejected { error } => {
             debug!(address, %error, attempts, "connect failed");
         }

@@ -1,7 +1,7 @@
-//! Byte streams to a server: TCP, Unix sockets, or whatever the user opens; with TLS on them or without.
+//! Byte streams to a server: TCP, Unix sockets or user-provided streams, with or without TLS.
 
 use super::addresses::{Resolver, Tried, race};
-use super::manner::Lessons;
+use super::manner::HandshakeHistory;
 use super::panics::{Caught, Guarded};
 #[cfg(feature = "tls")]
 pub(super) use super::tls::is_tls;
@@ -26,7 +26,8 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 /// The share of the connect timeout that resolving a name may take.
 const RESOLVING: f64 = 0.75;
 
-/// Data that the peer has not confirmed for this long, and for twice the time of a command, ends a TCP connection.
+/// The minimum of the default TCP_USER_TIMEOUT, after which unacknowledged data ends a TCP
+/// connection.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
 
 /// A byte stream that a [`Client`](crate::Client) can work on.
@@ -34,7 +35,7 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 
-/// What was dialled, before TLS.
+/// A dialled stream, before TLS.
 pub(crate) enum Dialled {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -42,17 +43,17 @@ pub(crate) enum Dialled {
     Other(Box<dyn ByteStream>),
 }
 
-/// An open connection, before RESP. Who writes directly to one with TLS would write past that.
+/// An open connection, before RESP. Direct writes to a TLS connection would bypass the encryption.
 pub(crate) enum Io {
     Tcp(tcp::OwnedReadHalf, Arc<tcp::OwnedWriteHalf>),
     #[cfg(unix)]
     Unix(unix::OwnedReadHalf, Arc<unix::OwnedWriteHalf>),
     Other(Box<dyn ByteStream>),
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody makes one"))]
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "constructed with TLS only"))]
     Tls(Box<dyn ByteStream>),
 }
 
-/// The writing side of a socket that anyone may write to without waiting.
+/// The write half of a socket, for non-blocking writes by any task.
 #[derive(Debug, Clone)]
 pub(super) enum Direct {
     Tcp(Arc<tcp::OwnedWriteHalf>),
@@ -61,7 +62,7 @@ pub(super) enum Direct {
 }
 
 impl Direct {
-    /// Writes as much as the socket takes now.
+    /// Writes as much as the socket accepts now.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write(bytes),
@@ -72,12 +73,13 @@ impl Direct {
 }
 
 impl Io {
-    /// Whether a write that fails may have sent some of its bytes, as a record of TLS that went out before the next one failed.
+    /// Whether a failed write may have sent some of its bytes, such as a TLS record that went out
+    /// before the next one failed.
     pub(super) fn fails_late(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
-    /// The socket for direct writing, if it is one.
+    /// Returns the socket for direct writing, if there is one.
     pub(super) fn direct(&self) -> Option<Direct> {
         match self {
             Self::Tcp(_, socket) => Some(Direct::Tcp(Arc::clone(socket))),
@@ -87,7 +89,8 @@ impl Io {
         }
     }
 
-    /// Reads what there is to the end of the buffer, as far as its capacity goes; 0 at the end of the stream.
+    /// Reads available bytes into the spare capacity at the end of the buffer. Returns 0 at the end
+    /// of the stream.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -107,7 +110,8 @@ impl Io {
         cx: &mut Context<'_>,
         mut bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // A socket is shared with callers who write directly, so it is asked for readiness and then tried.
+        // The socket is shared with callers who write directly, so readiness is polled and then a
+        // write is tried.
         macro_rules! try_write {
             ($socket:expr) => {
                 loop {
@@ -125,15 +129,15 @@ impl Io {
             Self::Unix(_, socket) => try_write!(socket),
             Self::Other(stream) | Self::Tls(stream) => {
                 let written = ready!(poll_write_buf(Pin::new(stream), cx, &mut bytes))?;
-                // A stream that buffers, as TLS does, is made to send.
-                // Its error is found by the next call; these bytes are taken and may be on their way.
+                // A buffering stream, such as TLS, must be flushed. The next call reports a flush
+                // error; these bytes are accepted and may already be sent.
                 let _ = Pin::new(stream).poll_flush(cx);
                 Poll::Ready(Ok(written))
             }
         }
     }
 
-    /// Sends what a buffering stream still holds; sockets hold nothing.
+    /// Flushes a buffering stream; sockets buffer nothing.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(..) => Poll::Ready(Ok(())),
@@ -143,7 +147,7 @@ impl Io {
         }
     }
 
-    /// Says that nothing more will be sent, where that is more than closing the socket.
+    /// Ends the write side, where that is more than closing the socket.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(..) => Poll::Ready(Ok(())),
@@ -183,34 +187,34 @@ impl fmt::Debug for Io {
     }
 }
 
-/// A connection being opened by a function of the user's.
+/// A user function's connection in progress.
 type Dialling = BoxFuture<'static, io::Result<Dialled>>;
 
-/// A way to open connections.
+/// The method of opening connections.
 #[derive(Clone)]
 enum Dial {
     /// The address of the settings.
     Address(Arc<Resolver>),
-    /// A function of the user's.
+    /// A user function.
     By(Arc<dyn Fn() -> Dialling + Send + Sync>),
 }
 
-/// Opens the connections of one client, and keeps what they learnt about its server.
+/// Opens the connections of one client, and keeps what they learnt about the server.
 #[derive(Clone)]
 pub(crate) struct Dialler {
     dial: Dial,
-    lessons: Arc<Mutex<Lessons>>,
+    history: Arc<Mutex<HandshakeHistory>>,
     #[cfg(feature = "tls")]
     tls: super::tls::Connector,
 }
 
 impl Dialler {
-    /// Dials the address of the settings.
+    /// Creates a dialler for the address of the settings.
     pub(crate) fn by_address() -> Self {
         Self::new(Dial::Address(Arc::new(Resolver::of_system())))
     }
 
-    /// Calls a function of the user's.
+    /// Creates a dialler that calls a user function.
     pub(crate) fn by<F, S>(dial: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
@@ -225,13 +229,13 @@ impl Dialler {
     fn new(dial: Dial) -> Self {
         Self {
             dial,
-            lessons: Arc::default(),
+            history: Arc::default(),
             #[cfg(feature = "tls")]
             tls: super::tls::Connector::default(),
         }
     }
 
-    /// Opens a connection; `tried` is where the addresses are noted.
+    /// Opens a connection, and records the addresses in `tried`.
     pub(super) async fn dial(
         &self,
         config: &Config,
@@ -267,7 +271,7 @@ impl Dialler {
         }
     }
 
-    /// What a dial waits for that has no end.
+    /// Describes the step at which a dial timed out.
     pub(super) fn overdue(&self, config: &Config, tried: &Tried) -> String {
         match (&self.dial, &config.address) {
             (Dial::By(_), _) => "the dialler did not return".to_owned(),
@@ -276,18 +280,18 @@ impl Dialler {
         }
     }
 
-    /// What the connections of this client learnt.
-    pub(super) fn lessons<T>(&self, use_them: impl FnOnce(&mut Lessons) -> T) -> T {
-        use_them(&mut self.lessons.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Gives access to what the connections of this client learnt.
+    pub(super) fn history<T>(&self, access: impl FnOnce(&mut HandshakeHistory) -> T) -> T {
+        access(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Shakes hands in TLS, if that is what the settings want.
+    /// Does the TLS handshake, if the settings enable TLS.
     #[cfg(feature = "tls")]
     pub(super) async fn secure(&self, config: &Config, dialled: Dialled) -> io::Result<Io> {
         self.tls.secure(config, dialled).await
     }
 
-    /// Without TLS what was dialled is the connection.
+    /// Without TLS the dialled stream is the connection.
     #[cfg(not(feature = "tls"))]
     pub(super) async fn secure(&self, _: &Config, dialled: Dialled) -> io::Result<Io> {
         Ok(dialled.into())
@@ -300,7 +304,7 @@ impl fmt::Debug for Dialler {
     }
 }
 
-/// Whether an error is TLS's own, and not of what carries it.
+/// Whether an error comes from TLS, and not from the stream below it.
 #[cfg(not(feature = "tls"))]
 pub(super) fn is_tls(_: &io::Error) -> bool {
     false
@@ -323,7 +327,8 @@ fn set_options(
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        // The kernel counts in 32 bits of milliseconds; a socket without the option works as well.
+        // The kernel's value has 32 bits, in milliseconds. A socket without the option works as
+        // well.
         let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
         let _ = SockRef::from(socket).set_tcp_user_timeout(Some(unconfirmed.min(most)));
     }
@@ -338,7 +343,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn a_socket_notices_by_itself_that_nobody_is_there() {
+    async fn tcp_options_are_set_and_capped_at_the_kernel_limit() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (idle, unconfirmed) = (Duration::from_secs(30), Duration::from_secs(12));
@@ -350,7 +355,7 @@ mod tests {
             assert_eq!(set.tcp_keepalive_time().unwrap(), idle);
             assert_eq!(set.tcp_user_timeout().unwrap(), Some(unconfirmed));
         }
-        // More than the kernel can count is as much as it can.
+        // A longer time is capped at the kernel's maximum.
         set_options(&socket, None, Duration::MAX).unwrap();
         #[cfg(target_os = "linux")]
         assert!(set.tcp_user_timeout().unwrap() > Some(unconfirmed));

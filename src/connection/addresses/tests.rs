@@ -6,10 +6,11 @@ fn addresses(list: &[&str]) -> Vec<SocketAddr> {
     list.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// What becomes of the attempts: after how many milliseconds, and the error if one.
+/// The result of each attempt: after how many milliseconds, and the error, if one.
 type Plan = [(&'static str, u64, Option<io::ErrorKind>)];
 
-/// Races the addresses of a plan; the winner or the error, and when.
+/// Races the addresses of a plan; returns the winner or the error, the time and the addresses
+/// tried.
 async fn raced(plan: &Plan) -> (io::Result<String>, u128, String) {
     let start = Paused::now();
     let list: Vec<&str> = plan.iter().map(|(address, ..)| *address).collect();
@@ -27,7 +28,7 @@ async fn raced(plan: &Plan) -> (io::Result<String>, u128, String) {
 const NEVER: u64 = 1_000_000;
 
 #[tokio::test(start_paused = true)]
-async fn the_first_address_that_answers_wins_and_each_has_a_head_start() {
+async fn first_address_that_answers_wins_and_each_has_a_head_start() {
     use io::ErrorKind::ConnectionRefused;
     let rows: [(&str, &Plan, &str, u128); 6] = [
         ("one address", &[("1.1.1.1:1", 900, None)], "1.1.1.1:1", 900),
@@ -73,7 +74,7 @@ async fn the_first_address_that_answers_wins_and_each_has_a_head_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_fail_the_most_telling_error_is_returned_with_every_address() {
+async fn failure_of_all_returns_the_most_informative_error_with_every_address() {
     use io::ErrorKind::{ConnectionRefused, NetworkUnreachable, TimedOut};
     let plan: &Plan = &[
         ("[::1]:7", 5, Some(NetworkUnreachable)),
@@ -92,7 +93,7 @@ async fn when_all_fail_the_most_telling_error_is_returned_with_every_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_is_given_up_says_which_addresses_were_silent() {
+async fn cancelled_attempt_lists_the_silent_addresses() {
     let tried = Tried::default();
     let list = addresses(&["1.1.1.1:1", "[::1]:1"]);
     let attempt = race(&list, &tried, |address| async move {
@@ -106,7 +107,7 @@ async fn an_attempt_that_is_given_up_says_which_addresses_were_silent() {
 }
 
 #[test]
-fn families_take_turns_and_no_address_comes_twice() {
+fn families_alternate_and_no_address_comes_twice() {
     let rows: [(&[&str], &[&str]); 4] = [
         (&[], &[]),
         (&["1.1.1.1:1", "1.1.1.1:1"], &["1.1.1.1:1"]),
@@ -120,14 +121,14 @@ fn families_take_turns_and_no_address_comes_twice() {
         ),
     ];
     for (given, expected) in rows {
-        assert_eq!(in_turns(&addresses(given)), addresses(expected), "{given:?}");
+        assert_eq!(interleave(&addresses(given)), addresses(expected), "{given:?}");
     }
 }
 
 static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
 
 #[tokio::test]
-async fn a_resolver_that_hangs_is_asked_once_however_often_its_name_is_needed() {
+async fn hanging_resolver_is_asked_once_by_many_attempts() {
     let resolver = Resolver::by(|_, port| {
         LOOKUPS.fetch_add(1, SeqCst);
         thread::sleep(Duration::from_millis(300));
@@ -146,7 +147,7 @@ async fn a_resolver_that_hangs_is_asked_once_however_often_its_name_is_needed() 
 }
 
 #[test]
-fn the_end_of_a_runtime_does_not_wait_for_the_resolver() {
+fn runtime_shutdown_does_not_wait_for_the_resolver() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let start = Instant::now();
     let resolver = Resolver::by(|_, _| {
@@ -162,13 +163,13 @@ fn the_end_of_a_runtime_does_not_wait_for_the_resolver() {
 }
 
 #[tokio::test]
-async fn an_address_is_its_own_and_a_failure_is_told() {
+async fn ip_address_resolves_to_itself_and_a_failure_is_returned() {
     let resolver = Resolver::by(|_, _| Err(io::Error::other("no such name")));
     let rows = [("10.0.0.1", "10.0.0.1:7"), ("::1", "[::1]:7")];
     for (host, expected) in rows {
         assert_eq!(resolver.resolve(host, 7).await.unwrap(), addresses(&[expected]));
     }
     assert_eq!(resolver.resolve("h", 7).await.unwrap_err().to_string(), "no such name");
-    let panics = Resolver::by(|_, _| panic!("as lookups do not"));
+    let panics = Resolver::by(|_, _| panic!("a lookup that panics"));
     assert!(panics.resolve("h", 7).await.unwrap_err().to_string().contains("panicked"));
 }

@@ -1,8 +1,8 @@
-//! The driver's side of the outbox: what it is to write and to heed, and what it has to tell.
+//! The driver's side of the outbox: requests to write, orders to obey, and results to report.
 
 use super::super::budget::Budget;
 use super::super::health::{Due, Owed};
-use super::{FEW, KEPT_BYTES, Link, Orders, PING, Shared, State, Turn};
+use super::{DriverOrders, FEW, KEPT_BYTES, Link, PING, Shared, State, Turn};
 use crate::connection::handshake::Greeting;
 use crate::connection::transport::Direct;
 use crate::error::{ConnectError, Disconnect, Unsent};
@@ -13,32 +13,33 @@ use std::time::Instant;
 
 /// The driver's side.
 impl Shared {
-    /// The hand has been shaken.
-    pub(in crate::connection) fn greeted(&self, greeting: Greeting) {
+    /// Records the server and the connection id of a completed handshake.
+    pub(in crate::connection) fn set_greeting(&self, greeting: Greeting) {
         let mut state = self.lock();
         state.id = greeting.id;
         state.server = greeting.server;
     }
 
-    /// A connection stands.
+    /// Records that a connection was established.
     pub(in crate::connection) fn connected(&self, direct: Option<Direct>) {
         let now = tokio::time::Instant::now().into_std();
         let mut state = self.lock();
         state.link = Link::Up(direct);
         state.since = Some(now);
         state.retired = None;
-        state.held = false;
-        // What was to give up the last connection is done with; an end that was asked for meanwhile is not.
+        state.writes_suspended = false;
+        // A reason to close the last connection no longer applies, but a requested end does.
         if !matches!(state.kill, Some(Disconnect::Closed)) {
             state.kill = None;
         }
-        // Those who wait for the end are woken with those who wait for a connection, and wait on.
+        // Futures that wait for the end are woken together with those that wait for a connection,
+        // and wait again.
         let waiting = std::mem::take(&mut state.end);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// What callers gave up while there was no connection is not sent on the next one.
+    /// Removes abandoned requests before the next connection would send them.
     pub(in crate::connection) fn drop_abandoned(&self) {
         let mut state = self.lock();
         let expired = state.pipeline.drop_abandoned();
@@ -48,12 +49,12 @@ impl Shared {
         next.into_iter().for_each(Waker::wake);
     }
 
-    /// An attempt to connect failed.
+    /// Records the error of a failed attempt to connect.
     pub(in crate::connection) fn not_connected(&self, error: Arc<ConnectError>) {
         self.lock().link = Link::Down(Some(error));
     }
 
-    /// The connection is gone; `unwritten` is what the driver had and could not write.
+    /// Handles the loss of the connection; `unwritten` is what the driver had and could not write.
     pub(in crate::connection) fn disconnected(&self, unwritten: &[u8], reason: &Disconnect) {
         let mut wakers = Vec::new();
         let mut state = self.lock();
@@ -73,7 +74,7 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// There will be no connection any more: everyone who waits is told.
+    /// Ends the connection permanently and wakes every waiter.
     pub(in crate::connection) fn end(&self) {
         let mut wakers = Vec::new();
         let mut state = self.lock();
@@ -89,16 +90,16 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether the server owes a reply.
+    /// Whether a reply is outstanding.
     pub(in crate::connection) fn is_owed(&self) -> bool {
         self.lock().pipeline.sent() > 0
     }
 
-    /// Hands out replies, in order; the frames are taken out of the vector.
+    /// Delivers replies, in order, and drains the vector.
     ///
     /// # Errors
     ///
-    /// More replies came than were asked for.
+    /// More replies came than were requested.
     pub(in crate::connection) fn replies(
         &self,
         frames: &mut Vec<Frame>,
@@ -110,16 +111,16 @@ impl Shared {
         let result = frames.drain(..).try_for_each(|frame| state.pipeline.reply(frame, wakers));
         wakers.extend(state.next_in_line());
         drop(state);
-        // Waking a task takes its scheduler's lock; ours is free by then.
+        // Waking a task takes its scheduler's lock, so this lock is released first.
         wakers.drain(..).for_each(Waker::wake);
         result
     }
 
-    /// What the driver does next; `buffer` is empty and takes what there is to write.
+    /// Returns the driver's next step; `buffer` must be empty and receives the bytes to write.
     pub(in crate::connection) fn turn(
         &self,
         buffer: &mut Vec<u8>,
-        gave_way: bool,
+        yielded: bool,
         cx: &Context<'_>,
     ) -> Turn {
         let mut state = self.lock();
@@ -128,22 +129,22 @@ impl Shared {
             *buffer = Vec::new();
         }
         if state.kill.is_some() {
-            // What is not written yet is for the next connection.
+            // Unwritten requests are for the next connection.
             state.sleep(cx);
             return Turn::Sleep;
         }
-        // A request that was cut in the middle goes out, whatever becomes of the connection.
+        // A partly written request is finished, even if the connection is to be closed.
         if !state.rest.is_empty() {
             std::mem::swap(buffer, &mut state.rest);
             state.driver_writes = true;
             return Turn::Write(state.rest_written);
         }
-        if state.backlog.is_empty() || state.retired.is_some() || state.held {
+        if state.backlog.is_empty() || state.retired.is_some() || state.writes_suspended {
             state.sleep(cx);
             return Turn::Sleep;
         }
-        if !gave_way && state.window > FEW {
-            return Turn::GiveWay;
+        if !yielded && state.window > FEW {
+            return Turn::Yield;
         }
         let requests = state.backlog.take(buffer);
         state.pipeline.sent_more(requests);
@@ -151,37 +152,38 @@ impl Shared {
         Turn::Write(0)
     }
 
-    /// The driver sleeps until something changes.
+    /// Registers the driver's waker, to be woken on a change.
     pub(in crate::connection) fn sleep(&self, cx: &Context<'_>) {
         self.lock().sleep(cx);
     }
 
-    /// When to look for overdue waiters, whether a reply is owed, and whether the connection is to end: for what reason.
-    pub(in crate::connection) fn orders(&self, connected: bool, cx: &Context<'_>) -> Orders {
+    /// Returns the next deadline, the outstanding reply, and the reason to end the connection, if
+    /// there is one.
+    pub(in crate::connection) fn orders(&self, connected: bool, cx: &Context<'_>) -> DriverOrders {
         let mut state = self.lock();
         let owed = state.pipeline.owed();
-        let done = state.closing && (!connected || state.pipeline.all_told());
+        let done = state.closing && (!connected || state.pipeline.all_settled());
         let end = match state.kill.take() {
             _ if done => Some(Disconnect::Closed),
             None if connected && owed == Owed::Nothing => state.retired.clone(),
             kill => kill,
         };
         let alive = state.pipeline.take_alive();
-        if alive && std::mem::take(&mut state.held) {
+        if alive && std::mem::take(&mut state.writes_suspended) {
             cx.waker().wake_by_ref();
         }
-        Orders { alarm: state.alarm, owed, end, alive }
+        DriverOrders { alarm: state.alarm, owed, end, alive }
     }
 
-    /// The server is in doubt: nothing new is written until it answers in time.
-    pub(in crate::connection) fn hold(&self) {
-        self.lock().held = true;
+    /// Stops new writes until the server answers in time.
+    pub(in crate::connection) fn suspend_writes(&self) {
+        self.lock().writes_suspended = true;
     }
 
-    /// Sends a PING before everything else, on a connection that owes nothing.
+    /// Sends a PING before all other requests, on a connection without outstanding replies.
     pub(in crate::connection) fn probe(&self, now: Instant) {
         let mut state = self.lock();
-        // Without a reply that is owed, nothing is written in part.
+        // With no outstanding reply, nothing is partly written.
         if state.closing || !matches!(state.link, Link::Up(_)) || state.pipeline.sent() > 0 {
             return;
         }
@@ -193,7 +195,7 @@ impl Shared {
         state.pipeline.push_probe(PING.len(), Budget::cost(PING.len()), due);
     }
 
-    /// When the guard looks for overdue waiters next, if there are any to come; `None` when the connection has ended.
+    /// Returns the guard's next deadline, if there is one; `None` when the connection has ended.
     pub(in crate::connection) fn guard(&self, cx: &Context<'_>) -> Option<Option<Instant>> {
         let waker = cx.waker().clone();
         let mut state = self.lock();
@@ -207,10 +209,10 @@ impl Shared {
         Some(alarm)
     }
 
-    /// Settles the waiters that are overdue.
+    /// Settles overdue waiters.
     pub(in crate::connection) fn expire(&self, now: Instant) {
         let mut state = self.lock();
-        let (waited, source) = (self.timeout, state.trouble());
+        let (waited, source) = (self.timeout, state.connect_error());
         let unsent = || Unsent::TimedOut { waited, source: source.clone() };
         let expired = state.pipeline.expire(now, unsent);
         state.cut(&expired.cuts);

@@ -1,10 +1,11 @@
-//! The state of a connection, for callers that look at it.
+//! Queries of a connection's state, for callers.
 
 use super::{Link, Shared};
 use std::task::Context;
 
 impl Shared {
-    /// Whether there is a connection, and whether there may be one: if neither is sure, the waker is woken when it is.
+    /// Returns whether the connection is established. `None` if it is not yet; the waker is then
+    /// woken on a change.
     pub(crate) fn ready(&self, cx: &Context<'_>) -> Option<bool> {
         let waker = cx.waker().clone();
         let mut state = self.lock();
@@ -20,23 +21,23 @@ impl Shared {
         }
     }
 
-    /// Whether a connection stands whose server answers in time.
+    /// Whether there is a connection whose server answers in time.
     pub(crate) fn is_connected(&self) -> bool {
         let state = self.lock();
-        matches!(state.link, Link::Up(_)) && !state.held
+        matches!(state.link, Link::Up(_)) && !state.writes_suspended
     }
 
-    /// Whether there will be no connection any more.
+    /// Whether the connection has ended permanently.
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self.lock().link, Link::Ended)
     }
 
-    /// Requests that are not answered yet, sent or not.
+    /// Returns the number of requests that are not answered, sent or not.
     pub(crate) fn requests(&self) -> usize {
         self.lock().pipeline.len()
     }
 
-    /// What requests that are not answered yet take of the budget, in bytes.
+    /// Returns the cost of requests that are not answered, in bytes of the budget.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().pipeline.cost()
     }
@@ -63,7 +64,7 @@ mod tests {
             let shared = Arc::new(Shared::new(&Config::tcp("paired", 1)));
             shared.connected(Some(Direct::Unix(Arc::new(write))));
             if in_doubt {
-                shared.hold();
+                shared.suspend_writes();
             }
             assert_eq!(shared.is_connected(), !in_doubt);
             let mut enqueue = Enqueue::new(Arc::clone(&shared), Patience::Usual);

@@ -28,14 +28,14 @@ impl Line {
 
     fn take(&mut self, slot: SlotId) -> Option<(Replies, Option<Failure>)> {
         match self.pipeline.take(slot, Waker::noop()) {
-            Taken::Came(replies, failure) => Some((replies, failure.map(|failure| *failure))),
-            Taken::Wait | Taken::Moved => None,
+            Taken::Done(replies, failure) => Some((replies, failure.map(|failure| *failure))),
+            Taken::Wait | Taken::OtherWaker => None,
         }
     }
 }
 
 #[test]
-fn replies_go_to_the_oldest_waiter_whoever_looks_first() {
+fn reply_goes_to_the_oldest_waiter_in_any_polling_order() {
     let mut line = Line::default();
     let (a, b) = (line.push(1, None), line.push(1, None));
     line.pipeline.sent_more(usize::MAX >> 1);
@@ -49,7 +49,7 @@ fn replies_go_to_the_oldest_waiter_whoever_looks_first() {
 }
 
 #[test]
-fn a_waiter_for_many_is_woken_once_with_all() {
+fn waiter_for_many_replies_is_woken_once_with_all() {
     let mut line = Line::default();
     let many = line.push(3, None);
     line.pipeline.sent_more(usize::MAX >> 1);
@@ -62,7 +62,7 @@ fn a_waiter_for_many_is_woken_once_with_all() {
 }
 
 #[test]
-fn a_reply_that_nobody_has_asked_for_is_a_fault() {
+fn unsolicited_reply_is_an_error() {
     let mut line = Line::default();
     assert_eq!(line.reply(":1\r\n"), Err(ProtocolError::Unasked));
     line.push(1, None);
@@ -70,7 +70,7 @@ fn a_reply_that_nobody_has_asked_for_is_a_fault() {
 }
 
 #[test]
-fn only_a_reply_to_a_caller_that_still_waits_shows_life() {
+fn only_a_reply_to_a_waiting_caller_counts_as_alive() {
     let start = Instant::now();
     let late = start + Duration::from_secs(5);
     let mut line = Line::default();
@@ -79,16 +79,16 @@ fn only_a_reply_to_a_caller_that_still_waits_shows_life() {
     line.pipeline.abandon(slots[0]);
     line.pipeline.expire(late, || Unsent::Closed);
     line.reply(":1\r\n").unwrap();
-    assert!(!line.pipeline.take_alive(), "its caller had gone");
+    assert!(!line.pipeline.take_alive(), "its caller was dropped");
     line.reply(":2\r\n").unwrap();
-    assert!(!line.pipeline.take_alive(), "its caller was told that it is overdue");
+    assert!(!line.pipeline.take_alive(), "its caller timed out");
     line.reply(":3\r\n").unwrap();
     assert!(line.pipeline.take_alive());
-    assert!(!line.pipeline.take_alive(), "asked once");
+    assert!(!line.pipeline.take_alive(), "reset by the first call");
 }
 
 #[test]
-fn probe_goes_before_what_is_unsent_and_takes_pong_or_an_error() {
+fn probe_goes_before_unsent_requests_and_accepts_pong_or_an_error() {
     let due = due(Instant::now());
     for (reply, expected) in [
         ("+PONG\r\n", Ok(())),
@@ -115,7 +115,7 @@ fn probe_goes_before_what_is_unsent_and_takes_pong_or_an_error() {
 }
 
 #[test]
-fn the_reply_to_an_abandoned_request_goes_to_nobody() {
+fn reply_to_an_abandoned_request_is_discarded() {
     let mut line = Line::default();
     let (a, b) = (line.push(1, None), line.push(1, None));
     line.pipeline.sent_more(usize::MAX >> 1);
@@ -128,7 +128,7 @@ fn the_reply_to_an_abandoned_request_goes_to_nobody() {
 }
 
 #[test]
-fn a_late_request_that_was_sent_keeps_its_place_and_one_that_was_not_loses_it() {
+fn overdue_request_keeps_its_place_if_sent_and_leaves_the_queue_if_not() {
     let start = Instant::now();
     let late = Some(start + Duration::from_secs(1));
     let later = Some(start + Duration::from_secs(9));
@@ -154,8 +154,8 @@ fn a_late_request_that_was_sent_keeps_its_place_and_one_that_was_not_loses_it() 
 }
 
 #[test]
-fn when_a_connection_ends_only_requests_of_which_nothing_left_are_kept() {
-    // Three requests of 10 bytes are with the writer, one is not. For each number of unwritten bytes: how many are kept.
+fn disconnect_keeps_only_requests_with_no_byte_written() {
+    // Three requests of 10 bytes are sent, one is not. Rows: unwritten bytes, requests kept.
     for (unwritten, kept) in [(0, 0), (9, 0), (10, 1), (19, 1), (20, 2), (30, 3)] {
         let mut line = Line::default();
         let slots: Vec<SlotId> = (0..3).map(|_| line.push(1, None)).collect();
@@ -173,20 +173,20 @@ fn when_a_connection_ends_only_requests_of_which_nothing_left_are_kept() {
 }
 
 #[test]
-fn replies_that_came_before_the_end_are_kept() {
+fn replies_before_a_disconnect_are_kept() {
     let mut line = Line::default();
     let many = line.push(3, None);
     line.pipeline.sent_more(usize::MAX >> 1);
     line.reply(":1\r\n").unwrap();
     line.pipeline.disconnected(0, &Disconnect::Eof, &mut line.wakers);
     let Some((Replies::Many(frames), Some(Failure::Lost(..)))) = line.take(many) else {
-        panic!("the first reply was whole");
+        panic!("the first reply was complete");
     };
     assert_eq!(frames, [frame(":1\r\n")]);
 }
 
 #[test]
-fn everyone_is_told_when_it_closes() {
+fn close_fails_every_waiter() {
     let mut line = Line::default();
     let (a, b) = (line.push(1, None), line.push(2, None));
     line.pipeline.abandon(a);
@@ -196,27 +196,27 @@ fn everyone_is_told_when_it_closes() {
 }
 
 #[test]
-fn a_waker_that_takes_anothers_place_does_so_only_while_there_is_something_to_wait_for() {
+fn waker_is_replaced_only_before_the_slot_is_done() {
     let mut line = Line::default();
     let slot = line.push(1, None);
     line.pipeline.sent_more(usize::MAX >> 1);
     let mut waker = Some(Waker::noop().clone());
-    assert!(line.pipeline.moved(slot, &mut waker) && waker.is_some(), "the one before it");
+    assert!(line.pipeline.replace_waker(slot, &mut waker) && waker.is_some(), "the previous waker");
     line.reply(":1\r\n").unwrap();
-    assert!(!line.pipeline.moved(slot, &mut waker));
+    assert!(!line.pipeline.replace_waker(slot, &mut waker));
     assert!(line.take(slot).is_some());
 }
 
 mod histories {
-    //! Any history of a pipeline, beside a naive one that remembers every request for ever.
+    //! Compares any history of a pipeline with a naive model that keeps every request.
 
     use super::*;
     use proptest::prelude::*;
 
-    /// One thing that happens, to whichever request or for however many bytes the numbers say.
+    /// One event; the numbers select the request or the number of bytes.
     type Event = (u8, usize, u64);
 
-    /// What the naive one knows of a request. Its bytes on the wire are its number, over and over.
+    /// The model's record of a request. Its bytes on the wire are its number, repeated.
     #[derive(Debug)]
     struct Asked {
         slot: SlotId,
@@ -226,9 +226,9 @@ mod histories {
         got: Vec<Frame>,
         answered: usize,
         failure: Option<&'static str>,
-        /// The caller can be told how it ended.
-        told: bool,
-        /// The caller wants to know.
+        /// The caller's result is final.
+        settled: bool,
+        /// The caller still holds the slot.
         held: bool,
     }
 
@@ -237,14 +237,14 @@ mod histories {
         now: u64,
         line: Line,
         asked: Vec<Asked>,
-        /// What is to be answered, by number.
+        /// The requests to be answered, by number.
         sent: Vec<usize>,
         unsent: Vec<usize>,
-        /// Bytes of the unsent.
+        /// The bytes of the unsent requests.
         out: Vec<usize>,
-        /// Callers woken, beside those of the pipeline.
+        /// The number of callers that must have been woken.
         woken: usize,
-        /// The most requests that were held or owed at once.
+        /// The maximum of requests that were held or owed at once.
         most: usize,
     }
 
@@ -271,17 +271,17 @@ mod histories {
             bytes + 7
         }
 
-        /// The request is over, or will be when somebody looks.
+        /// Ends a request; its caller takes the result later.
         fn end(&mut self, n: usize, failure: Option<&'static str>) {
             let asked = &mut self.asked[n];
-            if asked.held && !asked.told {
-                asked.told = true;
+            if asked.held && !asked.settled {
+                asked.settled = true;
                 asked.failure = failure;
                 self.woken += 1;
             }
         }
 
-        /// Takes those out of the unsent that `which` picks, and their bytes.
+        /// Removes the unsent requests for which `which` is true, and their bytes.
         fn cut(&mut self, which: impl Fn(&Asked) -> bool, failure: &'static str) {
             let (out, kept) = self.unsent.iter().partition(|n| which(&self.asked[**n]));
             self.unsent = kept;
@@ -290,7 +290,7 @@ mod histories {
             out.into_iter().for_each(|n| self.end(n, Some(failure)));
         }
 
-        /// Takes the pipeline's ranges out of bytes.
+        /// Removes the pipeline's ranges from bytes.
         fn cut_out(bytes: &[usize], cuts: &[(usize, usize)]) -> Vec<usize> {
             let (mut kept, mut rest) = (Vec::new(), bytes);
             for (keep, cut) in cuts {
@@ -301,7 +301,7 @@ mod histories {
             kept
         }
 
-        /// One of those that a caller still holds.
+        /// Returns the nth request that a caller still holds.
         fn held(&self, nth: usize) -> Option<usize> {
             let held: Vec<usize> = (0..self.asked.len()).filter(|n| self.asked[*n].held).collect();
             held.get(nth % held.len().max(1)).copied()
@@ -319,15 +319,15 @@ mod histories {
                 14..16 => self.take(a),
                 16 => {
                     let Some(n) = self.held(a) else { return };
-                    let told = self.asked[n].told;
+                    let settled = self.asked[n].settled;
                     let waker = self.line.pipeline.abandon(self.asked[n].slot);
-                    assert_eq!(waker.is_some(), !told, "who was told has been woken");
+                    assert_eq!(waker.is_some(), !settled, "a caller with a result was woken");
                     self.asked[n].held = false;
                 }
                 17 => self.expire(b),
                 18 => {
                     let before = self.out.clone();
-                    self.cut(|asked| !asked.held || asked.told, "closed");
+                    self.cut(|asked| !asked.held || asked.settled, "closed");
                     let expired = self.line.pipeline.drop_abandoned();
                     assert_eq!(Self::cut_out(&before, &expired.cuts), self.out);
                     self.line.wakers.extend(expired.wakers);
@@ -342,7 +342,7 @@ mod histories {
             let slot = self.line.pipeline.push(replies, bytes, Self::cost(bytes), at, waker);
             let n = self.asked.len();
             let mine = |n: &usize| self.asked[*n].slot == slot;
-            assert!(!self.sent.iter().chain(&self.unsent).any(mine), "another is owed there");
+            assert!(!self.sent.iter().chain(&self.unsent).any(mine), "the slot is owed a reply");
             assert!(
                 !self.asked.iter().any(|asked| asked.held && asked.slot == slot),
                 "it is in use"
@@ -350,7 +350,7 @@ mod histories {
             self.unsent.push(n);
             self.out.extend(vec![n; bytes]);
             let (got, failure) = (Vec::new(), None);
-            let (answered, told, held) = (0, false, true);
+            let (answered, settled, held) = (0, false, true);
             self.asked.push(Asked {
                 slot,
                 replies,
@@ -359,7 +359,7 @@ mod histories {
                 got,
                 answered,
                 failure,
-                told,
+                settled,
                 held,
             });
             let owed = |n: &usize| self.sent.contains(n) || self.unsent.contains(n);
@@ -377,7 +377,7 @@ mod histories {
             assert_eq!(result, Ok(()));
             let asked = &mut self.asked[n];
             asked.answered += 1;
-            if asked.held && !asked.told {
+            if asked.held && !asked.settled {
                 asked.got.push(frame);
             }
             if asked.answered == asked.replies {
@@ -391,7 +391,7 @@ mod histories {
             let came = self.line.take(self.asked[n].slot);
             let owed = self.sent.contains(&n) || self.unsent.contains(&n);
             let asked = &mut self.asked[n];
-            assert_eq!(came.is_some(), asked.told, "{asked:?}");
+            assert_eq!(came.is_some(), asked.settled, "{asked:?}");
             let Some((replies, failure)) = came else { return };
             let replies = match replies {
                 Replies::None => Vec::new(),
@@ -428,7 +428,7 @@ mod histories {
         }
 
         fn disconnect(&mut self, bytes: usize) {
-            // What was answered in part has been written.
+            // A partly answered request was written.
             let written = self.sent.iter().filter(|n| self.asked[**n].answered > 0).count();
             let most: usize = self.sent.iter().skip(written).map(|n| self.asked[*n].bytes).sum();
             let unwritten = bytes % (most + 1);
@@ -449,7 +449,7 @@ mod histories {
             self.unsent.splice(..0, kept);
         }
 
-        /// Both agree on everything.
+        /// Checks that both agree on everything.
         fn check(&self) {
             let pipeline = &self.line.pipeline;
             assert_eq!((pipeline.sent(), pipeline.unsent()), (self.sent.len(), self.unsent.len()));
@@ -460,12 +460,12 @@ mod histories {
                 self.out.len(),
                 self.unsent.iter().map(|n| self.asked[*n].bytes).sum::<usize>()
             );
-            assert_eq!(self.line.wakers.len(), self.woken, "woken once each, and nobody else");
+            assert_eq!(self.line.wakers.len(), self.woken, "each caller is woken once");
             for asked in self.asked.iter().filter(|asked| asked.held) {
-                assert_eq!(pipeline.is_settled(asked.slot), asked.told);
+                assert_eq!(pipeline.is_settled(asked.slot), asked.settled);
             }
-            // Nobody who is still waited for is late without an alarm.
-            let open = owed().filter(|asked| asked.held && !asked.told);
+            // Every open deadline has an alarm.
+            let open = owed().filter(|asked| asked.held && !asked.settled);
             let first = open.filter_map(|asked| asked.deadline).min().map(|ms| self.at(ms));
             let alarm = pipeline.next_deadline();
             assert!(first.is_none_or(|first| alarm.is_some_and(|alarm| alarm <= first)));
@@ -476,7 +476,7 @@ mod histories {
         #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_history_goes_as_in_a_naive_pipeline(
+        fn pipeline_matches_the_naive_model_for_any_history(
             events in prop::collection::vec((0..20_u8, 0..200_usize, 0..40_u64), 1..120),
         ) {
             let mut naive = Naive::new();
@@ -484,7 +484,7 @@ mod histories {
                 naive.step(event);
                 naive.check();
             }
-            // In the end nothing is left behind.
+            // At the end no slot is left.
             naive.line.pipeline.close(&mut naive.line.wakers);
             for n in naive.sent.clone().into_iter().chain(naive.unsent.clone()) {
                 naive.end(n, Some("closed"));
