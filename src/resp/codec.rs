@@ -1,11 +1,11 @@
-//! `tokio_util`'s Decoder and Encoder, for those who bring their own framing.
+//! Implements `tokio_util`'s `Decoder` and `Encoder`, for use with its `Framed` types.
 
 use super::{Frame, Limits, Measure, ProtocolError, Scanner, Value, Writer, write::Args};
 use bytes::BytesMut;
 use std::io;
 use tokio_util::codec::{Decoder, Encoder};
 
-/// Splits a byte stream into [`Frame`]s, and writes requests and values.
+/// Splits a byte stream into [`Frame`]s, and encodes requests and values.
 ///
 /// ```
 /// # use bourn::resp::{Limits, RespCodec};
@@ -27,13 +27,13 @@ pub struct RespCodec {
 }
 
 impl RespCodec {
-    /// A codec at the start of a frame.
+    /// Creates a codec at the start of a frame.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { scanner: Scanner::new(limits), resp2: false }
     }
 
-    /// Encodes values in RESP2: [`Value::write_resp2`]. Decoding takes both versions either way.
+    /// Encodes values in RESP2: [`Value::write_resp2`]. Decoding accepts both versions in any case.
     #[must_use]
     pub fn resp2(self) -> Self {
         Self { resp2: true, ..self }
@@ -53,7 +53,7 @@ pub enum RespCodecError {
     /// The transport failed, or ended inside a frame.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The peer sent something that is not RESP, or too large.
+    /// The peer sent bytes that are not RESP, or exceed a limit.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
@@ -72,7 +72,7 @@ impl Decoder for RespCodec {
     }
 }
 
-/// A request: an array of bulk strings.
+/// Encodes a request: an array of bulk strings.
 impl<A: AsRef<[u8]>> Encoder<&[A]> for RespCodec {
     type Error = RespCodecError;
 
@@ -87,8 +87,8 @@ impl<A: AsRef<[u8]>> Encoder<&[A]> for RespCodec {
     }
 }
 
-/// A value in RESP3, or in RESP2 after [`RespCodec::resp2`]. A null, a double or a streamed value that was read may be
-/// written as other bytes: see [`Value::write`].
+/// Encodes a value in RESP3, or in RESP2 after [`RespCodec::resp2`]. Decoded nulls, doubles and
+/// streamed values may be encoded as other bytes: see [`Value::write`].
 impl Encoder<&Value> for RespCodec {
     type Error = RespCodecError;
 
@@ -104,7 +104,7 @@ impl Encoder<&Value> for RespCodec {
     }
 }
 
-/// The bytes of a frame, as they came.
+/// Writes the bytes of a frame unchanged.
 impl Encoder<&Frame> for RespCodec {
     type Error = RespCodecError;
 

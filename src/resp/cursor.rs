@@ -1,15 +1,16 @@
-//! Cursor: walks a frame's values, without allocating. Pure.
+//! Cursor: iterates over the values of a frame, without allocating. No I/O.
 //!
-//! What it walks has passed the [`Scanner`](super::Scanner), so it does not look for errors a second time; bytes that
-//! could not be in a scanned frame end the walk early and never panic.
+//! The bytes were checked by the [`Scanner`](super::Scanner), so errors are not checked again.
+//! Bytes that cannot occur in a scanned frame end the iteration early; they never cause a panic.
 
 use super::DecodeError;
 use super::line::{self, Length};
 use super::short_length;
 
-/// One step of a walk through a value: a value without others in it, or the beginning of one with.
+/// One step through a value: a scalar, or the start of an aggregate.
 ///
-/// A value's inner values follow it. [`Token::Attribute`] is followed by its pairs and then by the value described.
+/// The inner values of an aggregate follow it. [`Token::Attribute`] is followed by its pairs and
+/// then by the value that they describe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Token<'a> {
@@ -23,29 +24,29 @@ pub enum Token<'a> {
     Integer(i64),
     /// `$`
     Bulk(&'a [u8]),
-    /// `*`, the number of values in it.
+    /// `*`, with the number of values.
     Array(usize),
-    /// `%`, the number of pairs in it.
+    /// `%`, with the number of pairs.
     Map(usize),
-    /// `~`, the number of values in it.
+    /// `~`, with the number of values.
     Set(usize),
-    /// `>`, the number of values in it.
+    /// `>`, with the number of values.
     Push(usize),
-    /// `|`, the number of pairs before the value that they describe.
+    /// `|`, with the number of pairs; the value that they describe follows.
     Attribute(usize),
     /// `,`
     Double(f64),
     /// `#`
     Boolean(bool),
-    /// `(`, sign and digits.
+    /// `(`, with sign and digits.
     BigNumber(&'a [u8]),
     /// `=`, with its three letters and colon.
     Verbatim(&'a [u8]),
     /// `!`
     BulkError(&'a [u8]),
-    /// `$?`: chunks follow, the last of them empty.
+    /// `$?`: chunks follow; the last one is empty.
     StreamedString,
-    /// `;`: a part of a streamed string; empty for its end.
+    /// `;`: a chunk of a streamed string; the empty chunk ends it.
     Chunk(&'a [u8]),
     /// `*?`: values follow until [`Token::End`].
     StreamedArray,
@@ -58,7 +59,7 @@ pub enum Token<'a> {
 }
 
 impl Token<'_> {
-    /// The name of the type, as error messages say it.
+    /// Returns the name of the type, as used in error messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -84,7 +85,7 @@ impl Token<'_> {
         }
     }
 
-    /// The beginning of an array, set, map, attribute or push, by its type byte.
+    /// Creates the start of an array, set, map, attribute or push from its type byte.
     pub(super) fn aggregate(kind: u8, n: usize) -> Self {
         match kind {
             b'~' => Self::Set(n),
@@ -95,7 +96,7 @@ impl Token<'_> {
         }
     }
 
-    /// How many values follow inside this one; `None` for a streamed one.
+    /// Returns the number of inner values; `None` for a streamed aggregate.
     pub(super) fn inner(&self) -> Option<usize> {
         match *self {
             Self::Array(n) | Self::Set(n) | Self::Push(n) => Some(n),
@@ -109,7 +110,7 @@ impl Token<'_> {
     }
 }
 
-/// Walks the values of a [`Frame`](super::Frame) in the order of the wire.
+/// Iterates over the values of a [`Frame`](super::Frame), in wire order.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
@@ -117,23 +118,23 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at some place in bytes that the scanner has passed: the beginning of a value.
+    /// Creates a cursor at the start of a value, in bytes that were scanned.
     pub(crate) fn at(bytes: &'a [u8], pos: usize) -> Self {
         Self { bytes, pos }
     }
 
-    /// Goes to the beginning of another value of the same frame.
+    /// Moves to the start of another value of the same frame.
     pub(crate) fn set_position(&mut self, pos: usize) {
         self.pos = pos;
     }
 
-    /// The place in the frame of the value that comes next, in bytes.
+    /// Returns the byte offset of the next value in the frame.
     #[must_use]
     pub fn position(&self) -> usize {
         self.pos
     }
 
-    /// The next token, attributes included; `None` at the end of the frame.
+    /// Returns the next token, including attributes; `None` at the end of the frame.
     pub fn token(&mut self) -> Option<Token<'a>> {
         let rest = self.bytes.get(self.pos..)?;
         let (&kind, tail) = rest.split_first()?;
@@ -194,9 +195,9 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Passes over the next value, with all that is in it.
+    /// Skips the next value and its inner values.
     pub fn skip(&mut self) {
-        // Values still to pass over; streamed ones are added up as open ends, which only their own end takes off again.
+        // Number of values to skip. Streamed aggregates count as open until their own end.
         let mut left = 1usize;
         let mut streamed: Vec<usize> = Vec::new();
         while left > 0 {
@@ -218,11 +219,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next value's first token, behind any attributes.
+    /// Returns the first token of the next value, after any attributes.
     ///
     /// # Errors
     ///
-    /// The frame is at its end.
+    /// The frame has no further value.
     pub fn value(&mut self, expected: &'static str) -> Result<Token<'a>, DecodeError> {
         loop {
             match self.token() {
@@ -238,11 +239,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string of any kind: its bytes, without the letters of a verbatim one.
+    /// Returns the bytes of a string of any kind, without the prefix of a verbatim one.
     ///
     /// # Errors
     ///
-    /// Another type, null among them.
+    /// The value has another type, or is null.
     pub fn string(&mut self, expected: &'static str) -> Result<&'a [u8], DecodeError> {
         match self.string_or_null(expected)? {
             Some(text) => Ok(text),
@@ -250,11 +251,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// As [`Cursor::string`], and `None` for null.
+    /// Returns the same as [`Cursor::string`], or `None` for null.
     ///
     /// # Errors
     ///
-    /// Another type.
+    /// The value has another type.
     pub fn string_or_null(
         &mut self,
         expected: &'static str,
@@ -267,11 +268,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An integer, or a string that is one.
+    /// Returns an integer, also if it is sent as a string.
     ///
     /// # Errors
     ///
-    /// Another type, null among them; a string that is no integer of 64 bits.
+    /// The value has another type, is null, or is a string without a 64-bit integer.
     pub fn integer(&mut self, expected: &'static str) -> Result<i64, DecodeError> {
         match self.integer_or_null(expected)? {
             Some(n) => Ok(n),
@@ -279,11 +280,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// As [`Cursor::integer`], and `None` for null.
+    /// Returns the same as [`Cursor::integer`], or `None` for null.
     ///
     /// # Errors
     ///
-    /// Another type; a string that is no integer of 64 bits.
+    /// The value has another type, or is a string without a 64-bit integer.
     pub fn integer_or_null(&mut self, expected: &'static str) -> Result<Option<i64>, DecodeError> {
         match self.value(expected)? {
             Token::Integer(n) => Ok(Some(n)),
@@ -296,21 +297,21 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A count: an integer that is not negative.
+    /// Returns a count: an integer that is not negative.
     ///
     /// # Errors
     ///
-    /// Another type, or a negative number.
+    /// The value has another type, or is negative.
     pub fn count(&mut self, expected: &'static str) -> Result<u64, DecodeError> {
         let n = self.integer(expected)?;
         u64::try_from(n).map_err(|_| DecodeError::new(expected, "a negative number"))
     }
 
-    /// The number of values in an array or set that begins here; `None` for null.
+    /// Returns the number of values of an array or set; `None` for null.
     ///
     /// # Errors
     ///
-    /// Another type.
+    /// The value has another type.
     pub fn array_or_null(&mut self, expected: &'static str) -> Result<Option<usize>, DecodeError> {
         match self.value(expected)? {
             Token::Array(n) | Token::Set(n) | Token::Push(n) => Ok(Some(n)),
@@ -319,11 +320,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// As [`Cursor::array_or_null`], and null is an error.
+    /// Returns the same as [`Cursor::array_or_null`]; null is an error.
     ///
     /// # Errors
     ///
-    /// Another type, null among them.
+    /// The value has another type, or is null.
     pub fn array(&mut self, expected: &'static str) -> Result<usize, DecodeError> {
         match self.array_or_null(expected)? {
             Some(n) => Ok(n),
@@ -331,11 +332,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The number of pairs in a map, or in the flat array that RESP2 has in its place.
+    /// Returns the number of pairs of a map, or of the flat array that RESP2 has instead.
     ///
     /// # Errors
     ///
-    /// Another type, or an array of an odd number of values.
+    /// The value has another type, or is an array with an odd number of values.
     pub fn pairs(&mut self, expected: &'static str) -> Result<usize, DecodeError> {
         match self.value(expected)? {
             Token::Map(n) => Ok(n),

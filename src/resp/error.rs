@@ -1,66 +1,69 @@
-//! What can be wrong with bytes: not RESP at all, or not the reply that was promised. Pure.
+//! Errors of decoding: bytes that are not RESP, and replies of another shape than expected. No I/O.
 
 use std::fmt;
 
-/// The bytes are not RESP, or break a limit. The connection that they came from cannot be trusted any more.
+/// The bytes are not RESP, or exceed a limit. The connection can no longer be used.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// No RESP value begins with this byte. Something other than a Redis server may have answered.
+    /// No RESP value begins with this byte. The peer may not be a Redis server.
     #[error("no RESP value begins with byte {byte:#04x}{}", hint(*.byte))]
     UnknownType {
-        /// The byte at the place of a type byte.
+        /// The byte in place of a type byte.
         byte: u8,
     },
-    /// A length or count that is not a decimal number, or is negative without being null.
+    /// A length or count is not a decimal number, or is negative without being null.
     #[error("malformed length")]
     Length,
-    /// An integer, double or big number that is none, or an integer beyond 64 bits.
+    /// An integer, double or big number is malformed, or an integer exceeds 64 bits.
     #[error("malformed number")]
     Number,
-    /// A boolean other than `t` and `f`.
+    /// A boolean is neither `t` nor `f`.
     #[error("malformed boolean")]
     Boolean,
-    /// A null with something in it.
+    /// A null is not empty.
     #[error("malformed null")]
     Null,
-    /// A verbatim string without its three letters and colon.
+    /// A verbatim string lacks its three letters and colon.
     #[error("malformed verbatim string")]
     Verbatim,
-    /// A line with a CR or LF that does not end it.
+    /// A line contains a CR or LF that does not end it.
     #[error("CR or LF inside a line")]
     Line,
-    /// A body longer than its length says: no CRLF stands behind it.
+    /// A body does not have the announced length: no CRLF follows it.
     #[error("missing CRLF after a bulk string")]
     Body,
-    /// A chunk, or the end of a streamed value, where none may stand; or a streamed map that ends after a key.
+    /// A chunk, or the end of a streamed value, is not expected here; or a streamed map ends after
+    /// a key.
     #[error("streamed value out of order")]
     Streamed,
-    /// A push inside another value.
+    /// A push occurs inside another value.
     #[error("push frame inside another value")]
     Push,
-    /// A line longer than [`Limits::line_bytes`](super::Limits::line_bytes).
+    /// A line is longer than [`Limits::line_bytes`](super::Limits::line_bytes).
     #[error("line longer than {limit} bytes")]
     LineTooLong {
         /// The limit in force.
         limit: usize,
     },
-    /// Nested deeper than [`Limits::depth`](super::Limits::depth).
+    /// The nesting is deeper than [`Limits::depth`](super::Limits::depth).
     #[error("nested deeper than {limit} levels")]
     TooDeep {
         /// The limit in force.
         limit: usize,
     },
-    /// Larger than [`Limits::reply_bytes`](super::Limits::reply_bytes), by bytes that came or by what a length announced.
+    /// The reply is larger than [`Limits::reply_bytes`](super::Limits::reply_bytes), in bytes
+    /// received or announced by a length.
     #[error("reply larger than {limit} bytes")]
     TooLarge {
         /// The limit in force.
         limit: usize,
     },
-    /// The reply to PING was not PONG: a reply is missing or one too many came, and later ones answer the wrong command.
+    /// The reply to PING was not PONG: a reply is missing or superfluous, and later replies belong
+    /// to other commands.
     #[error("unexpected reply to PING: replies no longer match their commands")]
     Shifted,
-    /// A reply came that no command was waiting for.
+    /// A reply arrived although no command was waiting for one.
     #[error("reply that no command waited for")]
     Unasked,
 }
@@ -75,7 +78,8 @@ fn hint(byte: u8) -> &'static str {
     }
 }
 
-/// A complete reply, but not of the shape that its command answers with. The command may have run.
+/// A complete reply does not have the shape that its command returns. The command may have
+/// executed.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got {got}")]
 pub struct DecodeError {
@@ -90,13 +94,14 @@ enum Got {
 }
 
 impl DecodeError {
-    /// What was expected, and the name of the type that came instead.
+    /// Creates an error from the expected value and the name of the received type.
     #[must_use]
     pub fn new(expected: &'static str, got: &'static str) -> Self {
         Self { expected, got: Got::Kind(got) }
     }
 
-    /// What was expected, and the text that came instead: escaped, and cut after 64 bytes.
+    /// Creates an error from the expected value and the received text, which is escaped and cut
+    /// after 64 bytes.
     #[must_use]
     pub fn text(expected: &'static str, got: &[u8]) -> Self {
         let shown = got.get(..64).unwrap_or(got);
@@ -104,7 +109,7 @@ impl DecodeError {
         Self { expected, got: Got::Text(text.into_boxed_str()) }
     }
 
-    /// What the reply should have been.
+    /// Returns a description of the expected value.
     #[must_use]
     pub fn expected(&self) -> &'static str {
         self.expected

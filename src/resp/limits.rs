@@ -1,15 +1,18 @@
-//! Limits: how large a reply may be. Pure.
+//! Limits on the size of a reply. No I/O.
 
-/// How large a reply may be. Beyond a limit the connection is closed with a [`ProtocolError`](super::ProtocolError) that names it.
+/// Limits on the size of a reply. If one is exceeded, the connection is closed with a
+/// [`ProtocolError`](super::ProtocolError) that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of one whole reply, and 32 more for each element in it. 512 MiB by default; 4 GiB - 1 at most. A client's shared
-    /// connection has 256 MiB by default ([`Config::reply_bytes`](crate::Config::reply_bytes)).
+    /// Maximum size of a whole reply in bytes, counting 32 more for each element. Default 512 MiB,
+    /// at most 4 GiB - 1. The default for a client's shared connection is 256 MiB
+    /// ([`Config::reply_bytes`](crate::Config::reply_bytes)).
     pub reply_bytes: usize,
-    /// Bytes of one line (simple strings, errors, numbers). 64 KiB by default.
+    /// Maximum size of a line in bytes (simple strings, errors, numbers). Default 64 KiB.
     pub line_bytes: usize,
-    /// Levels of nesting; an attribute counts as one. 64 by default; the deepest stream reply has 7.
+    /// Maximum depth of nesting; an attribute counts as one level. Default 64; the deepest stream
+    /// reply has 7.
     pub depth: usize,
 }
 

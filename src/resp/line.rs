@@ -1,29 +1,30 @@
-//! Lines and numbers: what stands between a type byte and CRLF. Pure.
+//! Lines and numbers: the content between a type byte and CRLF. No I/O.
 
 use super::ProtocolError;
 
-/// More digits than this cannot be a length: `i64::MAX` has 19.
-const MOST_DIGITS: usize = 19;
+/// A length cannot have more digits: `i64::MAX` has 19.
+const MAX_DIGITS: usize = 19;
 
-/// What a header says about what follows it.
+/// The length in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// This many bytes or values.
+    /// This number of bytes or values.
     Known(usize),
     /// Null: `-1`.
     Null,
-    /// As many as come: `?`.
+    /// Streamed, without a length: `?`.
     Streamed,
 }
 
-/// Reads `LENGTH CRLF` behind a type byte: the length, and how many bytes it took.
+/// Parses `LENGTH CRLF` after a type byte; returns the length and the number of bytes consumed.
 ///
-/// `Ok(None)` when more bytes are needed. Errors are seen at the first byte that is wrong, however the bytes are cut.
+/// Returns `Ok(None)` if more bytes are needed. An error is reported at the first wrong byte,
+/// however the bytes are split.
 pub(super) fn length(line: &[u8]) -> Result<Option<(Length, usize)>, ProtocolError> {
     let mut n: usize = 0;
     for (i, &byte) in line.iter().enumerate() {
         match byte {
-            b'0'..=b'9' if i < MOST_DIGITS => {
+            b'0'..=b'9' if i < MAX_DIGITS => {
                 let digit = usize::from(byte - b'0');
                 n = n
                     .checked_mul(10)
@@ -39,7 +40,7 @@ pub(super) fn length(line: &[u8]) -> Result<Option<(Length, usize)>, ProtocolErr
     Ok(None)
 }
 
-/// The header is `whole` or wrong; as far as it came it must be the beginning of it.
+/// Accepts only the header `whole`; an incomplete one must be a prefix of it.
 fn marked(
     line: &[u8],
     whole: &'static [u8],
@@ -59,7 +60,7 @@ fn line_feed(line: &[u8], cr: usize) -> Result<Option<usize>, ProtocolError> {
     }
 }
 
-/// Whether the content of a line fits its type byte; true for the types that take any text.
+/// Checks that the content of a line is valid for its type byte; string types accept any text.
 pub(super) fn check(kind: u8, text: &[u8]) -> Result<(), ProtocolError> {
     match kind {
         b':' => integer(text).map(drop).ok_or(ProtocolError::Number),
@@ -72,7 +73,7 @@ pub(super) fn check(kind: u8, text: &[u8]) -> Result<(), ProtocolError> {
     }
 }
 
-/// A decimal `i64`, with a sign or without.
+/// Parses a decimal `i64`, with or without a sign.
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -88,7 +89,7 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
     })
 }
 
-/// A double as RESP writes it: decimal with an optional exponent, `inf`, `-inf` or `nan`.
+/// Parses a double of RESP: decimal with an optional exponent, `inf`, `-inf` or `nan`.
 pub(super) fn double(text: &[u8]) -> Option<f64> {
     match text {
         b"inf" | b"+inf" => Some(f64::INFINITY),
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_digits_null_or_streamed_and_nothing_else() {
+    fn only_digits_null_and_streamed_are_lengths() {
         use Length::{Known, Null, Streamed};
         let rows: [(&[u8], Result<Option<(Length, usize)>, ProtocolError>); 15] = [
             (b"0\r\n", Ok(Some((Known(0), 3)))),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_the_whole_signed_range_and_no_more() {
+    fn integers_outside_the_signed_range_are_refused() {
         let rows: [(&[u8], Option<i64>); 9] = [
             (b"9223372036854775807", Some(i64::MAX)),
             (b"-9223372036854775808", Some(i64::MIN)),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_take_the_named_forms_and_no_letters() {
+    fn doubles_accept_only_the_named_forms_as_letters() {
         for good in ["1.23", "10", "-0", "inf", "-inf", "nan", "1.5e-10"] {
             assert!(double(good.as_bytes()).is_some(), "{good}");
         }

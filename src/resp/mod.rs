@@ -1,4 +1,4 @@
-//! RESP2 and RESP3, in and out: bytes only. Pure.
+//! The RESP2 and RESP3 protocols: encoding and decoding of bytes. No I/O.
 //!
 //! | byte | type | content | RESP |
 //! |---|---|---|---|
@@ -8,7 +8,7 @@
 //! | `$` | bulk string | length, CRLF, bytes, CRLF; `$-1` is null | 2, 3 |
 //! | `*` | array | count, CRLF, values; `*-1` is null | 2, 3 |
 //! | `_` | null | nothing | 3 |
-//! | `%` | map | count of pairs, CRLF, key and value by turns | 3 |
+//! | `%` | map | count of pairs, CRLF, alternating keys and values | 3 |
 //! | `~` | set | count, CRLF, values | 3 |
 //! | `>` | push | count, CRLF, values; only between replies | 3 |
 //! | `\|` | attribute | count of pairs, the pairs, then the value it describes | 3 |
@@ -20,9 +20,10 @@
 //! | `$?` `;` | streamed string | chunks `;LEN`, ended by `;0` | 3 |
 //! | `*?` `~?` `%?` `.` | streamed array, set, map | values, ended by `.` | 3 |
 //!
-//! The order of work: [`Scanner`] finds where a reply ends and checks every header on the way, [`Frame`] holds the
-//! reply's bytes, [`Cursor`] walks them. [`Value`] is the slow way round: an owned tree, read by a parser of its own that
-//! the fast one is tested against. [`Args`] is the way out.
+//! Decoding: [`Scanner`] finds the end of a reply and checks every header, [`Frame`] stores the
+//! reply's bytes, [`Cursor`] iterates over them. [`Value`] is a slower alternative: an owned tree
+//! with its own parser, which also serves as the oracle in tests. Encoding: a command lists its
+//! arguments to [`Args`].
 
 mod cursor;
 mod error;

@@ -1,11 +1,11 @@
-//! Scanner: finds where the next frame ends, resuming where it stopped. Pure.
+//! Scanner: finds the end of the next frame, and resumes where it stopped. No I/O.
 //!
-//! A frame may come in any number of reads. The scanner keeps its place between them, so each header is looked at once
-//! and a body is jumped over, not read. What it has to remember is how many values each open level still waits for; the
-//! levels lie in a small vector whose depth is limited, and nothing recurses.
+//! A frame may arrive in any number of reads. The scanner keeps its position between them: each
+//! header is read once, and bodies are skipped. For each open level it stores the number of values
+//! still expected. The levels are kept in a small vector of limited depth; nothing recurses.
 //!
-//! Everything is checked here: type bytes, lengths, numbers, line ends, order of streamed parts. Behind the scanner a
-//! frame can be walked without looking for errors again.
+//! All errors are detected here: type bytes, lengths, numbers, line ends, order of streamed parts.
+//! A scanned frame can be decoded without checking for errors again.
 
 mod plain;
 mod record;
@@ -16,36 +16,37 @@ use super::line::{self, Length};
 use super::{Limits, ProtocolError};
 use record::Record;
 
-/// What a value costs beside its bytes, when the size of a reply is held against the limit.
+/// Additional cost of an element when the size of a reply is compared with the limit.
 ///
-/// Many tiny values weigh more in memory than on the wire; so a reply's limit is over its bytes and this for each value
-/// that an array, map or set holds.
+/// Many tiny values take more space in memory than on the wire. So the limit applies to the bytes
+/// plus this cost for each value in an array, map or set.
 const ELEMENT_BYTES: usize = 32;
 
-/// Values that a level still waits for. A streamed level, whose number is not known, begins at one of two marks that no
-/// counted level reaches, and counts down from there: so one comparison with zero ends every level.
+/// Number of values that a level still expects. A streamed level, whose number is unknown, counts
+/// down from one of two marks that no counted level reaches. So one comparison with zero ends every
+/// level.
 type Left = u64;
 
-/// Where a streamed array or set begins to count down.
+/// Start of the count of a streamed array or set.
 const STREAMED: Left = 1 << 62;
 
-/// Where a streamed map begins to count down.
+/// Start of the count of a streamed map.
 const STREAMED_MAP: Left = 1 << 63;
 
-/// No level holds more values than this, for no reply has so many bytes.
-const MOST_VALUES: Left = 1 << 59;
+/// Upper bound of the values of a level, because no reply is that large.
+const MAX_VALUES: Left = 1 << 59;
 
-/// The least that a value takes on the wire, as `_` CR LF does.
-const SHORTEST: usize = 3;
+/// Minimum size of a value on the wire: `_` CR LF.
+const MIN_VALUE_BYTES: usize = 3;
 
-/// For so many values that are sure to come the scan waits at once, so that bytes that come in drops are not looked at drop
-/// by drop.
+/// Maximum number of expected values whose minimum size is waited for at once. It avoids a scan per
+/// byte when bytes arrive one at a time.
 const AHEAD: usize = 16;
 
 /// The frame itself is a level of one value.
 const FRAME: Left = 1;
 
-/// Finds the end of one frame after the other.
+/// Finds the ends of consecutive frames.
 ///
 /// ```
 /// # use bourn::resp::{Limits, Scanner};
@@ -58,18 +59,18 @@ const FRAME: Left = 1;
 #[derive(Debug, Clone)]
 pub struct Scanner {
     limits: Limits,
-    /// A buffer shorter than this cannot move the scan on.
+    /// A shorter buffer cannot advance the scan.
     need: usize,
-    /// The first byte not yet understood.
+    /// Offset of the first byte not scanned yet.
     pos: usize,
-    /// How far the line that begins at `pos` has been looked through for its end.
+    /// Offset up to which the line at `pos` was searched for its end.
     seen: usize,
-    /// What is due at `pos`.
+    /// The part expected at `pos`.
     due: Due,
     left: Left,
-    /// What the levels around it wait for.
+    /// Values that the enclosing levels still expect.
     outer: Vec<Left>,
-    /// What the elements announced so far add to the size of the reply.
+    /// Cost of the elements announced so far.
     charged: usize,
     record: Record,
     failed: Option<ProtocolError>,
@@ -79,26 +80,26 @@ pub struct Scanner {
 enum Due {
     /// The header of a value.
     Value,
-    /// The CRLF behind a body, with which a value is complete.
+    /// The CRLF after a body, which completes a value.
     BodyEnd,
     /// The header of a chunk of a streamed string.
     Chunk,
-    /// The CRLF behind a chunk.
+    /// The CRLF after a chunk.
     ChunkEnd,
 }
 
-/// What one step of the scan came to.
+/// The result of one step of the scan.
 enum Step {
-    /// A value without further values in it is complete; the next byte is at this place.
+    /// A value without inner values is complete; the next byte has this offset.
     Done(usize),
-    /// A level was opened, or a part read that completes nothing.
+    /// A level was opened, or a part was read that completes no value.
     Open(usize),
     /// More bytes are needed.
     Wait,
 }
 
 impl Scanner {
-    /// A scanner at the start of a frame.
+    /// Creates a scanner at the start of a frame.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -115,38 +116,40 @@ impl Scanner {
         }
     }
 
-    /// The length of the frame at the start of `buf`, or `None` if it is not complete.
+    /// Returns the length of the frame at the start of `buf`; `None` if it is not complete.
     ///
-    /// Call it again with the same bytes and more behind them. After `Some(len)` it expects the next frame at the start
-    /// of the buffer: take `len` bytes off first.
+    /// If it is not complete, call it again with the same bytes and more after them. After
+    /// `Some(len)` remove `len` bytes: the next frame is expected at the start of the buffer.
     ///
     /// # Errors
     ///
-    /// The bytes are not RESP or break a limit. From then on every call returns the same error.
+    /// The bytes are not RESP or exceed a limit. Every later call returns the same error.
     #[inline]
     pub fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
         if buf.len() < self.need {
             return Ok(None);
         }
-        self.go_on(buf)
+        self.resume(buf)
     }
 
-    /// How many bytes the buffer must have at least before the scan can move on: a hint for how much to read.
+    /// Returns the minimum length of the buffer at which the scan can continue: a hint for the size
+    /// of reads.
     ///
-    /// It may rest on the word of a length that the peer sent; reserve no more than bytes at hand justify.
+    /// It may derive from a length that the peer sent. Do not allocate more than the received bytes
+    /// justify.
     #[must_use]
     pub fn need(&self) -> usize {
         self.need
     }
 
-    /// The place of the first byte not yet understood, counted from the start of the frame; after an error, in or before the
-    /// value that is wrong.
+    /// Returns the offset of the first byte not scanned yet, from the start of the frame. After an
+    /// error it is in or before the wrong value.
     #[must_use]
     pub fn position(&self) -> usize {
         self.pos
     }
 
-    fn go_on(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
+    fn resume(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -190,7 +193,8 @@ impl Scanner {
         }
     }
 
-    /// A value is complete: counts it, and every level that it completes. True when that was the frame.
+    /// Counts a complete value, and every level that it completes. Returns true if that completes
+    /// the frame.
     #[inline]
     fn value_done(&mut self) -> bool {
         self.left -= 1;
@@ -214,7 +218,7 @@ impl Scanner {
         len
     }
 
-    /// The bytes behind the header of a bulk string and its kin: jumps over them.
+    /// Skips the bytes after the header of a bulk string or similar value.
     #[inline]
     fn body(&mut self, buf: &[u8], start: usize, len: usize) -> Result<Step, ProtocolError> {
         let end = self.within(start, len)?;
@@ -229,7 +233,7 @@ impl Scanner {
         }
     }
 
-    /// `start + len`, if the reply may be that large.
+    /// Returns `start + len`, if the limit allows it.
     #[inline]
     fn within(&self, start: usize, len: usize) -> Result<usize, ProtocolError> {
         let limit = self.limits.reply_bytes;
@@ -239,14 +243,14 @@ impl Scanner {
         }
     }
 
-    /// A level of `count` values begins behind a header that ends at `pos`.
+    /// Opens a level of `count` values, after a header that ends at `pos`.
     fn open(&mut self, pos: usize, count: usize) -> Result<Step, ProtocolError> {
         self.check_depth()?;
         self.charge(pos, count)?;
         Ok(if count == 0 { Step::Done(pos) } else { self.begin(pos, count as Left) })
     }
 
-    /// A streamed level begins.
+    /// Opens a streamed level.
     fn open_streamed(&mut self, pos: usize, mark: Left) -> Result<Step, ProtocolError> {
         self.check_depth()?;
         Ok(self.begin(pos, mark))
@@ -266,7 +270,7 @@ impl Scanner {
     fn charge(&mut self, pos: usize, count: usize) -> Result<(), ProtocolError> {
         let limit = self.limits.reply_bytes;
         let charged = count.checked_mul(ELEMENT_BYTES).and_then(|c| c.checked_add(self.charged));
-        match charged.filter(|_| (count as Left) < MOST_VALUES) {
+        match charged.filter(|_| (count as Left) < MAX_VALUES) {
             Some(charged) if charged.checked_add(pos).is_some_and(|size| size <= limit) => {
                 self.charged = charged;
                 Ok(())
@@ -275,10 +279,10 @@ impl Scanner {
         }
     }
 
-    /// Any value, by its type byte.
+    /// Scans a value according to its type byte.
     fn value(&mut self, buf: &[u8], rest: &[u8]) -> Result<Step, ProtocolError> {
         let Some((&kind, tail)) = rest.split_first() else {
-            return Ok(self.wait(SHORTEST));
+            return Ok(self.wait(MIN_VALUE_BYTES));
         };
         match kind {
             b'$' | b'=' | b'!' => self.bulk(buf, kind, tail),
@@ -289,11 +293,11 @@ impl Scanner {
         }
     }
 
-    /// More bytes are needed: at least `bytes` of them from `pos` on, with which the value that is due can go on. Behind
-    /// those come all the other values that are awaited.
+    /// Requests more bytes: at least `bytes` from `pos`, for the current value to continue. The
+    /// minimum size of other expected values is added.
     fn wait(&mut self, bytes: usize) -> Step {
-        // How many a streamed level holds is not known: none is sure to come.
-        let sure = |left: Left| if left < MOST_VALUES { left } else { 0 };
+        // The number of values of a streamed level is unknown: none is certain.
+        let sure = |left: Left| if left < MAX_VALUES { left } else { 0 };
         let mut more = sure(self.left).saturating_sub(1);
         for left in self.outer.iter().rev() {
             if more >= AHEAD as Left {
@@ -302,7 +306,7 @@ impl Scanner {
             more += sure(*left);
         }
         let more = usize::try_from(more).map_or(AHEAD, |more| more.min(AHEAD));
-        self.need = self.pos.saturating_add(bytes).saturating_add(more * SHORTEST);
+        self.need = self.pos.saturating_add(bytes).saturating_add(more * MIN_VALUE_BYTES);
         Step::Wait
     }
 
@@ -323,7 +327,8 @@ impl Scanner {
         }
     }
 
-    /// `txt:` must stand first in a verbatim string; the header is read again if those four bytes are not there yet.
+    /// A verbatim string begins with three letters and a colon. The header is read again if those
+    /// four bytes have not arrived yet.
     fn verbatim(
         &mut self,
         buf: &[u8],
@@ -389,12 +394,12 @@ impl Scanner {
         if kind == b'.' { self.streamed_end(pos) } else { Ok(Step::Done(pos)) }
     }
 
-    /// `.`: the streamed level ends, and with it a value of the level around it.
+    /// `.`: ends the streamed level, which completes a value of the enclosing level.
     fn streamed_end(&mut self, pos: usize) -> Result<Step, ProtocolError> {
-        // A map's mark is the higher one, and no level counts down from one mark to the other.
+        // The mark of a map is the higher one, and no level counts down from one mark to the other.
         let (mark, step) = match self.left {
             left if left > STREAMED => (STREAMED_MAP, 2),
-            left if left > MOST_VALUES => (STREAMED, 1),
+            left if left > MAX_VALUES => (STREAMED, 1),
             _ => return Err(ProtocolError::Streamed),
         };
         let count = usize::try_from(mark - self.left).unwrap_or(usize::MAX);
@@ -402,14 +407,15 @@ impl Scanner {
             return Err(ProtocolError::Streamed);
         }
         self.charge(pos, count)?;
-        // The level was counted in the one around it when it began, so it ends as one that waits for one more value.
+        // The enclosing level counted this one at its start, so it ends like a level with one value
+        // left.
         self.left = 1;
         Ok(Step::Done(pos))
     }
 
     fn chunk(&mut self, rest: &[u8]) -> Result<Step, ProtocolError> {
         let tail = match rest {
-            [] => return Ok(self.wait(SHORTEST)),
+            [] => return Ok(self.wait(MIN_VALUE_BYTES)),
             [b';', tail @ ..] => tail,
             _ => return Err(ProtocolError::Streamed),
         };
@@ -447,8 +453,8 @@ impl Scanner {
     }
 }
 
-/// How many bytes from the type byte on a header needs at least, of which `tail` has come: `$0\r\n` is the shortest, and
-/// one that goes on for longer ends with the next byte at the earliest.
+/// Returns the minimum size of a header from the type byte on, of which `tail` has arrived.
+/// `$0\r\n` is the shortest; a longer one ends with the next byte at the earliest.
 fn header_need(tail: &[u8]) -> usize {
     let line_feed_only = tail.last() == Some(&b'\r');
     let missing = if line_feed_only { 1 } else { 2 };

@@ -1,14 +1,14 @@
-//! Value: an owned tree, for raw replies, for printing, and as the oracle of the tests. Pure.
+//! Value: an owned tree, for raw replies, for printing, and as the oracle of the tests. No I/O.
 //!
-//! It is the slow way to look at a reply: every string is copied, every level is a vector. Nothing here recurses, not even
-//! dropping, so a tree may be as deep as memory allows.
+//! It is slower than a [`Frame`]: every string is copied, every level is a vector. Nothing
+//! recurses, not even dropping, so the depth of a tree is limited only by memory.
 
 use super::{Frame, Limits, ProtocolError, Token, value_parse};
 use std::mem;
 
 /// Any RESP value.
 ///
-/// Streamed values are the same as those whose length came first: a streamed string is a [`Value::Bulk`].
+/// Streamed values are equal to those with a length: a streamed string is a [`Value::Bulk`].
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -16,7 +16,7 @@ pub enum Value {
     Null,
     /// A simple string.
     Simple(Vec<u8>),
-    /// An error, simple or bulk: its text.
+    /// The text of an error, simple or bulk.
     Error(Vec<u8>),
     /// An integer.
     Integer(i64),
@@ -24,13 +24,13 @@ pub enum Value {
     Bulk(Vec<u8>),
     /// An array.
     Array(List),
-    /// A map: keys and values by turns. [`List::pairs`] takes them two by two.
+    /// A map: alternating keys and values. [`List::pairs`] returns them in pairs.
     Map(List),
     /// A set.
     Set(List),
     /// A push.
     Push(List),
-    /// An attribute: keys and values by turns, and last the value that they describe.
+    /// An attribute: alternating keys and values, then the value that they describe.
     Attribute(List),
     /// A double.
     Double(f64),
@@ -38,27 +38,29 @@ pub enum Value {
     Boolean(bool),
     /// A big number: sign and digits.
     BigNumber(Vec<u8>),
-    /// A verbatim string with its three letters and colon, as `txt:hello`.
+    /// A verbatim string with its three letters and colon, such as `txt:hello`.
     Verbatim(Vec<u8>),
 }
 
-/// The values inside a [`Value`].
+/// The inner values of a [`Value`].
 #[derive(Default)]
 pub struct List(Vec<Value>);
 
 impl Value {
-    /// Reads the value at the start of `bytes`, and how many bytes it took; `None` if it is not complete.
+    /// Parses the value at the start of `bytes`. Returns it with the number of bytes consumed;
+    /// `None` if it is not complete.
     ///
-    /// It begins anew on each call: for bytes that come in parts, [`Scanner`](super::Scanner) is the tool.
+    /// Every call starts from the beginning. For bytes that arrive in parts, use
+    /// [`Scanner`](super::Scanner).
     ///
     /// # Errors
     ///
-    /// The bytes are not RESP or break a limit.
+    /// The bytes are not RESP or exceed a limit.
     pub fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
         value_parse::parse(bytes, limits)
     }
 
-    /// The value that attributes describe; itself if there are none.
+    /// Returns the value that attributes describe, or the value itself if it has none.
     #[must_use]
     pub fn described(&self) -> &Self {
         let mut value = self;
@@ -71,7 +73,8 @@ impl Value {
         value
     }
 
-    /// The bytes of a string of any kind, without the letters of a verbatim one; `None` for other types.
+    /// Returns the bytes of a string of any kind, without the prefix of a verbatim one; `None` for
+    /// other types.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self.described() {
@@ -81,19 +84,20 @@ impl Value {
         }
     }
 
-    /// The text of a string of any kind; `None` for other types and for bytes that are not UTF-8.
+    /// Returns the text of a string of any kind; `None` for other types and for bytes that are not
+    /// UTF-8.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         self.as_bytes().and_then(|bytes| std::str::from_utf8(bytes).ok())
     }
 
-    /// The integer; `None` for other types.
+    /// Returns the integer; `None` for other types.
     #[must_use]
     pub fn as_integer(&self) -> Option<i64> {
         if let Self::Integer(n) = self.described() { Some(*n) } else { None }
     }
 
-    /// The values of an array, map, set or push; `None` for other types.
+    /// Returns the values of an array, map, set or push; `None` for other types.
     #[must_use]
     pub fn as_list(&self) -> Option<&List> {
         match self.described() {
@@ -108,7 +112,7 @@ impl Value {
         matches!(self.described(), Self::Null)
     }
 
-    /// This value and all in it, in the order of the wire.
+    /// Returns the tokens of this value and its inner values, in wire order.
     pub(super) fn tokens(&self) -> Tokens<'_> {
         Tokens { ahead: vec![self] }
     }
@@ -160,7 +164,7 @@ impl Value {
 
 impl From<&Frame> for Value {
     fn from(frame: &Frame) -> Self {
-        // A frame has passed the scanner's limits; here only the bytes that are there bound it.
+        // The frame was scanned within limits, so only its own size bounds the value.
         let limits = Limits { reply_bytes: usize::MAX, line_bytes: usize::MAX, depth: usize::MAX };
         match Self::parse(frame.as_bytes(), limits) {
             Ok(Some((value, _))) => value,
@@ -174,7 +178,7 @@ impl List {
         Tokens { ahead: self.iter().rev().collect() }
     }
 
-    /// Keys and values of a map, or of the flat array that RESP2 has in its place.
+    /// Returns keys and values of a map, or of the flat array that RESP2 has instead.
     pub fn pairs(&self) -> impl Iterator<Item = (&Value, &Value)> {
         self.0.chunks_exact(2).filter_map(|pair| match pair {
             [key, value] => Some((key, value)),
@@ -214,7 +218,7 @@ impl IntoIterator for List {
 
 impl Drop for List {
     fn drop(&mut self) {
-        // Takes the inner lists out before their values go, so that no drop goes deeper than one level.
+        // Takes the inner lists out before their values are dropped, so that no drop recurses.
         let mut ahead = mem::take(&mut self.0);
         while let Some(mut value) = ahead.pop() {
             if let Some(list) = value.inner_mut() {
@@ -241,7 +245,7 @@ impl PartialEq for List {
     }
 }
 
-/// Values and all in them, in the order of the wire.
+/// Iterates over values and their inner values, in wire order.
 #[derive(Debug)]
 pub(super) struct Tokens<'a> {
     ahead: Vec<&'a Value>,
@@ -257,13 +261,13 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Puts a tree together from tokens in the order of the wire.
+/// Builds a tree from tokens in wire order.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     open: Vec<Open>,
 }
 
-/// A value that waits for the values inside it.
+/// A value whose inner values are not complete yet.
 #[derive(Debug)]
 struct Open {
     kind: Kind,
@@ -278,12 +282,12 @@ enum Kind {
     Set,
     Push,
     Attribute,
-    /// A streamed string, whose chunks come one by one.
+    /// A streamed string, whose chunks arrive one by one.
     Chunks,
 }
 
 impl Builder {
-    /// Adds a token; the whole value when it is complete.
+    /// Adds a token. Returns the whole value when it is complete.
     pub(super) fn add(&mut self, token: Token<'_>) -> Option<Value> {
         let value = match token {
             Token::Chunk(chunk) if !chunk.is_empty() => {

@@ -1,10 +1,11 @@
-//! The parser that the fast one is tested against: a value at a time, from the beginning, copying all. Pure.
+//! A simple parser that copies everything, used as a test oracle. No I/O.
 
 use super::line::{self, Length};
 use super::value::Builder;
 use super::{Limits, ProtocolError, Token, Value};
 
-/// Reads one value. The rules are the [`Scanner`](super::Scanner)'s, told a second time and in another way.
+/// Parses one value. A second, independent implementation of the [`Scanner`](super::Scanner)'s
+/// rules.
 pub(super) fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Value, usize)>, ProtocolError> {
     let mut reader = Reader { bytes, pos: 0, limits, charged: 0 };
     let mut builder = Builder::default();
@@ -55,7 +56,7 @@ pub(super) fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Value, usize
         };
         let value = builder.add(token);
         if !opened {
-            // A value is complete, and with it every level that it was the last of.
+            // The value is complete, and so is every level whose last value it was.
             while let Some(level) = open.last_mut() {
                 match level {
                     Open::Counted { left } => {
@@ -79,7 +80,7 @@ pub(super) fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Value, usize
     }
 }
 
-/// A value whose inner values are being read.
+/// A value whose inner values are being parsed.
 enum Open {
     Counted { left: usize },
     Until { values: usize, map: bool },
@@ -98,7 +99,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next token, or `None` if it is not complete.
+    /// Returns the next token; `None` if it is not complete.
     fn token(&mut self, in_chunks: bool) -> Result<Option<Token<'a>>, ProtocolError> {
         let Some((&kind, tail)) = self.bytes.get(self.pos..).and_then(<[u8]>::split_first) else {
             return Ok(None);

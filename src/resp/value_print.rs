@@ -1,14 +1,15 @@
-//! How a value is shown to people, and how it is written to the wire. Pure.
+//! Display of values for people, and encoding of values as RESP. No I/O.
 
 use super::{Token, Value};
 use std::fmt::{self, Write};
 
 impl Value {
-    /// Writes the value in RESP3 to the end of `out`.
+    /// Appends the value to `out`, in RESP3.
     ///
-    /// These are not always the bytes that it was read from: each null is `_`, a double has its shortest text (`,3` is
-    /// written `,3.0`), an error is a bulk error only if it has more than one line, and no value is streamed. To write a
-    /// reply byte for byte, keep its [`Frame`](super::Frame). A simple string is taken to be one line.
+    /// The bytes can differ from those that were parsed: every null is `_`, a double has its
+    /// shortest text (`,3` becomes `,3.0`), an error is a bulk error only if it has several lines,
+    /// and no value is streamed. To keep the exact bytes of a reply, keep its
+    /// [`Frame`](super::Frame). A simple string must be a single line.
     pub fn write(&self, out: &mut Vec<u8>) {
         for token in self.tokens() {
             write_token(token, out);
@@ -17,18 +18,18 @@ impl Value {
 }
 
 impl Value {
-    /// Writes the value in RESP2 to the end of `out`, as servers write it to a RESP2 connection.
+    /// Appends the value to `out` in RESP2, as servers send it on a RESP2 connection.
     ///
     /// | value | RESP2 |
     /// |---|---|
     /// | null | `$-1` |
-    /// | map, set, push | an array; of a map, keys and values by turns |
+    /// | map, set, push | an array; a map alternates keys and values |
     /// | double, big number, verbatim string | a bulk string |
     /// | boolean | `:1`, `:0` |
-    /// | error of several lines | one line, with blanks for the line ends |
+    /// | error of several lines | one line, with spaces for the line ends |
     /// | attribute | the value that it describes |
     pub fn write_resp2(&self, out: &mut Vec<u8>) {
-        // Values inside attributes that are still to be left out.
+        // Number of values inside attributes still to be skipped.
         let mut skip = 0usize;
         for token in self.tokens() {
             if skip > 0 {
@@ -103,10 +104,10 @@ fn double(n: f64) -> String {
     }
 }
 
-/// One line: strings quoted and escaped, errors and nulls in brackets.
+/// Formats as one line: strings are quoted and escaped, errors and nulls are in brackets.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Of each open value: how many values are still to come, the mark of its end, and whether keys alternate.
+        // For each open value: values left, closing bracket, and whether keys alternate.
         let mut open: Vec<(usize, char, Option<usize>)> = Vec::new();
         for token in self.tokens() {
             print_token(f, token)?;

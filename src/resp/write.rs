@@ -1,43 +1,45 @@
-//! Args: takes a command's arguments, once to count and measure, once to write. Pure.
+//! Encoding of requests: arguments are listed once to measure, once to write. No I/O.
 //!
-//! A request is an array of bulk strings, and its header says how many: so a command lists its arguments twice. The first
-//! time they are counted, which also tells the size before a byte is written; the second time they go straight into the
+//! A request is an array of bulk strings whose header has the count. So a command lists its
+//! arguments twice. The first pass counts and measures them; the second writes them directly to the
 //! connection's buffer.
 
-/// What a command lists its arguments to.
+/// The receiver of a command's arguments.
 ///
-/// Every method adds one argument. A command must list the same arguments each time. Sealed: only this crate implements it.
+/// Every method adds one argument. A command must list the same arguments each time. The trait is
+/// sealed: only this crate implements it.
 pub trait Args: Sealed {
-    /// An argument of any bytes.
+    /// Adds an argument of arbitrary bytes.
     fn bytes(&mut self, arg: &[u8]);
 
-    /// A decimal number.
+    /// Adds a decimal number.
     fn number(&mut self, n: u64);
 
-    /// An entry id, `ms-seq`, behind a prefix: empty, or `(` for an exclusive one.
+    /// Adds an entry id, `ms-seq`, after a prefix: empty, or `(` for an exclusive one.
     fn id(&mut self, prefix: &str, ms: u64, seq: u64);
 
-    /// An argument of text.
+    /// Adds a text argument.
     fn text(&mut self, arg: &str) {
         self.bytes(arg.as_bytes());
     }
 }
 
-/// Keeps [`Args`] to this crate, so that methods can be added.
+/// Seals [`Args`], so that methods can be added.
 #[expect(unnameable_types, reason = "sealed")]
 pub trait Sealed {}
 
 impl Sealed for Measure {}
 impl Sealed for Writer<'_> {}
 
-/// Counts arguments and the bytes that they take on the wire.
+/// Counts the arguments and their bytes on the wire.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Measure {
-    /// How many arguments there are.
+    /// The number of arguments.
     pub count: usize,
-    /// The bytes of all arguments on the wire, each with its header; without the header of the request.
+    /// Size of all arguments on the wire in bytes, each with its header; without the header of the
+    /// request.
     pub bytes: usize,
-    /// The longest argument.
+    /// Size of the longest argument.
     pub longest: usize,
 }
 
@@ -49,7 +51,7 @@ impl Measure {
         self.longest = self.longest.max(len);
     }
 
-    /// The bytes of the request with its header.
+    /// Returns the size of the request in bytes, with its header.
     #[must_use]
     pub fn request_bytes(&self) -> usize {
         self.bytes.saturating_add(3 + digits(self.count as u64))
@@ -71,7 +73,7 @@ impl Args for Measure {
     }
 }
 
-/// Writes requests to the end of a buffer.
+/// Appends requests to a buffer.
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -79,14 +81,14 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Begins a request of as many arguments, and as many bytes, as were measured.
+    /// Begins a request with the measured number of arguments and bytes.
     pub fn begin(out: &'a mut Vec<u8>, measure: &Measure) -> Self {
         out.reserve(measure.request_bytes());
         header(out, b'*', measure.count);
         Self { out, count: 0 }
     }
 
-    /// How many arguments have been written since the beginning.
+    /// Returns the number of arguments written so far.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
@@ -103,7 +105,7 @@ impl Args for Writer<'_> {
     }
 
     fn number(&mut self, n: u64) {
-        let mut text = [0; MOST_DIGITS];
+        let mut text = [0; MAX_DIGITS];
         self.bytes(decimal(n, &mut text));
     }
 
@@ -116,7 +118,7 @@ impl Args for Writer<'_> {
             let [f, g, h, i, j, k, l, m] = eight_digits(ms % 100_000_000);
             self.out.extend_from_slice(&[a, b, c, d, e, f, g, h, i, j, k, l, m, b'-']);
         } else {
-            self.out.extend_from_slice(decimal(ms, &mut [0; MOST_DIGITS]));
+            self.out.extend_from_slice(decimal(ms, &mut [0; MAX_DIGITS]));
             self.out.push(b'-');
         }
         match seq {
@@ -125,7 +127,7 @@ impl Args for Writer<'_> {
                 self.out.extend_from_slice(&[digit(seq / 10), digit(seq % 10), b'\r', b'\n']);
             }
             _ => {
-                self.out.extend_from_slice(decimal(seq, &mut [0; MOST_DIGITS]));
+                self.out.extend_from_slice(decimal(seq, &mut [0; MAX_DIGITS]));
                 self.out.extend_from_slice(b"\r\n");
             }
         }
@@ -133,18 +135,18 @@ impl Args for Writer<'_> {
 }
 
 /// `u64::MAX` has this many digits.
-const MOST_DIGITS: usize = 20;
+const MAX_DIGITS: usize = 20;
 
 #[inline]
 fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
-    // Nearly every header is of one of the first two forms.
+    // Almost every header matches one of the first two arms.
     match u8::try_from(n) {
         Ok(n @ 0..=9) => out.extend_from_slice(&[kind, b'0' + n, b'\r', b'\n']),
         Ok(n @ 10..=99) => {
             out.extend_from_slice(&[kind, b'0' + n / 10, b'0' + n % 10, b'\r', b'\n']);
         }
         _ => {
-            let mut text = [0; MOST_DIGITS];
+            let mut text = [0; MAX_DIGITS];
             out.push(kind);
             out.extend_from_slice(decimal(n as u64, &mut text));
             out.extend_from_slice(b"\r\n");
@@ -152,15 +154,16 @@ fn header(out: &mut Vec<u8>, kind: u8, n: usize) {
     }
 }
 
-/// The digit for a number below ten.
+/// Returns the digit for a number below ten.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "n is below ten")]
 fn digit(n: u64) -> u8 {
     b'0' + n as u8
 }
 
-/// A number below 100,000,000 in eight digits: it is halved into numbers of four digits, those into numbers of two, and so
-/// on, all side by side. The factors are reciprocals: 10,486 / 2^20 of 100, and 103 / 2^10 of 10.
+/// Formats a number below 100,000,000 as eight digits. It is split into numbers of four digits, of
+/// two and of one, all in parallel. The factors are reciprocals: 10,486 / 2^20 for 100, and 103 /
+/// 2^10 for 10.
 #[inline]
 fn eight_digits(n: u64) -> [u8; 8] {
     let n = (n / 10_000) | ((n % 10_000) << 32);
@@ -171,10 +174,10 @@ fn eight_digits(n: u64) -> [u8; 8] {
     (n | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
-/// How many digits `n` has.
+/// Returns the number of digits of `n`.
 #[inline]
 fn digits(n: u64) -> usize {
-    // Nearly every length has one or two; the milliseconds of an id thirteen.
+    // Almost every length has one or two digits; the milliseconds of an id have thirteen.
     match n {
         0..=9 => 1,
         10..=99 => 2,
@@ -183,7 +186,7 @@ fn digits(n: u64) -> usize {
     }
 }
 
-/// The numbers below a hundred, in two digits.
+/// The numbers below a hundred as two digits.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let mut n = 0;
@@ -197,9 +200,9 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// `n` in decimal, in the last bytes of `text`.
-pub(crate) fn decimal(mut n: u64, text: &mut [u8; MOST_DIGITS]) -> &[u8] {
-    let mut start = MOST_DIGITS;
+/// Formats `n` in decimal, in the last bytes of `text`.
+pub(crate) fn decimal(mut n: u64, text: &mut [u8; MAX_DIGITS]) -> &[u8] {
+    let mut start = MAX_DIGITS;
     for place in text.rchunks_exact_mut(2) {
         let pair = usize::try_from(n % 100).ok().and_then(|n| PAIRS.get(n)).unwrap_or(&PAIRS[0]);
         place.copy_from_slice(pair);
@@ -209,7 +212,7 @@ pub(crate) fn decimal(mut n: u64, text: &mut [u8; MOST_DIGITS]) -> &[u8] {
         }
         n /= 100;
     }
-    // The first of a pair may be a zero that does not belong to the number.
+    // The first digit of a pair may be a zero that is not part of the number.
     let lead = usize::from(n < 10);
     text.get(start + lead..).unwrap_or_default()
 }
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_digits_are_those_of_the_number() {
+    fn eight_digits_match_the_formatted_number() {
         let ends = [0, 9, 10, 99, 100, 9_999, 10_000, 99_999_999];
         for n in ends.into_iter().chain((0..100_000_000).step_by(9_973)) {
             assert_eq!(eight_digits(n), *format!("{n:08}").as_bytes());
@@ -246,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_of_clocks_are_written_like_any_number(ms in 999_999_999_990u64..10_000_000_000_010, seq in 0u64..200) {
+        fn clock_ids_are_formatted_like_other_numbers(ms in 999_999_999_990u64..10_000_000_000_010, seq in 0u64..200) {
             let mut measure = Measure::default();
             measure.id("(", ms, seq);
             let mut out = Vec::new();
@@ -256,7 +259,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_measured_is_what_is_written(args in prop::collection::vec(prop_oneof![
+        fn measured_size_equals_written_size(args in prop::collection::vec(prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300).prop_map(Arg::Bytes),
             any::<u64>().prop_map(Arg::Number),
             (any::<u64>(), any::<u64>()).prop_map(|(ms, seq)| Arg::Id(ms, seq)),

@@ -1,9 +1,9 @@
-//! Plain: the quick way through what nearly all of a reply consists of. Pure.
+//! Fast path of the scanner for the values that make up most of a reply. No I/O.
 
-use super::record::{Says, short_length};
+use super::record::{Content, short_length};
 use super::{ELEMENT_BYTES, Left, Scanner};
 
-/// The length that a header says, and the header's bytes, if it is short: mostly of one or two digits.
+/// Returns length and size of a header, if the length is short: mostly one or two digits.
 #[inline]
 fn length(header: &[u8]) -> Option<(usize, usize)> {
     let &[_, a, b, c, d] = header.first_chunk()?;
@@ -17,7 +17,7 @@ fn length(header: &[u8]) -> Option<(usize, usize)> {
 }
 
 impl Scanner {
-    /// The end of a frame that is a short bulk string and has come whole: an id, for one.
+    /// Returns the end of a frame that is a short and complete bulk string, such as an id.
     #[inline]
     pub(super) fn short(&self, buf: &[u8]) -> Option<usize> {
         if self.pos != 0 || buf.first() != Some(&b'$') {
@@ -29,8 +29,9 @@ impl Scanner {
         (whole && end <= self.limits.reply_bytes).then_some(end + 2)
     }
 
-    /// Goes through bulk strings and arrays with short lengths, and at once through elements that are like the one before, for
-    /// as long as there are such; true if the frame is complete. Whatever is special in any way is left alone.
+    /// Scans bulk strings and arrays with short lengths, and skips elements whose headers match the
+    /// one before. Stops at any other value and leaves it to the scanner. Returns true if the frame
+    /// is complete.
     #[inline]
     pub(super) fn plain(&mut self, buf: &[u8]) -> bool {
         let (mut pos, mut left) = (self.pos, self.left);
@@ -42,7 +43,7 @@ impl Scanner {
             if kind == b'$' {
                 let end = pos + header + len;
                 if self.record.is_learning() {
-                    self.record.learn(buf, pos, header, Says::String(len));
+                    self.record.learn(buf, pos, header, Content::String(len));
                 }
                 let line_end = buf.get(end..).and_then(<[u8]>::first_chunk);
                 if line_end != Some(b"\r\n") || end > room {
@@ -61,7 +62,7 @@ impl Scanner {
                         self.record.begin(self.outer.len(), rest.len());
                     }
                     if self.record.is_learning() {
-                        self.record.learn(buf, pos, header, Says::Array(len));
+                        self.record.learn(buf, pos, header, Content::Array(len));
                     }
                     let cost = len * ELEMENT_BYTES;
                     if room < cost + pos + header || self.outer.len() >= self.limits.depth {

@@ -1,107 +1,110 @@
-//! Records: the headers of the value before, by which the next one is passed over quickly. Pure.
+//! Records: the headers of the last element, used to skip similar ones quickly. No I/O.
 //!
-//! Most of a large reply is an array of arrays that are built alike: entries. Walking them header by header is one chain of
-//! dependencies and some forty instructions a header. So the headers of one such element are kept, and the next one is
-//! compared with them eight bytes at a time; a string of another length is read and takes the place of the one before it.
-//! Whatever is otherwise is left to the scanner, which knows all of RESP: a record finds nothing that the scanner would not.
+//! Most of a large reply is an array of arrays of equal shape: entries. Decoding them header by
+//! header is a chain of dependent loads, about forty instructions per header. So the headers of one
+//! element are recorded, and the next element is compared with them eight bytes at a time. If a
+//! string has another length, its header is decoded and replaces the recorded one. Anything else is
+//! left to the scanner, which handles all of RESP: a record accepts only what the scanner accepts.
 
 use super::ELEMENT_BYTES;
 
-/// A record with more headers than this is not kept: an entry of 30 fields has 63.
-const MOST_HEADERS: usize = 64;
+/// Maximum number of headers in a record: an entry of 30 fields has 63.
+const MAX_HEADERS: usize = 64;
 
-/// With fewer bytes at hand nothing is learnt.
-const LEAST_BYTES: usize = 512;
+/// Minimum number of received bytes for recording headers.
+const MIN_BYTES: usize = 512;
 
-/// The headers of one element, if they are only of arrays and of bulk strings.
+/// The headers of one element, if it consists of arrays and bulk strings only.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     headers: Vec<Header>,
     state: State,
-    /// How many levels are open around the element.
+    /// Number of open levels around the element.
     depth: usize,
-    /// What its arrays cost, when a reply's size is held against the limit.
+    /// Cost of its arrays, when the size of a reply is compared with the limit.
     cost: usize,
-    /// The last element's bytes, if the one before it had the same headers: the next one may well have them too.
+    /// Size of the last element, if its headers match the one before: the next probably matches
+    /// too.
     steady: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
-    /// There is none.
+    /// There is no record.
     #[default]
     None,
     /// The element is being read for the first time.
     Learning,
-    /// It is whole.
+    /// The record is complete.
     Known,
 }
 
-/// A header, with the CRLF of the string before it if there is one: both are compared at once.
+/// A header, with the CRLF of the string before it, if any: both are compared at once.
 #[derive(Debug, Clone, Copy)]
 struct Header {
     bytes: u64,
     mask: u64,
-    /// From here to the next header: these bytes, and the string behind them without its CRLF.
+    /// Distance to the next header: these bytes, and the string after them without its CRLF.
     stride: usize,
-    /// The bytes of the CRLF.
+    /// Size of the CRLF.
     lead: usize,
     is_string: bool,
-    /// Where it was in the last element.
+    /// Its position in the last element.
     at: u32,
 }
 
-/// What a header says.
+/// The content of a header.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Says {
-    /// A bulk string of so many bytes.
+pub(super) enum Content {
+    /// A bulk string with this number of bytes.
     String(usize),
-    /// An array of so many values.
+    /// An array with this number of values.
     Array(usize),
 }
 
 impl Record {
-    /// An array begins that is an element like others, inside of so many levels, with so many bytes at hand from there on.
+    /// Starts a record for an array at this depth, with this number of bytes received from there
+    /// on.
     #[inline]
     pub(super) fn begin(&mut self, depth: usize, bytes: usize) {
         self.headers.clear();
-        // What is learnt from bytes that come in drops would never be used.
-        self.state = if bytes < LEAST_BYTES { State::None } else { State::Learning };
+        // When bytes arrive one at a time, a record would never be used.
+        self.state = if bytes < MIN_BYTES { State::None } else { State::Learning };
         self.depth = depth;
         self.cost = 0;
         self.steady = None;
     }
 
-    /// Whether an element is being learnt.
+    /// Whether an element is being recorded.
     #[inline]
     pub(super) fn is_learning(&self) -> bool {
         self.state == State::Learning
     }
 
-    /// The scanner has read a header of so many bytes at `pos`.
-    pub(super) fn learn(&mut self, buf: &[u8], pos: usize, header: usize, says: Says) {
+    /// Records a header of `header` bytes that the scanner has read at `pos`.
+    pub(super) fn learn(&mut self, buf: &[u8], pos: usize, header: usize, content: Content) {
         let mut lead = if self.headers.last().is_some_and(|last| last.is_string) { 2 } else { 0 };
         if lead + header > 8 {
             // Both do not fit into a word: the CRLF has one of its own.
             self.headers.push(Header::new(u64::from(u16::from_le_bytes(*b"\r\n")), 0, 2, 0, false));
             lead = 0;
         }
-        let (len, is_string) = match says {
-            Says::String(len) => (len, true),
-            Says::Array(count) => {
+        let (len, is_string) = match content {
+            Content::String(len) => (len, true),
+            Content::Array(count) => {
                 self.cost += count * ELEMENT_BYTES;
                 (0, false)
             }
         };
         match load(buf, pos - lead) {
-            Some(word) if header <= 8 && self.headers.len() < MOST_HEADERS => {
+            Some(word) if header <= 8 && self.headers.len() < MAX_HEADERS => {
                 self.headers.push(Header::new(word, lead, header, len, is_string));
             }
             _ => self.forget(),
         }
     }
 
-    /// A level is complete, with so many left around it.
+    /// Ends the record when a level is complete, with `depth` levels left around it.
     #[inline]
     pub(super) fn closed(&mut self, depth: usize) {
         if self.state == State::Learning && depth == self.depth {
@@ -110,13 +113,13 @@ impl Record {
         }
     }
 
-    /// What comes is not of the kinds that a record is made of.
+    /// Discards the record, because another kind of value follows.
     pub(super) fn forget(&mut self) {
         self.state = State::None;
     }
 
-    /// Where the element at `pos` ends, inside of so many levels, if it is like the one before but for the lengths of its
-    /// strings; and what it costs. `None` leaves it to the scanner.
+    /// Returns the end and cost of the element at `pos`, `depth` levels deep, if it differs from
+    /// the last one only in string lengths. `None` leaves it to the scanner.
     #[inline]
     pub(super) fn pass(&mut self, buf: &[u8], pos: usize, depth: usize) -> Option<(usize, usize)> {
         if self.state != State::Known || self.depth != depth {
@@ -130,8 +133,8 @@ impl Record {
         Some((pos + size, self.cost))
     }
 
-    /// Whether an element of the last one's size has all its headers, each in the same place. So no header waits for the
-    /// one before it to be read.
+    /// Whether an element of the last one's size has all its headers, at the same positions. No
+    /// comparison depends on another.
     #[inline]
     fn is_same(&self, element: &[u8], size: usize) -> bool {
         let Some(last) = size.checked_sub(2).and_then(|end| element.get(end..size)) else {
@@ -148,7 +151,7 @@ impl Record {
         unlike == 0
     }
 
-    /// Passes one header after the other; those of strings may say another length than the last time.
+    /// Compares one header after the other; strings may have another length than before.
     fn pass_each(&mut self, element: &[u8]) -> Option<usize> {
         let mut rest = element;
         let mut steady = true;
@@ -162,12 +165,12 @@ impl Record {
         }
         let rest = rest.strip_prefix(b"\r\n")?;
         let size = element.len() - rest.len();
-        self.steady = if steady { self.places(size) } else { None };
+        self.steady = if steady { self.remember_positions(size) } else { None };
         Some(size)
     }
 
-    /// Notes where each header was in an element of this size.
-    fn places(&mut self, size: usize) -> Option<usize> {
+    /// Records the position of each header in an element of this size.
+    fn remember_positions(&mut self, size: usize) -> Option<usize> {
         let mut at = 0;
         for header in &mut self.headers {
             header.at = u32::try_from(at).ok()?;
@@ -185,7 +188,8 @@ impl Header {
         Self { bytes: word & mask, mask, stride: compared + len, lead, is_string, at: 0 }
     }
 
-    /// The header of a string of another length, in the place of this one; `None` for anything else.
+    /// Returns the header of a string with another length, to replace this one; `None` for other
+    /// values.
     #[inline]
     fn of_other_length(&self, word: u64) -> Option<Self> {
         if !self.is_string {
@@ -209,8 +213,8 @@ impl Header {
     }
 }
 
-/// The length that a bulk string's or an array's header says, of up to five digits, and the header's bytes; `None` for
-/// anything else.
+/// Returns length and header size of a bulk string or array, up to five digits; `None` for other
+/// values.
 #[inline]
 pub(crate) fn short_length(header: &[u8]) -> Option<(usize, usize)> {
     let mut len = 0;
