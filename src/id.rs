@@ -1,6 +1,7 @@
-//! Ids: what an entry is called, and what each command takes in an id's place. Pure.
+//! Entry ids, and the special ids that commands accept in their place. No I/O.
 //!
-//! An id is `ms-seq`, two unsigned 64-bit numbers; the first is unix time in milliseconds if the server made it.
+//! An id is `ms-seq`, two unsigned 64-bit numbers. If the server generated it, the first is the
+//! Unix time in milliseconds.
 //!
 //! | position | type | instead of an id |
 //! |---|---|---|
@@ -18,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The id of an entry: `ms-seq`.
 ///
-/// Ids are ordered as the server orders them, by milliseconds and then by sequence number.
+/// Ids are ordered as on the server: by milliseconds, then by sequence number.
 ///
 /// ```
 /// # use bourn::EntryId;
@@ -34,43 +35,43 @@ pub struct EntryId {
 }
 
 impl EntryId {
-    /// `0-0`: before every entry. No entry has it.
+    /// `0-0`, which is below every entry; no entry has it.
     pub const MIN: Self = Self::new(0, 0);
     /// The largest id.
     pub const MAX: Self = Self::new(u64::MAX, u64::MAX);
 
-    /// The id of these two halves.
+    /// Creates an id from its two halves.
     #[must_use]
     pub const fn new(ms: u64, seq: u64) -> Self {
         Self { ms, seq }
     }
 
-    /// The smallest id of that time, `ms-0`; [`EntryId::MIN`] for a time before 1970.
+    /// Returns the smallest id of this time, `ms-0`; [`EntryId::MIN`] for a time before 1970.
     #[must_use]
     pub fn from_time(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), 0)
     }
 
-    /// The milliseconds: unix time if the server made the id.
+    /// Returns the milliseconds: the Unix time if the server generated the id.
     #[must_use]
     pub const fn ms(self) -> u64 {
         self.ms
     }
 
-    /// The sequence number among the ids of one millisecond.
+    /// Returns the sequence number within the millisecond.
     #[must_use]
     pub const fn seq(self) -> u64 {
         self.seq
     }
 
-    /// The milliseconds as a time; `None` if it is beyond what a [`SystemTime`] can hold.
+    /// Returns the milliseconds as a time; `None` if a [`SystemTime`] cannot represent it.
     #[must_use]
     pub fn time(self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.ms))
     }
 
-    /// The smallest id above this one; `None` above [`EntryId::MAX`].
+    /// Returns the smallest id above this one; `None` for [`EntryId::MAX`].
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         match (self.seq.checked_add(1), self.ms.checked_add(1)) {
@@ -80,7 +81,7 @@ impl EntryId {
         }
     }
 
-    /// The largest id below this one; `None` below [`EntryId::MIN`].
+    /// Returns the largest id below this one; `None` for [`EntryId::MIN`].
     #[must_use]
     pub const fn prev(self) -> Option<Self> {
         match (self.seq.checked_sub(1), self.ms.checked_sub(1)) {
@@ -90,14 +91,14 @@ impl EntryId {
         }
     }
 
-    /// Reads an id as a server writes it. `ms` alone stands for `ms-0`.
+    /// Parses an id as servers write it. `ms` alone means `ms-0`.
     ///
     /// # Errors
     ///
-    /// Anything but one or two decimal numbers of 64 bits with a `-` between them.
+    /// The text is not one or two decimal 64-bit numbers separated by `-`.
     #[inline]
     pub fn parse(text: &[u8]) -> Result<Self, ParseIdError> {
-        // Thirteen digits of milliseconds, as in every id made by a clock between 2001 and 2286.
+        // Fast path: 13 digits of milliseconds, as in every id generated between 2001 and 2286.
         if let Some((head, [b'-', seq @ ..])) = text.split_first_chunk::<13>() {
             if let (Some(ms), Some(seq)) = (thirteen_digits(head), number(seq)) {
                 return Ok(Self::new(ms, seq));
@@ -121,7 +122,7 @@ impl EntryId {
     }
 }
 
-/// Up to twenty digits that make an unsigned number of 64 bits.
+/// Parses up to twenty digits as an unsigned 64-bit number.
 #[inline]
 fn number(text: &[u8]) -> Option<u64> {
     match text {
@@ -134,19 +135,20 @@ fn number(text: &[u8]) -> Option<u64> {
     }
 }
 
-/// Two lots of eight digits, of which the second begins with three of the first.
+/// Parses two groups of eight digits that overlap by three.
 #[inline]
 fn thirteen_digits(text: &[u8; 13]) -> Option<u64> {
     let (high, low) = (text.first_chunk()?, text.last_chunk()?);
     Some(eight_digits(*high)? * 100_000 + eight_digits(*low)? % 100_000)
 }
 
-/// Eight digits at once: pairs of digits are added up to numbers below 100, those to numbers below 10,000, and so on.
+/// Parses eight digits at once: digits are combined into numbers below 100, then below 10,000, and
+/// so on.
 #[inline]
 fn eight_digits(text: [u8; 8]) -> Option<u64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let n = u64::from_le_bytes(text);
-    // Every byte is '0'..='9' if its high half is 3 and stays 3 when 6 is added.
+    // A byte is '0'..='9' if its high half is 3 and stays 3 when 6 is added.
     let digits = (n & 0xF0F0_F0F0_F0F0_F0F0) == ZEROS
         && (n.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) == ZEROS;
     if !digits {
@@ -200,14 +202,14 @@ pub struct ParseIdError(());
 
 debug_is_display!(ParseIdError);
 
-/// The id that a new entry gets.
+/// The id of a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AddId {
-    /// `*`: the server's clock, and always above the last id.
+    /// `*`: the server generates an id from its clock, always above the last one.
     #[default]
     Auto,
-    /// `ms-*`: this time, the next free sequence number (Redis 7.0).
+    /// `ms-*`: this time, with the next free sequence number (Redis 7.0).
     AutoSeq {
         /// Unix time in milliseconds.
         ms: u64,
@@ -216,28 +218,28 @@ pub enum AddId {
     Id(EntryId),
 }
 
-/// Where XREAD begins.
+/// The position at which XREAD starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadFrom {
     /// The entries above this id.
     After(EntryId),
-    /// `$`, the end of the stream: the entries added after the call. Between two such calls entries are missed: go on with
-    /// the last id read, or let a tail do it.
+    /// `$`: only entries added after the call. Entries added between two such calls are missed:
+    /// continue at the last id read, or use a tail.
     End,
     /// `+`: the last entry alone (Redis 7.4, Valkey 8.0).
     ///
-    /// After the last entry was deleted, Redis 7.4 and Valkey return nothing until another entry is added. Redis 8.0 and
-    /// later return the last entry that is still there.
+    /// If the last entry was deleted, Redis 7.4 and Valkey return nothing until another is added.
+    /// Redis 8.0 and later return the last entry that still exists.
     Last,
 }
 
 impl ReadFrom {
-    /// From the first entry on.
+    /// All entries, from the first one.
     pub const START: Self = Self::After(EntryId::MIN);
 
-    /// From the first entry of this time on, of ids that the server made by its clock: an entry of this very millisecond is
-    /// read.
+    /// Starts at the first entry of this time, including its millisecond. The ids must be generated
+    /// by the server's clock.
     ///
     /// ```
     /// # use bourn::{EntryId, ReadFrom};
@@ -251,19 +253,19 @@ impl ReadFrom {
     }
 }
 
-/// The id just below all ids of a time.
+/// Returns the largest id below all ids of a time.
 fn before(time: SystemTime) -> EntryId {
     EntryId::from_time(time).prev().unwrap_or(EntryId::MIN)
 }
 
-/// What XREADGROUP hands out.
+/// The entries that XREADGROUP returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GroupFrom {
-    /// `>`: entries that the group has not been given yet.
+    /// `>`: entries that were not yet delivered to the group.
     #[default]
     New,
-    /// This consumer's own pending entries above this id. Such a call never waits.
+    /// This consumer's own pending entries above this id. Such a read never waits.
     Pending(EntryId),
 }
 
@@ -272,21 +274,21 @@ impl GroupFrom {
     pub const ALL_PENDING: Self = Self::Pending(EntryId::MIN);
 }
 
-/// Where a group begins: it is given the entries above this id.
+/// The position at which a group starts: it receives the entries above this id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
     /// The entries above this id.
     After(EntryId),
-    /// `$`, the end of the stream: the entries added from now on.
+    /// `$`: only entries added after the call.
     End,
 }
 
 impl StartAt {
-    /// From the first entry on.
+    /// All entries, from the first one.
     pub const START: Self = Self::After(EntryId::MIN);
 
-    /// From the first entry of this time on, as [`ReadFrom::since`].
+    /// Starts at the first entry of this time, as [`ReadFrom::since`].
     #[must_use]
     pub fn since(time: SystemTime) -> Self {
         Self::After(before(time))
@@ -317,7 +319,7 @@ impl From<EntryId> for StartAt {
     }
 }
 
-/// A range of ids, made from any of Rust's ranges over [`EntryId`].
+/// A range of ids, created from any Rust range over [`EntryId`].
 ///
 /// `..` is the whole stream. An excluded end is written `(id`, which needs Redis 6.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,13 +333,13 @@ impl IdRange {
         Self { start: range.start_bound().cloned(), end: range.end_bound().cloned() }
     }
 
-    /// Whether an end of it is written `(id`.
+    /// Whether an end of the range is excluded and so written `(id`.
     pub(crate) fn is_exclusive(&self) -> bool {
         matches!((self.start, self.end), (Bound::Excluded(_), _) | (_, Bound::Excluded(_)))
     }
 }
 
-/// An id or what stands in its place, as one argument of a command.
+/// An id, or a special id, as one argument of a command.
 pub(crate) trait IdArg {
     fn arg(&self, out: &mut impl Args);
 }
@@ -394,12 +396,12 @@ impl IdArg for StartAt {
 }
 
 impl IdRange {
-    /// The lower end, as XRANGE has it first.
+    /// Lists the lower end, the first argument of XRANGE.
     pub(crate) fn start_arg(&self, out: &mut impl Args) {
         bound(self.start, "-", out);
     }
 
-    /// The upper end, as XRANGE has it second.
+    /// Lists the upper end, the second argument of XRANGE.
     pub(crate) fn end_arg(&self, out: &mut impl Args) {
         bound(self.end, "+", out);
     }

@@ -1,12 +1,12 @@
-//! Server: who answers, in which version, and what that version can do. Pure.
+//! The server's name, version and supported features. No I/O.
 //!
-//! Nothing here keeps a command from being sent: what a server takes, it knows best. The table explains a refusal, and
-//! lets a caller choose a plan before the first one. What Redis 6.2 brought is in it for the sake of Redis 6.0, which
-//! answers HELLO too.
+//! Nothing here prevents a command from being sent: the server decides. The table explains a
+//! refusal, and lets a caller choose a command in advance. Features of Redis 6.2 are included
+//! because Redis 6.0 supports HELLO too.
 
 use std::fmt;
 
-/// Who answers on a connection, as HELLO said it.
+/// The server of a connection, as reported by HELLO.
 ///
 /// ```
 /// # use bourn::{Feature, Server};
@@ -22,19 +22,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of this name and version, as HELLO says them. What is no number in the version counts as 0.
+    /// Creates a server from name and version, as HELLO reports them. Parts of the version that are
+    /// not numbers count as 0.
     #[must_use]
     pub fn new(name: &str, version: &str) -> Self {
-        Self { name: name.chars().take(MOST_NAME).collect(), version: Version::read(version) }
+        Self { name: name.chars().take(MAX_NAME).collect(), version: Version::read(version) }
     }
 
-    /// What it calls itself: `redis`, `valkey`, or another name.
+    /// Returns the name it reports: `redis`, `valkey` or another.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whose versions its version is one of.
+    /// Returns the flavour: the project whose version numbers it has.
     #[must_use]
     pub fn flavour(&self) -> Flavour {
         match &*self.name {
@@ -44,16 +45,17 @@ impl Server {
         }
     }
 
-    /// Its version.
+    /// Returns its version.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// Whether it can do this; `None` if that is not known: of servers that are neither Redis nor Valkey, of Valkey's versions
-    /// to come, and of a version that is no number.
+    /// Whether the server supports this feature; `None` if that is not known.
     ///
-    /// A server that calls itself Redis is believed, and some others do.
+    /// It is not known for servers other than Redis and Valkey, for future Valkey versions, and for
+    /// a version that is not a number. A server that reports the name `redis` is treated as Redis,
+    /// although some other servers report it too.
     #[must_use]
     pub fn supports(&self, feature: Feature) -> Option<bool> {
         if self.version == Version::new(0, 0, 0) {
@@ -68,25 +70,25 @@ impl Server {
     }
 }
 
-/// Name and version, as `valkey 9.1.2`.
+/// Formats name and version: `valkey 9.1.2`.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name.escape_debug(), self.version)
     }
 }
 
-/// More of a server's name is not kept: it stands in errors.
-const MOST_NAME: usize = 64;
+/// Maximum length of the name, which occurs in errors.
+const MAX_NAME: usize = 64;
 
-/// Whose versions a server's version is one of.
+/// The project whose version numbers a server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flavour {
-    /// Redis, and whatever says that it is.
+    /// Redis, and every server that reports its name.
     Redis,
     /// Valkey.
     Valkey,
-    /// Another server that answers HELLO.
+    /// Another server that supports HELLO.
     Other,
 }
 
@@ -102,7 +104,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version of these three numbers.
+    /// Creates a version from its three numbers.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
@@ -118,7 +120,7 @@ impl Version {
     }
 }
 
-/// As `8.10.2`; with `{:#}` a third number of 0 is left out, as in `8.8`.
+/// Formats as `8.10.2`. With `{:#}` a third number of 0 is left out, as in `8.8`.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
@@ -126,10 +128,10 @@ impl fmt::Display for Version {
     }
 }
 
-/// Of Valkey's versions from here on it is not known what they learn.
+/// The first Valkey version whose new features are not known.
 const VALKEY_TO_COME: Version = Version::new(9, 2, 0);
 
-/// A command, or an option of one, that not every server has.
+/// A command, or an option of a command, that not every server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
@@ -143,15 +145,16 @@ pub enum Feature {
     MinId,
     /// `LIMIT` of XADD and XTRIM (Redis 6.2; every Valkey).
     TrimLimit,
-    /// `(id` of XRANGE, XREVRANGE, XPENDING and XAUTOCLAIM: an end of a range that is not in it (Redis 6.2; every Valkey).
+    /// `(id` of XRANGE, XREVRANGE, XPENDING and XAUTOCLAIM: an excluded end of a range (Redis 6.2;
+    /// every Valkey).
     Exclusive,
     /// `IDLE` of XPENDING (Redis 6.2; every Valkey).
     PendingIdle,
-    /// `WRITE` of CLIENT PAUSE: which commands wait (Redis 6.2; every Valkey).
+    /// `WRITE` of CLIENT PAUSE: the kind of commands that wait (Redis 6.2; every Valkey).
     ClientPauseMode,
     /// CLIENT UNPAUSE (Redis 6.2; every Valkey).
     ClientUnpause,
-    /// `ms-*` of XADD: an id of which the server makes the second half (Redis 7.0; every Valkey).
+    /// `ms-*` of XADD: the server generates the second half of the id (Redis 7.0; every Valkey).
     AutoSeq,
     /// `ENTRIESREAD` of XGROUP CREATE and SETID (Redis 7.0; every Valkey).
     EntriesRead,
@@ -203,7 +206,7 @@ pub enum Feature {
     MaxSize,
 }
 
-/// What a feature's name is: a command's, or an option's of the commands that have it.
+/// The kind of a feature: a whole command, or an option of one or more commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Command,
@@ -211,20 +214,21 @@ enum Kind {
 }
 use Kind::{Command, Option as Word};
 
-/// It has what Redis 7.2 has.
+/// The first Valkey version. It has the features of Redis 7.2.
 pub(crate) const FIRST_VALKEY: Version = Version::new(7, 2, 0);
 
-/// In every Valkey.
+/// Supported by every Valkey.
 const ALL: Option<Version> = Some(FIRST_VALKEY);
 
-/// In no Valkey that there is.
+/// Not supported by any released Valkey.
 const NOT_YET: Option<Version> = None;
 
 const fn v(major: u32, minor: u32, patch: u32) -> Version {
     Version::new(major, minor, patch)
 }
 
-/// Each feature in the order of the enum: its name, and since when Redis and Valkey have it.
+/// Each feature, in the order of the enum: its name, and the first Redis and Valkey version with
+/// it.
 #[rustfmt::skip]
 const TABLE: [(Feature, Kind, &str, Version, Option<Version>); 34] = [
     (Feature::XAutoClaim, Command, "XAUTOCLAIM", v(6, 2, 0), ALL),
@@ -264,69 +268,69 @@ const TABLE: [(Feature, Kind, &str, Version, Option<Version>); 34] = [
 ];
 
 impl Feature {
-    /// Every feature there is a name for.
+    /// Returns all features.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(|row| row.0)
     }
 
     fn row(self) -> &'static (Self, Kind, &'static str, Version, Option<Version>) {
-        // A test holds the table to the order of the enum.
+        // A test checks that the table has the order of the enum.
         #[expect(clippy::indexing_slicing, reason = "there is a row for each feature")]
         &TABLE[self as usize]
     }
 
-    /// The command's name, or the option's as the manual writes it: `NOMKSTREAM`, `(id`.
+    /// Returns the name of the command, or of the option as documented: `NOMKSTREAM`, `(id`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().2
     }
 
-    /// Whether it is a whole command, and not an option.
+    /// Whether it is a whole command, not an option.
     #[must_use]
     pub fn is_command(self) -> bool {
         self.row().1 == Kind::Command
     }
 
-    /// The first Redis that has it.
+    /// Returns the first Redis version that supports it.
     #[must_use]
     pub fn redis(self) -> Version {
         self.row().3
     }
 
-    /// The first Valkey that has it; `None` if none is known to.
+    /// Returns the first Valkey version that supports it; `None` if none is known.
     #[must_use]
     pub fn valkey(self) -> Option<Version> {
         self.row().4
     }
 }
 
-/// A set of features: what a command needs of its server.
+/// A set of features that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features(u64);
 
 impl Features {
-    /// None: every server will do.
+    /// The empty set: every server suffices.
     pub const NONE: Self = Self(0);
 
-    /// These, and this one.
+    /// Adds a feature.
     #[must_use]
     pub const fn and(self, feature: Feature) -> Self {
         Self(self.0 | 1 << feature as u64)
     }
 
-    /// These, and this one if it is used.
+    /// Adds a feature if it is used.
     #[must_use]
     pub const fn and_if(self, used: bool, feature: Feature) -> Self {
         if used { self.and(feature) } else { self }
     }
 
-    /// These and those.
+    /// Returns the union of both sets.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The features, whole commands first, then options.
+    /// Returns the features, whole commands before options.
     pub fn iter(self) -> impl Iterator<Item = Feature> {
         let these = move |command| {
             let has = move |f: &Feature| self.0 & 1 << *f as u64 != 0 && f.is_command() == command;
@@ -347,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
+    fn feature_table_has_the_order_of_the_enum() {
         for (place, feature) in Feature::all().enumerate() {
             assert_eq!(feature as usize, place, "{feature:?}");
         }
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_read_as_far_as_it_is_numbers() {
+    fn version_parts_that_are_not_numbers_count_as_zero() {
         let rows = [
             ("8.10.2", (8, 10, 2)),
             ("7.2", (7, 2, 0)),
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_do_what_its_version_can_and_nothing_is_guessed() {
+    fn supports_follows_the_version_and_is_none_if_unknown() {
         let rows = [
             ("redis", "8.7.9", Feature::XNack, Some(false)),
             ("redis", "8.8.0", Feature::XNack, Some(true)),
@@ -400,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_what_was_put_in_commands_first() {
+    fn feature_set_lists_its_members_commands_first() {
         let set = Features::NONE.and(Feature::Acked).and(Feature::MaxSize).and(Feature::XDelEx);
         let set = set.and_if(true, Feature::Claim).and_if(false, Feature::Idmp);
         let expected = [Feature::XDelEx, Feature::Acked, Feature::Claim, Feature::MaxSize];

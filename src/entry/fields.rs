@@ -1,8 +1,9 @@
-//! The fields of an entry: pairs of bytes, in order. Pure.
+//! The fields of an entry: pairs of bytes, in order. No I/O.
 
 use super::index::slice;
 
-/// Field names and values in the order of the entry, as bytes. A name may come more than once.
+/// An iterator over field names and values as bytes, in the order of the entry. A name may occur
+/// more than once.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     bytes: &'a [u8],
@@ -41,7 +42,7 @@ impl DoubleEndedIterator for Fields<'_> {
     }
 }
 
-/// The values of one field name, in order.
+/// An iterator over the values of one field name, in order.
 #[derive(Debug, Clone)]
 pub struct Values<'a, 'n> {
     pub(super) fields: Fields<'a>,

@@ -1,30 +1,31 @@
-//! The flat index of a batch: one pass over the reply, one table. Pure.
+//! The flat index of a batch, built in one pass over the reply. No I/O.
 //!
-//! The table begins with a head for each entry (its two id halves, and where its spans are) and goes on with the spans of
-//! all fields and values, each an offset and a length. Its size is reserved from the first entry's field count; should
-//! later entries have more, the rest is counted and the table grows once. So a batch costs at most two allocations.
+//! The table begins with a head for each entry: the two halves of its id and the position of its
+//! spans. The spans of all fields and values follow, each an offset and a length. The size is
+//! reserved from the first entry's field count. If later entries have more, the rest is counted and
+//! the table grows once: at most two allocations.
 //!
-//! Walking RESP is one chain of dependencies: a length must be read before the next header's place is known. Entries of
-//! one stream mostly have the headers of the entry before, so for each field position the last header is kept as a
-//! [`Template`]: eight bytes are compared at once, and when they are alike nothing is decoded and the processor can run
-//! ahead. Where they differ the header is read as any other; the result is the same.
+//! Decoding RESP is a chain of dependent loads: each length gives the position of the next header.
+//! Entries of one stream mostly have equal headers. So the last header of each position is kept as
+//! a [`Template`] and compared as one word of eight bytes. If they match, nothing is decoded and
+//! the processor can run ahead. If not, the header is decoded as usual, with the same result.
 
 use super::Entries;
 use crate::EntryId;
 use crate::resp::{Cursor, DecodeError, Token, short_length};
 use bytes::Bytes;
 
-/// What the table has about each entry.
+/// The table's record of one entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     pub(super) id: EntryId,
-    /// Where its spans begin, counted from the first span of the batch.
+    /// Start of its spans, counted from the first span of the batch.
     pub(super) start: usize,
-    /// How many spans it has: two for each field.
+    /// Number of its spans: two for each field.
     pub(super) spans: usize,
-    /// Its body is gone; there are no fields.
+    /// The entry was deleted; it has no fields.
     pub(super) deleted: bool,
-    /// Two words stand behind the spans: idle milliseconds and the number of deliveries.
+    /// Two words follow the spans: idle milliseconds and the delivery count.
     pub(super) delivery: bool,
 }
 
@@ -33,7 +34,7 @@ const DELIVERY: u64 = 1 << 62;
 const SPANS: u64 = DELIVERY - 1;
 
 impl Head {
-    /// Words that a head takes in the table.
+    /// Size of a head in words.
     pub(super) const WORDS: usize = 3;
 
     #[inline]
@@ -60,38 +61,38 @@ impl Head {
     }
 }
 
-/// The low half of a word.
+/// Returns the low half of a word.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "half a word: offsets are below 4 GiB")]
 fn low(word: u64) -> usize {
     word as u32 as usize
 }
 
-/// Where bytes are in the reply, as one word: the offset in the low half, the length in the high one.
+/// Packs a position in the reply into a word: the offset in the low half, the length in the high.
 #[inline]
 pub(super) fn span(start: usize, len: usize) -> u64 {
     start as u64 | ((len as u64) << 32)
 }
 
-/// The bytes that a span points at.
+/// Returns the bytes of a span.
 #[inline]
 pub(super) fn slice(bytes: &[u8], span: u64) -> &[u8] {
     let start = low(span);
     bytes.get(start..start + low(span >> 32)).unwrap_or_default()
 }
 
-/// A reply beyond this cannot be indexed; [`Limits`](crate::resp::Limits) allow no more.
-const MOST_BYTES: usize = u32::MAX as usize;
+/// Maximum size of a reply that can be indexed; [`Limits`](crate::resp::Limits) allow no more.
+const MAX_BYTES: usize = u32::MAX as usize;
 
-/// The least that a field name or value takes on the wire: `$0`, CRLF, CRLF.
+/// Minimum size of a field name or value on the wire: `$0`, CRLF, CRLF.
 const SPAN_BYTES: usize = 6;
 
-/// The least that an entry takes: `*2`, an id of three characters as a simple string, a null body.
+/// Minimum size of an entry: `*2`, an id of three characters as a simple string, a null body.
 const ENTRY_BYTES: usize = 13;
 
-/// Indexes the array of entries at `pos`; also says where it ends. Null counts as an array of none.
+/// Indexes the array of entries at `pos` and returns its end. Null counts as an empty array.
 pub(super) fn read(bytes: &Bytes, pos: usize) -> Result<(Entries, usize), DecodeError> {
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         return Err(DecodeError::new("entries", "a reply beyond 4 GiB"));
     }
     let mut cursor = Cursor::at(bytes, pos);
@@ -117,10 +118,10 @@ pub(super) fn read(bytes: &Bytes, pos: usize) -> Result<(Entries, usize), Decode
     Ok((Entries { bytes: bytes.clone(), table, heads, len, nulls }, pos))
 }
 
-/// Headers of an entry that are remembered: its own, its id's, its fields', and the names and values of thirty fields.
+/// Number of templates: entry, id, field count, and names and values of thirty fields.
 const HEADERS: usize = 63;
 
-/// Which of them are not names and values.
+/// The templates that are not names and values.
 const ENTRY: usize = 0;
 const ID: usize = 1;
 const COUNT: usize = 2;
@@ -133,18 +134,18 @@ struct Index<'a> {
     heads: usize,
     len: usize,
     nulls: usize,
-    /// The headers of the last entry, as many as are known.
+    /// Number of valid templates.
     known: usize,
     templates: [Template; HEADERS],
-    /// Where the values behind them are in the entry at hand.
+    /// Spans of the values behind the headers, in the current entry.
     found: [u64; HEADERS],
-    /// The known entry has two numbers behind its fields.
+    /// The last entry has two numbers behind its fields.
     delivery: bool,
-    /// The last entry, if the one before it had the same headers: the next one may well have them too.
+    /// The last entry, if its headers match those before it: the next ones probably match too.
     steady: Option<Last>,
 }
 
-/// Where an entry began, and where its fields ended; and where its spans are in the table.
+/// Start of an entry, end of its fields, and position of its spans in the table.
 #[derive(Debug, Clone, Copy)]
 struct Last {
     pos: usize,
@@ -153,25 +154,25 @@ struct Last {
 }
 
 impl Index<'_> {
-    /// Reads the entry at `pos`, of which there are `left` more to come with it.
+    /// Reads the entry at `pos`; `left` is the number of entries from here on.
     #[inline]
     fn entry(&mut self, left: usize) -> Result<(), DecodeError> {
-        if let Some((last, id)) = self.steady.and_then(|last| Some((last, self.same(last)?))) {
-            return self.again(last, id, left);
+        if let Some((last, id)) = self.steady.and_then(|last| Some((last, self.match_id(last)?))) {
+            return self.add_shifted(last, id, left);
         }
         self.steady = None;
-        let Some((end, steady)) = self.like_the_last() else { return self.other(left) };
+        let Some((end, steady)) = self.match_headers() else { return self.decode_any(left) };
         let spans = self.known - FIELDS;
         self.reserve(end, spans, self.delivery, left)?;
         let start = self.table.len() - self.heads * Head::WORDS;
         let (Some(id), Some(found)) = (self.found.get(ID), self.found.get(FIELDS..self.known))
         else {
-            return self.other(left);
+            return self.decode_any(left);
         };
         let id = parse_id(slice(self.bytes, *id))?;
         self.table.extend_from_slice(found);
         if steady {
-            self.places(end);
+            self.remember_positions(end);
         }
         self.pos = end;
         let delivery = self.delivery;
@@ -181,8 +182,8 @@ impl Index<'_> {
         self.push(Head { id, start, spans, deleted: false, delivery })
     }
 
-    /// Notes where each header is in the entry at `pos`, whose fields end there.
-    fn places(&mut self, end: usize) {
+    /// Records the position of each header in the entry at `pos`, whose fields end at `end`.
+    fn remember_positions(&mut self, end: usize) {
         let mut at = 0;
         for template in self.templates.iter_mut().take(self.known) {
             template.at = u32::try_from(at).unwrap_or(u32::MAX);
@@ -192,10 +193,10 @@ impl Index<'_> {
         self.steady = Some(Last { pos: self.pos, end, spans });
     }
 
-    /// The id of the entry at `pos`, if all its headers are those of the last entry, each in the same place. So no header
-    /// waits for the one before it to be read.
+    /// Returns the id of the entry at `pos` if its headers equal the last entry's, place for place.
+    /// No comparison depends on another.
     #[inline]
-    fn same(&self, last: Last) -> Option<u64> {
+    fn match_id(&self, last: Last) -> Option<u64> {
         let entry = self.bytes.get(self.pos..)?;
         let mut unlike = 0;
         for template in self.templates.get(..self.known)? {
@@ -205,12 +206,12 @@ impl Index<'_> {
         }
         let id = self.templates.get(ID)?;
         let whole = entry.len() >= last.end - last.pos;
-        (unlike == 0 && whole).then_some(id.says + (self.pos + id.at as usize) as u64)
+        (unlike == 0 && whole).then_some(id.span_at_0 + (self.pos + id.at as usize) as u64)
     }
 
-    /// An entry with the headers of the last one: its spans are that one's, as far on as the entry is.
+    /// Adds an entry with the headers of the last one: its spans are shifted by the distance.
     #[inline]
-    fn again(&mut self, last: Last, id: u64, left: usize) -> Result<(), DecodeError> {
+    fn add_shifted(&mut self, last: Last, id: u64, left: usize) -> Result<(), DecodeError> {
         let spans = self.known - FIELDS;
         let end = self.pos + (last.end - last.pos);
         self.reserve(end, spans, self.delivery, left)?;
@@ -233,10 +234,10 @@ impl Index<'_> {
         self.push(Head { id, start, spans, deleted: false, delivery })
     }
 
-    /// Where the fields end of an entry that has the headers of the last one, but for lengths, and whether the lengths are
-    /// the same too; its spans are then found.
+    /// Compares the entry with the last one; only string lengths may differ. Fills in its spans;
+    /// returns the end of its fields, and whether the lengths are equal too.
     #[inline]
-    fn like_the_last(&mut self) -> Option<(usize, bool)> {
+    fn match_headers(&mut self) -> Option<(usize, bool)> {
         let known = self.known;
         let mut rest = self.bytes.get(self.pos..)?;
         let mut done = 0;
@@ -245,11 +246,11 @@ impl Index<'_> {
             let templates = self.templates.get(done..known)?;
             let found = self.found.get_mut(done..known)?;
             let pos = self.bytes.len() - rest.len();
-            let (passed, behind) = pass(templates, rest, pos, found);
+            let (passed, behind) = find_values(templates, rest, pos, found);
             rest = behind;
             done += passed;
             if done < known {
-                // A string of another length: the header of an array says what the others are.
+                // Only strings may have another length: an array's header determines the rest.
                 if done == ENTRY || done == COUNT {
                     return None;
                 }
@@ -260,8 +261,8 @@ impl Index<'_> {
         if known == 0 { None } else { Some((self.bytes.len() - rest.len(), steady)) }
     }
 
-    /// Reads any entry there may be, and remembers its headers.
-    fn other(&mut self, left: usize) -> Result<(), DecodeError> {
+    /// Decodes any entry, and remembers its headers.
+    fn decode_any(&mut self, left: usize) -> Result<(), DecodeError> {
         self.known = 0;
         let entry = self.pos;
         let mut cursor = Cursor::at(self.bytes, entry);
@@ -283,7 +284,7 @@ impl Index<'_> {
         self.reserve(cursor.position(), spans, delivery, left)?;
         let start = self.table.len() - self.heads * Head::WORDS;
         let first = cursor.position();
-        // What the last entry looks like helps nobody.
+        // The last entry's headers are not needed by any other.
         let learns = left > 1;
         if learns {
             self.learn(ENTRY, entry, id_header);
@@ -307,7 +308,7 @@ impl Index<'_> {
             cursor.skip();
         }
         self.pos = cursor.position();
-        // What has more parts than are known here, or no fields, is read like this each time.
+        // An entry with further parts, too many fields or none is decoded like this each time.
         let whole = self.known == FIELDS + spans && fields.is_some();
         let plain = parts == 2 || parts == 4;
         self.known = if whole && plain { self.known } else { 0 };
@@ -315,7 +316,7 @@ impl Index<'_> {
         self.push(Head { id, start, spans, deleted: fields.is_none(), delivery })
     }
 
-    /// Remembers the header of an array between two places, if those before it are known.
+    /// Remembers the header of an array, from `start` to `end`, if those before it are known.
     fn learn(&mut self, place: usize, start: usize, end: usize) {
         let rest = self.bytes.get(start..).unwrap_or_default();
         self.keep(
@@ -339,7 +340,7 @@ impl Index<'_> {
         }
     }
 
-    /// Writes an entry's head to its place.
+    /// Writes an entry's head to its place in the table.
     #[inline]
     fn push(&mut self, head: Head) -> Result<(), DecodeError> {
         let place = self.len * Head::WORDS;
@@ -351,7 +352,7 @@ impl Index<'_> {
         Ok(())
     }
 
-    /// Idle milliseconds and the number of deliveries, as `XREADGROUP ... CLAIM` has them behind the fields.
+    /// Reads idle milliseconds and the delivery count, which follow the fields after CLAIM.
     fn delivery(&mut self) -> Result<(), DecodeError> {
         let mut cursor = Cursor::at(self.bytes, self.pos);
         let idle = cursor.integer("an entry's idle time")?;
@@ -362,8 +363,8 @@ impl Index<'_> {
         Ok(())
     }
 
-    /// Makes room for the words of an entry whose fields begin or end at `pos`; the first entry's for all, and more only if
-    /// entries differ in their number of fields.
+    /// Reserves space for all entries at the first, and again only if numbers of fields differ.
+    /// The fields of the current entry begin or end at `pos`.
     #[inline]
     fn reserve(
         &mut self,
@@ -394,7 +395,7 @@ impl Index<'_> {
         Ok(())
     }
 
-    /// Counts the words that the entry at `pos` and those behind it will take.
+    /// Counts the words that the entry at `pos` and those behind it need.
     fn count_rest(&self, left: usize) -> Result<usize, DecodeError> {
         let mut cursor = Cursor::at(self.bytes, self.pos);
         let mut words = 0;
@@ -423,7 +424,7 @@ fn parse_id(text: &[u8]) -> Result<EntryId, DecodeError> {
     EntryId::parse(text).map_err(|_| DecodeError::text("an entry's id", text))
 }
 
-/// A bulk string or a simple one, which is all that entries are made of.
+/// Reads a bulk or simple string, the only types in entries.
 fn text<'b>(cursor: &mut Cursor<'b>, expected: &'static str) -> Result<&'b [u8], DecodeError> {
     match cursor.value(expected)? {
         Token::Bulk(text) | Token::Simple(text) => Ok(text),
@@ -431,7 +432,7 @@ fn text<'b>(cursor: &mut Cursor<'b>, expected: &'static str) -> Result<&'b [u8],
     }
 }
 
-/// How many names and values follow; `None` for a body that is gone.
+/// Reads the number of names and values; `None` for a deleted entry.
 fn field_count(cursor: &mut Cursor<'_>) -> Result<Option<usize>, DecodeError> {
     match cursor.value("an entry's fields")? {
         Token::Array(n) if n % 2 == 0 => Ok(Some(n)),
@@ -442,9 +443,9 @@ fn field_count(cursor: &mut Cursor<'_>) -> Result<Option<usize>, DecodeError> {
     }
 }
 
-/// Goes through values whose headers are these, and says where each is; how many were, and what is behind them.
+/// Finds values that have these headers. Returns their number and the rest of the bytes.
 #[inline]
-fn pass<'b>(
+fn find_values<'b>(
     templates: &[Template],
     mut rest: &'b [u8],
     mut pos: usize,
@@ -457,7 +458,7 @@ fn pass<'b>(
             break;
         }
         let Some(behind) = rest.get(template.stride..) else { break };
-        *place = pos as u64 + template.says;
+        *place = pos as u64 + template.span_at_0;
         pos += template.stride;
         rest = behind;
         passed += 1;
@@ -465,31 +466,31 @@ fn pass<'b>(
     (passed, rest)
 }
 
-/// A header seen before: if the bytes at some place are alike, so is what they say.
+/// A known header: if the bytes at a position are equal, so is the decoded value.
 #[derive(Debug, Clone, Copy)]
 struct Template {
     bytes: u64,
     mask: u64,
-    /// From the header to what follows the value: for a string the header's bytes, the string's and two.
+    /// Distance from the header to the next: for a string its header, its bytes and two.
     stride: usize,
-    /// The span of a string whose header is at 0.
-    says: u64,
-    /// Where it was in the last entry.
+    /// Span of a string whose header is at 0.
+    span_at_0: u64,
+    /// Its position in the last entry.
     at: u32,
 }
 
 impl Template {
-    const NONE: Self = Self { bytes: 0, mask: 0, stride: 0, says: 0, at: 0 };
+    const NONE: Self = Self { bytes: 0, mask: 0, stride: 0, span_at_0: 0, at: 0 };
 
-    /// The header of so many bytes that `rest` begins with; `None` if it is longer than a word.
+    /// Creates a template from the first `header` bytes; `None` if they exceed a word.
     #[inline]
-    fn new(rest: &[u8], header: usize, stride: usize, says: u64) -> Option<Self> {
+    fn new(rest: &[u8], header: usize, stride: usize, span_at_0: u64) -> Option<Self> {
         let word = u64::from_le_bytes(*rest.first_chunk()?);
         let mask = u64::MAX >> (64usize.checked_sub(8 * header).filter(|_| header > 0)?);
-        Some(Self { bytes: word & mask, mask, stride, says, at: 0 })
+        Some(Self { bytes: word & mask, mask, stride, span_at_0, at: 0 })
     }
 
-    /// The header of the bulk string that `rest` begins with; `None` for any other value.
+    /// Creates a template for the bulk string at the start of `rest`; `None` for other values.
     #[inline]
     fn of_string(rest: &[u8]) -> Option<Self> {
         let (len, header) = short_length(rest).filter(|_| rest.first() == Some(&b'$'))?;

@@ -1,8 +1,9 @@
-//! Entries read in place: the reply's own bytes and a flat index over them. Pure.
+//! Stream entries, read in place: the reply's bytes and a flat index over them. No I/O.
 //!
-//! A batch of entries is one buffer, the reply as it came, and one table of numbers that says where each id, field and
-//! value is. Nothing is copied and nothing is allocated per entry. [`EntryRef`] looks into the batch; [`Entry`] is one of
-//! its entries to keep: it shares the buffer until [`Entry::detach`] copies its own bytes out.
+//! A batch of entries is one buffer, the reply as received, and one table with the position of
+//! every id, field and value. Nothing is copied, and there is no allocation per entry. [`EntryRef`]
+//! borrows from the batch. [`Entry`] is an owned entry: it shares the buffer until
+//! [`Entry::detach`] copies its own bytes out.
 
 mod fields;
 mod index;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use index::Head;
 use std::fmt;
 
-/// The entries of one stream, in the order that the server gave them.
+/// The entries of one stream, in the order of the reply.
 ///
 /// ```no_run
 /// # async fn f(client: &bourn::Client) -> Result<(), bourn::Error> {
@@ -41,25 +42,25 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// How many entries there are.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The entries, oldest first unless the command says otherwise.
+    /// Returns the entries, oldest first unless the command says otherwise.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { entries: self, next: 0, end: self.len }
     }
 
-    /// The entry at this place, counted from 0.
+    /// Returns the entry at this index, counted from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<EntryRef<'_>> {
         if index >= self.len {
@@ -70,33 +71,34 @@ impl Entries {
         Some(EntryRef::new(&self.bytes, head, spans))
     }
 
-    /// The first entry.
+    /// Returns the first entry.
     #[must_use]
     pub fn first(&self) -> Option<EntryRef<'_>> {
         self.get(0)
     }
 
-    /// The last entry. Its id is where the next read goes on.
+    /// Returns the last entry. Its id is where the next read continues.
     #[must_use]
     pub fn last(&self) -> Option<EntryRef<'_>> {
         self.get(self.len.checked_sub(1)?)
     }
 
-    /// The ids of all entries, in order.
+    /// Returns the ids of all entries, in order.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = EntryId> + '_ {
         self.iter().map(|entry| entry.id())
     }
 
-    /// How many elements came as null in place of an entry.
+    /// Returns the number of nulls in place of an entry.
     ///
-    /// Redis 6.2 answers so in XCLAIM and XAUTOCLAIM for a pending entry that is no longer in the stream, and does not say
-    /// which. Later servers leave it out, or name it. 0 in every other reply.
+    /// Redis 6.2 returns null from XCLAIM and XAUTOCLAIM for a pending entry that was deleted from
+    /// the stream, without its id. Later servers leave it out or name it. Other
+    /// replies have no nulls.
     #[must_use]
     pub fn nulls(&self) -> usize {
         self.nulls
     }
 
-    /// The bytes of the reply on the wire, all of its streams together.
+    /// Returns the size of the reply on the wire in bytes, all of its streams together.
     #[cfg(feature = "tokio")]
     pub(crate) fn reply_bytes(&self) -> usize {
         self.bytes.len()
@@ -104,8 +106,9 @@ impl Entries {
 
     /// Copies the entries out of the reply, so that they hold no more memory than they need.
     ///
-    /// A small reply keeps a buffer of 64 KiB and more, and one stream of a reply keeps all others. It is worth it for
-    /// entries that are kept for long. The ids, fields and deliveries are the same.
+    /// A small reply keeps a read buffer of at least 64 KiB alive, and one stream of a reply keeps
+    /// all others alive. Use it for entries that are kept for long. Ids, fields and deliveries are
+    /// unchanged.
     #[must_use]
     pub fn detach(self) -> Self {
         let mut bytes = Vec::with_capacity(self.iter().map(|entry| entry.len_bytes()).sum());
@@ -122,9 +125,10 @@ impl Entries {
         Self { bytes: bytes.into(), table, heads, len, nulls }
     }
 
-    /// The bytes of memory that the batch uses: the reply it lies in, and the index.
+    /// Returns the memory that the batch uses, in bytes: the reply and the index.
     ///
-    /// A small reply is a part of the buffer that it was read into (64 KiB and more) and keeps that whole.
+    /// A small reply is part of the buffer that it was read into (at least 64 KiB) and keeps all of
+    /// it alive.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.bytes.len() + self.table.capacity() * size_of::<u64>()
@@ -146,14 +150,14 @@ impl fmt::Debug for Entries {
     }
 }
 
-/// Entry for entry alike: ids, fields, deliveries.
+/// Compares entry by entry: ids, fields and deliveries.
 impl PartialEq for Entries {
     fn eq(&self, other: &Self) -> bool {
         self.nulls == other.nulls && self.iter().eq(other.iter())
     }
 }
 
-/// The entries of a batch, one after the other.
+/// An iterator over the entries of a batch.
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     entries: &'a Entries,

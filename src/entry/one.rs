@@ -1,4 +1,4 @@
-//! One entry: [`EntryRef`] looks into a batch, [`Entry`] is kept. Pure.
+//! A single entry: [`EntryRef`] borrows from a batch, [`Entry`] is owned. No I/O.
 
 use super::fields::{Fields, Values};
 use super::index::{Head, slice, span};
@@ -8,27 +8,27 @@ use std::fmt;
 use std::str::Utf8Error;
 use std::time::Duration;
 
-/// How often and how long ago an entry was delivered, before the call that this reply answers.
+/// The delivery count and idle time of an entry, before the call that returned it.
 ///
-/// `XREADGROUP ... CLAIM` says it (Redis 8.4); both are 0 for an entry that was never delivered.
+/// `XREADGROUP ... CLAIM` returns it (Redis 8.4). Both are 0 for an entry that was never delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryInfo {
-    /// Milliseconds since the last delivery; since 1970 for an entry that XNACK gave back.
+    /// Milliseconds since the last delivery; since 1970 for an entry that XNACK released.
     pub idle_ms: i64,
-    /// How many times it had been delivered; [`i64::MAX`] after XNACK FATAL.
+    /// The number of earlier deliveries; [`i64::MAX`] after XNACK FATAL.
     pub deliveries: u64,
 }
 
 impl DeliveryInfo {
-    /// The time since the last delivery; zero if the server says a negative one.
+    /// Returns the time since the last delivery; zero if the server sent a negative one.
     #[must_use]
     pub fn idle(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.idle_ms).unwrap_or_default())
     }
 }
 
-/// An entry of a batch, where it lies.
+/// An entry that borrows from its batch.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     bytes: &'a Bytes,
@@ -39,7 +39,7 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
-    /// `words`: the spans of the entry and what follows them.
+    /// `words` begins with the spans of the entry.
     #[inline]
     pub(super) fn new(bytes: &'a Bytes, head: Head, words: &'a [u64]) -> Self {
         let (spans, rest) = words.split_at_checked(head.spans).unwrap_or_default();
@@ -52,31 +52,32 @@ impl<'a> EntryRef<'a> {
         Self { bytes, id: head.id, spans, deleted: head.deleted, delivery }
     }
 
-    /// The entry's id.
+    /// Returns the entry's id.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.id
     }
 
-    /// Names and values, in order; names may repeat and need not be UTF-8. None for a deleted entry.
+    /// Returns names and values, in order. Names may repeat and need not be UTF-8. A deleted entry
+    /// has none.
     #[must_use]
     pub fn fields(&self) -> Fields<'a> {
         Fields::new(self.bytes, self.spans)
     }
 
-    /// How many fields it has.
+    /// Returns the number of fields.
     #[must_use]
     pub fn field_count(&self) -> usize {
         self.spans.len() / 2
     }
 
-    /// The first value of this field.
+    /// Returns the first value of this field.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
         self.get_all(name.as_ref()).next()
     }
 
-    /// The first value of this field, as text; `None` if there is no such field.
+    /// Returns the first value of this field as text; `None` if there is no such field.
     ///
     /// # Errors
     ///
@@ -85,45 +86,47 @@ impl<'a> EntryRef<'a> {
         self.get(name).map(std::str::from_utf8).transpose()
     }
 
-    /// Every value of this field, in order.
+    /// Returns all values of this field, in order.
     #[must_use]
     pub fn get_all<'n>(&self, name: &'n (impl AsRef<[u8]> + ?Sized)) -> Values<'a, 'n> {
         Values { fields: self.fields(), name: name.as_ref() }
     }
 
-    /// Reads the fields as a serde struct or map (feature `serde`), as [`XAdd::record`](crate::XAdd::record) writes them.
+    /// Deserializes the fields into a serde struct or map (feature `serde`), as
+    /// [`XAdd::record`](crate::XAdd::record) writes them.
     ///
-    /// Fields that the type does not have are ignored. Texts can be borrowed: `&'a str`.
+    /// Fields that the type does not have are ignored. Text can be borrowed: `&'a str`.
     ///
     /// # Errors
     ///
-    /// A field is missing, as all are of a deleted entry, or is not what the type expects. The error names the field.
+    /// A field is missing or does not have the expected type. A deleted entry has no fields. The
+    /// error names the field.
     #[cfg(feature = "serde")]
     pub fn record<T: serde::Deserialize<'a>>(&self) -> Result<T, crate::record::CodecError> {
         crate::record::deserialize(self.fields())
     }
 
-    /// Whether the entry is pending but no longer in the stream, so that its fields are lost.
+    /// Whether the entry is pending but was deleted from the stream, so that its fields are lost.
     ///
-    /// An entry always has a field, so one without is deleted; this says it without counting.
+    /// Equivalent to having no fields, because an entry always has at least one.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted
     }
 
-    /// What CLAIM said of earlier deliveries; `None` in every other reply.
+    /// Returns what CLAIM reported about earlier deliveries; `None` in every other reply.
     #[must_use]
     pub fn delivery(&self) -> Option<DeliveryInfo> {
         self.delivery
     }
 
-    /// The bytes of all names and values.
+    /// Returns the total size of names and values in bytes.
     pub(super) fn len_bytes(&self) -> usize {
         self.spans.iter().map(|span| slice(self.bytes, *span).len()).sum()
     }
 
-    /// Copies names and values to the end of `bytes`, and what is known of them to the end of `table`, where the spans begin at
-    /// `start`.
+    /// Appends names and values to `bytes`, and their spans and delivery to `table`, where the
+    /// spans begin at `start`.
     pub(super) fn detach_into(
         &self,
         start: usize,
@@ -147,8 +150,8 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// This entry to keep. It shares the buffer of the whole reply, which is never less than the 64 KiB that were read at
-    /// once; [`Entry::detach`] copies it out of there.
+    /// Returns an owned entry. It shares the buffer of the whole reply, which is at least 64 KiB;
+    /// [`Entry::detach`] copies the entry out of it.
     #[must_use]
     pub fn to_entry(&self) -> Entry {
         Entry {
@@ -161,7 +164,7 @@ impl<'a> EntryRef<'a> {
     }
 }
 
-/// An entry that owns what it needs: `Send`, `'static`, cheap to move to another task.
+/// An owned entry: `Send`, `'static`, cheap to move to another task.
 #[derive(Clone)]
 pub struct Entry {
     bytes: Bytes,
@@ -172,7 +175,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The same entry as a reference; whatever a reference can do, an entry can.
+    /// Returns the same entry as a reference, which has all methods of an entry.
     #[must_use]
     pub fn by_ref(&self) -> EntryRef<'_> {
         EntryRef {
@@ -184,25 +187,26 @@ impl Entry {
         }
     }
 
-    /// The entry's id.
+    /// Returns the entry's id.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.id
     }
 
-    /// Names and values, in order; names may repeat and need not be UTF-8. None for a deleted entry.
+    /// Returns names and values, in order. Names may repeat and need not be UTF-8. A deleted entry
+    /// has none.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         self.by_ref().fields()
     }
 
-    /// The first value of this field.
+    /// Returns the first value of this field.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.by_ref().get(name)
     }
 
-    /// The first value of this field, as text; `None` if there is no such field.
+    /// Returns the first value of this field as text; `None` if there is no such field.
     ///
     /// # Errors
     ///
@@ -211,13 +215,14 @@ impl Entry {
         self.by_ref().get_str(name)
     }
 
-    /// Every value of this field, in order.
+    /// Returns all values of this field, in order.
     #[must_use]
     pub fn get_all<'n>(&self, name: &'n (impl AsRef<[u8]> + ?Sized)) -> Values<'_, 'n> {
         self.by_ref().get_all(name)
     }
 
-    /// Reads the fields as a serde struct or map (feature `serde`): [`EntryRef::record`].
+    /// Deserializes the fields into a serde struct or map (feature `serde`), as
+    /// [`EntryRef::record`].
     ///
     /// ```no_run
     /// # use bourn::{Client, XRange};
@@ -237,27 +242,27 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// As [`EntryRef::record`].
+    /// The same as for [`EntryRef::record`].
     #[cfg(feature = "serde")]
     pub fn record<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, crate::record::CodecError> {
         crate::record::deserialize(self.fields())
     }
 
-    /// Whether the entry is pending but no longer in the stream, so that its fields are lost.
+    /// Whether the entry is pending but was deleted from the stream, so that its fields are lost.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted
     }
 
-    /// What CLAIM said of earlier deliveries; `None` in every other reply.
+    /// Returns what CLAIM reported about earlier deliveries; `None` in every other reply.
     #[must_use]
     pub fn delivery(&self) -> Option<DeliveryInfo> {
         self.delivery
     }
 
-    /// Copies the entry's own bytes out, so that it no longer holds the reply that it came in.
+    /// Copies the entry's own bytes out, so that it no longer keeps the reply alive.
     ///
-    /// Worth it for an entry that is kept for long while the rest of its batch is done with.
+    /// Use it for an entry that is kept for long after the rest of its batch was dropped.
     #[must_use]
     pub fn detach(self) -> Self {
         let len = self.spans.iter().map(|span| slice(&self.bytes, *span).len()).sum();
@@ -317,7 +322,7 @@ impl fmt::Debug for Entry {
 #[cfg(feature = "serde")]
 crate::record::serialize_fields!(DeliveryInfo: idle_ms, deliveries);
 
-/// Its id, and its fields in order as pairs of texts.
+/// Serializes the id, and the fields in order as pairs of texts.
 #[cfg(feature = "serde")]
 impl crate::record::Field for Entry {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -331,7 +336,7 @@ impl crate::record::Field for Entry {
     }
 }
 
-/// Its id, and its fields in order as pairs of texts.
+/// Serializes the id, and the fields in order as pairs of texts.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Entry {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

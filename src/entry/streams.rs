@@ -1,16 +1,16 @@
-//! The entries of several streams: what XREAD and XREADGROUP answer. Pure.
+//! The entries of several streams: the reply of XREAD and XREADGROUP. No I/O.
 
 use super::{Entries, Entry, EntryRef, index};
 use crate::resp::{Cursor, DecodeError, Frame, Token};
 use bytes::Bytes;
 
-/// The streams of a reply, in the order of the reply, each with its entries.
+/// The streams of a reply, in its order, each with its entries.
 ///
-/// Streams with nothing to read are left out; only this consumer's own pending entries, asked for by id, come as a stream
-/// without entries. A key that was named twice comes twice.
+/// Streams without entries are left out. Only a read of this consumer's own pending entries returns
+/// a stream without entries. A key that was named twice occurs twice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Streams {
-    /// The first one apart, so that a reply of one stream needs no list.
+    /// Stored apart, so that a reply with one stream needs no list.
     first: Option<StreamEntries>,
     rest: Vec<StreamEntries>,
 }
@@ -23,19 +23,19 @@ pub struct StreamEntries {
 }
 
 impl StreamEntries {
-    /// The stream's key.
+    /// Returns the stream's key.
     #[must_use]
     pub fn key(&self) -> &[u8] {
         &self.key
     }
 
-    /// The stream's entries.
+    /// Returns the stream's entries.
     #[must_use]
     pub fn entries(&self) -> &Entries {
         &self.entries
     }
 
-    /// The stream's entries, without the rest of the reply's streams.
+    /// Returns the stream's entries without the rest of the reply.
     #[must_use]
     pub fn into_entries(self) -> Entries {
         self.entries
@@ -43,36 +43,37 @@ impl StreamEntries {
 }
 
 impl Streams {
-    /// Whether there is no entry in any stream: nothing new, or the time is over.
+    /// Whether no stream has an entry: nothing was added, or the wait timed out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.streams().all(|stream| stream.entries.is_empty())
     }
 
-    /// How many entries there are in all streams together.
+    /// Returns the number of entries in all streams together.
     #[must_use]
     pub fn len(&self) -> usize {
         self.streams().map(|stream| stream.entries.len()).sum()
     }
 
-    /// The streams, in the order of the reply.
+    /// Returns the streams, in the order of the reply.
     pub fn streams(&self) -> impl Iterator<Item = &StreamEntries> {
         self.first.iter().chain(&self.rest)
     }
 
-    /// All entries of all streams.
+    /// Returns all entries of all streams.
     pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
         self.streams().flat_map(|stream| &stream.entries)
     }
 
-    /// The entries of this stream; `None` if it is not in the reply. Of a key named twice, the first.
+    /// Returns the entries of this stream; `None` if it is not in the reply. For a key named twice,
+    /// the first.
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&Entries> {
         let key = key.as_ref();
         self.streams().find(|stream| stream.key() == key).map(StreamEntries::entries)
     }
 
-    /// The streams, to take apart.
+    /// Returns the streams as owned values.
     pub fn into_streams(self) -> impl Iterator<Item = StreamEntries> {
         self.first.into_iter().chain(self.rest)
     }
@@ -88,7 +89,7 @@ impl Streams {
         };
         let mut streams = Self::default();
         for i in 0..count {
-            // RESP3 has key and entries by turns, RESP2 an array of both.
+            // RESP3 alternates keys and entries; RESP2 has an array of both.
             if !flat && cursor.array("a stream")? != 2 {
                 return Err(DecodeError::new("a stream", "an array of other than two values"));
             }
@@ -118,7 +119,7 @@ impl Entries {
         index::read(&bytes, 0).map(|(entries, _)| entries)
     }
 
-    /// The entries at the cursor's place in a larger reply, of which `bytes` are all.
+    /// Decodes the entries at the cursor's position in a larger reply; `bytes` is all of it.
     pub(crate) fn decode_at(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         let (entries, end) = index::read(bytes, cursor.position())?;
         cursor.set_position(end);
@@ -127,10 +128,11 @@ impl Entries {
 }
 
 impl Entry {
-    /// The one entry at the cursor's place in a larger reply, of which `bytes` are all; `None` for null.
+    /// Decodes the entry at the cursor's position in a larger reply; `None` for null. `bytes` is
+    /// all of the reply.
     ///
-    /// It is copied out of there, as an array of one: what indexes a batch is too hot to be given a second way in, which
-    /// was measured to cost every batch up to 7 % more instructions.
+    /// The entry is copied out as an array of one. A second entry point to the index would cost
+    /// every batch up to 7 % more instructions (measured).
     pub(crate) fn decode_at(
         bytes: &Bytes,
         cursor: &mut Cursor<'_>,
