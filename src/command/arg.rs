@@ -1,4 +1,4 @@
-//! One argument of a command, from what the caller has at hand. Pure.
+//! A single argument of a command, created from the caller's types. No I/O.
 
 use crate::EntryId;
 use crate::id::IdArg;
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One argument: a key, a field's name or its value.
+/// One argument: a key, a field name or a field value.
 ///
 /// | from | on the wire |
 /// |---|---|
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// | `char` | its UTF-8 |
 /// | [`EntryId`] | `ms-seq` |
 ///
-/// These are the texts that serde's records have too.
+/// Records serialized with serde have the same text form.
 ///
 /// ```
 /// # use bourn::{XAdd, command::encode};
@@ -35,11 +35,11 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Arg<'a>(Repr<'a, Vec<u8>>);
 
-/// `O` is where owned bytes are.
+/// `O` stores owned bytes.
 #[derive(Clone, Copy, PartialEq)]
 enum Repr<'a, O> {
     Bytes(&'a [u8]),
-    // With a vector the tag lies in its capacity: the type is no larger for it.
+    // A vector's capacity has a niche for the tag: the type does not grow.
     Owned(O),
     Unsigned(u64),
     Negative(u64),
@@ -50,13 +50,13 @@ enum Repr<'a, O> {
 }
 
 /// The largest number takes 24 bytes: `-2.2250738585072014e-308`.
-const MOST_TEXT: usize = 32;
+const MAX_TEXT: usize = 32;
 
-/// An argument whose owned bytes are kept elsewhere: it is copied and dropped for nothing.
+/// An argument whose owned bytes are stored elsewhere: a plain copy without a destructor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot<'a>(Repr<'a, usize>);
 
-/// The owned bytes of slots.
+/// The owned bytes of a command's slots.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnedBytes(Vec<Vec<u8>>);
 
@@ -65,7 +65,7 @@ impl OwnedBytes {
         Self(Vec::new())
     }
 
-    /// Keeps what an argument owns.
+    /// Stores the argument's owned bytes and returns a slot for it.
     #[inline]
     pub(super) fn keep<'a>(&mut self, arg: Arg<'a>) -> Slot<'a> {
         Slot(match arg.0 {
@@ -101,7 +101,7 @@ impl Arg<'_> {
         }
     }
 
-    /// The bytes, unless it is a number, a character or an id.
+    /// Returns the bytes; `None` for a number, a character or an id.
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Repr::Bytes(bytes) => Some(bytes),
@@ -112,21 +112,21 @@ impl Arg<'_> {
 }
 
 impl<O: fmt::Debug> Repr<'_, O> {
-    /// Lists what is not owned.
+    /// Lists every kind of argument except owned bytes.
     #[inline]
     fn list(&self, out: &mut impl Args) {
         match self {
             Repr::Bytes(bytes) => out.bytes(bytes),
             Repr::Unsigned(n) => out.number(*n),
             Repr::Id(id) => id.arg(out),
-            _ => out.bytes(self.text(&mut [0; MOST_TEXT])),
+            _ => out.bytes(self.text(&mut [0; MAX_TEXT])),
         }
     }
 
-    /// Writes what is no bytes into `place`, and returns the part that it took.
-    fn text<'p>(&self, place: &'p mut [u8; MOST_TEXT]) -> &'p [u8] {
+    /// Formats a value that is not bytes into `place`, and returns the part used.
+    fn text<'p>(&self, place: &'p mut [u8; MAX_TEXT]) -> &'p [u8] {
         let mut rest = place.as_mut_slice();
-        // As `Debug` writes numbers: the shortest text, with an exponent where that is shorter. All of them fit.
+        // `Debug` writes the shortest text, with an exponent where that is shorter. All values fit.
         let written = match self {
             Repr::Negative(n) => write!(rest, "-{n}"),
             Repr::Double(n) => write!(rest, "{n:?}"),
@@ -134,13 +134,13 @@ impl<O: fmt::Debug> Repr<'_, O> {
             Repr::Char(c) => write!(rest, "{c}"),
             _ => Ok(()),
         };
-        debug_assert!(written.is_ok(), "{self:?} takes more than {MOST_TEXT} bytes");
+        debug_assert!(written.is_ok(), "{self:?} takes more than {MAX_TEXT} bytes");
         let left = rest.len();
-        place.get(..MOST_TEXT - left).unwrap_or_default()
+        place.get(..MAX_TEXT - left).unwrap_or_default()
     }
 }
 
-/// Borrowed and owned bytes are equal if the bytes are.
+/// Borrowed and owned arguments are equal if their bytes are.
 impl PartialEq for Arg<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self.as_bytes(), other.as_bytes()) {
@@ -174,7 +174,7 @@ impl<O: fmt::Debug> fmt::Debug for Repr<'_, O> {
     }
 }
 
-/// From a reference to anything that is bytes.
+/// Implements conversion from a reference to bytes of any kind.
 macro_rules! from_bytes {
     ($($type:ty),*) => {$(
         impl<'a> From<&'a $type> for Arg<'a> {
@@ -310,7 +310,7 @@ impl From<EntryId> for Arg<'_> {
     }
 }
 
-/// From a reference to what is copied anyway, as the iterators of maps give it.
+/// Implements conversion from a reference to a `Copy` type, as iterators of maps yield it.
 macro_rules! from_copied {
     ($($type:ty),*) => {$(
         impl From<&$type> for Arg<'_> {
@@ -325,12 +325,12 @@ from_copied!(
     u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f64, f32, bool, char, EntryId
 );
 
-/// Whole seconds, rounded up.
+/// Returns whole seconds, rounded up.
 pub(super) fn seconds(time: Duration) -> u64 {
     ms(time).div_ceil(1_000)
 }
 
-/// Whole milliseconds, rounded up: how long a time is at least, as an argument.
+/// Returns whole milliseconds, rounded up.
 pub(super) fn ms(time: Duration) -> u64 {
     // The server reads a signed number.
     let most = u64::try_from(i64::MAX).unwrap_or_default();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_has_the_documented_text() {
+    fn every_argument_type_has_the_documented_text() {
         let rows = [
             (text(0.1), "0.1"),
             (text(0.1_f32), "0.1"),
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owned_argument_makes_the_type_no_larger() {
+    fn owned_bytes_do_not_enlarge_the_argument_type() {
         assert_eq!(size_of::<Arg<'_>>(), size_of::<Vec<u8>>());
         assert_eq!(Arg::from("a"), Arg::from(String::from("a")));
         assert_ne!(Arg::from("1"), Arg::from(1));
@@ -410,7 +410,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_float_reads_as_itself(bits in any::<u64>(), small in any::<u32>()) {
+        fn floats_survive_a_round_trip(bits in any::<u64>(), small in any::<u32>()) {
             let (double, float) = (f64::from_bits(bits), f32::from_bits(small));
             if !double.is_nan() {
                 prop_assert_eq!(text(double).parse::<f64>().unwrap(), double);

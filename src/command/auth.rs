@@ -1,4 +1,4 @@
-//! AUTH: makes a connection another user's. Pure.
+//! AUTH: authenticates a connection as a user. No I/O.
 
 use super::arg::Arg;
 use super::dedicated::{self, DedicatedCommand};
@@ -6,17 +6,19 @@ use super::reply::ok;
 use crate::resp::{Args, DecodeError, Frame};
 use std::fmt;
 
-/// Makes a [`Reader`](crate::Reader)'s connection that of a user.
+/// Authenticates a [`Reader`](crate::Reader)'s connection as a user.
 ///
-/// `AUTH [user] password` (a user: Redis 6.0). It holds until the connection ends: when the reader has to make another
-/// one, that one is again the user's that the settings name. So this is for rights that are needed once.
+/// `AUTH [user] password` (a user: Redis 6.0). It applies until the connection ends: after a
+/// reconnect the reader has the user of its settings again. So use it for permissions that are
+/// needed once.
 ///
-/// Debug output shows no password.
+/// Debug output does not contain the password.
 ///
 /// # Errors
 ///
-/// [`Code::WrongPass`](crate::Code::WrongPass) when user or password is wrong, or the user is disabled: the connection
-/// stays whose it was. [`Code::Err`](crate::Code::Err) for a password without a user, when the default user has none.
+/// [`Code::WrongPass`](crate::Code::WrongPass) when user or password is wrong, or the user is
+/// disabled; the connection keeps its user. [`Code::Err`](crate::Code::Err) for a password without
+/// a user when the default user has none.
 ///
 /// # Example
 /// ```no_run
@@ -34,12 +36,12 @@ pub struct Auth<'a> {
 }
 
 impl<'a> Auth<'a> {
-    /// The default user, with this password.
+    /// Authenticates as the default user with this password.
     pub fn new(password: impl Into<Arg<'a>>) -> Self {
         Self { user: None, password: password.into() }
     }
 
-    /// The user, in place of the default one (Redis 6.0).
+    /// Sets the user, instead of the default user (Redis 6.0).
     pub fn user(self, user: impl Into<Arg<'a>>) -> Self {
         Self { user: Some(user.into()), ..self }
     }
@@ -84,7 +86,7 @@ mod tests {
     use crate::command::{Raw, encode, encode_dedicated};
 
     #[test]
-    fn a_user_comes_before_the_password() {
+    fn user_precedes_the_password() {
         let rows = [
             (Auth::new("sesame"), "AUTH sesame"),
             (Auth::new("sesame").user("ann"), "AUTH ann sesame"),
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_shown() {
+    fn password_is_not_in_debug_output_or_errors() {
         let bytes = format!("{:?}", Arg::from("sesame"));
         for auth in [Auth::new("sesame"), Auth::new(b"sesame").user("ann")] {
             for shown in [format!("{auth:?}"), format!("{auth:#?}")] {

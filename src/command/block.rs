@@ -1,4 +1,4 @@
-//! Blocking: a read that waits for entries, which only a reader can send. Pure.
+//! Blocking reads, which only a reader can send. No I/O.
 
 use super::{Command, Safety};
 use crate::entry::Streams;
@@ -6,40 +6,40 @@ use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 use std::time::Duration;
 
-/// How long a read waits for entries.
+/// The maximum time that a read waits for entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Block {
-    /// At most this long; rounded up to a millisecond, and at least one.
+    /// At most this long, rounded up to a millisecond; at least one millisecond.
     For(Duration),
-    /// Until there are entries, however long that takes.
+    /// No time limit.
     Forever,
 }
 
 impl Block {
-    /// How long that is; `None` for ever.
+    /// Returns the time limit; `None` for no limit.
     #[cfg(feature = "tokio")]
     pub(crate) fn time(self) -> Option<Duration> {
         if let Self::For(wait) = self { Some(wait) } else { None }
     }
 
-    /// The number that BLOCK takes: milliseconds, where 0 stands for ever.
+    /// Returns the argument of BLOCK: milliseconds, where 0 means no limit.
     pub(crate) fn ms(self) -> u64 {
         match self {
             Self::Forever => 0,
             Self::For(wait) => {
                 let ms = wait.as_nanos().div_ceil(1_000_000).max(1);
-                // The server reads a signed number, and adds the time of day to it.
-                u64::try_from(ms).unwrap_or(MOST_MS).min(MOST_MS)
+                // The server reads a signed number and adds the current time to it.
+                u64::try_from(ms).unwrap_or(MAX_MS).min(MAX_MS)
             }
         }
     }
 }
 
-/// Some 140,000 years: as far as the server can add.
-const MOST_MS: u64 = 1 << 52;
+/// About 140,000 years: more would overflow in the server's addition.
+const MAX_MS: u64 = 1 << 52;
 
-/// A read that can be made to wait.
+/// A read that can be made blocking.
 pub(crate) trait Blockable: Command<Reply = Streams> {
     fn args_with(&self, block: Option<Block>, out: &mut impl Args);
 }
@@ -50,10 +50,11 @@ impl<C: Blockable> Blockable for &C {
     }
 }
 
-/// A read that waits: [`XRead`](super::XRead) or [`XReadGroup`](super::XReadGroup) with `.block()`.
+/// A blocking read: [`XRead`](super::XRead) or [`XReadGroup`](super::XReadGroup) with `.block()`.
 ///
-/// Only a [`Reader`](crate::Reader), which has a connection to itself, takes it. On a shared connection it would hold up
-/// everyone else's commands, so [`Client::send`](crate::Client::send) does not compile with it:
+/// Only a [`Reader`](crate::Reader), which has its own connection, accepts it. On a shared
+/// connection it would block the commands of other callers, so
+/// [`Client::send`](crate::Client::send) does not compile with it:
 ///
 /// ```compile_fail,E0277
 /// # use bourn::{Client, Error, GroupFrom, XReadGroup};
@@ -76,7 +77,7 @@ impl<C> Blocking<C> {
     }
 }
 
-/// A command that keeps its connection until there is something to say.
+/// A read that a [`Reader`](crate::Reader) can send, blocking or not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no read for a `Reader`",
     note = "a `Reader` takes `XRead` and `XReadGroup`, with `.block(..)` or without"
@@ -85,23 +86,23 @@ pub trait BlockingCommand: sealed::Sealed {
     /// The command's name.
     const READ: &'static str;
 
-    /// Lists the arguments behind the name.
+    /// Lists the arguments after the name.
     fn read_args(&self, out: &mut impl Args);
 
-    /// How long the server waits; `None` if it answers at once.
+    /// Returns how long the server may wait; `None` if it replies at once.
     fn waits(&self) -> Option<Block>;
 
-    /// What of it not every server has.
+    /// Returns the features that the read uses and that not every server has.
     fn read_needs(&self) -> Features;
 
-    /// Whether it may be sent twice.
+    /// Returns the effect of running the read twice.
     fn read_safety(&self) -> Safety;
 
-    /// Reads the reply: no streams if the time is over.
+    /// Decodes the reply: no streams if the wait timed out.
     ///
     /// # Errors
     ///
-    /// The reply is not of the shape that this command answers with.
+    /// The reply does not have the shape that this command returns.
     fn read_reply(frame: Frame) -> Result<Streams, DecodeError> {
         Streams::decode(frame)
     }
@@ -113,7 +114,7 @@ pub(crate) fn read_request<C: BlockingCommand>(read: &C, out: &mut impl Args) {
     read.read_args(out);
 }
 
-/// The request of a read, blocking or not, alone: what goes over the wire.
+/// Encodes a read, blocking or not, as the bytes of its request.
 #[must_use]
 pub fn encode_read<C: BlockingCommand>(read: &C) -> Vec<u8> {
     let mut measure = Measure::default();
@@ -196,13 +197,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_rounded_up_and_is_never_for_ever_by_accident() {
+    fn block_time_is_rounded_up_and_zero_is_not_without_limit() {
         let rows = [
             (Block::For(Duration::ZERO), 1),
             (Block::For(Duration::from_nanos(1)), 1),
             (Block::For(Duration::from_millis(5)), 5),
             (Block::For(Duration::from_micros(5_001)), 6),
-            (Block::For(Duration::MAX), MOST_MS),
+            (Block::For(Duration::MAX), MAX_MS),
             (Block::Forever, 0),
         ];
         for (block, ms) in rows {

@@ -1,19 +1,21 @@
-//! Commands that need a connection of their own. Pure.
+//! Commands that need a dedicated connection. No I/O.
 //!
-//! Some commands block their connection or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. On a shared connection they would
-//! affect the commands of other callers, so [`Client::send`](crate::Client::send) does not compile with them. A
-//! [`Reader`](crate::Reader) takes them, and every [`Command`].
+//! Some commands block their connection or change it: WAIT, AUTH, HELLO, CLIENT SETNAME. On a
+//! shared connection they would affect the commands of other callers, so
+//! [`Client::send`](crate::Client::send) does not compile with them. A [`Reader`](crate::Reader)
+//! accepts them, and every [`Command`].
 //!
-//! The trait's items have names of their own, because every [`Command`] has both traits and `command.args(..)` must stay
-//! unambiguous. A common supertrait would make users of `Command` import two traits.
+//! The trait's items have distinct names: every [`Command`] implements both traits, and
+//! `command.args(..)` must stay unambiguous. With a common supertrait users of `Command` would have
+//! to import two traits.
 
 use super::{Block, Command, Safety, unfit, words};
 use crate::error::Refusal;
 use crate::resp::{Args, DecodeError, Frame, Measure, Writer};
 use crate::server::Features;
 
-/// A command for the dedicated connection of a [`Reader`](crate::Reader): any [`Command`], and those that block or change
-/// the connection they are sent on.
+/// A command for the dedicated connection of a [`Reader`](crate::Reader): any [`Command`], or one
+/// that blocks or changes its connection.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent on a reader's connection",
     note = "a read that blocks is for `Reader::read`"
@@ -25,17 +27,17 @@ pub trait DedicatedCommand: sealed::Sealed {
     /// The type of the reply.
     type DedicatedReply;
 
-    /// Lists the arguments behind the name.
+    /// Lists the arguments after the name.
     fn dedicated_args(&self, out: &mut impl Args);
 
-    /// Reads the reply. Error replies never come here.
+    /// Decodes the reply. Error replies are never passed here.
     ///
     /// # Errors
     ///
-    /// The reply is not of the shape that this command answers with.
+    /// The reply does not have the shape that this command returns.
     fn dedicated_reply(frame: Frame) -> Result<Self::DedicatedReply, DecodeError>;
 
-    /// Returns the reply that an error reply stands for; `None` if it is an error.
+    /// Returns the reply that an error reply counts as; `None` if it stays an error.
     fn dedicated_accepted(&self, error: &[u8]) -> Option<Self::DedicatedReply> {
         let _ = error;
         None

@@ -1,4 +1,4 @@
-//! What XACKDEL and XDELEX have in common: their list of ids, and an outcome for each. Pure.
+//! The list of ids of XACKDEL and XDELEX, and their outcome for each id. No I/O.
 //!
 //! | code | outcome | XACKDEL | XDELEX |
 //! |---|---|---|---|
@@ -11,20 +11,21 @@ use super::ids::Ids;
 use super::trim::Refs;
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 
-/// What became of one id of [`XAckDel`](crate::XAckDel) or [`XDelEx`](crate::XDelEx).
+/// The result for one id of [`XAckDel`](crate::XAckDel) or [`XDelEx`](crate::XDelEx).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeleteOutcome {
-    /// 1: the entry is in the stream no longer. By XACKDEL it was acknowledged as well.
+    /// 1: the entry is no longer in the stream. XACKDEL has also acknowledged it.
     Deleted,
-    /// -1: there was nothing to do. For XACKDEL the id was not pending in this group, and the entry, if there is one, stays
-    /// in the stream; for XDELEX there was no such entry. An id given twice is missing the second time.
+    /// -1: nothing was done. For XACKDEL the id was not pending in this group; the entry, if it
+    /// exists, stays in the stream. For XDELEX the entry does not exist. The second occurrence of
+    /// an id in one command is missing too.
     Missing,
-    /// 2: the entry was not deleted, because with [`Refs::Acked`] some group has not read or not acknowledged it. By XACKDEL
-    /// it was acknowledged all the same. An id of no entry has this outcome too, if a group could still be given that id or
-    /// has it pending.
+    /// 2: the entry was not deleted, because with [`Refs::Acked`] some group has not read or not
+    /// acknowledged it. XACKDEL has acknowledged it nevertheless. An id without an entry has this
+    /// outcome too if a group has it pending or could still read it.
     StillReferenced,
-    /// The code of an outcome that a later server came up with.
+    /// The code of an outcome that only later servers know.
     Other(i64),
 }
 
@@ -39,10 +40,10 @@ impl DeleteOutcome {
     }
 }
 
-/// The least that an outcome takes on the wire: `:1` and its line end.
+/// Minimum size of an outcome on the wire: `:1` and CRLF.
 const OUTCOME_BYTES: usize = 4;
 
-/// An outcome for each id, in the order of the request.
+/// Decodes one outcome per id, in the order of the request.
 pub(super) fn outcomes(frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
     let bytes = frame.as_bytes();
     let mut cursor = Cursor::at(bytes, 0);
@@ -54,7 +55,8 @@ pub(super) fn outcomes(frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> 
     Ok(outcomes)
 }
 
-/// An outcome for each of these ids; with another number of them it cannot be said which id an outcome is of.
+/// Decodes the outcomes of these ids. A reply with another number of outcomes is refused: they
+/// could not be assigned to ids.
 pub(super) fn outcomes_of(ids: &Ids<'_>, frame: Frame) -> Result<Vec<DeleteOutcome>, DecodeError> {
     let outcomes = outcomes(frame)?;
     if outcomes.len() == ids.len() {
@@ -81,7 +83,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn another_number_of_outcomes_than_ids_is_refused() {
+    fn replies_with_another_number_of_outcomes_than_ids_are_refused() {
         let ids = [crate::EntryId::new(1, 1), crate::EntryId::new(2, 2)];
         for (bytes, taken) in [
             ("*2\r\n:1\r\n:-1\r\n", true),
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_code_is_an_outcome_and_null_is_none() {
+    fn every_code_is_an_outcome_and_null_is_an_empty_list() {
         let rows = [
             ("*0\r\n", Some(vec![])),
             ("*1\r\n:1\r\n", Some(vec![Deleted])),

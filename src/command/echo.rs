@@ -1,13 +1,13 @@
-//! ECHO: a text there and back. Pure.
+//! ECHO: returns a text. No I/O.
 
 use super::arg::Arg;
 use super::{Command, Safety};
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 use bytes::Bytes;
 
-/// Sends a text, which comes back.
+/// Sends a text, which the server returns.
 ///
-/// `ECHO message` (Redis 1.0). What comes back shares the buffer of the reply.
+/// `ECHO message` (Redis 1.0). The returned text shares the buffer of the reply.
 ///
 /// # Example
 /// ```no_run
@@ -23,7 +23,7 @@ pub struct Echo<'a> {
 }
 
 impl<'a> Echo<'a> {
-    /// Asks for this text to come back.
+    /// Creates an ECHO of this text.
     pub fn new(message: impl Into<Arg<'a>>) -> Self {
         Self { message: message.into() }
     }
@@ -43,7 +43,7 @@ impl Command for Echo<'_> {
     }
 }
 
-/// Nothing but a text, as it was sent.
+/// Decodes a text, exactly as sent.
 pub(super) fn text(frame: Frame) -> Result<Bytes, DecodeError> {
     let bytes = frame.into_bytes();
     let text = Cursor::at(&bytes, 0).string("the text that was sent")?;
@@ -57,7 +57,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_message_is_sent_as_it_is() {
+    fn echo_message_is_sent_unchanged() {
         let rows: [&[u8]; 4] = [b"hello", b"a b", b"", b"\r\n\0\xff"];
         for message in rows {
             assert_eq!(encode(&Echo::new(message)), encode(&Raw::new("ECHO").arg(message)));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_any_text() {
+    fn echo_reply_is_any_string() {
         let rows: [(&[u8], Option<&[u8]>); 7] = [
             (b"$5\r\nhello\r\n", Some(b"hello")),
             (b"$4\r\n\r\n\0\xff\r\n", Some(b"\r\n\0\xff")),

@@ -1,4 +1,4 @@
-//! HELLO: what a server says of itself, and the protocol that is spoken. Pure.
+//! HELLO: returns the server's properties and sets the protocol. No I/O.
 
 use super::arg::Arg;
 use super::auth::Auth;
@@ -10,19 +10,20 @@ use crate::resp::{Measure, Writer};
 use crate::server::Server;
 use bytes::Bytes;
 
-/// Asks the server what it is; may change the protocol, the user and the name of a [`Reader`](crate::Reader)'s connection.
+/// Returns the server's properties. It can also set the protocol, user and name of a
+/// [`Reader`](crate::Reader)'s connection.
 ///
-/// `HELLO [2|3 [AUTH user password] [SETNAME name]]` (Redis 6.0). Without options it changes nothing. What it changes holds
-/// until the connection ends: when the reader has to make another one, that one is again as the settings say.
+/// `HELLO [2|3 [AUTH user password] [SETNAME name]]` (Redis 6.0). Without options it changes
+/// nothing. Changes apply until the connection ends; a reconnect restores the reader's settings.
 ///
-/// Every reply can be read in both protocols. Debug output shows no password.
+/// Every reply can be decoded in both protocols. Debug output does not contain the password.
 ///
 /// # Errors
 ///
-/// [`Code::WrongPass`](crate::Code::WrongPass) when user or password is wrong, or the user is disabled;
-/// [`Code::Err`](crate::Code::Err) for a name with blanks or other characters than those of ASCII that can be seen. The
-/// protocol is then as it was. A user or a name without a protocol is [refused](crate::Unsent::Refused), for it has no place
-/// in the command.
+/// [`Code::WrongPass`](crate::Code::WrongPass) when user or password is wrong, or the user is
+/// disabled; [`Code::Err`](crate::Code::Err) for a name with characters other than printable ASCII,
+/// or with spaces. The protocol is then unchanged. A user or name without a protocol is
+/// [refused](crate::Unsent::Refused), because the command has no syntax for it.
 ///
 /// # Example
 /// ```no_run
@@ -42,52 +43,52 @@ pub struct Hello<'a> {
 }
 
 impl<'a> Hello<'a> {
-    /// Asks only.
+    /// Creates a HELLO that changes nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The protocol to speak from the answer on; without it the one that is spoken.
+    /// Sets the protocol, from the reply on. By default it is unchanged.
     pub fn protocol(self, protocol: RespVersion) -> Self {
         Self { protocol: Some(protocol), ..self }
     }
 
-    /// Makes the connection this user's. Needs a protocol.
+    /// Authenticates the connection as this user. Requires a protocol.
     pub fn auth(self, user: impl Into<Arg<'a>>, password: impl Into<Arg<'a>>) -> Self {
         Self { auth: Some(Auth::new(password).user(user)), ..self }
     }
 
-    /// Gives the connection a name; an empty one takes it away. Needs a protocol.
+    /// Sets the name of the connection; an empty name removes it. Requires a protocol.
     pub fn set_name(self, name: impl Into<Arg<'a>>) -> Self {
         Self { name: Some(name.into()), ..self }
     }
 }
 
-/// A version of the protocol.
+/// A version of the RESP protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RespVersion {
-    /// What every server begins with.
+    /// The protocol of every new connection.
     Resp2,
-    /// With maps, sets and pushes.
+    /// The protocol with maps, sets and push messages.
     Resp3,
 }
 
-/// Who answered.
+/// The properties of the server and of the connection.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct HelloReply {
-    /// What the server calls itself, and its version; 0.0.0 if it does not say it.
+    /// The server's name and version; 0.0.0 if it does not report a version.
     pub server: Server,
-    /// The protocol now spoken: 2 or 3.
+    /// The protocol in use: 2 or 3.
     pub proto: i64,
-    /// The connection's id; `None` if the server does not say it.
+    /// The connection's id; `None` if the server does not report it.
     pub id: Option<i64>,
-    /// `standalone`, `cluster` or `sentinel`; `None` if the server does not say it.
+    /// `standalone`, `cluster` or `sentinel`; `None` if the server does not report it.
     pub mode: Option<String>,
     /// `master` or `replica`; `None` from a sentinel.
     pub role: Option<String>,
-    /// What else the server says, by name, such as its `modules`. The names share the buffer of the reply.
+    /// Other properties by name, such as `modules`. The names share the buffer of the reply.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -127,10 +128,10 @@ impl DedicatedCommand for Hello<'_> {
     }
 }
 
-/// Reads the reply to HELLO: a map, or the flat array that RESP2 has in its place.
+/// Decodes the reply to HELLO: a map, or a flat array in RESP2.
 ///
-/// Every release adds keys, and not at the end. Some proxies leave out keys: a version that is missing is not known, and the
-/// protocol shows in the reply's type.
+/// Every release adds keys, and not at the end. Some proxies leave out keys: a missing version is
+/// unknown, and the protocol is determined by the reply's type.
 pub(crate) fn reply(frame: &Frame) -> Result<HelloReply, DecodeError> {
     let bytes = frame.clone().into_bytes();
     let mut cursor = Cursor::at(&bytes, 0);
@@ -164,7 +165,7 @@ fn text(cursor: &mut Cursor<'_>, expected: &'static str) -> Result<Option<String
     Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
 }
 
-/// Writes one request of the connection's own to the end of `out`; `args` has the name first.
+/// Appends a request of the connection itself to `out`; `args` begins with the name.
 #[cfg(any(test, feature = "tokio"))]
 pub(crate) fn write_request(out: &mut Vec<u8>, args: &[&[u8]]) {
     let mut measure = Measure::default();
@@ -180,7 +181,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn options_follow_the_protocol() {
+    fn hello_options_follow_the_protocol() {
         let (old, new) = (RespVersion::Resp2, RespVersion::Resp3);
         let rows = [
             (Hello::new(), "HELLO", true),
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_never_shown() {
+    fn password_is_not_in_debug_output_or_errors() {
         let hello = Hello::new().protocol(RespVersion::Resp3).auth("ann", b"sesame");
         let digits = b"sesame".map(|byte| byte.to_string()).join(", ");
         for shown in [format!("{hello:?}"), format!("{:#?}", hello.set_name("n"))] {
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_by_name_in_a_map_and_in_a_flat_array() {
+    fn hello_keys_are_found_by_name_in_maps_and_flat_arrays() {
         let mut backwards = REDIS;
         backwards.reverse();
         for pairs in [REDIS, backwards] {
@@ -254,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_servers_name_must_be_there() {
+    fn hello_reply_requires_only_the_server_name() {
         for missing in 0..REDIS.len() {
             let mut pairs = REDIS.to_vec();
             pairs.remove(missing);
             let expected = match missing {
                 0 => None,
                 1 => Some(HelloReply { server: Server::new("redis", ""), ..redis() }),
-                // A map is RESP3.
+                // Only RESP3 has maps.
                 2 => Some(redis()),
                 3 => Some(HelloReply { id: None, ..redis() }),
                 4 => Some(HelloReply { mode: None, ..redis() }),
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn another_reply_is_an_error() {
+    fn hello_replies_of_other_types_are_refused() {
         for bytes in ["+OK\r\n", "_\r\n", "*-1\r\n", "*1\r\n+server\r\n", "%1\r\n+server\r\n:1\r\n"]
         {
             assert!(read(bytes.to_owned()).is_err(), "{bytes:?}");
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_follow_each_other() {
+    fn requests_are_appended_in_order() {
         let mut out = Vec::new();
         write_request(&mut out, &[b"HELLO", b"3"]);
         write_request(&mut out, &[b"AUTH", b"a b\r\n", b""]);

@@ -1,10 +1,10 @@
-//! Ids: one id or many, as commands on entries take them. Pure.
+//! The ids of a command: one or many. No I/O.
 
 use crate::EntryId;
 use crate::id::IdArg;
 use crate::resp::Args;
 
-/// The ids that a command is about: one, or a slice of them.
+/// The ids that a command applies to: one, or a slice of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids<'a>(Repr<'a>);
 

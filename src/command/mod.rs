@@ -1,11 +1,13 @@
-//! One file per Redis command: its arguments and its reply beside each other. Pure.
+//! Redis commands, one file each, with their arguments and their reply. No I/O.
 //!
-//! A command is a value: it lists its arguments ([`Command::args`]) and reads its reply ([`Command::reply`]). Required
-//! arguments are in `new`, in Redis's order; each option is a method named like Redis's word for it. What the command
-//! does not say, the server's default decides. Arguments are borrowed: they are copied once, into the request.
+//! A command is a value: it lists its arguments ([`Command::args`]) and decodes its reply
+//! ([`Command::reply`]). `new` takes the required arguments, in Redis's order. Each option is a
+//! method with Redis's name for it. Options that are not set have the server's default. Arguments
+//! are borrowed and copied once, into the request.
 //!
-//! Every count, limit and length is a `u64`. Servers read a signed number, so they refuse more than [`i64::MAX`] with
-//! [`Code::Err`](crate::Code::Err). Each method says if 0 is refused or means something else.
+//! Every count, limit and length is a `u64`. Servers read a signed number and refuse more than
+//! [`i64::MAX`] with [`Code::Err`](crate::Code::Err). Each method's docs say if 0 is refused or has
+//! a special meaning.
 //!
 //! | command | type | Redis |
 //! |---|---|---|
@@ -39,9 +41,9 @@
 //! | WAIT, WAITAOF | [`Wait`], [`WaitAof`] | 3.0 |
 //! | any other | [`Raw`] | |
 //!
-//! What blocks its connection or changes it (AUTH, HELLO, CLIENT SETNAME, CLIENT NO-EVICT, WAIT, WAITAOF) is an
-//! [`DedicatedCommand`], for the connection of a [`Reader`](crate::Reader). MULTI and EXEC are
-//! [`Client::transact`](crate::Client::transact).
+//! Commands that block or change their connection (AUTH, HELLO, CLIENT SETNAME, CLIENT NO-EVICT,
+//! WAIT, WAITAOF) implement [`DedicatedCommand`]. They are sent on the connection of a
+//! [`Reader`](crate::Reader). MULTI and EXEC are [`Client::transact`](crate::Client::transact).
 
 mod arg;
 mod auth;
@@ -142,8 +144,8 @@ use crate::server::Features;
 
 /// A command with a fixed reply type.
 ///
-/// Implement it for commands of your own. One that would block the shared connection or change it does not compile where it
-/// is sent:
+/// Implement it to send a command of your own. A command that would block or change the shared
+/// connection does not compile where it is sent:
 ///
 /// ```compile_fail
 /// use bourn::resp::{Args, DecodeError, Frame};
@@ -168,53 +170,58 @@ use crate::server::Features;
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), bourn::Error> {
 /// # let client = Client::connect("redis://127.0.0.1").await?;
-/// // error: evaluation panicked: pushes would come that nobody here reads: use a client made for them
+/// // error: evaluation panicked: the server would send push messages, which bourn does not
+/// // read: use another client
 /// client.send(Subscribe("news")).await
 /// # }
 /// ```
 ///
-/// A reference to a command is a command.
+/// A reference to a command is a command too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent on a shared connection",
-    label = "blocks the connection or changes it, and others share that",
-    note = "a `Reader` has a connection to itself: give a read that blocks to `client.reader().await?.read(..)`, \
-            or leave `.block()` out",
-    note = "WAIT, WAITAOF, AUTH, HELLO, CLIENT SETNAME and CLIENT NO-EVICT are for its `send(..)`"
+    label = "blocks or changes the connection, which other callers share",
+    note = "a `Reader` has its own connection: pass a blocking read to \
+            `client.reader().await?.read(..)`, or leave out `.block()`",
+    note = "WAIT, WAITAOF, AUTH, HELLO, CLIENT SETNAME and CLIENT NO-EVICT are sent with \
+            `Reader::send(..)`"
 )]
 pub trait Command {
-    /// The command's name, words separated by one blank, as `XGROUP CREATE`.
+    /// The command's name, with one space between words: `XGROUP CREATE`.
     const NAME: &'static str;
 
-    /// Whether the command may be sent twice.
+    /// The effect of running the command twice.
     const SAFETY: Safety;
 
-    /// What the command answers with.
+    /// The type of the reply.
     type Reply;
 
-    /// Lists the arguments behind the name, in Redis's order; the same ones each time.
+    /// Lists the arguments after the name, in Redis's order. Every call must list the same
+    /// arguments.
     fn args(&self, out: &mut impl Args);
 
-    /// Reads the reply. Error replies never come here.
+    /// Decodes the reply. Error replies are never passed here.
     ///
     /// # Errors
     ///
-    /// The reply is not of the shape that this command answers with.
+    /// The reply does not have the shape that this command returns.
     fn reply(frame: Frame) -> Result<Self::Reply, DecodeError>;
 
-    /// Reads the reply to this very request; by default with [`Command::reply`]. Override it where the request says more about
-    /// its reply, such as the number of elements.
+    /// Decodes the reply to this request. The default is [`Command::reply`]. Override it if the
+    /// request determines more of the reply, such as its number of elements.
     ///
     /// # Errors
     ///
-    /// The reply is not one to this request.
+    /// The reply does not match this request.
     fn reply_to(&self, frame: Frame) -> Result<Self::Reply, DecodeError> {
         Self::reply(frame)
     }
 
-    /// The meaning of an error reply. The default is derived from the name: scripts and functions may have run in part.
+    /// The meaning of an error reply: whether the command may have executed. The default is derived
+    /// from the name: scripts and functions may have run in part.
     const REFUSAL: Refusal = Refusal::of(Self::NAME);
 
-    /// Returns the meaning of an error reply to this very request: [`Command::REFUSAL`], unless an argument says more.
+    /// Returns the meaning of an error reply to this request: [`Command::REFUSAL`], unless an
+    /// argument determines more.
     fn refusal(&self) -> Refusal {
         Self::REFUSAL
     }
@@ -222,29 +229,31 @@ pub trait Command {
     #[doc(hidden)]
     const LISTING: unfit::Listing = unfit::Listing::FREE;
 
-    /// The key that says which node of a cluster serves the command; `None` if any does.
+    /// Returns the key that determines the cluster node; `None` if any node can serve the command.
     fn key(&self) -> Option<&[u8]> {
         None
     }
 
-    /// Whether this very command may be sent twice: [`Command::SAFETY`], unless an argument makes it safer.
+    /// Returns the safety of this request: [`Command::SAFETY`], unless an argument makes it safer.
     fn safety(&self) -> Safety {
         Self::SAFETY
     }
 
-    /// Returns the reply that an error reply stands for, such as `BUSYGROUP` for a group that is to exist; `None`, the default, if
-    /// it is an error.
+    /// Returns the reply that an error reply counts as, such as `BUSYGROUP` for a group that only
+    /// has to exist. The default is `None`: the error stays an error.
     fn accepted(&self, error: &[u8]) -> Option<Self::Reply> {
         let _ = error;
         None
     }
 
-    /// What of it not every server has, by which a refusal is explained: [`Error::TooOld`](crate::Error::TooOld).
+    /// Returns the features that the request uses and that not every server has. They explain a
+    /// refusal: [`Error::TooOld`](crate::Error::TooOld).
     fn needs(&self) -> Features {
         Features::NONE
     }
 
-    /// Why the command may not be sent on a shared connection; `None` if it may.
+    /// Returns the reason why the command must not be sent on a shared connection; `None` if it
+    /// may.
     fn refused(&self) -> Option<&'static str> {
         None
     }
@@ -297,21 +306,22 @@ impl<C: Command> Command for &C {
     }
 }
 
-/// Whether it does harm to run a command twice.
+/// The effect of running a command twice.
 ///
-/// A command that does none is sent again when its connection ends before the reply has come, as long as its deadline allows,
-/// unless [`Config::retry`](crate::Config::retry) says otherwise. The reply is then that of the last run: what the first has
-/// done already may show, as a 0 of XACK or XDEL. A refusal of the last run says nothing of the first: `BUSYGROUP` of a
-/// repeated XGROUP CREATE is reported as [`Error::Lost`](crate::Error::Lost).
+/// A command that does none is sent again when its connection ends before the reply has come, as
+/// long as its deadline allows, unless [`Config::retry`](crate::Config::retry) says otherwise. The
+/// reply is then that of the last run: what the first has done already may show, as a 0 of XACK or
+/// XDEL. A refusal of the last run says nothing of the first: `BUSYGROUP` of a repeated XGROUP
+/// CREATE is reported as [`Error::Lost`](crate::Error::Lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Safety {
-    /// It changes nothing.
+    /// The command changes nothing.
     ReadOnly,
     /// Run twice it leaves the same as run once, whatever was run in between.
     Idempotent,
-    /// The server recognizes a repeat, but only for a while: XADD with IDMP. It is sent again only within that window:
-    /// [`Config::idmp_window`](crate::Config::idmp_window).
+    /// The server recognizes a repeat, but only for a while: XADD with IDMP. It is sent again only
+    /// within that window: [`Config::idmp_window`](crate::Config::idmp_window).
     Windowed,
     /// Run twice it may do something twice.
     Write,
@@ -334,7 +344,7 @@ fn words(name: &'static str, is_one: bool, out: &mut impl Args) {
     }
 }
 
-/// Whether a name has no blank in it, and is not empty: nearly every one, and known when it is compiled.
+/// Whether a name is a single word: not empty, without a space. Evaluated at compile time.
 const fn is_one_word(name: &str) -> bool {
     let name = name.as_bytes();
     let mut i = 0;
@@ -356,8 +366,8 @@ pub(crate) fn measure<C: Command>(command: &C) -> Measure {
     measure
 }
 
-/// Writes the request to the end of `out`; false if the command listed other arguments than when it was measured, in which
-/// case what was written is of no use.
+/// Appends the request to `out`. Returns false if the command listed other arguments than when it
+/// was measured; the bytes written are then unusable.
 #[inline]
 pub(crate) fn write<C: Command>(command: &C, measure: &Measure, out: &mut Vec<u8>) -> bool {
     let start = out.len();
@@ -366,7 +376,7 @@ pub(crate) fn write<C: Command>(command: &C, measure: &Measure, out: &mut Vec<u8
     writer.count() == measure.count && out.len() - start == measure.request_bytes()
 }
 
-/// The request of a command, alone: what goes over the wire.
+/// Encodes a command as the bytes of its request.
 ///
 /// ```
 /// # use bourn::{XLen, command::encode};

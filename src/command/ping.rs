@@ -1,4 +1,4 @@
-//! PING: whether the server answers. Pure.
+//! PING: checks that the server replies. No I/O.
 
 use super::arg::Arg;
 use super::echo::text;
@@ -6,16 +6,16 @@ use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 use bytes::Bytes;
 
-/// Asks for a sign of life.
+/// Checks that the server is reachable and serving.
 ///
-/// `PING` (Redis 1.0). A server that is loading, busy with a script, cut off from its master or unable to save says that
-/// instead.
+/// `PING` (Redis 1.0). A server that is loading, busy with a script, disconnected from its master
+/// or unable to save replies with an error.
 ///
 /// # Errors
 ///
 /// [`Code::Loading`](crate::Code::Loading), [`Code::Busy`](crate::Code::Busy),
-/// [`Code::MasterDown`](crate::Code::MasterDown) or [`Code::MisConf`](crate::Code::MisConf): the server is there, but does
-/// not serve.
+/// [`Code::MasterDown`](crate::Code::MasterDown) or [`Code::MisConf`](crate::Code::MisConf): the
+/// server is reachable, but does not serve commands.
 ///
 /// # Example
 /// ```no_run
@@ -29,24 +29,24 @@ use bytes::Bytes;
 pub struct Ping(());
 
 impl Ping {
-    /// Asks for nothing but an answer.
+    /// Creates a PING without text.
     pub fn new() -> Self {
         Self(())
     }
 
-    /// Asks for this text to come back.
+    /// Sends this text, which the server returns.
     pub fn text<'a>(self, text: impl Into<Arg<'a>>) -> PingText<'a> {
         PingText { text: text.into() }
     }
 }
 
-/// [`Ping`] with a text, which comes back: `PING text` (Redis 2.8).
+/// A [`Ping`] with a text, which the server returns: `PING text` (Redis 2.8).
 ///
-/// The text that comes back shares the buffer of the reply.
+/// The returned text shares the buffer of the reply.
 ///
 /// # Errors
 ///
-/// As [`Ping`].
+/// The same as for [`Ping`].
 ///
 /// # Example
 /// ```no_run
@@ -99,20 +99,20 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn a_text_is_the_only_argument() {
+    fn ping_text_is_the_only_argument() {
         assert_eq!(encode(&Ping::new()), encode(&Raw::new("PING")));
         assert_eq!(encode(&Ping::new().text("a b")), encode(&Raw::new("PING").arg("a b")));
         assert_eq!(encode(&Ping::new().text(7)), encode(&Raw::new("PING").arg("7")));
     }
 
     #[test]
-    fn the_answer_is_pong_or_the_text() {
+    fn ping_reply_is_pong_or_the_text() {
         let rows = [
             ("+PONG\r\n", true, Some("PONG")),
             ("$4\r\nPONG\r\n", true, Some("PONG")),
             ("$2\r\nhi\r\n", false, Some("hi")),
             ("$0\r\n\r\n", false, Some("")),
-            // What a connection in RESP2 that is subscribed says.
+            // The reply on a RESP2 connection with subscriptions.
             ("*2\r\n$4\r\npong\r\n$0\r\n\r\n", false, None),
             ("$-1\r\n", false, None),
             ("_\r\n", false, None),

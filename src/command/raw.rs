@@ -1,4 +1,4 @@
-//! Raw: any command that has no type here, with a value tree for a reply. Pure.
+//! Raw: any command without a type of its own; the reply is a value tree. No I/O.
 
 use super::arg::Arg;
 use super::unfit::EMPTY;
@@ -6,18 +6,18 @@ use super::{Command, Safety};
 use crate::error::Refusal;
 use crate::resp::{Args, DecodeError, Frame, Value};
 
-/// A command by its name, with any arguments, answered with a [`Value`].
+/// A command given by name and arguments; the reply is a [`Value`].
 ///
-/// The words of the name are separated by blanks, as in `CLIENT LIST`, and sent one by one; an argument is sent as it
-/// is, blanks and all. Nothing is checked but that the connection, which is shared, stays as it is: what would block it
-/// or change it is [refused](crate::Unsent::Refused).
+/// The name is split at spaces, as in `CLIENT LIST`, and each word is sent as one argument.
+/// Arguments are sent unchanged, spaces included. The only check protects the shared connection: a
+/// command that would block or change it is [refused](crate::Unsent::Refused).
 ///
-/// In a cluster any node is asked: a key among the arguments is not looked for.
+/// In a cluster it may be sent to any node: arguments are not searched for a key.
 ///
 /// # Errors
 ///
-/// [`Unsent::Refused`](crate::Unsent::Refused) says what to use in the command's place; [`Code::Err`](crate::Code::Err)
-/// for a command that the server does not know.
+/// [`Unsent::Refused`](crate::Unsent::Refused) names the alternative to use;
+/// [`Code::Err`](crate::Code::Err) when the server does not know the command.
 ///
 /// # Example
 /// ```no_run
@@ -35,24 +35,24 @@ pub struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// The command of this name, without arguments.
+    /// Creates a command with this name and no arguments.
     pub fn new(name: impl Into<Arg<'a>>) -> Self {
         Self { name: name.into(), args: Vec::new() }
     }
 
-    /// One more argument.
+    /// Adds an argument.
     pub fn arg(mut self, arg: impl Into<Arg<'a>>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// More arguments, in order.
+    /// Adds several arguments, in order.
     pub fn args<A: Into<Arg<'a>>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// The words of the name; none if it is a number or an id.
+    /// Returns the words of the name; none if it is a number or an id.
     fn name_words(&self) -> impl Iterator<Item = &[u8]> {
         let name = self.name.as_bytes().unwrap_or_default();
         name.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
@@ -77,7 +77,7 @@ impl Command for Raw<'_> {
     }
 
     fn refused(&self) -> Option<&'static str> {
-        // The first argument is not the name.
+        // Without a name, the first argument would be sent as the name.
         self.name_words().next().is_none().then_some(EMPTY)
     }
 
@@ -97,7 +97,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn a_name_is_sent_word_by_word_and_an_argument_as_it_is() {
+    fn name_is_split_into_words_and_arguments_are_not() {
         let rows: [(Raw<'_>, &[&str]); 7] = [
             (Raw::new("PING"), &["PING"]),
             (Raw::new("CLIENT LIST"), &["CLIENT", "LIST"]),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_of_any_type_is_its_value() {
+    fn replies_of_every_type_decode_to_their_value() {
         for bytes in ["+OK\r\n", ":7\r\n", "_\r\n", "*1\r\n%1\r\n+k\r\n#t\r\n", "$0\r\n\r\n"] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             let (value, _) = Value::parse(bytes.as_bytes(), Limits::default()).unwrap().unwrap();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_are_known_by_the_first_word_of_the_name() {
+    fn scripts_are_recognized_by_the_first_word_of_the_name() {
         for name in ["EVAL", "evalsha", " fcall_ro", "EVAL script 0"] {
             assert_eq!(Raw::new(name).refusal(), Refusal::Script, "{name}");
         }

@@ -1,4 +1,4 @@
-//! What several commands answer with. Pure.
+//! Reply shapes that several commands have in common. No I/O.
 
 use crate::EntryId;
 use crate::resp::{Cursor, DecodeError, Frame, Value};
@@ -6,19 +6,19 @@ use bytes::Bytes;
 
 const ID: &str = "an entry id";
 
-/// The text of an id.
+/// Parses an id.
 #[inline]
 pub(super) fn id(text: &[u8]) -> Result<EntryId, DecodeError> {
     EntryId::parse(text).map_err(|_| DecodeError::text(ID, text))
 }
 
-/// An array of ids; null is one of none, as it is for entries.
+/// Decodes an array of ids; null counts as an empty array, as for entries.
 pub(super) fn ids(cursor: &mut Cursor<'_>) -> Result<Vec<EntryId>, DecodeError> {
     let len = cursor.array_or_null("entry ids")?.unwrap_or_default();
     (0..len).map(|_| id(cursor.string(ID)?)).collect()
 }
 
-/// Nothing but `OK`.
+/// Accepts only `OK`.
 pub(super) fn ok(frame: Frame) -> Result<(), DecodeError> {
     match frame.cursor().string("OK")? {
         b"OK" => Ok(()),
@@ -26,7 +26,8 @@ pub(super) fn ok(frame: Frame) -> Result<(), DecodeError> {
     }
 }
 
-/// `n`, unless it is more than were named in the request: then the reply is not one to this request.
+/// Returns `n`, unless it exceeds the number of ids in the request: the reply then belongs to
+/// another request.
 pub(super) fn at_most(most: usize, n: u64, expected: &'static str) -> Result<u64, DecodeError> {
     if usize::try_from(n).is_ok_and(|n| n <= most) {
         return Ok(n);
@@ -34,7 +35,7 @@ pub(super) fn at_most(most: usize, n: u64, expected: &'static str) -> Result<u64
     Err(DecodeError::new(expected, "more than the request names"))
 }
 
-/// 0 or 1, whether something was done.
+/// Decodes 1 or 0: whether something was done.
 pub(super) fn done(frame: Frame) -> Result<bool, DecodeError> {
     match frame.cursor().integer("0 or 1")? {
         0 => Ok(false),
@@ -43,15 +44,15 @@ pub(super) fn done(frame: Frame) -> Result<bool, DecodeError> {
     }
 }
 
-/// A number of 64 bits that the server counts without a sign and prints with one.
+/// Decodes a 64-bit number that the server stores unsigned and prints signed.
 ///
-/// Such a number can be set to the largest one with a sign, by RETRYCOUNT of XCLAIM or ENTRIESADDED of XSETID; then most
-/// servers print the one after that as negative.
+/// RETRYCOUNT of XCLAIM and ENTRIESADDED of XSETID can set it to the largest signed number. Most
+/// servers print the next one as negative.
 pub(super) fn counter(cursor: &mut Cursor<'_>, name: &'static str) -> Result<u64, DecodeError> {
     cursor.integer(name).map(unsigned)
 }
 
-/// As [`counter`], and `None` for null.
+/// Decodes as [`counter`]; `None` for null.
 pub(super) fn counter_or_null(
     cursor: &mut Cursor<'_>,
     name: &'static str,
@@ -63,10 +64,10 @@ fn unsigned(n: i64) -> u64 {
     u64::from_ne_bytes(n.to_ne_bytes())
 }
 
-/// The least that a line takes on the wire: `+` and its line end.
+/// Minimum size of a line on the wire: `+` and CRLF.
 const LINE_BYTES: usize = 3;
 
-/// An array of lines. They are for people to read, so bytes that are no UTF-8 are replaced.
+/// Decodes an array of lines meant for people. Bytes that are not UTF-8 are replaced.
 pub(super) fn lines(frame: Frame) -> Result<Vec<String>, DecodeError> {
     let bytes = frame.as_bytes();
     let mut cursor = Cursor::at(bytes, 0);
@@ -78,12 +79,12 @@ pub(super) fn lines(frame: Frame) -> Result<Vec<String>, DecodeError> {
     Ok(lines)
 }
 
-/// A port.
+/// Decodes a port.
 pub(super) fn port(cursor: &mut Cursor<'_>) -> Result<u16, DecodeError> {
     below(u64::from(u16::MAX) + 1, cursor, "a port")
 }
 
-/// A number of 16 bits below `end`.
+/// Decodes a 16-bit number below `end`.
 pub(super) fn below(
     end: u64,
     cursor: &mut Cursor<'_>,
@@ -94,14 +95,14 @@ pub(super) fn below(
     small.ok_or_else(|| DecodeError::new(what, "too large a number"))
 }
 
-/// The value at the cursor's place in a reply, of which `bytes` are all, as a tree.
+/// Decodes the value at the cursor's position as a tree; `bytes` is the whole reply.
 pub(super) fn tree(bytes: &Bytes, cursor: &mut Cursor<'_>) -> Value {
     let start = cursor.position();
     cursor.skip();
     Value::from(&Frame::scanned(bytes.slice(start..cursor.position())))
 }
 
-/// `len`, unless it is less than it must be. More is what a later server may add.
+/// Returns `len`, unless it is less than required. A later server may send more.
 pub(super) fn at_least(
     least: usize,
     len: usize,
@@ -116,7 +117,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn ok_is_nothing_else() {
+    fn ok_is_the_only_reply_accepted_as_ok() {
         for (bytes, expected) in [
             ("+OK\r\n", true),
             ("$2\r\nOK\r\n", true),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_request_names_is_refused() {
+    fn counts_above_the_number_of_ids_are_refused() {
         use crate::command::{Command, Del, Exists, NackMode, Unlink, XAck, XDel, XNack};
         let frame = |n: u64| Frame::parse(format!(":{n}\r\n"), Limits::default()).unwrap();
         let ids = [EntryId::new(1, 1), EntryId::new(2, 2)];
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn done_is_one_and_not_done_zero() {
+    fn done_is_one_or_zero() {
         for (bytes, expected) in [
             (":0\r\n", Some(false)),
             (":1\r\n", Some(true)),
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_goes_on_where_the_sign_begins() {
+    fn negative_counters_are_read_as_unsigned() {
         let rows = [
             (":7\r\n", Some(Some(7))),
             (":9223372036854775807\r\n", Some(Some((1 << 63) - 1))),

@@ -1,11 +1,11 @@
-//! ROLE: whether a server is master, replica or sentinel. Pure.
+//! ROLE: returns whether a server is master, replica or sentinel. No I/O.
 
 use super::reply::{at_least, port};
 use super::{Command, Safety};
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 use bytes::Bytes;
 
-/// Asks what part the server plays in replication.
+/// Returns the server's role in replication.
 ///
 /// `ROLE` (Redis 2.8).
 ///
@@ -23,37 +23,37 @@ use bytes::Bytes;
 pub struct Role(());
 
 impl Role {
-    /// Asks for the role.
+    /// Creates a ROLE command.
     pub fn new() -> Self {
         Self(())
     }
 }
 
-/// What part a server plays. Its texts share the buffer of the reply.
+/// The role of a server. Its texts share the buffer of the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoleReply {
-    /// It takes writes.
+    /// The server accepts writes.
     #[non_exhaustive]
     Master {
-        /// How many bytes it has written for its replicas.
+        /// The replication offset: the number of bytes written to the replication stream.
         offset: u64,
-        /// The replicas that are connected and in step.
+        /// The replicas that are connected and synchronized.
         replicas: Vec<ConnectedReplica>,
     },
-    /// It follows a master, and takes no writes.
+    /// The server replicates a master and accepts no writes.
     #[non_exhaustive]
     Replica {
         /// The master's host: a name or an address.
         host: Bytes,
         /// The master's port.
         port: u16,
-        /// How the connection to the master stands.
+        /// The state of the connection to the master.
         state: LinkState,
-        /// How many bytes of the master's it has; `None` while it is not connected to it.
+        /// The replication offset, in bytes; `None` while it is not connected to the master.
         offset: Option<u64>,
     },
-    /// It watches over masters, and has no data.
+    /// The server monitors masters and has no data.
     #[non_exhaustive]
     Sentinel {
         /// The names of the masters.
@@ -61,33 +61,33 @@ pub enum RoleReply {
     },
 }
 
-/// A replica as its master sees it.
+/// A replica, as reported by its master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectedReplica {
-    /// Its host: the address it connected from, or what it says of itself.
+    /// The replica's host: the address it connected from, or the one it announces.
     pub host: Bytes,
-    /// Its port.
+    /// The replica's port.
     pub port: u16,
-    /// How many bytes of the master's it said that it has; 0 until it has said so.
+    /// The replication offset that it acknowledged, in bytes; 0 before the first.
     pub offset: u64,
 }
 
-/// How a replica's connection to its master stands.
+/// The state of a replica's connection to its master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkState {
-    /// It is to connect.
+    /// The replica has yet to connect.
     Connect,
-    /// It is connecting.
+    /// The replica is connecting.
     Connecting,
-    /// It is connected, and the two are coming to terms.
+    /// The replica is connected; the handshake is in progress.
     Handshake,
-    /// The master's data is on its way.
+    /// The master's data is being transferred.
     Sync,
-    /// It follows.
+    /// The replica is connected and receives writes.
     Connected,
-    /// Another word of the server's.
+    /// A state that only later servers report.
     Other(Bytes),
 }
 
@@ -115,7 +115,7 @@ impl Command for Role {
                 let host = bytes.slice_ref(cursor.string("a master's host")?);
                 let port = port(&mut cursor)?;
                 let state = state(&bytes, cursor.string("the state of a link")?);
-                // Without a master that it has heard of the server writes -1.
+                // Without a known offset the server sends -1.
                 let offset = u64::try_from(cursor.integer("a replica's offset")?).ok();
                 Ok(RoleReply::Replica { host, port, state, offset })
             }
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_argument() {
+    fn request_has_no_arguments() {
         assert_eq!(encode(&Role::new()), encode(&Raw::new("ROLE")));
     }
 
     #[test]
-    fn a_masters_replicas_have_their_numbers_as_text() {
+    fn replica_ports_and_offsets_may_be_text() {
         let replica =
             |host: &'static str, port, offset| ConnectedReplica { host: host.into(), port, offset };
         let master = |offset, replicas| Some(RoleReply::Master { offset, replicas });
@@ -181,7 +181,7 @@ mod tests {
                 master(14, vec![replica("127.0.0.1", 6380, 14), replica("b", 65535, 0)]),
             ),
             (
-                // Numbers as numbers, and more of everything.
+                // Integers instead of text, and extra elements.
                 "*4\r\n+master\r\n$1\r\n7\r\n*1\r\n*4\r\n+b\r\n:1\r\n:2\r\n*1\r\n:9\r\n:9\r\n",
                 master(7, vec![replica("b", 1, 2)]),
             ),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_is_not_connected_has_no_offset() {
+    fn disconnected_replica_has_no_offset() {
         for (word, state) in [
             ("connect", LinkState::Connect),
             ("connecting", LinkState::Connecting),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentinel_names_its_masters_and_another_reply_is_an_error() {
+    fn sentinel_lists_its_masters_and_other_replies_are_refused() {
         let sentinel = |masters: &[&'static str]| {
             let masters = masters.iter().copied().map(Bytes::from).collect();
             Some(RoleReply::Sentinel { masters })

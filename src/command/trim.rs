@@ -1,13 +1,13 @@
-//! How XADD and XTRIM keep a stream short, and what becomes of references to what goes. Pure.
+//! Trim options of XADD and XTRIM, and the policy for references to removed entries. No I/O.
 
 use crate::EntryId;
 use crate::id::IdArg;
 use crate::resp::Args;
 use crate::server::{Feature, Features};
 
-/// What to trim a stream to.
+/// The length or id that a stream is trimmed to.
 ///
-/// `MAXLEN|MINID [=|~] threshold [LIMIT count]`: exact unless [`Trim::approximate`].
+/// `MAXLEN|MINID [=|~] threshold [LIMIT count]`: exact, unless [`Trim::approximate`] is set.
 ///
 /// ```
 /// # use bourn::{Trim, XAdd};
@@ -33,7 +33,7 @@ enum How {
 }
 
 impl Trim {
-    /// Keeps the newest `entries`. After `MAXLEN 0` none is left.
+    /// Keeps the newest `entries`. `MAXLEN 0` removes all entries.
     #[must_use]
     pub fn max_len(entries: u64) -> Self {
         Self { threshold: Threshold::MaxLen(entries), how: How::Exact }
@@ -45,8 +45,8 @@ impl Trim {
         Self { threshold: Threshold::MinId(id), how: How::Exact }
     }
 
-    /// Removes whole nodes only (100 entries or 4 KiB by the server's default), which costs the server far less: some more
-    /// entries than asked for stay.
+    /// Removes whole nodes only (100 entries or 4 KiB by the server's default). This is much
+    /// cheaper for the server, but leaves some more entries than requested.
     #[must_use]
     pub fn approximate(self) -> Self {
         match self.how {
@@ -55,9 +55,10 @@ impl Trim {
         }
     }
 
-    /// Approximate, and removes no more than this many entries in one call; 0 for no limit (Redis 6.2).
+    /// Trims approximately and removes at most this many entries in one call; 0 means no limit
+    /// (Redis 6.2).
     ///
-    /// Without it the server stops after 100 times the entries of a node.
+    /// By default the server stops after 100 times the number of entries of a node.
     #[must_use]
     pub fn limit(self, entries: u64) -> Self {
         Self { how: How::Limited(entries), ..self }
@@ -68,7 +69,7 @@ impl Trim {
         matches!(self.threshold, Threshold::MinId(_))
     }
 
-    /// What of it not every server has.
+    /// Returns the features in use that not every server has.
     pub(crate) fn needs(&self) -> Features {
         Features::NONE
             .and_if(matches!(self.threshold, Threshold::MinId(_)), Feature::MinId)
@@ -92,20 +93,20 @@ impl Trim {
     }
 }
 
-/// What becomes of the places where groups still refer to an entry that is removed (Redis 8.2).
+/// The policy for consumer groups' references to removed entries (Redis 8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refs {
-    /// `KEEPREF`: they stay, and readers find an entry without a body. The server's default.
+    /// `KEEPREF`: references stay, and consumers read the entry as deleted. The server's default.
     Keep,
-    /// `DELREF`: they go too.
+    /// `DELREF`: references are removed too.
     Delete,
     /// `ACKED`: only entries that every group has read and acknowledged are removed.
     Acked,
 }
 
 impl Refs {
-    /// What of XADD and XTRIM with it not every server has.
+    /// Returns the features that XADD and XTRIM need for this policy.
     pub(crate) fn needs(refs: Option<Self>) -> Features {
         refs.map_or(Features::NONE, |refs| match refs {
             Self::Keep => Feature::KeepRef.into(),

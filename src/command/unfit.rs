@@ -1,38 +1,41 @@
-//! Unfit commands: those that would block a shared connection or change it. Pure.
+//! Commands that would block or change a shared connection, and are refused. No I/O.
 //!
-//! The name of a typed command is checked at compile time, that of a [`Raw`](super::Raw) when it is sent: [`refused`].
+//! The name of a typed command is checked at compile time, the name of a [`Raw`](super::Raw) when
+//! it is sent: [`refused`].
 //!
 //! | refused | because |
 //! |---|---|
-//! | XREAD and XREADGROUP with BLOCK, BLPOP and its kin, WAIT, WAITAOF | others would wait behind it |
-//! | SUBSCRIBE and its kin, MONITOR, PSYNC and its kin, CLIENT TRACKING, SCRIPT DEBUG | what comes is not replies |
-//! | CLIENT REPLY | others would wait for their replies in vain |
-//! | MULTI, EXEC, DISCARD, WATCH, UNWATCH | others' commands would get into the transaction |
-//! | HELLO, AUTH, SELECT, CLIENT SETNAME and its kin, READONLY, READWRITE, ASKING | it is the connection's own affair |
-//! | QUIT, RESET, POST, HOST: | the connection would end, or start over |
+//! | XREAD and XREADGROUP with BLOCK, BLPOP and similar, WAIT, WAITAOF | it would block other callers' commands |
+//! | SUBSCRIBE, MONITOR, PSYNC and similar, CLIENT TRACKING, SCRIPT DEBUG | the server would send data other than replies |
+//! | CLIENT REPLY | other callers would get no replies |
+//! | MULTI, EXEC, DISCARD, WATCH, UNWATCH | other callers' commands would become part of the transaction |
+//! | HELLO, AUTH, SELECT, CLIENT SETNAME and similar, READONLY, ASKING and similar | it would change the connection |
+//! | QUIT, RESET, POST, HOST: | the connection would close or be reset |
 //!
-//! Names and options are compared as servers do: in any case, and only up to a NUL, where C ends a string.
+//! Names and options are compared as in the server: case-insensitively, and only up to a NUL, which
+//! ends a C string.
 
 use super::{Command, request};
 use crate::resp::{Args, Sealed};
 
-/// Whether the arguments of a command were checked in advance. Users cannot name this type, so only this crate can say so.
+/// Whether the arguments of a command were checked in advance. The type is private, so only this
+/// crate can claim it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "only commands of this crate are checked in advance")]
 pub struct Listing(bool);
 
 impl Listing {
-    /// The arguments cannot be unfit.
+    /// The arguments cannot make the command unfit.
     pub(super) const CHECKED: Self = Self(true);
 
-    /// The arguments are checked for each request, if the name does not say enough.
+    /// The arguments of each request are checked if the name is not sufficient.
     pub(super) const FREE: Self = Self(false);
 }
 
 /// Returns the reason why a command may not be sent; `None` if it may.
 ///
-/// With an unfit name this does not compile. Where a name does not say enough (`XREAD`, `CLIENT`, an empty one), the
-/// arguments of each request are checked.
+/// An unfit name does not compile. If the name is not sufficient (`XREAD`, `CLIENT`, an empty one),
+/// the arguments of each request are checked.
 #[inline]
 pub(crate) fn refused<C: Command>(command: &C) -> Option<&'static str> {
     let listed = const {
@@ -54,7 +57,8 @@ fn by_arguments<C: Command>(command: &C) -> Option<&'static str> {
     reason(words.map(|word| word.as_ref().and_then(|(bytes, len)| bytes.get(..*len))))
 }
 
-/// Returns the reason why a request of these words may not be sent. A number or an id is no word of Redis's.
+/// Returns the reason why a request of these words must not be sent. A number or an id is not a
+/// keyword.
 fn reason<'w>(words: impl Iterator<Item = Option<&'w [u8]>> + Clone) -> Option<&'static str> {
     let name = match words.clone().next() {
         None => return Some(EMPTY),
@@ -72,7 +76,7 @@ fn reason<'w>(words: impl Iterator<Item = Option<&'w [u8]>> + Clone) -> Option<&
     unfit.map(|(reason, _)| *reason)
 }
 
-/// The beginning of each argument. No word of Redis's is longer.
+/// The first bytes of each argument. No keyword is longer.
 #[derive(Default)]
 struct Words(Vec<Option<([u8; WORD_BYTES], usize)>>);
 
@@ -97,7 +101,7 @@ impl Args for Words {
     }
 }
 
-/// The result of looking at a name alone.
+/// The result of checking a name alone.
 enum Verdict {
     Fit,
     Unfit(&'static str),
@@ -129,10 +133,10 @@ const fn verdict(name: &str) -> Verdict {
     verdict
 }
 
-/// How many of an unfit command's words are in a name.
+/// The part of an unfit command's words that a name contains.
 enum Likeness {
     None,
-    /// The name ends before the command does: its arguments go on.
+    /// The name ends before the command does: its arguments continue it.
     Start,
     Whole,
 }
@@ -158,7 +162,7 @@ const fn likeness(name: &[u8], unfit: &[u8]) -> Likeness {
             [] | [b' ' | 0, ..] => {}
             _ => return Likeness::None,
         }
-        // Behind a NUL a server does not look.
+        // A server ignores everything after a NUL.
         while let [byte, others @ ..] = name {
             if *byte == b' ' {
                 break;
@@ -184,14 +188,15 @@ const fn skip_blanks(name: &[u8]) -> &[u8] {
     name
 }
 
-/// Whether a word is this word of Redis's.
+/// Whether a word equals this keyword.
 fn is(word: Option<&[u8]>, name: &str) -> bool {
-    // Servers compare C strings, which end at a NUL: Redis 8.10 takes "XREAD\0?" for XREAD.
+    // Servers compare C strings, which end at a NUL: Redis 8.10 accepts "XREAD\0?" as XREAD.
     let word = word.and_then(|word| word.split(|byte| *byte == 0).next());
     word.is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// Whether BLOCK is among the options of a read, which end at STREAMS. The value of an option is not one.
+/// Whether BLOCK is among the options of a read, which end at STREAMS. An option's value does not
+/// count.
 fn blocks<'a>(mut words: impl Iterator<Item = Option<&'a [u8]>>) -> bool {
     while let Some(word) = words.next() {
         let option = |name| is(word, name);
@@ -206,7 +211,8 @@ fn blocks<'a>(mut words: impl Iterator<Item = Option<&'a [u8]>>) -> bool {
         } else if option("GROUP") {
             2
         } else {
-            // How many values an option of a later server takes is not known: behind it any BLOCK may be meant.
+            // The number of values of an unknown option is not known: any BLOCK after it may be
+            // meant.
             return words.any(|word| is(word, "BLOCK"));
         };
         for _ in 0..values {
@@ -219,20 +225,20 @@ fn blocks<'a>(mut words: impl Iterator<Item = Option<&'a [u8]>>) -> bool {
 pub(super) const EMPTY: &str = "a command needs a name";
 const NUMBER: &str = "a command's name is text, not a number: only its arguments may be numbers";
 const BLOCKING_READ: &str =
-    "others would wait behind it: leave BLOCK out, or give a typed read to a `Reader`";
+    "it would block other callers' commands: leave out BLOCK, or use a typed read with a `Reader`";
 
-/// Why, and which commands, by their first words.
+/// The reason of a refusal, and the commands by their first words.
 const UNFIT: [(&str, &[&str]); 11] = [
     (
-        "others would wait behind it: use the command without the B, which answers at once",
+        "it would block other callers' commands: use the command without the B, which never blocks",
         &["BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP"],
     ),
     (
-        "others would wait behind it: give a `Wait` or a `WaitAof` to a `Reader`",
+        "it would block other callers' commands: send a `Wait` or `WaitAof` with a `Reader`",
         &["WAIT", "WAITAOF"],
     ),
     (
-        "pushes would come that nobody here reads: use a client made for them",
+        "the server would send push messages, which bourn does not read: use another client",
         &[
             "SUBSCRIBE",
             "PSUBSCRIBE",
@@ -249,34 +255,34 @@ const UNFIT: [(&str, &[&str]); 11] = [
         &["MONITOR", "SYNC", "PSYNC", "REPLCONF", "CLUSTER SYNCSLOTS", "SCRIPT DEBUG"],
     ),
     (
-        "others would wait for their replies in vain: to do without a reply, drop its future",
+        "other callers would never get their replies: to ignore a reply, drop its future",
         &["CLIENT REPLY"],
     ),
     (
-        "others' commands would get into the transaction: use a script (EVAL), which runs as one",
+        "it would include other callers' commands in the transaction: use a script (EVAL)",
         &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"],
     ),
     (
-        "it would change the connection, until that is made anew: put it into the `Config`, or give \
-         the typed command to a `Reader`",
+        "it would change the connection until the next reconnect: set it in the `Config`, or send \
+         the typed command with a `Reader`",
         &["HELLO", "AUTH", "CLIENT SETNAME"],
     ),
     (
-        "it would change the connection, until that is made anew: put it into the `Config`",
+        "it would change the connection until the next reconnect: set it in the `Config`",
         &["SELECT", "CLIENT SETINFO"],
     ),
     (
-        "it would change the connection, until that is made anew: leave it out, or give a \
-         `ClientNoEvict` to a `Reader`",
+        "it would change the connection until the next reconnect: leave it out, or send a \
+         `ClientNoEvict` with a `Reader`",
         &["CLIENT NO-EVICT", "CLIENT NO-TOUCH", "CLIENT CAPA", "CLIENT IMPORT-SOURCE"],
     ),
     (
-        "it would change what others' commands may do: connect to the node that has the key",
+        "it would change what other callers' commands may do: connect to the node that has the key",
         &["READONLY", "READWRITE", "ASKING"],
     ),
     (
-        "it would end the connection for everyone: drop the `Client` to be done with it",
-        // A server takes POST and HOST: for an attack by way of HTTP, and hangs up.
+        "it would close the connection for all callers: drop the `Client` to close it",
+        // A server treats POST and HOST: as an attack over HTTP and closes the connection.
         &["QUIT", "RESET", "POST", "HOST:"],
     ),
 ];
@@ -287,7 +293,7 @@ mod tests {
     use crate::command::Raw;
 
     #[test]
-    fn what_blocks_or_changes_the_connection_is_refused_however_it_is_written() {
+    fn commands_that_block_or_change_the_connection_are_refused_in_any_spelling() {
         for name in UNFIT.iter().flat_map(|(_, names)| *names) {
             let lower = name.to_ascii_lowercase();
             let nul = format!("{lower}\0x");
@@ -313,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_the_connection_as_it_is_may_be_sent() {
+    fn commands_that_leave_the_connection_unchanged_are_not_refused() {
         let rows = [
             "PING",
             "CLIENT",
@@ -338,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_read_is_refused_if_block_is_one_of_its_options() {
+    fn raw_reads_with_block_are_refused() {
         let rows = [
             ("XREAD BLOCK 0 STREAMS k 0", true),
             ("xread block 0 streams k 0", true),
@@ -377,7 +383,7 @@ mod tests {
         assert!(refused(&ids.arg(b"block").arg(0)).is_some());
     }
     #[test]
-    fn a_name_is_judged_at_compile_time_as_a_request_is_when_it_is_sent() {
+    fn compile_time_and_run_time_checks_agree() {
         for name in UNFIT.iter().flat_map(|(_, names)| *names) {
             let lower = name.to_ascii_lowercase();
             let rows = [
@@ -400,7 +406,7 @@ mod tests {
         }
     }
 
-    /// A command of a user's whose name does not say enough.
+    /// A user-defined command whose name is not sufficient.
     struct Vague<const N: usize>(&'static str);
 
     impl<const N: usize> Command for Vague<N> {
@@ -422,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_too_little_is_judged_with_its_arguments() {
+    fn insufficient_names_are_checked_with_their_arguments() {
         assert_eq!(refused(&Vague::<0>("")), Some(EMPTY));
         assert!(refused(&Vague::<0>("SUBSCRIBE c")).is_some());
         assert!(refused(&Vague::<1>("reply off")).is_some());
@@ -430,7 +436,7 @@ mod tests {
         assert_eq!(refused(&Vague::<0>("PING")), None);
         assert_eq!(refused(&Vague::<1>("ID")), None);
         assert_eq!(refused(&Vague::<2>("STREAMS k 0")), None);
-        // As of a reference.
+        // A reference is checked alike.
         assert_eq!(refused(&&Vague::<0>("")), Some(EMPTY));
     }
 }

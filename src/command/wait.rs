@@ -1,7 +1,7 @@
-//! WAIT, WAITAOF: how far what was written has got. Pure.
+//! WAIT, WAITAOF: wait until writes are replicated or on disk. No I/O.
 //!
-//! Both are about what was written *on the same connection*, so they belong on a [`Reader`](crate::Reader), behind the
-//! commands that they are about. On a connection that has written nothing every replica counts, and every disk.
+//! Both apply to writes *on the same connection*. Send them with a [`Reader`](crate::Reader), after
+//! the writes. On a connection without writes every replica counts, and every disk.
 
 use super::block::Block;
 use super::dedicated::{self, DedicatedCommand};
@@ -9,17 +9,18 @@ use super::reply::at_least;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Waits until replicas have what was written on this connection.
+/// Waits until replicas have received the writes of this connection.
 ///
-/// `WAIT replicas timeout` (Redis 3.0). Answers with the number of replicas that have it, as soon as there are so many of
-/// them or the time is over: it may be less than asked for, or more. They have it in memory; what a failover makes of it
-/// is not said.
+/// `WAIT replicas timeout` (Redis 3.0). Returns the number of replicas that have received the
+/// writes, once enough have or the wait timed out. The number can be lower or higher than
+/// requested. The replicas have the writes in memory; they can still be lost in a failover.
 ///
-/// What was written on the reader's *earlier* connection does not count: when it had to be made anew in between, as
-/// [`Reader::connection_id`](crate::Reader::connection_id) tells, the reply says nothing.
+/// Writes on an *earlier* connection of the reader do not count. If the reader reconnected in
+/// between, as [`Reader::connection_id`](crate::Reader::connection_id) shows, the reply is
+/// meaningless.
 ///
-/// A wait on a shared connection would hold up everyone else's commands, so [`Client::send`](crate::Client::send) does not
-/// compile with it:
+/// On a shared connection a wait would block the commands of other callers, so
+/// [`Client::send`](crate::Client::send) does not compile with it:
 ///
 /// ```compile_fail,E0277
 /// # use bourn::{Block, Client, Error, Wait};
@@ -30,8 +31,8 @@ use crate::server::{Feature, Features};
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) from a replica; [`Code::Unblocked`](crate::Code::Unblocked) when CLIENT UNBLOCK ended it
-/// with an error.
+/// [`Code::Err`](crate::Code::Err) from a replica; [`Code::Unblocked`](crate::Code::Unblocked) when
+/// CLIENT UNBLOCK ended the wait with an error.
 ///
 /// # Example
 /// ```no_run
@@ -52,21 +53,22 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Waits for this many replicas, or until the time is over. For none of them it answers at once.
+    /// Waits for this many replicas, or until the timeout. For 0 replicas it returns at once.
     pub fn new(replicas: u64, timeout: Block) -> Self {
         Self { replicas, timeout }
     }
 }
 
-/// Waits until what was written on this connection is on disk: the server's own, replicas', or both.
+/// Waits until the writes of this connection are on disk: the server's, the replicas', or both.
 ///
-/// `WAITAOF local replicas timeout` (Redis 7.2). Answers as soon as all that was asked for is there, or the time is over.
-/// As [`Wait`] it is about one connection.
+/// `WAITAOF local replicas timeout` (Redis 7.2). Returns once all requested disks have the writes,
+/// or the wait timed out. As [`Wait`], it applies to one connection.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) from a replica, and from a server that keeps no append-only file when its own disk was
-/// asked for; [`Code::Unblocked`](crate::Code::Unblocked) when CLIENT UNBLOCK ended it with an error.
+/// [`Code::Err`](crate::Code::Err) from a replica, and from a server without append-only file when
+/// its own disk was requested; [`Code::Unblocked`](crate::Code::Unblocked) when CLIENT UNBLOCK
+/// ended the wait with an error.
 ///
 /// # Example
 /// ```no_run
@@ -88,19 +90,20 @@ pub struct WaitAof {
 }
 
 impl WaitAof {
-    /// Waits for the server's own disk if `local`, and for those of this many replicas, or until the time is over.
+    /// Waits for the server's own disk if `local`, and for the disks of this many replicas, or
+    /// until the timeout.
     pub fn new(local: bool, replicas: u64, timeout: Block) -> Self {
         Self { local, replicas, timeout }
     }
 }
 
-/// Where what was written is on disk.
+/// The disks that have the writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitAofReply {
-    /// Whether it is on the server's own disk; false too if the server keeps no append-only file.
+    /// Whether the server's own disk has the writes; false if it has no append-only file.
     pub local: bool,
-    /// How many replicas have it on disk.
+    /// The number of replicas that have the writes on disk.
     pub replicas: u64,
 }
 
@@ -163,7 +166,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_time_is_in_milliseconds_and_never_for_ever_by_accident() {
+    fn wait_time_is_in_milliseconds_and_zero_is_not_without_limit() {
         let rows = [
             (1, Block::For(Duration::from_millis(5)), "1 5"),
             (0, Block::For(Duration::ZERO), "0 1"),
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count_of_replicas() {
+    fn wait_reply_is_a_count_of_replicas() {
         let rows = [
             (":0\r\n", Some(0)),
             (":3\r\n", Some(3)),
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn disks_are_the_servers_own_and_its_replicas() {
+    fn waitaof_returns_the_servers_and_the_replicas_disks() {
         let rows = [
             ("*2\r\n:0\r\n:0\r\n", Some((false, 0))),
             ("*2\r\n:1\r\n:2\r\n", Some((true, 2))),

@@ -1,4 +1,4 @@
-//! XACK: takes entries off the pending list of a group. Pure.
+//! XACK: removes entries from the pending entries list of a group. No I/O.
 
 use super::arg::Arg;
 use super::ids::Ids;
@@ -6,15 +6,17 @@ use super::reply::at_most;
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Acknowledges entries: they are no longer pending in this group, whoever they were delivered to.
+/// Acknowledges entries: removes them from the group's pending entries list (PEL), whichever
+/// consumer owns them.
 ///
-/// `XACK key group id [id ...]` (Redis 5.0). Answers with the number of ids that were pending. 0 is no error: they were
-/// acknowledged before, or there is no such stream or group. The entries stay in the stream.
+/// `XACK key group id [id ...]` (Redis 5.0). Returns the number of ids that were pending. 0 is not
+/// an error: the entries were acknowledged before, or the stream or group does not exist. The
+/// entries stay in the stream.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err)
-/// without any id.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when there is no id.
 ///
 /// # Example
 /// ```no_run
@@ -33,7 +35,7 @@ pub struct XAck<'a> {
 }
 
 impl<'a> XAck<'a> {
-    /// Acknowledges these entries in this group; at least one.
+    /// Acknowledges these entries in this group. At least one id is required.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -77,7 +79,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn one_id_and_a_list_of_one_are_the_same_request() {
+    fn single_id_and_list_of_one_encode_alike() {
         let ids = [EntryId::new(1, 2), EntryId::new(u64::MAX, 0)];
         let list = ids.to_vec();
         let rows = [
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in [(":0\r\n", Some(0)), (":2\r\n", Some(2)), ("*0\r\n", None)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XAck::reply(frame).ok(), expected, "{bytes:?}");

@@ -1,4 +1,4 @@
-//! XACKDEL: acknowledges entries and deletes them in one step. Pure.
+//! XACKDEL: acknowledges and deletes entries in one step. No I/O.
 
 use super::arg::Arg;
 use super::delete::{DeleteOutcome, list_ids_counted, outcomes, outcomes_of};
@@ -10,17 +10,19 @@ use crate::server::{Feature, Features};
 
 /// Acknowledges entries in this group and deletes them from the stream, in one step.
 ///
-/// `XACKDEL key group [KEEPREF|DELREF|ACKED] IDS n id [id ...]` (Redis 8.2). Answers with an outcome for each id, in the
-/// order given. What is not pending in this group is left alone: [`DeleteOutcome::Missing`], and so is every id if there
-/// is no such stream or group. It was perhaps acknowledged before.
+/// `XACKDEL key group [KEEPREF|DELREF|ACKED] IDS n id [id ...]` (Redis 8.2). Returns an outcome for
+/// each id, in the order given. An id that is not pending in this group is left unchanged:
+/// [`DeleteOutcome::Missing`]. It may have been acknowledged before. Every id is missing if the
+/// stream or group does not exist.
 ///
-/// With [`Refs::Acked`] an entry that another group still wants is acknowledged here and stays in the stream:
-/// [`DeleteOutcome::StillReferenced`]. The last group to acknowledge it so deletes it.
+/// With [`Refs::Acked`] an entry that another group has not read or not acknowledged is
+/// acknowledged here and stays in the stream: [`DeleteOutcome::StillReferenced`]. The last group
+/// that acknowledges it this way deletes it.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err)
-/// without any id.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when there is no id.
 ///
 /// # Example
 /// ```no_run
@@ -45,7 +47,7 @@ pub struct XAckDel<'a> {
 }
 
 impl<'a> XAckDel<'a> {
-    /// Acknowledges these entries in this group and deletes them; at least one.
+    /// Acknowledges these entries in this group and deletes them. At least one id is required.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -54,7 +56,7 @@ impl<'a> XAckDel<'a> {
         Self { key: key.into(), group: group.into(), refs: None, ids: ids.into() }
     }
 
-    /// What becomes of other groups that refer to the entries; without it, [`Refs::Keep`].
+    /// Sets the policy for references from other groups. The default is [`Refs::Keep`].
     pub fn refs(self, refs: Refs) -> Self {
         Self { refs: Some(refs), ..self }
     }
@@ -62,7 +64,7 @@ impl<'a> XAckDel<'a> {
 
 impl Command for XAckDel<'_> {
     const NAME: &'static str = "XACKDEL";
-    // What the first run acknowledged, the second finds not pending and leaves alone.
+    // A second run finds the entries of the first no longer pending, and leaves them unchanged.
     const SAFETY: Safety = Safety::Idempotent;
     type Reply = Vec<DeleteOutcome>;
 
@@ -97,7 +99,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_policy_and_the_number_of_ids_stand_before_them() {
+    fn policy_and_id_count_precede_the_ids() {
         let ids = [EntryId::new(1, 2), EntryId::new(u64::MAX, 0)];
         let all = XAckDel::new("s", "g", &ids);
         let rows = [
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_an_outcome_for_each_id() {
+    fn reply_is_an_outcome_for_each_id() {
         use DeleteOutcome::{Deleted, Missing, StillReferenced};
         let rows = [
             ("*0\r\n", Some(vec![])),

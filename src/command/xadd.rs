@@ -1,4 +1,4 @@
-//! XADD: adds an entry. Pure.
+//! XADD: adds an entry. No I/O.
 
 use super::arg::{Arg, OwnedBytes, Slot};
 use super::reply::id;
@@ -9,18 +9,20 @@ use crate::id::{AddId, IdArg};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Fields that lie in the command itself; more than these cost an allocation.
+/// Number of fields stored in the command itself; further ones cost an allocation.
 const INLINE_FIELDS: usize = 4;
 
-/// Adds an entry, and makes the stream if there is none.
+/// Adds an entry, and creates the stream if it does not exist.
 ///
-/// `XADD key [KEEPREF|DELREF|ACKED] [IDMPAUTO pid | IDMP pid iid] [MAXLEN|MINID [=|~] threshold [LIMIT count]] *|id field
-/// value [field value ...]` (Redis 5.0). Answers with the new entry's id. An entry needs at least one field.
+/// `XADD key [KEEPREF|DELREF|ACKED] [IDMPAUTO pid | IDMP pid iid] [MAXLEN|MINID [=|~] threshold
+/// [LIMIT count]] *|id field value [field value ...]` (Redis 5.0). Returns the id of the new entry.
+/// An entry needs at least one field.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err) when the
-/// id is not above the last one; [`Code::Oom`](crate::Code::Oom) when the server's memory is used up.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when the id is not above the last one;
+/// [`Code::Oom`](crate::Code::Oom) when the server is out of memory.
 ///
 /// # Example
 /// ```no_run
@@ -50,7 +52,7 @@ enum Idempotence<'a> {
 }
 
 impl<'a> XAdd<'a> {
-    /// An entry for this stream, with an id of the server's making.
+    /// Creates an XADD to this stream, with an id that the server generates.
     #[inline]
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self {
@@ -65,70 +67,77 @@ impl<'a> XAdd<'a> {
         }
     }
 
-    /// Adds nothing if there is no stream (Redis 6.2); the reply is then `None`.
+    /// Adds nothing if the stream does not exist (Redis 6.2); the reply is then `None`.
     pub fn no_mk_stream(self) -> XAddNoMkStream<'a> {
         XAddNoMkStream(self)
     }
 
-    /// What trimming does to groups that refer to what it removes (Redis 8.2).
+    /// Sets how trimming treats references from consumer groups to removed entries (Redis 8.2).
     ///
-    /// With [`Refs::Delete`] or [`Refs::Acked`] an approximate trim is exact on Redis 8.6 and later, and removes nothing on
-    /// Redis 8.2.
+    /// With [`Refs::Delete`] or [`Refs::Acked`] an approximate trim is exact on Redis 8.6 and
+    /// later, and removes nothing on Redis 8.2.
     pub fn refs(self, refs: Refs) -> Self {
         Self { refs: Some(refs), ..self }
     }
 
-    /// `IDMP`: adds the entry only if this producer has not added one with this `iid` of late; otherwise the reply is the id
-    /// of that one (Redis 8.6). So it may safely be sent again. Only with an id of the server's making.
+    /// Makes XADD idempotent: `IDMP` (Redis 8.6).
     ///
-    /// The server remembers 100 of them for each producer, for 100 seconds, unless set otherwise.
+    /// If this producer has recently added an entry with the same `iid`, no entry is added and the
+    /// reply is the id of the existing one. Such an XADD can be retried safely. It requires an id
+    /// that the server generates.
+    ///
+    /// The server remembers 100 iids for each producer, for 100 seconds, unless configured
+    /// otherwise.
     pub fn idmp(self, producer: impl Into<Arg<'a>>, iid: impl Into<Arg<'a>>) -> Self {
         let named = Idempotence::Named { producer: producer.into(), iid: iid.into() };
         Self { idempotence: Some(named), ..self }
     }
 
-    /// `IDMPAUTO`: as [`XAdd::idmp`], with the iid made by the server from the fields and values (Redis 8.6).
+    /// Makes XADD idempotent, with an iid that the server computes from fields and values:
+    /// `IDMPAUTO` (Redis 8.6).
     ///
-    /// The server compares fields without their order: `a 1 b 2` and `b 2 a 1` are one entry. `a 2 b 1` is another one.
+    /// It works as [`XAdd::idmp`]. The order of fields does not matter: `a 1 b 2` and `b 2 a 1` are
+    /// the same entry, `a 2 b 1` is another.
     pub fn idmp_auto(self, producer: impl Into<Arg<'a>>) -> Self {
         Self { idempotence: Some(Idempotence::Auto { producer: producer.into() }), ..self }
     }
 
-    /// Trims the stream after adding.
+    /// Trims the stream after adding the entry.
     pub fn trim(self, trim: Trim) -> Self {
         Self { trim: Some(trim), ..self }
     }
 
-    /// The new entry's id, in place of one that the server makes.
+    /// Sets the id of the new entry. By default the server generates it.
     pub fn id(self, id: impl Into<AddId>) -> Self {
         Self { id: id.into(), ..self }
     }
 
-    /// Adds a field. A name may come more than once; the order is kept.
+    /// Adds a field. A name may occur more than once; the order is kept.
     ///
-    /// [`Arg`] lists the types that a name and a value can have, and their texts.
+    /// [`Arg`] lists the types that a name and a value can have, and their text form.
     #[inline]
     pub fn field(mut self, name: impl Into<Arg<'a>>, value: impl Into<Arg<'a>>) -> Self {
         self.push((name.into(), value.into()));
         self
     }
 
-    /// More fields, in order.
+    /// Adds several fields, in order.
     #[inline]
     pub fn fields<N, V>(mut self, fields: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<Arg<'a>>,
         V: Into<Arg<'a>>,
     {
-        // Not by `field`, which would move the whole command for each.
+        // Calling `field` would move the whole command for each field.
         fields.into_iter().for_each(|(name, value)| self.push((name.into(), value.into())));
         self
     }
 
     /// Adds the fields of a serde struct or map, each as a field of the entry (feature `serde`).
     ///
-    /// [`Entry::record`](crate::Entry::record) reads it back. Texts, numbers and booleans are as [`Arg`] writes them, `None` is
-    /// no field, and what has parts, such as a list, is its JSON.
+    /// [`Entry::record`](crate::Entry::record) reads it back. Texts, numbers and booleans have the
+    /// text form of [`Arg`]. `None` adds no field. Compound values, such as lists, are encoded as
+    /// JSON.
     ///
     /// ```
     /// # use bourn::{CodecError, XAdd, command::encode};
@@ -147,7 +156,7 @@ impl<'a> XAdd<'a> {
     ///
     /// # Errors
     ///
-    /// The value is not a struct or a map, or a part of it cannot be written.
+    /// The value is not a struct or map, or a part of it cannot be serialized.
     #[cfg(feature = "serde")]
     pub fn record<T>(mut self, record: &T) -> Result<Self, crate::record::CodecError>
     where
@@ -258,9 +267,9 @@ impl Command for XAdd<'_> {
     }
 }
 
-/// [`XAdd`] that makes no stream: `XADD key NOMKSTREAM ...` (Redis 6.2).
+/// An [`XAdd`] that does not create the stream: `XADD key NOMKSTREAM ...` (Redis 6.2).
 ///
-/// Answers with `None` if there is no stream, and has then added nothing.
+/// The reply is `None` if the stream does not exist; nothing is then added.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XAddNoMkStream<'a>(XAdd<'a>);

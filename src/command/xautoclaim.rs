@@ -1,4 +1,4 @@
-//! XAUTOCLAIM: hands over what has been pending for too long, page by page. Pure.
+//! XAUTOCLAIM: claims entries that have been pending for too long, page by page. No I/O.
 
 use super::arg::{Arg, ms};
 use super::reply::{at_least, id, ids};
@@ -11,11 +11,11 @@ use crate::server::{Feature, Features};
 use std::ops::Bound;
 use std::time::Duration;
 
-/// Hands pending entries that have been idle for long enough over to this consumer, a page of them.
+/// Claims pending entries that have been idle for at least a given time, one page per call.
 ///
-/// `XAUTOCLAIM key group consumer min-idle start [COUNT n]` (Redis 6.2). Begin with [`EntryId::MIN`], and go on with
-/// the [cursor](AutoClaimed::cursor) of the reply until there is none. The server looks at ten times COUNT pending
-/// entries in one call, so a reply without entries but with a cursor is not the end.
+/// `XAUTOCLAIM key group consumer min-idle start [COUNT n]` (Redis 6.2). Start at [`EntryId::MIN`]
+/// and continue with the [cursor](AutoClaimed::cursor) of the reply until it is `None`. One call
+/// scans at most ten times COUNT pending entries, so a reply can have a cursor but no entries.
 ///
 /// # Errors
 ///
@@ -48,8 +48,9 @@ pub struct XAutoClaim<'a> {
 }
 
 impl<'a> XAutoClaim<'a> {
-    /// Claims for this consumer, which is made if there is none, from this id on. The time is rounded up to a
-    /// millisecond; zero takes an entry however lately it was delivered.
+    /// Claims entries for this consumer, starting at this id. The consumer is created if it does
+    /// not exist. `min_idle` is rounded up to a millisecond; zero claims entries whatever their
+    /// idle time.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -67,23 +68,24 @@ impl<'a> XAutoClaim<'a> {
         }
     }
 
-    /// `(start`: begins above the id, not at it. Not for a cursor, which names the first entry not looked at.
+    /// Starts above the id instead of at it: `(start`. Do not use it with a cursor, which is the
+    /// first entry not yet scanned.
     ///
-    /// Above [`EntryId::MAX`] there is nothing, which is [`Code::Err`](crate::Code::Err).
+    /// With [`EntryId::MAX`] it is refused with [`Code::Err`](crate::Code::Err).
     pub fn exclusive(self) -> Self {
         let (Bound::Included(start) | Bound::Excluded(start)) = self.start else { return self };
         Self { start: Bound::Excluded(start), ..self }
     }
 
-    /// `COUNT`: at most this many entries in one call; 100 by default.
+    /// Sets `COUNT`, the maximum number of entries in one call; 100 by default.
     ///
-    /// The server reserves memory for them: it refuses 0, and more than [`i64::MAX`] / 16, with
-    /// [`Code::Err`](crate::Code::Err).
+    /// The server allocates memory for that number. It refuses 0 and more than [`i64::MAX`] / 16,
+    /// with [`Code::Err`](crate::Code::Err).
     pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }
 
-    /// `JUSTID`: answers with ids alone. The entries then do not count as delivered once more.
+    /// Returns only ids: `JUSTID`. The delivery count of the entries is then not incremented.
     pub fn just_id(self) -> XAutoClaimJustId<'a> {
         XAutoClaimJustId(self)
     }
@@ -101,22 +103,22 @@ impl<'a> XAutoClaim<'a> {
     }
 }
 
-/// [`XAutoClaim`] that answers with ids: `XAUTOCLAIM ... JUSTID` (Redis 6.2).
+/// An [`XAutoClaim`] that returns only ids: `XAUTOCLAIM ... JUSTID` (Redis 6.2).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XAutoClaimJustId<'a>(XAutoClaim<'a>);
 
-/// A page of what was claimed: [`Entries`], or ids after [`XAutoClaim::just_id`].
+/// One page of claimed entries: [`Entries`], or ids after [`XAutoClaim::just_id`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AutoClaimed<E = Entries> {
-    /// Where to go on; `None` when all that is pending has been looked at.
+    /// The id to continue at; `None` when all pending entries have been scanned.
     pub cursor: Option<EntryId>,
-    /// What is now this consumer's. On Redis 6.2 entries that are no longer in the stream are claimed as well: as a
-    /// null, which [`Entries::nulls`] counts, or as their id.
+    /// The entries that this consumer now owns. Redis 6.2 also claims entries that were deleted
+    /// from the stream: as a null, which [`Entries::nulls`] counts, or as their id.
     pub entries: E,
-    /// The ids that were pending and are no longer in the stream: they are not pending any more, however short a time
-    /// they were idle (Redis 7.0). `None` on Redis 6.2, which does not say.
+    /// The ids that were pending and no longer exist in the stream (Redis 7.0). They are no longer
+    /// pending, whatever their idle time was. `None` on Redis 6.2, which does not report them.
     pub deleted: Option<Vec<EntryId>>,
 }
 
@@ -166,8 +168,8 @@ impl Command for XAutoClaimJustId<'_> {
     }
 }
 
-/// Where to go on, what was claimed and, since Redis 7.0, what was found deleted. What a later server adds is left
-/// alone.
+/// Decodes the cursor, the claimed entries and, since Redis 7.0, the deleted ids. Further elements
+/// of later servers are ignored.
 fn page<'a, E>(
     mut cursor: Cursor<'a>,
     claimed: impl FnOnce(&mut Cursor<'a>) -> Result<E, DecodeError>,
@@ -187,7 +189,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn options_follow_the_start() {
+    fn count_and_justid_follow_the_start() {
         let new = |start| XAutoClaim::new("s", "g", "c", Duration::from_secs(1), start);
         let (min, ten) = (new(EntryId::MIN), 10);
         let rows = [
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_has_no_cursor_and_only_later_servers_say_what_was_deleted() {
+    fn last_page_has_no_cursor_and_redis_6_2_reports_no_deleted_ids() {
         let (a, b) = (EntryId::new(1, 1), EntryId::new(2, 1));
         const ENTRY: &str = "*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n";
         let rows = [
@@ -224,7 +226,7 @@ mod tests {
             // Redis 6.2
             (format!("*2\r\n$3\r\n0-0\r\n*2\r\n{ENTRY}*-1\r\n"), Some((None, 1, 1, None))),
             (format!("*2\r\n$3\r\n2-1\r\n*2\r\n_\r\n{ENTRY}"), Some((Some(b), 1, 1, None))),
-            // A server to come
+            // A future server
             (
                 format!(
                     "*4\r\n$3\r\n0-0\r\n*1\r\n{ENTRY}*1\r\n$3\r\n2-1\r\n%1\r\n+k\r\n*1\r\n:1\r\n"
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn just_ids_come_as_the_same_page() {
+    fn just_id_replies_decode_as_a_page() {
         let (a, b) = (EntryId::new(1, 1), EntryId::new(2, 1));
         let page = |cursor, entries, deleted| Some(AutoClaimed { cursor, entries, deleted });
         let rows = [

@@ -1,4 +1,4 @@
-//! XCFGSET: sets how long and how well a stream remembers its producers. Pure.
+//! XCFGSET: configures how a stream remembers idempotent adds. No I/O.
 
 use super::arg::{Arg, seconds};
 use super::reply::ok;
@@ -7,16 +7,19 @@ use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 use std::time::Duration;
 
-/// Sets for how long, and how many, a stream remembers the pairs of producer and iid that [`XAdd::idmp`] is about.
+/// Sets the number of pairs of producer and iid that a stream remembers for [`XAdd::idmp`], and for
+/// how long.
 ///
-/// `XCFGSET key [IDMP-DURATION s] [IDMP-MAXSIZE n]` (Redis 8.6). What is not set stays as it is, 100 seconds and 100 pairs
-/// at first. **A change forgets every pair that the stream remembers**: what is then sent again is added again. So set it
-/// once, before anything is added. Values that are those in force change nothing and forget nothing.
+/// `XCFGSET key [IDMP-DURATION s] [IDMP-MAXSIZE n]` (Redis 8.6). A value that is not set is
+/// unchanged; the defaults are 100 seconds and 100 pairs. **A change discards all remembered
+/// pairs**: an entry that is then sent again is added again. So configure a stream once, before
+/// anything is added. Setting the current values changes and discards nothing.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) when there is no stream, when neither value is given, and when one is out of bounds;
-/// then nothing is set. [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+/// [`Code::Err`](crate::Code::Err) when the stream does not exist, when neither value is given, or
+/// when a value is out of range; nothing is then set. [`Code::WrongType`](crate::Code::WrongType)
+/// when the key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -38,17 +41,17 @@ pub struct XCfgSet<'a> {
 }
 
 impl<'a> XCfgSet<'a> {
-    /// Sets up this stream, which must exist; say at least one of the two.
+    /// Configures this stream, which must exist. At least one of the two values is required.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into(), idmp_duration: None, idmp_max_size: None }
     }
 
-    /// How long a pair is remembered: 1 to 86,400 seconds. Rounded up to a second.
+    /// Sets how long a pair is remembered: 1 to 86,400 seconds, rounded up to a second.
     pub fn idmp_duration(self, time: Duration) -> Self {
         Self { idmp_duration: Some(time), ..self }
     }
 
-    /// How many pairs are remembered for each producer, the newest: 1 to 10,000.
+    /// Sets the number of pairs remembered for each producer, the newest ones: 1 to 10,000.
     pub fn idmp_max_size(self, pairs: u64) -> Self {
         Self { idmp_max_size: Some(pairs), ..self }
     }
@@ -56,7 +59,7 @@ impl<'a> XCfgSet<'a> {
 
 impl Command for XCfgSet<'_> {
     const NAME: &'static str = "XCFGSET";
-    // If someone set it otherwise in between, a second run forgets what has been remembered since.
+    // If the values were changed in between, a second run discards the pairs remembered since.
     const SAFETY: Safety = Safety::Write;
     type Reply = ();
 
@@ -92,7 +95,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn each_value_is_named_and_a_time_is_whole_seconds() {
+    fn xcfgset_values_are_named_and_durations_are_whole_seconds() {
         let set = XCfgSet::new("s");
         let second = Duration::from_secs(1);
         let rows = [
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_ok() {
+    fn reply_is_ok() {
         for (bytes, expected) in [("+OK\r\n", true), (":1\r\n", false), ("_\r\n", false)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XCfgSet::reply(frame).is_ok(), expected, "{bytes:?}");

@@ -1,4 +1,4 @@
-//! XCLAIM: hands pending entries over to another consumer. Pure.
+//! XCLAIM: changes the owner of pending entries. No I/O.
 
 use super::arg::{Arg, ms};
 use super::ids::Ids;
@@ -10,19 +10,20 @@ use crate::id::IdArg;
 use crate::resp::{Args, DecodeError, Frame};
 use std::time::{Duration, SystemTime};
 
-/// Hands pending entries over to this consumer, if they have been idle for long enough.
+/// Claims pending entries that have been idle for at least a given time.
 ///
-/// `XCLAIM key group consumer min-idle id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT n] [FORCE] [LASTID id]` (Redis
-/// 5.0). Answers with the entries that are now this consumer's. What is not pending, or not idle for that long because
-/// someone else was faster, is not among them: compare ids, do not count.
+/// `XCLAIM key group consumer min-idle id [id ...] [IDLE ms] [TIME unix-ms] [RETRYCOUNT n] [FORCE]
+/// [LASTID id]` (Redis 5.0). Returns the entries that this consumer now owns. Entries that are not
+/// pending, or that another consumer claimed first, are not in the reply: compare ids, do not
+/// count.
 ///
-/// A pending entry that is no longer in the stream is left out, and no longer pending, since Redis 7.0. Redis 6.2
-/// claims it and answers with a null in its place, which [`Entries::nulls`] counts.
+/// Since Redis 7.0 a pending entry that was deleted from the stream is left out and is no longer
+/// pending. Redis 6.2 claims it and returns null in its place, which [`Entries::nulls`] counts.
 ///
 /// # Errors
 ///
-/// [`Code::NoGroup`](crate::Code::NoGroup) when the stream or the group does not exist; [`Code::Err`](crate::Code::Err)
-/// without any id.
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the stream or the group does not exist;
+/// [`Code::Err`](crate::Code::Err) when there is no id.
 ///
 /// # Example
 /// ```no_run
@@ -47,7 +48,7 @@ pub struct XClaim<'a> {
     last_id: Option<EntryId>,
 }
 
-/// What counts as the time of delivery.
+/// The time of delivery to record.
 #[derive(Debug, Clone, Copy)]
 enum Delivered {
     Ago(Duration),
@@ -55,8 +56,8 @@ enum Delivered {
 }
 
 impl<'a> XClaim<'a> {
-    /// Claims these entries for this consumer, which is made if there is none. The time is rounded up to a millisecond;
-    /// zero takes an entry however lately it was delivered.
+    /// Claims these entries for this consumer, which is created if it does not exist. `min_idle` is
+    /// rounded up to a millisecond; zero claims entries whatever their idle time.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -77,34 +78,35 @@ impl<'a> XClaim<'a> {
         }
     }
 
-    /// The entries count as delivered this long ago; without it, and if that is before 1970, now. Takes the place of
-    /// [`XClaim::time`]. Rounded up to a millisecond.
+    /// Sets the idle time of the entries, rounded up to a millisecond. The default is 0, also if
+    /// the time of delivery would be before 1970. Replaces [`XClaim::time`].
     pub fn idle(self, idle: Duration) -> Self {
         Self { delivered: Some(Delivered::Ago(idle)), ..self }
     }
 
-    /// The entries count as delivered at this time; without it, and if that is still to come, now. Takes the place of
-    /// [`XClaim::idle`]. Rounded down to a millisecond; a time before 1970 is 1970.
+    /// Sets the time of delivery of the entries, rounded down to a millisecond. The default is now,
+    /// also if the time is in the future. A time before 1970 counts as 1970. Replaces
+    /// [`XClaim::idle`].
     pub fn time(self, time: SystemTime) -> Self {
         Self { delivered: Some(Delivered::At(time)), ..self }
     }
 
-    /// The entries count as delivered this often; without it, once more than before.
+    /// Sets the delivery count of the entries. By default it is incremented.
     pub fn retry_count(self, deliveries: u64) -> Self {
         Self { retry_count: Some(deliveries), ..self }
     }
 
-    /// Also takes entries that are in the stream and not pending, as if they had been.
+    /// Also claims entries that are in the stream but not pending: `FORCE`.
     pub fn force(self) -> Self {
         Self { force: true, ..self }
     }
 
-    /// `LASTID`: moves the group on, so that it has been given the entries up to this id. Never moves it back.
+    /// Sets `LASTID`: advances the group's last delivered id to this id, and never moves it back.
     pub fn last_id(self, id: EntryId) -> Self {
         Self { last_id: Some(id), ..self }
     }
 
-    /// `JUSTID`: answers with ids alone. The entries then do not count as delivered once more.
+    /// Returns only ids: `JUSTID`. The delivery count of the entries is then not incremented.
     pub fn just_id(self) -> XClaimJustId<'a> {
         XClaimJustId(self)
     }
@@ -122,7 +124,8 @@ impl<'a> XClaim<'a> {
             }
             Some(Delivered::At(time)) => {
                 out.text("TIME");
-                // The server reads a signed number; as far off as that is the same as now.
+                // The server reads a signed number. A time this far in the future counts as now
+                // anyway.
                 out.number(EntryId::from_time(time).ms().min(i64::MAX.unsigned_abs()));
             }
             None => {}
@@ -144,10 +147,10 @@ impl<'a> XClaim<'a> {
     }
 }
 
-/// [`XClaim`] that answers with ids: `XCLAIM ... JUSTID` (Redis 5.0).
+/// An [`XClaim`] that returns only ids: `XCLAIM ... JUSTID` (Redis 5.0).
 ///
-/// Answers with the ids that are now this consumer's. Entries that are no longer in the stream are among them on Redis
-/// 6.2, and left out since 7.0.
+/// Returns the ids that this consumer now owns. Ids that were deleted from the stream are included
+/// on Redis 6.2 and left out since 7.0.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XClaimJustId<'a>(XClaim<'a>);
@@ -206,7 +209,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn more_entries_than_ids_are_refused() {
+    fn replies_with_more_entries_than_ids_are_refused() {
         let claim = || XClaim::new("s", "g", "c", Duration::ZERO, EntryId::new(1, 1));
         let entry = "*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nk\r\n$1\r\nv\r\n";
         let rows = [(0, true), (1, true), (2, false)];
@@ -223,7 +226,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn options_follow_the_ids() {
+    fn xclaim_options_follow_the_ids() {
         let (id, ids) = (EntryId::new(1, 2), [EntryId::new(1, 2), EntryId::new(3, 4)]);
         let claim = XClaim::new("s", "g", "c", SECOND, id);
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_among_entries_are_counted() {
+    fn nulls_in_place_of_entries_are_counted() {
         let rows = [
             ("*0\r\n", Some((0, 0))),
             ("*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n", Some((1, 0))),
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn just_ids_are_ids_and_nothing_else() {
+    fn just_id_replies_accept_only_ids() {
         let rows = [
             ("*0\r\n", Some(vec![])),
             ("*-1\r\n", Some(vec![])),

@@ -1,4 +1,4 @@
-//! XDEL: removes entries from a stream. Pure.
+//! XDEL: deletes entries from a stream. No I/O.
 
 use super::arg::Arg;
 use super::ids::Ids;
@@ -6,16 +6,16 @@ use super::reply::at_most;
 use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Removes entries from a stream.
+/// Deletes entries from a stream.
 ///
-/// `XDEL key id [id ...]` (Redis 5.0). Answers with the number of entries that there were; 0 if there is no stream.
-/// Where a group has an entry pending it stays so, and is read as a [deleted](crate::EntryRef::is_deleted) one. A
-/// stream without entries is still a stream.
+/// `XDEL key id [id ...]` (Redis 5.0). Returns the number of entries deleted; 0 if the stream does
+/// not exist. Deleted entries stay pending in groups, and are read as
+/// [deleted](crate::EntryRef::is_deleted). A stream without entries still exists.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err)
-/// without any id.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when there is no id.
 ///
 /// # Example
 /// ```no_run
@@ -32,7 +32,7 @@ pub struct XDel<'a> {
 }
 
 impl<'a> XDel<'a> {
-    /// Removes these entries; at least one.
+    /// Deletes these entries. At least one id is required.
     pub fn new(key: impl Into<Arg<'a>>, ids: impl Into<Ids<'a>>) -> Self {
         Self { key: key.into(), ids: ids.into() }
     }
@@ -71,7 +71,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn ids_follow_the_key() {
+    fn xdel_ids_follow_the_key() {
         let ids = [EntryId::new(1, 2), EntryId::new(3, 0)];
         let rows =
             [(XDel::new("s", ids[0]), "XDEL s 1-2"), (XDel::new("s", &ids), "XDEL s 1-2 3-0")];
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in [(":0\r\n", Some(0)), (":2\r\n", Some(2)), ("_\r\n", None)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XDel::reply(frame).ok(), expected, "{bytes:?}");

@@ -1,4 +1,4 @@
-//! XDELEX: removes entries from a stream, and says what becomes of references to them. Pure.
+//! XDELEX: deletes entries from a stream, with a policy for references to them. No I/O.
 
 use super::arg::Arg;
 use super::delete::{DeleteOutcome, list_ids_counted, outcomes, outcomes_of};
@@ -8,18 +8,21 @@ use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Removes entries from a stream, as [`XDel`](crate::XDel) does, with a say in what groups keep of them.
+/// Deletes entries from a stream, as [`XDel`](crate::XDel) does, with a policy for references from
+/// consumer groups.
 ///
-/// `XDELEX key [KEEPREF|DELREF|ACKED] IDS n id [id ...]` (Redis 8.2). Answers with an outcome for each id, in the order
-/// given: [`DeleteOutcome::Missing`] for what is not in the stream, so for every id if there is no stream.
+/// `XDELEX key [KEEPREF|DELREF|ACKED] IDS n id [id ...]` (Redis 8.2). Returns an outcome for each
+/// id, in the order given. It is [`DeleteOutcome::Missing`] for an id that is not in the stream,
+/// and for every id if the stream does not exist.
 ///
-/// With [`Refs::Delete`] groups forget what they have pending of these ids, of missing ones too. With [`Refs::Acked`] an
-/// entry stays that a group has not read or not acknowledged: [`DeleteOutcome::StillReferenced`].
+/// With [`Refs::Delete`] the ids, missing ones too, are removed from the pending entries lists.
+/// With [`Refs::Acked`] an entry that some group has not read or not acknowledged is kept:
+/// [`DeleteOutcome::StillReferenced`].
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err)
-/// without any id.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when there is no id.
 ///
 /// # Example
 /// ```no_run
@@ -38,12 +41,12 @@ pub struct XDelEx<'a> {
 }
 
 impl<'a> XDelEx<'a> {
-    /// Removes these entries; at least one.
+    /// Deletes these entries. At least one id is required.
     pub fn new(key: impl Into<Arg<'a>>, ids: impl Into<Ids<'a>>) -> Self {
         Self { key: key.into(), refs: None, ids: ids.into() }
     }
 
-    /// What becomes of groups that refer to the entries; without it, [`Refs::Keep`].
+    /// Sets the policy for references from consumer groups. The default is [`Refs::Keep`].
     pub fn refs(self, refs: Refs) -> Self {
         Self { refs: Some(refs), ..self }
     }
@@ -51,7 +54,7 @@ impl<'a> XDelEx<'a> {
 
 impl Command for XDelEx<'_> {
     const NAME: &'static str = "XDELEX";
-    // However often it runs, nothing goes but what these ids name and the policy gives up.
+    // Repeated runs delete nothing but these ids, within the same policy.
     const SAFETY: Safety = Safety::Idempotent;
     type Reply = Vec<DeleteOutcome>;
 
@@ -85,7 +88,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_policy_and_the_number_of_ids_stand_before_them() {
+    fn policy_and_id_count_precede_the_ids() {
         let ids = [EntryId::new(1, 2), EntryId::new(3, 0)];
         let all = XDelEx::new("s", &ids);
         let rows = [
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_an_outcome_for_each_id() {
+    fn reply_is_an_outcome_for_each_id() {
         use DeleteOutcome::{Deleted, Missing, StillReferenced};
         let rows = [
             ("*0\r\n", Some(vec![])),

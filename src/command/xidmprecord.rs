@@ -1,4 +1,4 @@
-//! XIDMPRECORD: makes a stream remember who added an entry. Pure.
+//! XIDMPRECORD: records the producer and iid of an existing entry. No I/O.
 
 use super::arg::Arg;
 use super::reply::ok;
@@ -8,17 +8,19 @@ use crate::id::IdArg;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Makes a stream remember that this producer added this entry with this iid, as if by [`XAdd::idmp`].
+/// Records that this producer added this entry with this iid, as if by [`XAdd::idmp`].
 ///
-/// `XIDMPRECORD key pid iid id` (Redis 8.6.2). The server has it for its own files; a client has no use for it but to
-/// restore a stream elsewhere. The pair is the producer's newest, and the oldest beyond what [`XCfgSet`] allows is
-/// forgotten. Two pairs may name one entry. A pair that is remembered with this id already stays as it is.
+/// `XIDMPRECORD key pid iid id` (Redis 8.6.2). The server uses it in its own files; a client needs
+/// it only to restore a stream elsewhere. The pair becomes the producer's newest; pairs beyond the
+/// limit of [`XCfgSet`] are discarded, the oldest first. Two pairs may refer to the same entry. A
+/// pair that is already recorded with this id is unchanged.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) when there is no stream, or no such entry in it; when the pair is remembered with
-/// another id; when the producer or the iid is empty. [`Code::WrongType`](crate::Code::WrongType) when the key holds
-/// something else; [`Code::Oom`](crate::Code::Oom) when the server's memory is used up.
+/// [`Code::Err`](crate::Code::Err) when the stream or the entry does not exist, when the pair is
+/// recorded with another id, or when the producer or the iid is empty.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Oom`](crate::Code::Oom) when the server is out of memory.
 ///
 /// # Example
 /// ```no_run
@@ -40,7 +42,7 @@ pub struct XIdmpRecord<'a> {
 }
 
 impl<'a> XIdmpRecord<'a> {
-    /// Remembers this pair of producer and iid, neither of them empty, for this entry of this stream.
+    /// Records this pair of producer and iid, both not empty, for this entry of this stream.
     pub fn new(
         key: impl Into<Arg<'a>>,
         producer: impl Into<Arg<'a>>,
@@ -53,7 +55,7 @@ impl<'a> XIdmpRecord<'a> {
 
 impl Command for XIdmpRecord<'_> {
     const NAME: &'static str = "XIDMPRECORD";
-    // The same pair with the same id again changes nothing; with another id it is refused.
+    // Repeating the pair with the same id changes nothing; with another id it is refused.
     const SAFETY: Safety = Safety::Idempotent;
     type Reply = ();
 
@@ -84,7 +86,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_pair_stands_before_the_id() {
+    fn xidmprecord_pair_precedes_the_id() {
         let id = EntryId::new(1, 2);
         let rows = [
             (XIdmpRecord::new("s", "p", "i", id), "XIDMPRECORD s p i 1-2"),
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_ok() {
+    fn reply_is_ok() {
         for (bytes, expected) in [("+OK\r\n", true), ("$3\r\n1-2\r\n", false), ("_\r\n", false)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XIdmpRecord::reply(frame).is_ok(), expected, "{bytes:?}");

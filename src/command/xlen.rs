@@ -1,4 +1,4 @@
-//! XLEN: how many entries a stream has. Pure.
+//! XLEN: returns the number of entries of a stream. No I/O.
 
 use super::arg::Arg;
 use super::{Command, Safety};
@@ -6,11 +6,11 @@ use crate::resp::{Args, DecodeError, Frame};
 
 /// Counts the entries of a stream.
 ///
-/// `XLEN key` (Redis 5.0). 0 for an empty stream and for none.
+/// `XLEN key` (Redis 5.0). Returns 0 if the stream is empty or does not exist.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -26,7 +26,7 @@ pub struct XLen<'a> {
 }
 
 impl<'a> XLen<'a> {
-    /// The length of this stream.
+    /// Counts the entries of this stream.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into() }
     }
@@ -57,14 +57,14 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_key_is_the_only_argument() {
+    fn key_is_the_only_argument() {
         let len = XLen::new("orders");
         assert_eq!(encode(&len), encode(&Raw::new("XLEN orders")));
         assert_eq!(len.key(), Some(&b"orders"[..]));
     }
 
     #[test]
-    fn a_length_is_an_integer_that_is_not_negative() {
+    fn xlen_reply_is_a_non_negative_integer() {
         let rows = [
             (":0\r\n", Some(0)),
             (":9223372036854775807\r\n", Some(9_223_372_036_854_775_807)),

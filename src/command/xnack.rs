@@ -1,4 +1,4 @@
-//! XNACK: gives pending entries back to their group. Pure.
+//! XNACK: releases pending entries to their group. No I/O.
 
 use super::arg::Arg;
 use super::delete::list_ids_counted;
@@ -8,20 +8,22 @@ use super::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Gives pending entries back to the group: they stay pending and are no consumer's, to be claimed at once.
+/// Releases pending entries to the group: they stay pending without an owner and can be claimed at
+/// once.
 ///
-/// `XNACK key group SILENT|FAIL|FATAL IDS n id [id ...] [RETRYCOUNT n] [FORCE]` (Redis 8.8). Answers with the number of
-/// ids that were given back; 0 if none was pending. **Whose an entry is does not matter**: what another consumer has
-/// claimed meanwhile is taken from it.
+/// `XNACK key group SILENT|FAIL|FATAL IDS n id [id ...] [RETRYCOUNT n] [FORCE]` (Redis 8.8).
+/// Returns the number of ids released; 0 if none was pending. **Ownership is not checked**: entries
+/// that another consumer has claimed meanwhile are released too.
 ///
-/// Reading new entries does not give them out again. [`XAutoClaim`](crate::XAutoClaim), [`XClaim`](crate::XClaim) and
-/// `CLAIM` of XREADGROUP do, whatever the idle time that they ask for.
+/// Reads of new entries do not return released entries. [`XAutoClaim`](crate::XAutoClaim),
+/// [`XClaim`](crate::XClaim) and `CLAIM` of XREADGROUP do, whatever minimum idle time they have.
 ///
 /// # Errors
 ///
 /// [`Code::NoGroup`](crate::Code::NoGroup) when the stream or the group does not exist;
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err)
-/// without any id, or for a [`XNack::retry_count`] above [`i64::MAX`].
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when there is no id, or for an [`XNack::retry_count`] above
+/// [`i64::MAX`].
 ///
 /// # Example
 /// ```no_run
@@ -41,20 +43,22 @@ pub struct XNack<'a> {
     force: bool,
 }
 
-/// What giving an entry back says about it, told by its number of deliveries.
+/// The effect of a release on the delivery count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NackMode {
-    /// `SILENT`: nothing, as when a consumer stops. The delivery does not count: one less, and not below 0.
+    /// `SILENT`: the delivery does not count, as when a consumer stops. The count is decremented,
+    /// but not below 0.
     Silent,
-    /// `FAIL`: it failed this time. The delivery counts: the number stays.
+    /// `FAIL`: this attempt failed. The count is unchanged.
     Fail,
-    /// `FATAL`: it will never do. The number is [`i64::MAX`], above every limit, and stays so however often it is claimed.
+    /// `FATAL`: no attempt can succeed. The count becomes [`i64::MAX`], above every limit, and
+    /// stays so however often the entry is claimed.
     Fatal,
 }
 
 impl<'a> XNack<'a> {
-    /// Gives these entries back to this group; at least one.
+    /// Releases these entries to this group. At least one id is required.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -65,13 +69,15 @@ impl<'a> XNack<'a> {
         Self { key, group, mode, ids, retry_count: None, force: false }
     }
 
-    /// The entries count as delivered this often, whatever the mode; at most [`i64::MAX`].
+    /// Sets the delivery count of the entries, whatever the mode; at most [`i64::MAX`].
     pub fn retry_count(self, deliveries: u64) -> Self {
         Self { retry_count: Some(deliveries), ..self }
     }
 
-    /// Also takes entries that are in the stream and not pending: acknowledged ones, and those that the group has not been
-    /// given yet and then may be given twice. These count as never delivered, but for [`NackMode::Fatal`] and
+    /// Also releases entries that are in the stream but not pending: `FORCE`.
+    ///
+    /// These are acknowledged entries, and entries not yet delivered to the group, which may then
+    /// be delivered twice. Their delivery count is 0, except with [`NackMode::Fatal`] or
     /// [`XNack::retry_count`].
     pub fn force(self) -> Self {
         Self { force: true, ..self }
@@ -80,7 +86,8 @@ impl<'a> XNack<'a> {
 
 impl Command for XNack<'_> {
     const NAME: &'static str = "XNACK";
-    // A second SILENT takes off another delivery; and every mode takes from whoever has claimed the entry since.
+    // A second SILENT decrements the count again, and every mode releases an entry that was claimed
+    // in between.
     const SAFETY: Safety = Safety::Write;
     type Reply = u64;
 
@@ -130,7 +137,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_mode_stands_before_the_ids_and_the_options_behind() {
+    fn xnack_mode_precedes_the_ids_and_options_follow_them() {
         let ids = [EntryId::new(1, 2), EntryId::new(3, 0)];
         let fail = XNack::new("s", "g", Fail, ids[0]);
         let rows = [
@@ -150,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         let rows = [(":0\r\n", Some(0)), (":2\r\n", Some(2)), (":-1\r\n", None), ("*0\r\n", None)];
         for (bytes, expected) in rows {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();

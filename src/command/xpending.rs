@@ -1,4 +1,4 @@
-//! XPENDING: what a group has been given and not acknowledged. Pure.
+//! XPENDING: inspects the pending entries list of a group. No I/O.
 
 use super::arg::{Arg, ms};
 use super::reply::{at_least, counter, id};
@@ -11,9 +11,9 @@ use bytes::Bytes;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
-/// Sums up what is pending in a group.
+/// Returns a summary of a group's pending entries list.
 ///
-/// `XPENDING key group` (Redis 5.0). [`XPending::range`] asks for the entries one by one.
+/// `XPENDING key group` (Redis 5.0). [`XPending::range`] lists the single entries.
 ///
 /// # Errors
 ///
@@ -36,41 +36,44 @@ pub struct XPending<'a> {
 }
 
 impl<'a> XPending<'a> {
-    /// What is pending in this group of this stream.
+    /// Summarizes the pending entries of this group of this stream.
     pub fn new(key: impl Into<Arg<'a>>, group: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into(), group: group.into() }
     }
 
-    /// The pending entries of a range of ids one by one, at most `count` of them.
+    /// Lists the pending entries in a range of ids instead, at most `count` of them.
     pub fn range(self, range: impl RangeBounds<EntryId>, count: u64) -> XPendingRange<'a> {
         XPendingRange::new(self.key, self.group, range, count)
     }
 }
 
-/// What is pending in a group, summed up.
+/// A summary of a group's pending entries list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingSummary {
-    /// How many entries are pending.
+    /// The number of pending entries.
     pub count: u64,
-    /// The smallest id of them; `None` if nothing is pending.
+    /// The smallest pending id; `None` if nothing is pending.
     pub min: Option<EntryId>,
-    /// The largest id of them; `None` if nothing is pending.
+    /// The largest pending id; `None` if nothing is pending.
     pub max: Option<EntryId>,
-    /// The consumers that have entries pending, by name, and how many each. What XNACK gave back is no one's, so they
-    /// may add up to less than `count`. The names share the buffer of the reply.
+    /// The consumers with pending entries, and the number of entries of each. Entries released by
+    /// XNACK have no consumer, so the numbers may add up to less than `count`. The names share the
+    /// buffer of the reply.
     pub consumers: Vec<(Bytes, u64)>,
 }
 
-/// Lists pending entries, by id.
+/// Lists pending entries in a range of ids.
 ///
-/// `XPENDING key group [IDLE min-idle] start end count [consumer]` (Redis 5.0; an excluded end 6.2). Any of Rust's
-/// ranges over [`EntryId`] will do, `..` for all. Empty if nothing is pending there. To go on, begin above the last id.
+/// `XPENDING key group [IDLE min-idle] start end count [consumer]` (Redis 5.0; an excluded end
+/// 6.2). The range is any Rust range over [`EntryId`]; `..` is all of them. The reply is empty if
+/// nothing is pending in the range. For the next page, start above the last id.
 ///
 /// # Errors
 ///
-/// [`Code::NoGroup`](crate::Code::NoGroup) when the stream or the group does not exist; [`Code::Err`](crate::Code::Err)
-/// when the range excludes [`EntryId::MIN`] as its upper end or [`EntryId::MAX`] as its lower one.
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the stream or the group does not exist;
+/// [`Code::Err`](crate::Code::Err) when the range excludes [`EntryId::MIN`] as its upper end or
+/// [`EntryId::MAX`] as its lower one.
 ///
 /// # Example
 /// ```no_run
@@ -95,7 +98,7 @@ pub struct XPendingRange<'a> {
 }
 
 impl<'a> XPendingRange<'a> {
-    /// The pending entries of this range, at most `count` of them; 0 gives none.
+    /// Lists the pending entries in this range, at most `count` of them; 0 returns none.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -106,14 +109,15 @@ impl<'a> XPendingRange<'a> {
         Self { key, group, idle: None, range, count, consumer: None }
     }
 
-    /// Only those delivered at least this long ago (Redis 6.2). Rounded up to a millisecond.
+    /// Lists only entries delivered at least this long ago (Redis 6.2), rounded up to a
+    /// millisecond.
     ///
-    /// What XNACK gave back is listed whatever the time.
+    /// Entries released by XNACK are always listed.
     pub fn idle(self, min_idle: Duration) -> Self {
         Self { idle: Some(min_idle), ..self }
     }
 
-    /// Only those of this consumer; none if there is no such consumer.
+    /// Lists only entries of this consumer; none if it does not exist.
     pub fn consumer(self, consumer: impl Into<Arg<'a>>) -> Self {
         Self { consumer: Some(consumer.into()), ..self }
     }
@@ -123,21 +127,23 @@ impl<'a> XPendingRange<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingEntry {
-    /// Its id. The entry itself may have been deleted.
+    /// The entry's id. The entry itself may have been deleted.
     pub id: EntryId,
-    /// Whose it is; empty for one that XNACK gave back, though a consumer's name may be empty too. It shares the buffer
-    /// of the reply.
+    /// The owner. It is empty for an entry released by XNACK, and also for a consumer whose name is
+    /// empty. It shares the buffer of the reply.
     pub consumer: Bytes,
-    /// How long ago it was last delivered; `None` for one that XNACK gave back and nobody has claimed since.
+    /// The time since the last delivery; `None` for an entry that XNACK released and that has not
+    /// been claimed since.
     pub idle: Option<Duration>,
-    /// How often it was delivered; [`i64::MAX`] after XNACK FATAL.
+    /// The delivery count; [`i64::MAX`] after XNACK FATAL.
     pub deliveries: u64,
 }
 
-/// The least that a consumer takes on the wire: `*2`, an empty name, a count of one digit.
+/// Minimum size of a consumer on the wire: `*2`, an empty name, a count of one digit.
 const CONSUMER_BYTES: usize = 17;
 
-/// The least that a pending entry takes: `*4`, an id of three characters, an empty name, two numbers.
+/// Minimum size of a pending entry on the wire: `*4`, an id of three characters, an empty name, two
+/// numbers.
 const ENTRY_BYTES: usize = 27;
 
 impl Command for XPending<'_> {
@@ -208,7 +214,7 @@ impl Command for XPendingRange<'_> {
             let parts = at_least(4, cursor.array(ENTRY)?, ENTRY)?;
             let id = id(cursor.string("a pending entry's id")?)?;
             let consumer = bytes.slice_ref(cursor.string("a pending entry's consumer")?);
-            // XNACK leaves no time of delivery, which the server writes -1.
+            // XNACK clears the time of delivery; the server then sends -1.
             let idle = u64::try_from(cursor.integer("a pending entry's idle time")?).ok();
             let deliveries = counter(&mut cursor, "a pending entry's number of deliveries")?;
             (4..parts).for_each(|_| cursor.skip());
@@ -243,7 +249,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_range_has_its_idle_time_first_and_its_consumer_last() {
+    fn idle_precedes_the_range_and_the_consumer_follows_it() {
         let (a, b) = (EntryId::new(1, 2), EntryId::new(3, 4));
         let all = XPending::new("s", "g").range(.., 10);
         let rows = [
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_has_its_counts_as_text_and_nulls_for_nothing() {
+    fn summary_counts_may_be_text_and_an_empty_summary_has_nulls() {
         let none = PendingSummary { count: 0, min: None, max: None, consumers: Vec::new() };
         let two = PendingSummary {
             count: 3,
@@ -282,7 +288,7 @@ mod tests {
                 Some(two.clone()),
             ),
             (
-                // Numbers as numbers, and more of everything.
+                // Counts as integers, and extra elements.
                 "*5\r\n:3\r\n$3\r\n1-1\r\n$3\r\n3-1\r\n\
                  *2\r\n*3\r\n+ann\r\n:2\r\n*1\r\n:9\r\n*2\r\n$0\r\n\r\n:1\r\n:0\r\n",
                 Some(two.clone()),
@@ -304,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_back_has_no_idle_time() {
+    fn released_entries_have_no_idle_time() {
         let entry = |id, consumer: &'static str, idle: Option<u64>, deliveries| PendingEntry {
             id,
             consumer: consumer.into(),
@@ -326,7 +332,7 @@ mod tests {
                 Some(vec![entry(a, "", Some(0), 9_223_372_036_854_775_807)]),
             ),
             (
-                // Claimed once more after RETRYCOUNT had set the largest number with a sign.
+                // Claimed after RETRYCOUNT had set the largest signed number.
                 "*1\r\n*4\r\n$3\r\n1-1\r\n$3\r\nann\r\n:0\r\n:-9223372036854775808\r\n",
                 Some(vec![entry(a, "ann", Some(0), 1 << 63)]),
             ),

@@ -1,4 +1,4 @@
-//! XRANGE and XREVRANGE: entries between two ids, from either end. Pure.
+//! XRANGE and XREVRANGE: read entries between two ids, from either end. No I/O.
 
 use super::arg::Arg;
 use super::{Command, Safety};
@@ -9,15 +9,17 @@ use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 use std::ops::RangeBounds;
 
-/// The entries of a range, oldest first.
+/// Reads the entries of a range, oldest first.
 ///
-/// `XRANGE key start end [COUNT n]` (Redis 5.0; an excluded end 6.2). Any of Rust's ranges over [`EntryId`] will do,
-/// `..` for the whole stream. Empty if there is no stream, or nothing in the range.
+/// `XRANGE key start end [COUNT n]` (Redis 5.0; an excluded end 6.2). The range is any Rust range
+/// over [`EntryId`]; `..` is the whole stream. The reply is empty if the stream does not exist or
+/// the range has no entries.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else; [`Code::Err`](crate::Code::Err) when
-/// the range excludes [`EntryId::MIN`] as its upper end or [`EntryId::MAX`] as its lower one.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Err`](crate::Code::Err) when the range excludes [`EntryId::MIN`] as its upper end or
+/// [`EntryId::MAX`] as its lower one.
 ///
 /// # Example
 /// ```no_run
@@ -38,25 +40,26 @@ pub struct XRange<'a> {
 }
 
 impl<'a> XRange<'a> {
-    /// The entries of this range.
+    /// Reads the entries of this range.
     pub fn new(key: impl Into<Arg<'a>>, range: impl RangeBounds<EntryId>) -> Self {
         Self { key: key.into(), range: IdRange::from_bounds(range), count: None }
     }
 
-    /// `COUNT`: at most this many entries; 0 returns none. All of the range by default.
+    /// Sets `COUNT`, the maximum number of entries; 0 returns none. The default is no limit.
     pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }
 }
 
-/// The entries of a range, newest first.
+/// Reads the entries of a range, newest first.
 ///
-/// `XREVRANGE key end start [COUNT n]` (Redis 5.0; an excluded end 6.2). The range is written from its lower end to its
-/// upper one, as for [`XRange`]. Empty if there is no stream, or nothing in the range.
+/// `XREVRANGE key end start [COUNT n]` (Redis 5.0; an excluded end 6.2). The range is given from
+/// its lower to its upper end, as for [`XRange`]. The reply is empty if the stream does not exist
+/// or the range has no entries.
 ///
 /// # Errors
 ///
-/// As for [`XRange`].
+/// The same as for [`XRange`].
 ///
 /// # Example
 /// ```no_run
@@ -74,12 +77,12 @@ pub struct XRevRange<'a> {
 }
 
 impl<'a> XRevRange<'a> {
-    /// The entries of this range, from its upper end down.
+    /// Reads the entries of this range, from its upper end down.
     pub fn new(key: impl Into<Arg<'a>>, range: impl RangeBounds<EntryId>) -> Self {
         Self { key: key.into(), range: IdRange::from_bounds(range), count: None }
     }
 
-    /// `COUNT`: at most this many entries; 0 returns none. All of the range by default.
+    /// Sets `COUNT`, the maximum number of entries; 0 returns none. The default is no limit.
     pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }
@@ -150,7 +153,7 @@ mod tests {
     use std::ops::Bound::{Excluded, Included, Unbounded};
 
     #[test]
-    fn a_range_has_its_lower_end_first_and_backwards_its_upper_one() {
+    fn xrange_lists_its_lower_end_first_and_xrevrange_its_upper_one() {
         let (a, b) = (EntryId::new(1, 2), EntryId::new(3, 4));
         let rows = [
             ((Unbounded, Unbounded), "-", "+"),
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rust_range_says_the_same_as_its_bounds() {
+    fn rust_ranges_and_their_bounds_encode_alike() {
         let (a, b) = (EntryId::new(1, 2), EntryId::new(3, 4));
         let rows = [
             (XRange::new("s", ..), "XRANGE s - +"),
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_no_entries_and_another_type_is_an_error() {
+    fn null_decodes_as_no_entries_and_other_types_are_refused() {
         let two = "*2\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n\
                    *2\r\n+2-1\r\n*2\r\n$0\r\n\r\n$0\r\n\r\n";
         let rows = [

@@ -1,4 +1,4 @@
-//! XREAD: reads the entries above an id, of one stream or several. Pure.
+//! XREAD: reads the entries above an id, from one or more streams. No I/O.
 
 use super::arg::Arg;
 use super::block::{Block, Blockable, Blocking};
@@ -10,14 +10,14 @@ use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 use std::time::Duration;
 
-/// Reads the entries above an id, of one stream or several.
+/// Reads the entries above an id, from one or more streams.
 ///
-/// `XREAD [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] STREAMS key [key ...] id [id ...]` (Redis 5.0). Streams with
-/// nothing to read are left out of the reply; without any it is empty.
+/// `XREAD [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] STREAMS key [key ...] id [id ...]`
+/// (Redis 5.0). The reply contains only streams that have entries; it is empty if none has.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when a key holds something else.
+/// [`Code::WrongType`](crate::Code::WrongType) when a key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -37,49 +37,50 @@ pub struct XRead<'a> {
 }
 
 impl<'a> XRead<'a> {
-    /// A read of no stream yet.
+    /// Creates a read without streams.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more stream to read.
+    /// Adds a stream to read.
     pub fn stream(mut self, key: impl Into<Arg<'a>>, from: impl Into<ReadFrom>) -> Self {
         self.streams.push((key.into(), from.into()));
         self
     }
 
-    /// `COUNT`: at most this many entries of each stream. 0 means no limit, the default.
+    /// Sets `COUNT`, the maximum number of entries from each stream. 0, the default, means no
+    /// limit.
     pub fn count(mut self, entries: u64) -> Self {
         self.limits.count = Some(entries);
         self
     }
 
-    /// `MAXCOUNT`: at most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
-    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    /// Sets `MAXCOUNT`, the maximum number of entries from all streams together (Redis 8.10).
+    /// Streams are read in the order given. 0 is refused with [`Code::Err`](crate::Code::Err).
     pub fn max_count(mut self, entries: u64) -> Self {
         self.limits.max_count = Some(entries);
         self
     }
 
-    /// `MAXSIZE`: no further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
-    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    /// Sets `MAXSIZE`: no further entry is added once the reply has this many bytes (Redis 8.10).
+    /// At least one entry is returned. 0 is refused with [`Code::Err`](crate::Code::Err).
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.limits.max_size = Some(bytes);
         self
     }
 
-    /// Waits for entries, up to this long; rounded up to a millisecond.
+    /// Waits for entries, up to this duration, rounded up to a millisecond.
     pub fn block(self, wait: Duration) -> Blocking<Self> {
         Blocking::new(self, Block::For(wait))
     }
 
-    /// Waits for entries, however long it takes.
+    /// Waits for entries without a time limit.
     pub fn block_forever(self) -> Blocking<Self> {
         Blocking::new(self, Block::Forever)
     }
 }
 
-/// What bounds a read; XREAD and XREADGROUP have it in common.
+/// The limits that XREAD and XREADGROUP have in common.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ReadLimits {
     pub(super) count: Option<u64>,
@@ -88,7 +89,7 @@ pub(super) struct ReadLimits {
 }
 
 impl ReadLimits {
-    /// What of them not every server has.
+    /// Returns the limits in use that not every server supports.
     pub(super) fn needs(&self) -> Features {
         Features::NONE
             .and_if(self.max_count.is_some(), Feature::MaxCount)
@@ -115,7 +116,7 @@ impl ReadLimits {
     }
 }
 
-/// Keys and then as many ids: the pairs of a read, in the server's order.
+/// Lists all keys, then the id for each, as the server expects them.
 pub(super) fn list_streams(streams: &[(Arg<'_>, impl IdArg)], out: &mut impl Args) {
     out.text("STREAMS");
     streams.iter().for_each(|(key, _)| key.list(out));
@@ -132,7 +133,7 @@ impl Blockable for XRead<'_> {
 impl Command for XRead<'_> {
     const NAME: &'static str = "XREAD";
     const SAFETY: Safety = Safety::ReadOnly;
-    // BLOCK is listed only by `Blocking`, which a client does not take.
+    // Only `Blocking` lists BLOCK, and a client does not accept that.
     const LISTING: Listing = Listing::CHECKED;
     type Reply = Streams;
 
@@ -140,7 +141,7 @@ impl Command for XRead<'_> {
         self.args_with(None, out);
     }
 
-    /// From `$` on, a second read does not see what was added since the first.
+    /// A read from `$` is not repeatable: a second one misses what was added after the first.
     fn safety(&self) -> Safety {
         let latest = self.streams.iter().any(|(_, from)| *from == ReadFrom::End);
         if latest { Safety::Write } else { Self::SAFETY }

@@ -1,4 +1,4 @@
-//! XREADGROUP: takes entries for a consumer of a group. Pure.
+//! XREADGROUP: delivers entries to a consumer of a group. No I/O.
 
 use super::arg::{Arg, ms};
 use super::block::{Block, Blockable, Blocking};
@@ -11,18 +11,20 @@ use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 use std::time::Duration;
 
-/// Takes entries for a consumer of a group, from one stream or several.
+/// Reads entries as a consumer of a group, from one or more streams.
 ///
-/// `XREADGROUP GROUP group consumer [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] [CLAIM min-idle] [NOACK] STREAMS key
-/// [key ...] id [id ...]` (Redis 5.0). Entries taken are pending until they are acknowledged with
-/// [`XAck`](super::XAck). The consumer is made if there is none. All streams need the group.
+/// `XREADGROUP GROUP group consumer [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] [CLAIM
+/// min-idle] [NOACK] STREAMS key [key ...] id [id ...]` (Redis 5.0). Delivered entries are pending
+/// until they are acknowledged with [`XAck`](super::XAck). The consumer is created if it does not
+/// exist. Every stream must have the group.
 ///
-/// It is a write: a lost reply leaves entries pending for this consumer that nobody has seen. They are read again with
-/// [`GroupFrom::Pending`].
+/// This is a write: if the reply is lost, its entries are pending for this consumer although it
+/// never received them. Read them again with [`GroupFrom::Pending`].
 ///
 /// # Errors
 ///
-/// [`Code::NoGroup`](crate::Code::NoGroup) when a stream or its group does not exist; nothing is then read from any.
+/// [`Code::NoGroup`](crate::Code::NoGroup) when a stream or its group does not exist; nothing is
+/// then read from any stream.
 ///
 /// # Example
 /// ```no_run
@@ -46,7 +48,7 @@ pub struct XReadGroup<'a> {
 }
 
 impl<'a> XReadGroup<'a> {
-    /// A read of no stream yet, for this consumer of this group.
+    /// Creates a read without streams, for this consumer of this group.
     pub fn new(group: impl Into<Arg<'a>>, consumer: impl Into<Arg<'a>>) -> Self {
         Self {
             group: group.into(),
@@ -58,57 +60,62 @@ impl<'a> XReadGroup<'a> {
         }
     }
 
-    /// One more stream to read.
+    /// Adds a stream to read.
     pub fn stream(mut self, key: impl Into<Arg<'a>>, from: impl Into<GroupFrom>) -> Self {
         self.streams.push((key.into(), from.into()));
         self
     }
 
-    /// `COUNT`: at most this many entries of each stream. 0 means no limit, the default.
+    /// Sets `COUNT`, the maximum number of entries from each stream. 0, the default, means no
+    /// limit.
     pub fn count(mut self, entries: u64) -> Self {
         self.limits.count = Some(entries);
         self
     }
 
-    /// `MAXCOUNT`: at most this many entries of all streams together, filled in the order of the streams (Redis 8.10).
-    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    /// Sets `MAXCOUNT`, the maximum number of entries from all streams together (Redis 8.10).
+    /// Streams are read in the order given. 0 is refused with [`Code::Err`](crate::Code::Err).
     pub fn max_count(mut self, entries: u64) -> Self {
         self.limits.max_count = Some(entries);
         self
     }
 
-    /// `MAXSIZE`: no further entry once the reply has this many bytes; one entry always comes (Redis 8.10).
-    /// 0 is refused with [`Code::Err`](crate::Code::Err).
+    /// Sets `MAXSIZE`: no further entry is added once the reply has this many bytes (Redis 8.10).
+    /// At least one entry is returned. 0 is refused with [`Code::Err`](crate::Code::Err).
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.limits.max_size = Some(bytes);
         self
     }
 
-    /// Takes over, before new entries, those of any consumer that have been pending for this long (Redis 8.4). Each entry
-    /// then says how often it was [delivered](crate::EntryRef::delivery) before. Rounded up to a millisecond.
+    /// Also claims entries of any consumer that have been pending for at least this long: `CLAIM`
+    /// (Redis 8.4).
     ///
-    /// Only for streams read from [`GroupFrom::New`]. Entries whose body is gone are passed over.
+    /// Claimed entries come before new ones. Every entry then has its [delivery
+    /// information](crate::EntryRef::delivery). The time is rounded up to a millisecond.
+    ///
+    /// It applies only to streams read from [`GroupFrom::New`]. Pending entries that were deleted
+    /// from the stream are skipped.
     pub fn claim(mut self, min_idle: Duration) -> Self {
         self.claim = Some(min_idle);
         self
     }
 
-    /// Does not make new entries pending: they are delivered at most once.
+    /// Delivers new entries without making them pending, so at most once: `NOACK`.
     pub fn no_ack(mut self) -> Self {
         self.no_ack = true;
         self
     }
 
-    /// Waits for entries, up to this long; rounded up to a millisecond.
+    /// Waits for entries, up to this duration, rounded up to a millisecond.
     ///
-    /// A read with [`GroupFrom::Pending`] in it never waits.
+    /// A read that includes [`GroupFrom::Pending`] never waits.
     pub fn block(self, wait: Duration) -> Blocking<Self> {
         Blocking::new(self, Block::For(wait))
     }
 
-    /// Waits for entries, however long it takes.
+    /// Waits for entries without a time limit.
     ///
-    /// Redis 6.2 goes on waiting when the stream is deleted.
+    /// Redis 6.2 keeps waiting if the stream is deleted.
     pub fn block_forever(self) -> Blocking<Self> {
         Blocking::new(self, Block::Forever)
     }
@@ -134,7 +141,7 @@ impl Blockable for XReadGroup<'_> {
 impl Command for XReadGroup<'_> {
     const NAME: &'static str = "XREADGROUP";
     const SAFETY: Safety = Safety::Write;
-    // BLOCK is listed only by `Blocking`, which a client does not take.
+    // Only `Blocking` lists BLOCK, and a client does not accept that.
     const LISTING: Listing = Listing::CHECKED;
     type Reply = Streams;
 

@@ -1,4 +1,4 @@
-//! XSETID: sets a stream's last id. Pure.
+//! XSETID: sets a stream's last id. No I/O.
 
 use super::arg::Arg;
 use super::reply::ok;
@@ -8,17 +8,19 @@ use crate::id::IdArg;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Sets the last id of a stream: new entries have ids above it. It is meant for restoring a stream elsewhere.
+/// Sets the last id of a stream; new entries get ids above it. Intended for restoring a stream
+/// elsewhere.
 ///
-/// `XSETID key id [ENTRIESADDED n] [MAXDELETEDID id]` (Redis 5.0). The stream must exist; no entry is added or removed.
-/// Set back over entries that are gone, the stream gives their ids to others.
+/// `XSETID key id [ENTRIESADDED n] [MAXDELETEDID id]` (Redis 5.0). The stream must exist; no entry
+/// is added or removed. If the id is set back over removed entries, the stream reuses their ids.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) when there is no stream; when the id is below that of the last entry, below
-/// [`XSetId::max_deleted_id`], or, since Redis 7.2, below the largest id that was deleted; when
-/// [`XSetId::entries_added`] is less than the length of the stream. [`Code::WrongType`](crate::Code::WrongType) when the
-/// key holds something else; [`Code::Oom`](crate::Code::Oom) when the server's memory is used up.
+/// [`Code::Err`](crate::Code::Err) when the stream does not exist; when the id is below that of the
+/// last entry, below [`XSetId::max_deleted_id`], or, since Redis 7.2, below the largest deleted id;
+/// when [`XSetId::entries_added`] is less than the length of the stream.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream;
+/// [`Code::Oom`](crate::Code::Oom) when the server is out of memory.
 ///
 /// # Example
 /// ```no_run
@@ -37,19 +39,19 @@ pub struct XSetId<'a> {
 }
 
 impl<'a> XSetId<'a> {
-    /// Makes this the last id of this stream.
+    /// Sets the last id of this stream.
     pub fn new(key: impl Into<Arg<'a>>, id: EntryId) -> Self {
         Self { key: key.into(), id, entries_added: None, max_deleted_id: None }
     }
 
-    /// How many entries count as ever added, which the server tells the lag of groups from; at most [`i64::MAX`] (Redis
-    /// 7.0). Without it the number stays.
+    /// Sets the number of entries ever added, from which the server computes the lag of groups; at
+    /// most [`i64::MAX`] (Redis 7.0). By default it is unchanged.
     pub fn entries_added(self, entries: u64) -> Self {
         Self { entries_added: Some(entries), ..self }
     }
 
-    /// The largest id that counts as deleted, smaller than before too (Redis 7.0). Without it, and for [`EntryId::MIN`],
-    /// it stays.
+    /// Sets the largest deleted id, which may be smaller than before (Redis 7.0). By default, and
+    /// for [`EntryId::MIN`], it is unchanged.
     pub fn max_deleted_id(self, id: EntryId) -> Self {
         Self { max_deleted_id: Some(id), ..self }
     }
@@ -57,7 +59,8 @@ impl<'a> XSetId<'a> {
 
 impl Command for XSetId<'_> {
     const NAME: &'static str = "XSETID";
-    // What was added between the two runs, the second no longer counts; and once trimmed away, its ids are given again.
+    // A second run discards the count of entries added in between; if they were trimmed, their ids
+    // are reused.
     const SAFETY: Safety = Safety::Write;
     type Reply = ();
 
@@ -96,7 +99,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn options_follow_the_id_and_each_needs_redis_7() {
+    fn xsetid_options_follow_the_id_and_need_redis_7() {
         let set = XSetId::new("s", EntryId::new(9, 2));
         let (added, deleted) = (Feature::EntriesAdded, Feature::MaxDeletedId);
         let rows = [
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_ok() {
+    fn reply_is_ok() {
         for (bytes, expected) in [("+OK\r\n", true), ("$3\r\n9-2\r\n", false), ("_\r\n", false)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XSetId::reply(frame).is_ok(), expected, "{bytes:?}");

@@ -1,4 +1,4 @@
-//! XTRIM: shortens a stream. Pure.
+//! XTRIM: trims a stream. No I/O.
 
 use super::arg::Arg;
 use super::trim::{Refs, Trim};
@@ -8,12 +8,12 @@ use crate::server::Features;
 
 /// Removes the oldest entries of a stream, down to a length or up to an id.
 ///
-/// `XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT count] [KEEPREF|DELREF|ACKED]` (Redis 5.0). Answers with the number
-/// of entries removed; 0 if there is no stream.
+/// `XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT count] [KEEPREF|DELREF|ACKED]` (Redis 5.0).
+/// Returns the number of entries removed; 0 if the stream does not exist.
 ///
 /// # Errors
 ///
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -33,15 +33,15 @@ pub struct XTrim<'a> {
 }
 
 impl<'a> XTrim<'a> {
-    /// Trims this stream to that.
+    /// Trims this stream.
     pub fn new(key: impl Into<Arg<'a>>, trim: Trim) -> Self {
         Self { key: key.into(), trim, refs: None }
     }
 
-    /// What becomes of groups that refer to what is removed (Redis 8.2).
+    /// Sets how trimming treats references from consumer groups to removed entries (Redis 8.2).
     ///
-    /// With [`Refs::Delete`] or [`Refs::Acked`] an approximate trim is exact on Redis 8.6 and later, and removes nothing on
-    /// Redis 8.2.
+    /// With [`Refs::Delete`] or [`Refs::Acked`] an approximate trim is exact on Redis 8.6 and
+    /// later, and removes nothing on Redis 8.2.
     pub fn refs(self, refs: Refs) -> Self {
         Self { refs: Some(refs), ..self }
     }
@@ -60,7 +60,8 @@ impl Command for XTrim<'_> {
         }
     }
 
-    /// By length a second run takes what was added since the first; by id it takes nothing more.
+    /// By length, a second run also removes entries added after the first. By id, it removes no
+    /// more.
     fn safety(&self) -> Safety {
         if self.trim.is_by_id() { Safety::Idempotent } else { Self::SAFETY }
     }
@@ -86,7 +87,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_policy_stands_behind_the_threshold() {
+    fn xtrim_policy_follows_the_threshold() {
         let (len, id) = (Trim::max_len(5), Trim::min_id(EntryId::new(1, 2)));
         let rows = [
             (XTrim::new("s", len), "XTRIM s MAXLEN = 5"),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in [(":0\r\n", Some(0)), (":9\r\n", Some(9)), ("$-1\r\n", None)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XTrim::reply(frame).ok(), expected, "{bytes:?}");

@@ -1,12 +1,13 @@
-//! CLIENT GETNAME: what this connection is called. Pure.
+//! CLIENT GETNAME: returns the name of the connection. No I/O.
 
 use crate::command::{Command, Safety};
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 use bytes::Bytes;
 
-/// Asks for the name of the connection that it is sent on.
+/// Returns the name of the connection that it is sent on.
 ///
-/// `CLIENT GETNAME` (Redis 2.6). `None` if it has no name. The name shares the buffer of the reply.
+/// `CLIENT GETNAME` (Redis 2.6). `None` if the connection has no name. The name shares the buffer
+/// of the reply.
 ///
 /// # Example
 /// ```no_run
@@ -22,7 +23,7 @@ use bytes::Bytes;
 pub struct ClientGetName(());
 
 impl ClientGetName {
-    /// Asks for the name.
+    /// Creates a CLIENT GETNAME command.
     pub fn new() -> Self {
         Self(())
     }
@@ -49,12 +50,12 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn there_is_no_argument() {
+    fn request_has_no_arguments() {
         assert_eq!(encode(&ClientGetName::new()), encode(&Raw::new("CLIENT GETNAME")));
     }
 
     #[test]
-    fn null_and_an_empty_name_are_no_name() {
+    fn null_and_empty_client_names_decode_as_none() {
         for (bytes, expected) in [
             ("$8\r\nworker-1\r\n", Some(Some("worker-1"))),
             ("+worker-1\r\n", Some(Some("worker-1"))),

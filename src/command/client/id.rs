@@ -1,12 +1,12 @@
-//! CLIENT ID: which connection this is. Pure.
+//! CLIENT ID: returns the id of the connection. No I/O.
 
 use crate::command::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Asks for the id of the connection that it is sent on.
+/// Returns the id of the connection that it is sent on.
 ///
-/// `CLIENT ID` (Redis 5.0). A larger id is a later connection's. When a connection has to be made anew it has another id;
-/// [`Reader::connection_id`](crate::Reader::connection_id) knows a reader's without asking.
+/// `CLIENT ID` (Redis 5.0). Ids increase with each new connection, and a reconnect changes the id.
+/// [`Reader::connection_id`](crate::Reader::connection_id) returns a reader's id without a command.
 ///
 /// # Example
 /// ```no_run
@@ -20,7 +20,7 @@ use crate::resp::{Args, DecodeError, Frame};
 pub struct ClientId(());
 
 impl ClientId {
-    /// Asks for the id.
+    /// Creates a CLIENT ID command.
     pub fn new() -> Self {
         Self(())
     }
@@ -45,12 +45,12 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn there_is_no_argument() {
+    fn request_has_no_arguments() {
         assert_eq!(encode(&ClientId::new()), encode(&Raw::new("CLIENT ID")));
     }
 
     #[test]
-    fn an_id_is_an_integer() {
+    fn client_id_reply_is_an_integer() {
         for (bytes, expected) in [
             (":7\r\n", Some(7)),
             (":9223372036854775807\r\n", Some(i64::MAX)),

@@ -1,21 +1,22 @@
-//! CLIENT KILL: ends a connection. Pure.
+//! CLIENT KILL: closes a connection. No I/O.
 
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Ends the connection of an id.
+/// Closes the connection with an id.
 ///
-/// `CLIENT KILL ID id [SKIPME yes|no]` (Redis 2.8.12). Answers with the number of connections that ended: 0 if there is no
-/// such one. Whoever has it sees it end without another byte.
+/// `CLIENT KILL ID id [SKIPME yes|no]` (Redis 2.8.12). Returns the number of connections closed: 0
+/// if none has this id. The peer's connection ends without further bytes.
 ///
-/// The connection that the command is sent on is passed over, unless [`skip_me(false)`](Self::skip_me) is said. Then the
-/// answer comes first and the end behind it: the connection is made anew, what others had sent on it behind this command
-/// was not run, and they get [`Error::Lost`](crate::Error::Lost), for they cannot know.
+/// The connection that the command is sent on is skipped, unless [`skip_me(false)`](Self::skip_me)
+/// is set. Then the reply arrives before the close, and the client reconnects. Commands of other
+/// callers that were sent after it have not run; they get [`Error::Lost`](crate::Error::Lost),
+/// because the outcome is unknown to them.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) for a negative id. 0 is not sent and is [refused](crate::Unsent::Refused): to Redis 6 it
-/// means every connection but this one.
+/// [`Code::Err`](crate::Code::Err) for a negative id. 0 is [refused](crate::Unsent::Refused)
+/// without being sent: in Redis 6 it means every connection but this one.
 ///
 /// # Example
 /// ```no_run
@@ -32,12 +33,12 @@ pub struct ClientKill {
 }
 
 impl ClientKill {
-    /// Ends the connection of this id.
+    /// Closes the connection with this id.
     pub fn new(id: i64) -> Self {
         Self { id, skip_me: None }
     }
 
-    /// Whether the connection that the command is sent on is passed over, as it is without it.
+    /// Sets whether the connection that the command is sent on is skipped, which is the default.
     pub fn skip_me(self, skip: bool) -> Self {
         Self { skip_me: Some(skip), ..self }
     }
@@ -45,7 +46,8 @@ impl ClientKill {
 
 impl Command for ClientKill {
     const NAME: &'static str = "CLIENT KILL";
-    // A server that was started anew counts its connections anew: a second run might meet another one.
+    // A restarted server counts its connections from the start: a second run might close another
+    // one.
     const SAFETY: Safety = Safety::Write;
     type Reply = u64;
 
@@ -63,7 +65,8 @@ impl Command for ClientKill {
     }
 
     fn refused(&self) -> Option<&'static str> {
-        // Redis 6.2.14 answers `CLIENT KILL ID 0` with the number of all others, and has ended them.
+        // Redis 6.2.14 closes all other connections on `CLIENT KILL ID 0`, and returns their
+        // number.
         (self.id == 0).then_some("to Redis 6 an id of 0 means every connection but this one")
     }
 }
@@ -75,7 +78,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn whether_to_skip_oneself_is_behind_the_id() {
+    fn client_kill_skipme_follows_the_id() {
         let rows = [
             (ClientKill::new(7), "CLIENT KILL ID 7"),
             (ClientKill::new(-7), "CLIENT KILL ID -7"),
@@ -89,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn no_id_that_means_all_is_sent() {
+    fn client_kill_of_id_zero_is_refused() {
         assert!(ClientKill::new(0).refused().is_some());
         assert!(ClientKill::new(0).skip_me(true).refused().is_some());
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in
             [(":0\r\n", Some(0)), (":1\r\n", Some(1)), ("+OK\r\n", None), ("_\r\n", None)]
         {

@@ -1,18 +1,18 @@
-//! CLIENT: the connections of a server, one's own among them. Pure.
+//! CLIENT: manages the server's connections. No I/O.
 //!
-//! | form | type | answers with |
+//! | form | type | returns |
 //! |---|---|---|
 //! | CLIENT ID | [`ClientId`] | the connection's id |
 //! | CLIENT GETNAME | [`ClientGetName`] | the connection's name |
 //! | CLIENT SETNAME | [`ClientSetName`] | nothing |
 //! | CLIENT NO-EVICT | [`ClientNoEvict`] | nothing |
 //! | CLIENT UNBLOCK | [`ClientUnblock`] | whether a connection was blocked |
-//! | CLIENT KILL | [`ClientKill`] | how many connections ended |
+//! | CLIENT KILL | [`ClientKill`] | the number of connections closed |
 //! | CLIENT PAUSE | [`ClientPause`] | nothing |
 //! | CLIENT UNPAUSE | [`ClientUnpause`] | nothing |
 //!
-//! A server counts its connections and never gives an id twice, until it is started anew. What changes the connection it is
-//! sent on, SETNAME and NO-EVICT, is for a [`Reader`](crate::Reader).
+//! A server never reuses a connection id until it restarts. SETNAME and NO-EVICT change their own
+//! connection and are sent with a [`Reader`](crate::Reader).
 
 mod get_name;
 mod id;

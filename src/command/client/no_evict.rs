@@ -1,14 +1,15 @@
-//! CLIENT NO-EVICT: keeps this connection when the server is short of memory. Pure.
+//! CLIENT NO-EVICT: exempts the connection from eviction. No I/O.
 
 use crate::command::dedicated::{self, DedicatedCommand};
 use crate::command::reply::ok;
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Whether the server may end a [`Reader`](crate::Reader)'s connection to get back the memory that its connections take.
+/// Sets whether the server may close a [`Reader`](crate::Reader)'s connection to free the memory of
+/// its connections.
 ///
-/// `CLIENT NO-EVICT on|off` (Redis 7.0). A server does so only where its `maxmemory-clients` is set. When the reader has to
-/// make another connection, that one may be ended again.
+/// `CLIENT NO-EVICT on|off` (Redis 7.0). A server does so only if `maxmemory-clients` is set. After
+/// a reconnect the connection may be closed again.
 ///
 /// # Example
 /// ```no_run
@@ -25,12 +26,12 @@ pub struct ClientNoEvict {
 }
 
 impl ClientNoEvict {
-    /// It is kept.
+    /// Exempts the connection.
     pub fn on() -> Self {
         Self { on: true }
     }
 
-    /// It may be ended, as at the beginning.
+    /// Allows eviction, which is the default.
     pub fn off() -> Self {
         Self { on: false }
     }
@@ -61,7 +62,7 @@ mod tests {
     use crate::command::{Raw, encode, encode_dedicated};
 
     #[test]
-    fn it_is_on_or_off() {
+    fn client_no_evict_is_on_or_off() {
         let rows = [
             (ClientNoEvict::on(), "CLIENT NO-EVICT ON"),
             (ClientNoEvict::off(), "CLIENT NO-EVICT OFF"),

@@ -1,4 +1,4 @@
-//! CLIENT PAUSE: makes everyone's commands wait. Pure.
+//! CLIENT PAUSE: suspends the commands of all clients. No I/O.
 
 use crate::command::arg::ms;
 use crate::command::reply::ok;
@@ -7,18 +7,20 @@ use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 use std::time::Duration;
 
-/// Makes the commands of all clients wait for a time.
+/// Suspends the commands of all clients for a time.
 ///
-/// `CLIENT PAUSE timeout [WRITE]` (Redis 3.0). It is answered at once; what comes behind it, on this connection and on all
-/// others, is answered when the time is over. That is [`Ping`](crate::Ping) and
-/// [`ClientUnpause`](crate::ClientUnpause) too, so only [`write_only`](Self::write_only) can be taken back. A command that
-/// waits longer than its deadline ends as [`Error::TimedOut`](crate::Error::TimedOut), and may run all the same.
+/// `CLIENT PAUSE timeout [WRITE]` (Redis 3.0). The reply is immediate; later commands, on this and
+/// all other connections, get their replies after the pause. That includes [`Ping`](crate::Ping)
+/// and [`ClientUnpause`](crate::ClientUnpause), so only [`write_only`](Self::write_only) can be
+/// ended early. A command that waits longer than its deadline fails with
+/// [`Error::TimedOut`](crate::Error::TimedOut), and may still run.
 ///
 /// A shorter pause does not shorten a longer one.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) for a time beyond what the server can count; before Redis 7.2 that is no pause.
+/// [`Code::Err`](crate::Code::Err) for a time beyond the server's range; before Redis 7.2 such a
+/// time causes no pause.
 ///
 /// # Example
 /// ```no_run
@@ -38,12 +40,12 @@ pub struct ClientPause {
 }
 
 impl ClientPause {
-    /// Makes every command wait for this long; rounded up to a millisecond.
+    /// Suspends all commands for this long, rounded up to a millisecond.
     pub fn new(timeout: Duration) -> Self {
         Self { timeout, write_only: false }
     }
 
-    /// `WRITE`: only those commands wait that may write, a read of a group among them (Redis 6.2).
+    /// Suspends only commands that may write, including reads of a group: `WRITE` (Redis 6.2).
     pub fn write_only(self) -> Self {
         Self { write_only: true, ..self }
     }
@@ -51,7 +53,7 @@ impl ClientPause {
 
 impl Command for ClientPause {
     const NAME: &'static str = "CLIENT PAUSE";
-    // The second run begins the time anew.
+    // A second run restarts the time.
     const SAFETY: Safety = Safety::Write;
     type Reply = ();
 
@@ -77,7 +79,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn the_time_is_in_milliseconds_and_what_waits_is_behind_it() {
+    fn client_pause_time_is_in_milliseconds_before_the_mode() {
         let mode = Feature::ClientPauseMode.into();
         let second = ClientPause::new(Duration::from_secs(1));
         let rows = [

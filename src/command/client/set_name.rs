@@ -1,18 +1,19 @@
-//! CLIENT SETNAME: gives this connection a name. Pure.
+//! CLIENT SETNAME: sets the name of the connection. No I/O.
 
 use crate::command::Arg;
 use crate::command::dedicated::{self, DedicatedCommand};
 use crate::command::reply::ok;
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Gives a [`Reader`](crate::Reader)'s connection a name, by which CLIENT LIST shows it.
+/// Sets the name of a [`Reader`](crate::Reader)'s connection, as CLIENT LIST shows it.
 ///
-/// `CLIENT SETNAME name` (Redis 2.6). An empty name takes it away. When the reader has to make another connection, that one
-/// has again the name that the settings say.
+/// `CLIENT SETNAME name` (Redis 2.6). An empty name removes it. After a reconnect the connection
+/// has the name of the settings again.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) for a name with blanks or other characters than those of ASCII that can be seen.
+/// [`Code::Err`](crate::Code::Err) for a name with characters other than printable ASCII, or with
+/// spaces.
 ///
 /// # Example
 /// ```no_run
@@ -29,7 +30,7 @@ pub struct ClientSetName<'a> {
 }
 
 impl<'a> ClientSetName<'a> {
-    /// Gives it this name.
+    /// Sets this name.
     pub fn new(name: impl Into<Arg<'a>>) -> Self {
         Self { name: name.into() }
     }
@@ -56,7 +57,7 @@ mod tests {
     use crate::command::{Raw, encode, encode_dedicated};
 
     #[test]
-    fn a_name_is_one_argument_even_if_it_is_empty() {
+    fn client_name_is_one_argument_even_if_empty() {
         for name in ["worker-1", "", "a b"] {
             let expected = encode(&Raw::new("CLIENT SETNAME").arg(name));
             assert_eq!(encode_dedicated(&ClientSetName::new(name)), expected, "{name:?}");

@@ -1,14 +1,15 @@
-//! CLIENT UNBLOCK: ends another connection's wait. Pure.
+//! CLIENT UNBLOCK: ends the wait of another connection. No I/O.
 
 use crate::command::reply::done;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Ends the wait of a connection: a read that blocks, or WAIT.
+/// Ends the wait of a connection: a blocking read, or WAIT.
 ///
-/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` (Redis 5.0). Answers whether it was waiting; not if there is no such connection. A
-/// read that is ended so has no entries, as if its time were over, and WAIT says how far it got;
-/// [`Reader::connection_id`](crate::Reader::connection_id) has the id.
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]` (Redis 5.0). Returns whether the connection was waiting;
+/// false if it does not exist. The read then returns no entries, as after its timeout, and WAIT
+/// returns the number reached so far. [`Reader::connection_id`](crate::Reader::connection_id)
+/// returns the id.
 ///
 /// # Example
 /// ```no_run
@@ -27,12 +28,12 @@ pub struct ClientUnblock {
 }
 
 impl ClientUnblock {
-    /// Ends the wait of the connection of this id, as if its time were over.
+    /// Ends the wait of the connection with this id, as if it had timed out.
     pub fn new(id: i64) -> Self {
         Self { id, error: false }
     }
 
-    /// Ends it with the error [`Code::Unblocked`](crate::Code::Unblocked).
+    /// Ends the wait with the error [`Code::Unblocked`](crate::Code::Unblocked).
     pub fn error(self) -> Self {
         Self { error: true, ..self }
     }
@@ -40,7 +41,7 @@ impl ClientUnblock {
 
 impl Command for ClientUnblock {
     const NAME: &'static str = "CLIENT UNBLOCK";
-    // By the second run the connection may be at its next wait.
+    // At the second run the connection may be in its next wait.
     const SAFETY: Safety = Safety::Write;
     type Reply = bool;
 
@@ -62,7 +63,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn the_way_it_ends_is_behind_the_id() {
+    fn client_unblock_mode_follows_the_id() {
         let rows = [
             (ClientUnblock::new(7), "CLIENT UNBLOCK 7"),
             (ClientUnblock::new(7).error(), "CLIENT UNBLOCK 7 ERROR"),

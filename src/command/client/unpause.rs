@@ -1,14 +1,15 @@
-//! CLIENT UNPAUSE: ends a pause. Pure.
+//! CLIENT UNPAUSE: ends a pause. No I/O.
 
 use crate::command::reply::ok;
 use crate::command::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Ends a pause that was begun with [`ClientPause::write_only`](crate::ClientPause::write_only), whoever began it.
+/// Ends a pause started with [`ClientPause::write_only`](crate::ClientPause::write_only), by any
+/// client.
 ///
-/// `CLIENT UNPAUSE` (Redis 6.2). Without a pause it does nothing. In a pause of every command it waits like all others, and
-/// comes too late.
+/// `CLIENT UNPAUSE` (Redis 6.2). Without a pause it has no effect. In a pause of all commands it is
+/// suspended too, and runs only after the end.
 ///
 /// # Example
 /// ```no_run
@@ -22,7 +23,7 @@ use crate::server::{Feature, Features};
 pub struct ClientUnpause(());
 
 impl ClientUnpause {
-    /// Ends the pause.
+    /// Creates a CLIENT UNPAUSE command.
     pub fn new() -> Self {
         Self(())
     }
@@ -30,7 +31,7 @@ impl ClientUnpause {
 
 impl Command for ClientUnpause {
     const NAME: &'static str = "CLIENT UNPAUSE";
-    // The second run would end a pause that someone has begun since.
+    // A second run would end a pause that was started in between.
     const SAFETY: Safety = Safety::Write;
     type Reply = ();
 
@@ -51,7 +52,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn there_is_no_argument() {
+    fn request_has_no_arguments() {
         assert_eq!(encode(&ClientUnpause::new()), encode(&Raw::new("CLIENT UNPAUSE")));
         assert_eq!(ClientUnpause::new().needs(), Feature::ClientUnpause.into());
     }

@@ -1,17 +1,17 @@
-//! CLUSTER: which node of a cluster serves which slots. Pure.
+//! CLUSTER: returns the nodes of a cluster and their slots. No I/O.
 //!
-//! | form | type | answers with |
+//! | form | type | returns |
 //! |---|---|---|
 //! | CLUSTER SLOTS | [`ClusterSlots`] | ranges of slots, each with its nodes |
 //! | CLUSTER SHARDS | [`ClusterShards`] | shards, each with its ranges of slots and its nodes |
 //!
-//! How a node is reached is what the cluster's `cluster-preferred-endpoint-type` says:
+//! The cluster's `cluster-preferred-endpoint-type` determines the endpoint of a node:
 //!
 //! | on the wire | means | here |
 //! |---|---|---|
-//! | text | a host's name or address | that |
-//! | null or empty | the host that the question went to, which the node does not know the name of | `None` |
-//! | `?` | names are wanted, and this node was given none: its address will do | its address |
+//! | text | the name or address of a host | the same |
+//! | null or empty | the host that the command was sent to, whose name the node does not know | `None` |
+//! | `?` | names are preferred, but this node has none | its address |
 
 mod shards;
 mod slots;
@@ -24,16 +24,16 @@ use crate::resp::{Cursor, DecodeError};
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 
-/// How many slots there are: a key's is CRC16 of it modulo this.
+/// Number of slots: a key's slot is its CRC16 modulo this.
 const SLOTS: u16 = 16_384;
 
-/// The first and the last slot of a range.
+/// Decodes the first and the last slot of a range.
 fn slots(cursor: &mut Cursor<'_>) -> Result<RangeInclusive<u16>, DecodeError> {
     let mut slot = || below(SLOTS.into(), cursor, "a slot");
     Ok(slot()?..=slot()?)
 }
 
-/// Where to reach a node: what its endpoint says, which is text of `bytes`, and its address.
+/// Returns the host of a node, from its endpoint (a part of `bytes`) and its address.
 fn host(bytes: &Bytes, endpoint: Option<&[u8]>, address: Option<&Bytes>) -> Option<Bytes> {
     match endpoint {
         None | Some(b"") => None,

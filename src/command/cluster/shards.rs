@@ -1,4 +1,4 @@
-//! CLUSTER SHARDS: the shards of a cluster, each with its slots and its nodes. Pure.
+//! CLUSTER SHARDS: returns the shards of a cluster, with their slots and nodes. No I/O.
 
 use super::{host, port, slots};
 use crate::command::reply::tree;
@@ -8,13 +8,14 @@ use crate::server::{Feature, Features};
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 
-/// Asks for the shards of the cluster: each has a master and its replicas, which serve the same slots.
+/// Returns the shards of the cluster: each is a master and its replicas, which serve the same
+/// slots.
 ///
-/// `CLUSTER SHARDS` (Redis 7.0). A node that is down is listed as well, with the slots that it had.
+/// `CLUSTER SHARDS` (Redis 7.0). Nodes that are down are included, with the slots they had.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) from a server that is in no cluster.
+/// [`Code::Err`](crate::Code::Err) from a server that is not in a cluster.
 ///
 /// # Example
 /// ```no_run
@@ -32,7 +33,7 @@ use std::ops::RangeInclusive;
 pub struct ClusterShards(());
 
 impl ClusterShards {
-    /// Asks for the shards.
+    /// Creates a CLUSTER SHARDS command.
     pub fn new() -> Self {
         Self(())
     }
@@ -42,13 +43,13 @@ impl ClusterShards {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Shard {
-    /// The slots that it serves, from 0 to 16383; empty if it has none.
+    /// The slots of the shard, from 0 to 16383; empty if it has none.
     pub slots: Vec<RangeInclusive<u16>>,
-    /// Its nodes, in no order.
+    /// The nodes of the shard, in no particular order.
     pub nodes: Vec<ShardNode>,
-    /// Its id (Valkey 9.1); `None` if the server does not say it.
+    /// The shard's id (Valkey 9.1); `None` if the server does not report it.
     pub id: Option<Bytes>,
-    /// What else the server says of it, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -56,53 +57,55 @@ pub struct Shard {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ShardNode {
-    /// Its id.
+    /// The node's id.
     pub id: Bytes,
-    /// Its port; `None` if it takes connections over TLS only.
+    /// The node's port; `None` if it accepts only TLS connections.
     pub port: Option<u16>,
-    /// Its port for TLS; `None` without one.
+    /// The node's port for TLS; `None` if it has none.
     pub tls_port: Option<u16>,
-    /// Its address; empty if it does not know it yet, which goes for the one asked only.
+    /// The node's address. Empty if it does not know its own yet, which only the queried node can
+    /// report.
     pub ip: Bytes,
-    /// The host to connect to, a name or an address; `None` for the one that the question went to.
+    /// The host to connect to, a name or an address; `None` for the host that the command was sent
+    /// to.
     ///
-    /// Where the server writes `?`, which is for a name that the node was not given, this is its [`ip`](Self::ip).
+    /// If the server sends `?`, for a node without a configured name, this is its [`ip`](Self::ip).
     pub endpoint: Option<Bytes>,
-    /// Its name; `None` if it was given none.
+    /// The node's configured name; `None` if it has none.
     pub hostname: Option<Bytes>,
-    /// Whether it is the master.
+    /// The node's role in its shard.
     pub role: NodeRole,
-    /// How many bytes of the shard's history it has.
+    /// The replication offset, in bytes.
     pub replication_offset: u64,
-    /// Whether it can be used.
+    /// The health of the node.
     pub health: NodeHealth,
-    /// What else the server says of it, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
-/// What part a node plays in its shard.
+/// The role of a node in its shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeRole {
-    /// It takes writes.
+    /// The node accepts writes.
     Master,
-    /// It follows the master.
+    /// The node replicates the master.
     Replica,
-    /// Another word of the server's.
+    /// A role that only later servers report.
     Other(Bytes),
 }
 
-/// How a node is, as far as the one asked knows.
+/// The health of a node, as known to the queried node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeHealth {
-    /// It can be used.
+    /// The node is available.
     Online,
-    /// Most masters cannot reach it.
+    /// The majority of masters cannot reach the node.
     Failed,
-    /// It has yet to be given its master's data.
+    /// The node has not received its master's data yet.
     Loading,
-    /// Another word of the server's.
+    /// A state that only later servers report.
     Other(Bytes),
 }
 
@@ -200,7 +203,7 @@ fn node_role(word: Bytes) -> NodeRole {
 fn node_health(word: Bytes) -> NodeHealth {
     match &*word {
         b"online" => NodeHealth::Online,
-        // The manual says `failed`, and servers from 7.0 to 8.10 say `fail`.
+        // The documentation says `failed`; servers from 7.0 to 8.10 send `fail`.
         b"fail" | b"failed" => NodeHealth::Failed,
         b"loading" => NodeHealth::Loading,
         _ => NodeHealth::Other(word),
@@ -248,7 +251,7 @@ mod tests {
         Shard { slots: vec![0..=5, 7..=7], nodes, id: None, extra: Vec::new() }
     }
 
-    /// A map, and the flat array that RESP2 has in its place.
+    /// Encodes a map, and the flat array that RESP2 has instead.
     fn maps(pairs: &[&str]) -> [String; 2] {
         let (n, text) = (pairs.len(), pairs.concat());
         [format!("%{n}\r\n{text}"), format!("*{}\r\n{text}", 2 * n)]
@@ -258,7 +261,7 @@ mod tests {
         ClusterShards::reply(Frame::parse(bytes, Limits::default()).unwrap()).ok()
     }
 
-    /// One shard of one node, in both protocols.
+    /// Decodes a shard with one node, in both protocols.
     fn read_node(pairs: &[&str]) -> Option<ShardNode> {
         let [new, old] = maps(pairs).map(|node| {
             let nodes = format!("+nodes\r\n*1\r\n{node}");
@@ -277,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_argument() {
+    fn request_has_no_arguments() {
         assert_eq!(encode(&ClusterShards::new()), encode(&Raw::new("CLUSTER SHARDS")));
         assert_eq!(ClusterShards::new().needs(), Feature::ClusterShards.into());
     }
 
     #[test]
-    fn what_a_node_is_stands_by_its_name() {
+    fn node_fields_are_found_by_name() {
         let mut backwards = NODE;
         backwards.reverse();
         assert_eq!(read_node(&NODE), Some(node()));
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_has_slots_and_nodes_and_perhaps_more() {
+    fn shard_has_slots_nodes_and_optional_fields() {
         let slots = "+slots\r\n*4\r\n:0\r\n:5\r\n:7\r\n:7\r\n";
         let nodes = format!("+nodes\r\n*1\r\n{}", maps(&NODE)[0]);
         let one = || shard(vec![node()]);

@@ -1,4 +1,4 @@
-//! CLUSTER SLOTS: ranges of slots, each with its nodes. Pure.
+//! CLUSTER SLOTS: returns ranges of slots with their nodes. No I/O.
 
 use super::{host, port, slots};
 use crate::command::reply::at_least;
@@ -7,14 +7,14 @@ use crate::resp::{Args, Cursor, DecodeError, Frame};
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 
-/// Asks which nodes serve which slots.
+/// Returns the slots of the cluster and the nodes that serve them.
 ///
-/// `CLUSTER SLOTS` (Redis 3.0). Slots that nobody serves are in no range, and a replica that failed is left out. Redis 7.0
-/// has [`ClusterShards`](crate::ClusterShards), which lists every node once.
+/// `CLUSTER SLOTS` (Redis 3.0). Slots without a node are in no range, and failed replicas are left
+/// out. Since Redis 7.0 [`ClusterShards`](crate::ClusterShards) lists every node once.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) from a server that is in no cluster.
+/// [`Code::Err`](crate::Code::Err) from a server that is not in a cluster.
 ///
 /// # Example
 /// ```no_run
@@ -30,39 +30,40 @@ use std::ops::RangeInclusive;
 pub struct ClusterSlots(());
 
 impl ClusterSlots {
-    /// Asks for the slots.
+    /// Creates a CLUSTER SLOTS command.
     pub fn new() -> Self {
         Self(())
     }
 }
 
-/// A range of slots, and who serves it.
+/// A range of slots and the nodes that serve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SlotRange {
     /// The slots, from 0 to 16383.
     pub slots: RangeInclusive<u16>,
-    /// Who takes writes.
+    /// The node that accepts writes.
     pub master: ClusterNode,
-    /// Who follows the master.
+    /// The nodes that replicate the master.
     pub replicas: Vec<ClusterNode>,
 }
 
-/// A node of a cluster, and where it is reached. Its texts share the buffer of the reply.
+/// A node of a cluster and its address. Its texts share the buffer of the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterNode {
-    /// The host to connect to, a name or an address; `None` for the one that the question went to.
+    /// The host to connect to, a name or an address; `None` for the host that the command was sent
+    /// to.
     ///
-    /// Where the server writes `?`, which is for a name that the node was not given, this is its `ip` of the
-    /// [metadata](Self::metadata), and `None` without it.
+    /// If the server sends `?`, for a node without a configured name, this is the `ip` of the
+    /// [metadata](Self::metadata), or `None` without it.
     pub host: Option<Bytes>,
-    /// The port to connect to; that for TLS if the question came over TLS.
+    /// The port to connect to: the TLS port if the command was sent over TLS.
     pub port: u16,
     /// The node's id; `None` before Redis 4.0.
     pub id: Option<Bytes>,
-    /// What else there is to say about where it is reached: `ip`, `hostname` (Redis 7.0; empty before). What is no text is
-    /// left out.
+    /// Other addresses of the node: `ip`, `hostname` (Redis 7.0; empty before). Values that are not
+    /// text are left out.
     pub metadata: Vec<(Bytes, Bytes)>,
 }
 
@@ -134,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_argument() {
+    fn request_has_no_arguments() {
         assert_eq!(encode(&ClusterSlots::new()), encode(&Raw::new("CLUSTER SLOTS")));
     }
 
     #[test]
-    fn the_first_node_of_a_range_is_the_master() {
+    fn first_node_of_a_slot_range_is_the_master() {
         let range = |slots, master, replicas| SlotRange { slots, master, replicas };
         let (a, b, c) = (node(Some("a"), 1), node(Some("b"), 2), node(Some("c"), 65_535));
         let old = ClusterNode { id: None, ..a.clone() };
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_not_named_is_the_one_asked_and_one_without_a_name_its_address() {
+    fn missing_host_is_none_and_unnamed_host_is_its_ip() {
         let pair = |key: &'static str, value: &'static str| (key.into(), value.into());
         let ip = || vec![pair("ip", "10.0.0.1")];
         let rows = [
@@ -186,7 +187,7 @@ mod tests {
             ("$1\r\n?\r\n", "*2\r\n+ip\r\n$0\r\n\r\n", None, vec![pair("ip", "")]),
             ("$1\r\n?\r\n", "%0\r\n", None, vec![]),
             (
-                // Numbers and lists are for a later version to explain.
+                // Numbers and lists are reserved for later versions.
                 "$1\r\na\r\n",
                 "%4\r\n+n\r\n:7\r\n+hostname\r\n+h\r\n+l\r\n*2\r\n:1\r\n:2\r\n+ip\r\n_\r\n",
                 Some("a"),

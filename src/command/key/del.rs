@@ -1,24 +1,24 @@
-//! DEL: removes keys. Pure.
+//! DEL: removes keys. No I/O.
 
 use super::Keys;
 use crate::command::reply::at_most;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Removes keys, whatever they hold.
+/// Removes keys of any type.
 ///
-/// `DEL key [key ...]` (Redis 1.0). Answers with the number of keys that there were. A stream's groups go with it, and with
-/// them all that is pending. A group's read that waits for the stream ends with an error:
-/// [`Code::NoGroup`](crate::Code::NoGroup), on Redis 7.0 [`Code::Unblocked`](crate::Code::Unblocked); on Redis 6.2 it goes
-/// on waiting, as a read without a group does everywhere. To keep the groups, trim the stream to nothing:
-/// `XTrim::new(key, Trim::max_len(0))`.
+/// `DEL key [key ...]` (Redis 1.0). Returns the number of keys removed. A stream is removed with
+/// its groups and their pending entries lists. A blocking read of a group ends with an error:
+/// [`Code::NoGroup`](crate::Code::NoGroup), or [`Code::Unblocked`](crate::Code::Unblocked) on Redis
+/// 7.0. On Redis 6.2 it keeps waiting, as reads without a group do on every server. To keep the
+/// groups, trim the stream to nothing: `XTrim::new(key, Trim::max_len(0))`.
 ///
-/// The server does nothing else until all is removed, which for a long stream takes a while:
-/// [`Unlink`](crate::Unlink) leaves that to another thread.
+/// The server blocks until everything is removed, which can take long for a long stream:
+/// [`Unlink`](crate::Unlink) frees the memory in another thread.
 ///
 /// # Errors
 ///
-/// [`Code::CrossSlot`](crate::Code::CrossSlot) from a cluster, for keys of different slots.
+/// [`Code::CrossSlot`](crate::Code::CrossSlot) from a cluster, for keys in different slots.
 ///
 /// # Example
 /// ```no_run
@@ -39,7 +39,7 @@ impl<'a> Del<'a> {
         Self { keys: Keys::new(key.into()) }
     }
 
-    /// One more key.
+    /// Adds a key to remove.
     pub fn and(self, key: impl Into<Arg<'a>>) -> Self {
         Self { keys: self.keys.and(key.into()) }
     }
@@ -47,7 +47,7 @@ impl<'a> Del<'a> {
 
 impl Command for Del<'_> {
     const NAME: &'static str = "DEL";
-    // Someone who misses the stream makes it anew; a second run would take that one.
+    // The stream may be recreated in between; a second run would remove the new one.
     const SAFETY: Safety = Safety::Write;
     type Reply = u64;
 
@@ -77,7 +77,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_first_key_says_where() {
+    fn first_key_determines_the_node() {
         let rows = [(Del::new("a"), "DEL a"), (Del::new("a").and("b").and("a"), "DEL a b a")];
         for (del, expected) in rows {
             assert_eq!(encode(&del), encode(&Raw::new(expected)), "{expected}");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in
             [(":0\r\n", Some(0)), (":2\r\n", Some(2)), ("+OK\r\n", None), ("_\r\n", None)]
         {

@@ -1,17 +1,17 @@
-//! EXISTS: whether there are keys. Pure.
+//! EXISTS: counts existing keys. No I/O.
 
 use super::Keys;
 use crate::command::reply::at_most;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Counts those keys that exist.
+/// Counts the keys that exist.
 ///
-/// `EXISTS key [key ...]` (Redis 1.0, several keys 3.0.3). A stream that is empty exists.
+/// `EXISTS key [key ...]` (Redis 1.0, several keys 3.0.3). A stream without entries exists.
 ///
 /// # Errors
 ///
-/// [`Code::CrossSlot`](crate::Code::CrossSlot) from a cluster, for keys of different slots.
+/// [`Code::CrossSlot`](crate::Code::CrossSlot) from a cluster, for keys in different slots.
 ///
 /// # Example
 /// ```no_run
@@ -27,12 +27,12 @@ pub struct Exists<'a> {
 }
 
 impl<'a> Exists<'a> {
-    /// Whether this key exists: 1 or 0.
+    /// Checks this key: the reply is 1 if it exists and 0 if not.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { keys: Keys::new(key.into()) }
     }
 
-    /// One more key. A key that is named twice counts twice.
+    /// Adds a key to check. A key that is named twice counts twice.
     pub fn and(self, key: impl Into<Arg<'a>>) -> Self {
         Self { keys: self.keys.and(key.into()) }
     }
@@ -69,7 +69,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_first_key_says_where() {
+    fn first_key_determines_the_node() {
         let rows =
             [(Exists::new("a"), "EXISTS a"), (Exists::new("a").and("b").and("a"), "EXISTS a b a")];
         for (exists, expected) in rows {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in
             [(":0\r\n", Some(0)), (":2\r\n", Some(2)), ("+OK\r\n", None), ("_\r\n", None)]
         {

@@ -1,4 +1,4 @@
-//! EXPIRE, PEXPIRE: removes a key when a time is over. Pure.
+//! EXPIRE, PEXPIRE: set a key's time to live. No I/O.
 
 use crate::command::arg::{ms, seconds};
 use crate::command::reply::done;
@@ -7,15 +7,16 @@ use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 use std::time::Duration;
 
-/// Removes a key when a time is over, in seconds.
+/// Sets a key's time to live, in seconds.
 ///
-/// `EXPIRE key seconds [NX|XX|GT|LT]` (Redis 1.0). Answers whether the time was set; not if there is no such key, or if the
-/// [condition](Self::when) does not hold. Adding entries to a stream and trimming it leave the time as it is. What is lost
-/// with a stream, and what becomes of those who wait for it, is as with [`Del`](crate::Del).
+/// `EXPIRE key seconds [NX|XX|GT|LT]` (Redis 1.0). Returns whether the time was set: false if the
+/// key does not exist or the [condition](Self::when) does not hold. Adding entries to a stream and
+/// trimming it do not change the time. An expired stream has the same effects as
+/// [`Del`](crate::Del).
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) for a time beyond what the server can count, some 290 million years.
+/// [`Code::Err`](crate::Code::Err) for a time beyond the server's range, about 290 million years.
 ///
 /// # Example
 /// ```no_run
@@ -35,24 +36,24 @@ pub struct Expire<'a> {
 }
 
 impl<'a> Expire<'a> {
-    /// Removes this key when this time is over; rounded up to a second. Zero removes it at once.
+    /// Sets this time to live, rounded up to a second. Zero removes the key at once.
     pub fn new(key: impl Into<Arg<'a>>, time: Duration) -> Self {
         Self { key: key.into(), time, when: None }
     }
 
-    /// Only if this holds (Redis 7.0); otherwise the answer is false.
+    /// Sets the time only if this condition holds (Redis 7.0); otherwise the reply is false.
     pub fn when(self, when: ExpireWhen) -> Self {
         Self { when: Some(when), ..self }
     }
 }
 
-/// Removes a key when a time is over, in milliseconds.
+/// Sets a key's time to live, in milliseconds.
 ///
-/// `PEXPIRE key milliseconds [NX|XX|GT|LT]` (Redis 2.6). As [`Expire`] in everything else.
+/// `PEXPIRE key milliseconds [NX|XX|GT|LT]` (Redis 2.6). Otherwise the same as [`Expire`].
 ///
 /// # Errors
 ///
-/// As [`Expire`].
+/// The same as for [`Expire`].
 ///
 /// # Example
 /// ```no_run
@@ -71,33 +72,33 @@ pub struct PExpire<'a> {
 }
 
 impl<'a> PExpire<'a> {
-    /// Removes this key when this time is over; rounded up to a millisecond. Zero removes it at once.
+    /// Sets this time to live, rounded up to a millisecond. Zero removes the key at once.
     pub fn new(key: impl Into<Arg<'a>>, time: Duration) -> Self {
         Self { key: key.into(), time, when: None }
     }
 
-    /// Only if this holds (Redis 7.0); otherwise the answer is false.
+    /// Sets the time only if this condition holds (Redis 7.0); otherwise the reply is false.
     pub fn when(self, when: ExpireWhen) -> Self {
         Self { when: Some(when), ..self }
     }
 }
 
-/// When a time is set.
+/// The condition for setting a time to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExpireWhen {
-    /// `NX`: if the key has no time set.
+    /// `NX`: the key has no expiry.
     NoExpiry,
-    /// `XX`: if the key has a time set.
+    /// `XX`: the key has an expiry.
     HasExpiry,
-    /// `GT`: if the key then stays longer; never if it has no time set.
+    /// `GT`: the new expiry is later; never true if the key has none.
     Later,
-    /// `LT`: if the key then goes sooner; always if it has no time set.
+    /// `LT`: the new expiry is sooner; always true if the key has none.
     Earlier,
 }
 
 impl ExpireWhen {
-    /// It is named as Redis writes it.
+    /// Returns the feature of this condition, which has Redis's name.
     fn feature(self) -> Feature {
         match self {
             Self::NoExpiry => Feature::ExpireNx,
@@ -118,7 +119,7 @@ fn list(key: &Arg<'_>, time: u64, when: Option<ExpireWhen>, out: &mut impl Args)
 
 impl Command for Expire<'_> {
     const NAME: &'static str = "EXPIRE";
-    // The second run begins the time anew, and by then the key may be another's.
+    // A second run restarts the time, and the key may have been replaced by then.
     const SAFETY: Safety = Safety::Write;
     type Reply = bool;
 
@@ -141,7 +142,7 @@ impl Command for Expire<'_> {
 
 impl Command for PExpire<'_> {
     const NAME: &'static str = "PEXPIRE";
-    // As EXPIRE.
+    // The same as for EXPIRE.
     const SAFETY: Safety = Safety::Write;
     type Reply = bool;
 
@@ -168,14 +169,14 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn a_time_is_rounded_up() {
+    fn expiry_is_rounded_up() {
         let rows = [
             (Duration::ZERO, "0", "0"),
             (Duration::from_nanos(1), "1", "1"),
             (Duration::from_secs(60), "60", "60000"),
             (Duration::from_millis(60_001), "61", "60001"),
             (Duration::from_micros(1_500), "1", "2"),
-            // More than the server takes, which is its answer, and not less than was asked for.
+            // Out of the server's range: the server refuses it, and the time is not shortened.
             (Duration::MAX, "9223372036854776", "9223372036854775807"),
         ];
         for (time, seconds, ms) in rows {
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_is_the_last_word() {
+    fn expiry_condition_is_the_last_argument() {
         let minute = Duration::from_secs(60);
         let rows = [
             (ExpireWhen::NoExpiry, "NX"),

@@ -1,10 +1,10 @@
-//! TYPE: what a key holds. Pure.
+//! TYPE: returns the type of a key. No I/O.
 
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 use bytes::Bytes;
 
-/// Asks what a key holds.
+/// Returns the type of a key.
 ///
 /// `TYPE key` (Redis 1.0).
 ///
@@ -24,22 +24,22 @@ pub struct Type<'a> {
 }
 
 impl<'a> Type<'a> {
-    /// What this key holds.
+    /// Creates a TYPE command for this key.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into() }
     }
 }
 
-/// What a key holds.
+/// The type of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyType {
-    /// There is no such key.
+    /// The key does not exist.
     None,
-    /// A stream, which may be empty.
+    /// A stream, possibly without entries.
     Stream,
-    /// Something else, by its name: `string`, `list`, `set`, `zset`, `hash` or what a module calls it. It shares the buffer
-    /// of the reply.
+    /// Another type, by name: `string`, `list`, `set`, `zset`, `hash` or a module's type. It shares
+    /// the buffer of the reply.
     Other(Bytes),
 }
 
@@ -73,14 +73,14 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_key_is_the_only_argument() {
+    fn key_is_the_only_argument() {
         let kind = Type::new("orders");
         assert_eq!(encode(&kind), encode(&Raw::new("TYPE orders")));
         assert_eq!(kind.key(), Some(&b"orders"[..]));
     }
 
     #[test]
-    fn a_stream_is_told_from_nothing_and_from_all_else() {
+    fn type_reply_distinguishes_stream_missing_key_and_other_types() {
         let rows = [
             ("+stream\r\n", Some(KeyType::Stream)),
             ("+none\r\n", Some(KeyType::None)),

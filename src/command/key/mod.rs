@@ -1,22 +1,23 @@
-//! Commands on the key of a stream, as on that of anything else. Pure.
+//! Commands on a stream's key that work for keys of every type. No I/O.
 //!
-//! | command | type | answers with |
+//! | command | type | returns |
 //! |---|---|---|
-//! | DEL | [`Del`] | how many keys there were |
-//! | UNLINK | [`Unlink`] | how many keys there were |
-//! | EXISTS | [`Exists`] | how many keys there are |
-//! | TYPE | [`Type`] | what the key holds |
+//! | DEL | [`Del`] | the number of keys removed |
+//! | UNLINK | [`Unlink`] | the number of keys removed |
+//! | EXISTS | [`Exists`] | the number of keys that exist |
+//! | TYPE | [`Type`] | the type of the key |
 //! | EXPIRE, PEXPIRE | [`Expire`], [`PExpire`] | whether the time was set |
 //!
-//! A stream that goes takes its groups with it, with their consumers and all that is pending. What waits for it:
+//! Removing a stream removes its groups, their consumers and the pending entries lists. Blocking
+//! reads of the stream:
 //!
-//! | a read that blocks | Redis 6.2 | 7.0 | 7.2 and later, Valkey |
+//! | blocking read | Redis 6.2 | 7.0 | 7.2 and later, Valkey |
 //! |---|---|---|---|
-//! | of a group | goes on waiting | [`Code::Unblocked`](crate::Code::Unblocked) | [`Code::NoGroup`](crate::Code::NoGroup) |
-//! | without a group | goes on waiting | goes on waiting | goes on waiting |
+//! | of a group | keeps waiting | [`Code::Unblocked`](crate::Code::Unblocked) | [`Code::NoGroup`](crate::Code::NoGroup) |
+//! | without a group | keeps waiting | keeps waiting | keeps waiting |
 //!
-//! What goes on waiting is given the first entry of a stream that is made in its place; a group's read ends with
-//! [`Code::NoGroup`](crate::Code::NoGroup) then, unless the group was made first.
+//! A read that keeps waiting returns the first entry of a new stream at this key. A read of a group
+//! then ends with [`Code::NoGroup`](crate::Code::NoGroup), unless the group was created first.
 
 mod del;
 mod exists;
@@ -33,7 +34,7 @@ pub use unlink::Unlink;
 use super::arg::Arg;
 use crate::resp::Args;
 
-/// One key or several.
+/// One or more keys.
 #[derive(Debug, Clone)]
 struct Keys<'a> {
     first: Arg<'a>,

@@ -1,18 +1,19 @@
-//! UNLINK: removes keys, and their memory later. Pure.
+//! UNLINK: removes keys and frees their memory in the background. No I/O.
 
 use super::Keys;
 use crate::command::reply::at_most;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Removes keys, and leaves it to another thread to give their memory back.
+/// Removes keys, and frees their memory in another thread.
 ///
-/// `UNLINK key [key ...]` (Redis 4.0). In everything else it is [`Del`](crate::Del): the keys are gone when the answer
-/// comes, with their groups, and it is the number of those that there were. A long stream does not hold the server up.
+/// `UNLINK key [key ...]` (Redis 4.0). Otherwise the same as [`Del`](crate::Del): when the reply
+/// arrives, the keys and their groups are removed, and the reply is their number. A long stream
+/// does not block the server.
 ///
 /// # Errors
 ///
-/// [`Code::CrossSlot`](crate::Code::CrossSlot) from a cluster, for keys of different slots.
+/// [`Code::CrossSlot`](crate::Code::CrossSlot) from a cluster, for keys in different slots.
 ///
 /// # Example
 /// ```no_run
@@ -33,7 +34,7 @@ impl<'a> Unlink<'a> {
         Self { keys: Keys::new(key.into()) }
     }
 
-    /// One more key.
+    /// Adds a key to remove.
     pub fn and(self, key: impl Into<Arg<'a>>) -> Self {
         Self { keys: self.keys.and(key.into()) }
     }
@@ -41,7 +42,7 @@ impl<'a> Unlink<'a> {
 
 impl Command for Unlink<'_> {
     const NAME: &'static str = "UNLINK";
-    // Someone who misses the stream makes it anew; a second run would take that one.
+    // The stream may be recreated in between; a second run would remove the new one.
     const SAFETY: Safety = Safety::Write;
     type Reply = u64;
 
@@ -71,7 +72,7 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_first_key_says_where() {
+    fn first_key_determines_the_node() {
         let rows =
             [(Unlink::new("a"), "UNLINK a"), (Unlink::new("a").and("b").and("a"), "UNLINK a b a")];
         for (unlink, expected) in rows {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in
             [(":0\r\n", Some(0)), (":2\r\n", Some(2)), ("+OK\r\n", None), ("_\r\n", None)]
         {

@@ -1,4 +1,4 @@
-//! XGROUP CREATE: makes a group. Pure.
+//! XGROUP CREATE: creates a group. No I/O.
 
 use super::list_entries_read;
 use crate::command::reply::ok;
@@ -7,16 +7,15 @@ use crate::id::{IdArg, StartAt};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Makes a group, which is given the entries above an id.
+/// Creates a group, which receives the entries above an id.
 ///
 /// `XGROUP CREATE key group id|$ [MKSTREAM] [ENTRIESREAD n]` (Redis 5.0).
 ///
 /// # Errors
 ///
-/// [`Code::BusyGroup`](crate::Code::BusyGroup) when the group exists: it is left as it is. [`XGroupCreate::if_missing`] takes
-/// that as success.
-/// [`Code::Err`](crate::Code::Err) when there is no stream. [`Code::Oom`](crate::Code::Oom) when the server's memory is
-/// used up.
+/// [`Code::BusyGroup`](crate::Code::BusyGroup) when the group exists; it is unchanged.
+/// [`XGroupCreate::if_missing`] treats that as success. [`Code::Err`](crate::Code::Err) when the
+/// stream does not exist. [`Code::Oom`](crate::Code::Oom) when the server is out of memory.
 ///
 /// # Example
 /// ```no_run
@@ -37,7 +36,7 @@ pub struct XGroupCreate<'a> {
 }
 
 impl<'a> XGroupCreate<'a> {
-    /// A group of this stream that begins there.
+    /// Creates a group of this stream that starts at this position.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -47,28 +46,30 @@ impl<'a> XGroupCreate<'a> {
         Self { key, group, start, mk_stream: false, entries_read: None }
     }
 
-    /// Makes an empty stream if there is none.
+    /// Creates an empty stream if it does not exist: `MKSTREAM`.
     pub fn mk_stream(self) -> Self {
         Self { mk_stream: true, ..self }
     }
 
-    /// How many entries of the stream the group counts as having read, which the server tells its lag from (Redis 7.0).
+    /// Sets the number of entries of the stream that the group has read, from which the server
+    /// computes its lag (Redis 7.0).
     ///
-    /// Without it the number is not known, which is what `ENTRIESREAD -1` says.
+    /// By default the number is unknown, which is `ENTRIESREAD -1`.
     pub fn entries_read(self, entries: u64) -> Self {
         Self { entries_read: Some(entries), ..self }
     }
 
-    /// Takes a group that exists as success: the reply is whether the group was created.
+    /// Treats an existing group as success: the reply is whether the group was created.
     pub fn if_missing(self) -> XGroupCreateIfMissing<'a> {
         XGroupCreateIfMissing(self)
     }
 }
 
-/// [`XGroupCreate`] that takes `BUSYGROUP` as success. Created by [`XGroupCreate::if_missing`].
+/// An [`XGroupCreate`] that treats `BUSYGROUP` as success. Created by [`XGroupCreate::if_missing`].
 ///
-/// The reply is `true` if the group was created, and `false` if it was there: then it is left as it is, whatever the start
-/// says. If the command was repeated after a lost connection, `false` may be about the group that its first run created.
+/// The reply is `true` if the group was created. It is `false` if the group existed; the group is
+/// then unchanged, whatever the start position. If the command was retried after a lost connection,
+/// `false` may refer to the group that its first run created.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XGroupCreateIfMissing<'a>(XGroupCreate<'a>);
@@ -101,7 +102,7 @@ impl Command for XGroupCreateIfMissing<'_> {
 
 impl Command for XGroupCreate<'_> {
     const NAME: &'static str = "XGROUP CREATE";
-    // The second time the group is there, and stays as it is.
+    // In a second run the group exists, and is unchanged.
     const SAFETY: Safety = Safety::Idempotent;
     type Reply = ();
 
@@ -135,7 +136,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn options_follow_the_start() {
+    fn xgroup_create_options_follow_the_start_id() {
         let (end, id) = (StartAt::End, EntryId::new(1, 2));
         let rows = [
             (XGroupCreate::new("s", "g", end), "XGROUP CREATE s g $"),

@@ -1,18 +1,20 @@
-//! XGROUP CREATECONSUMER: makes a consumer. Pure.
+//! XGROUP CREATECONSUMER: creates a consumer. No I/O.
 
 use crate::command::reply::done;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Makes a consumer. Reading or claiming in its name makes it as well.
+/// Creates a consumer. Reading or claiming as a consumer creates it too.
 ///
-/// `XGROUP CREATECONSUMER key group consumer` (Redis 6.2). Answers whether it was made; false if it was there.
+/// `XGROUP CREATECONSUMER key group consumer` (Redis 6.2). Returns whether it was created; false if
+/// it existed.
 ///
 /// # Errors
 ///
-/// [`Code::NoGroup`](crate::Code::NoGroup) when there is no such group; [`Code::Err`](crate::Code::Err) when there is
-/// no stream; [`Code::Oom`](crate::Code::Oom) when the server's memory is used up.
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the group does not exist;
+/// [`Code::Err`](crate::Code::Err) when the stream does not exist; [`Code::Oom`](crate::Code::Oom)
+/// when the server is out of memory.
 ///
 /// # Example
 /// ```no_run
@@ -31,7 +33,7 @@ pub struct XGroupCreateConsumer<'a> {
 }
 
 impl<'a> XGroupCreateConsumer<'a> {
-    /// Makes this consumer of this group.
+    /// Creates this consumer of this group.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -71,7 +73,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn the_consumer_is_the_last_argument() {
+    fn consumer_is_the_last_argument() {
         let create = XGroupCreateConsumer::new("s", "g", "c");
         assert_eq!(encode(&create), encode(&Raw::new("XGROUP CREATECONSUMER s g c")));
         assert_eq!(create.key(), Some(&b"s"[..]));

@@ -1,17 +1,18 @@
-//! XGROUP DELCONSUMER: removes a consumer. Pure.
+//! XGROUP DELCONSUMER: removes a consumer. No I/O.
 
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Removes a consumer. What it has pending is lost to the group: [claim](crate::XClaim) it first.
+/// Removes a consumer. Its pending entries are removed from the group: [claim](crate::XClaim) them
+/// first.
 ///
-/// `XGROUP DELCONSUMER key group consumer` (Redis 5.0). Answers with the number of entries that it had pending, which
-/// nobody will be given again; 0 if there was no such consumer.
+/// `XGROUP DELCONSUMER key group consumer` (Redis 5.0). Returns the number of its pending entries,
+/// which are never delivered again; 0 if the consumer did not exist.
 ///
 /// # Errors
 ///
-/// [`Code::NoGroup`](crate::Code::NoGroup) when there is no such group; [`Code::Err`](crate::Code::Err) when there is
-/// no stream.
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the group does not exist;
+/// [`Code::Err`](crate::Code::Err) when the stream does not exist.
 ///
 /// # Example
 /// ```no_run
@@ -41,7 +42,7 @@ impl<'a> XGroupDelConsumer<'a> {
 
 impl Command for XGroupDelConsumer<'_> {
     const NAME: &'static str = "XGROUP DELCONSUMER";
-    // A consumer is made anew by reading as it; a second run would lose what it has been given since.
+    // Reading as the consumer recreates it; a second run would lose the entries delivered since.
     const SAFETY: Safety = Safety::Write;
     type Reply = u64;
 
@@ -67,14 +68,14 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn the_consumer_is_the_last_argument() {
+    fn consumer_is_the_last_argument() {
         let del = XGroupDelConsumer::new("s", "g", "c");
         assert_eq!(encode(&del), encode(&Raw::new("XGROUP DELCONSUMER s g c")));
         assert_eq!(del.key(), Some(&b"s"[..]));
     }
 
     #[test]
-    fn the_reply_is_a_count() {
+    fn reply_is_a_count() {
         for (bytes, expected) in [(":0\r\n", Some(0)), (":3\r\n", Some(3)), ("+OK\r\n", None)] {
             let frame = Frame::parse(bytes, Limits::default()).unwrap();
             assert_eq!(XGroupDelConsumer::reply(frame).ok(), expected, "{bytes:?}");

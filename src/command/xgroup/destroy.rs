@@ -1,17 +1,17 @@
-//! XGROUP DESTROY: removes a group. Pure.
+//! XGROUP DESTROY: removes a group. No I/O.
 
 use crate::command::reply::done;
 use crate::command::{Arg, Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Removes a group, with its consumers and all that they have pending.
+/// Removes a group, with its consumers and its pending entries list.
 ///
-/// `XGROUP DESTROY key group` (Redis 5.0). Answers whether there was one. A read that waits for the group ends with
-/// [`Code::NoGroup`](crate::Code::NoGroup).
+/// `XGROUP DESTROY key group` (Redis 5.0). Returns whether the group existed. A blocking read of
+/// the group ends with [`Code::NoGroup`](crate::Code::NoGroup).
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) when there is no stream.
+/// [`Code::Err`](crate::Code::Err) when the stream does not exist.
 ///
 /// # Example
 /// ```no_run
@@ -36,7 +36,8 @@ impl<'a> XGroupDestroy<'a> {
 
 impl Command for XGroupDestroy<'_> {
     const NAME: &'static str = "XGROUP DESTROY";
-    // Someone who misses the group makes it anew; a second run would take that one, and what it has pending.
+    // The group may be recreated in between; a second run would remove the new one and its pending
+    // entries.
     const SAFETY: Safety = Safety::Write;
     type Reply = bool;
 
@@ -60,7 +61,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn the_key_is_the_first_argument() {
+    fn key_is_the_first_argument() {
         let destroy = XGroupDestroy::new("s", "g");
         assert_eq!(encode(&destroy), encode(&Raw::new("XGROUP DESTROY s g")));
         assert_eq!(destroy.key(), Some(&b"s"[..]));

@@ -1,13 +1,13 @@
-//! XGROUP HELP: the forms of XGROUP that the server knows. Pure.
+//! XGROUP HELP: lists the server's forms of XGROUP. No I/O.
 
 use crate::command::reply::lines;
 use crate::command::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Asks which forms of XGROUP the server knows.
+/// Lists the forms of XGROUP that the server supports.
 ///
-/// `XGROUP HELP` (Redis 5.0). Answers with lines of text for people, which differ from version to version: what a server
-/// can do, [`Server::supports`](crate::Server::supports) tells.
+/// `XGROUP HELP` (Redis 5.0). Returns lines of text for people, which differ between versions. To
+/// check for a feature, use [`Server::supports`](crate::Server::supports).
 ///
 /// # Example
 /// ```no_run
@@ -21,7 +21,7 @@ use crate::resp::{Args, DecodeError, Frame};
 pub struct XGroupHelp(());
 
 impl XGroupHelp {
-    /// Asks for the forms of XGROUP.
+    /// Creates an XGROUP HELP command.
     pub fn new() -> Self {
         Self(())
     }
@@ -46,13 +46,13 @@ mod tests {
     use crate::resp::Limits;
 
     #[test]
-    fn it_has_no_arguments_and_any_node_answers() {
+    fn xgroup_help_has_no_arguments_and_no_key() {
         assert_eq!(encode(&XGroupHelp::new()), encode(&Raw::new("XGROUP HELP")));
         assert_eq!(XGroupHelp::new().key(), None);
     }
 
     #[test]
-    fn lines_are_strings_of_any_kind() {
+    fn help_lines_are_strings_of_any_kind() {
         let rows: [(&[u8], Option<&[&str]>); 9] = [
             (b"*0\r\n", Some(&[])),
             (

@@ -1,16 +1,17 @@
-//! XGROUP: makes groups and consumers, moves groups, and removes both. Pure.
+//! XGROUP: creates, moves and removes groups and consumers. No I/O.
 //!
-//! | form | type | answers with |
+//! | form | type | returns |
 //! |---|---|---|
 //! | XGROUP CREATE | [`XGroupCreate`] | nothing |
 //! | XGROUP SETID | [`XGroupSetId`] | nothing |
 //! | XGROUP DESTROY | [`XGroupDestroy`] | whether there was a group |
 //! | XGROUP CREATECONSUMER | [`XGroupCreateConsumer`] | whether the consumer is new |
-//! | XGROUP DELCONSUMER | [`XGroupDelConsumer`] | how many entries it had pending |
+//! | XGROUP DELCONSUMER | [`XGroupDelConsumer`] | the number of its pending entries |
 //! | XGROUP HELP | [`XGroupHelp`] | lines of text |
 //!
-//! Every form but HELP needs the stream to exist, removing as well; only [`XGroupCreate::mk_stream`] makes one. Names of groups
-//! and consumers are any bytes, none at all too.
+//! Every form but HELP requires the stream to exist, also for removal; only
+//! [`XGroupCreate::mk_stream`] creates one. Names of groups and consumers are any bytes, and may be
+//! empty.
 
 mod create;
 mod create_consumer;

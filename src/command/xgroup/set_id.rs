@@ -1,4 +1,4 @@
-//! XGROUP SETID: moves a group. Pure.
+//! XGROUP SETID: sets a group's last delivered id. No I/O.
 
 use super::list_entries_read;
 use crate::command::reply::ok;
@@ -7,16 +7,16 @@ use crate::id::{IdArg, StartAt};
 use crate::resp::{Args, DecodeError, Frame};
 use crate::server::{Feature, Features};
 
-/// Moves a group, which is then given the entries above an id.
+/// Moves a group to an id; it then receives the entries above that id.
 ///
-/// `XGROUP SETID key group id|$ [ENTRIESREAD n]` (Redis 5.0). Moved back it is given entries a second time, moved on it
-/// is never given those between; what is pending stays so. A read that waits at the time notices with the next entry
-/// added.
+/// `XGROUP SETID key group id|$ [ENTRIESREAD n]` (Redis 5.0). A group that is moved back receives
+/// entries a second time; one that is moved forward skips entries. Pending entries are unchanged. A
+/// blocking read notices only when the next entry is added.
 ///
 /// # Errors
 ///
-/// [`Code::NoGroup`](crate::Code::NoGroup) when there is no such group; [`Code::Err`](crate::Code::Err) when there is
-/// no stream.
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the group does not exist;
+/// [`Code::Err`](crate::Code::Err) when the stream does not exist.
 ///
 /// # Example
 /// ```no_run
@@ -35,7 +35,7 @@ pub struct XGroupSetId<'a> {
 }
 
 impl<'a> XGroupSetId<'a> {
-    /// Moves this group of this stream there.
+    /// Moves this group of this stream to this position.
     pub fn new(
         key: impl Into<Arg<'a>>,
         group: impl Into<Arg<'a>>,
@@ -44,9 +44,10 @@ impl<'a> XGroupSetId<'a> {
         Self { key: key.into(), group: group.into(), start: start.into(), entries_read: None }
     }
 
-    /// How many entries of the stream the group counts as having read, which the server tells its lag from (Redis 7.0).
+    /// Sets the number of entries of the stream that the group has read, from which the server
+    /// computes its lag (Redis 7.0).
     ///
-    /// Without it the number is not known any more, which is what `ENTRIESREAD -1` says.
+    /// By default the number becomes unknown, which is `ENTRIESREAD -1`.
     pub fn entries_read(self, entries: u64) -> Self {
         Self { entries_read: Some(entries), ..self }
     }
@@ -54,7 +55,7 @@ impl<'a> XGroupSetId<'a> {
 
 impl Command for XGroupSetId<'_> {
     const NAME: &'static str = "XGROUP SETID";
-    // What the group was given between the two runs, the second takes back or passes over.
+    // A second run repeats or skips entries that were delivered between the two.
     const SAFETY: Safety = Safety::Write;
     type Reply = ();
 
@@ -85,7 +86,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn the_number_read_follows_the_start() {
+    fn entriesread_follows_the_start_id() {
         let (end, id) = (StartAt::End, EntryId::new(1, 2));
         let rows = [
             (XGroupSetId::new("s", "g", end), "XGROUP SETID s g $"),

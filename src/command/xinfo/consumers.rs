@@ -1,4 +1,4 @@
-//! XINFO CONSUMERS: the consumers of a group. Pure.
+//! XINFO CONSUMERS: lists the consumers of a group. No I/O.
 
 use super::map::{Map, list};
 use super::{Active, until_now};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 /// Lists the consumers of a group.
 ///
-/// `XINFO CONSUMERS key group` (Redis 5.0). Empty if the group has none.
+/// `XINFO CONSUMERS key group` (Redis 5.0). The reply is empty if the group has none.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) (`no such key`) when there is no stream, [`Code::NoGroup`](crate::Code::NoGroup) when
-/// it has no such group.
+/// [`Code::Err`](crate::Code::Err) (`no such key`) when the stream does not exist;
+/// [`Code::NoGroup`](crate::Code::NoGroup) when the group does not exist.
 ///
 /// # Example
 /// ```no_run
@@ -37,7 +37,7 @@ pub struct XInfoConsumers<'a> {
 }
 
 impl<'a> XInfoConsumers<'a> {
-    /// The consumers of this group of this stream.
+    /// Lists the consumers of this group of this stream.
     pub fn new(key: impl Into<Arg<'a>>, group: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into(), group: group.into() }
     }
@@ -47,17 +47,17 @@ impl<'a> XInfoConsumers<'a> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {
-    /// Its name, any bytes. It shares the buffer of the reply.
+    /// The consumer's name, any bytes. It shares the buffer of the reply.
     pub name: Bytes,
-    /// How many entries it has pending: delivered to it and not acknowledged.
+    /// The number of its pending entries: delivered to it and not acknowledged.
     pub pending: u64,
-    /// How long ago it last read or claimed, or was made, to the millisecond; zero if the server's clock was set back.
-    /// Before Redis 7.2 a call that got it no entry does not count.
+    /// The time since it last read or claimed, or was created, to the millisecond; zero if
+    /// the server's clock was set back. Before Redis 7.2 a call without entries does not count.
     pub idle: Duration,
-    /// How long ago it last got an entry, to the millisecond (Redis 7.2); zero if the server's clock was set back. `None`
-    /// on an older server.
+    /// The time since it last received an entry, to the millisecond (Redis 7.2); zero if the
+    /// server's clock was set back. `None` on an older server.
     pub inactive: Option<Active<Duration>>,
-    /// What else the server says, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn the_group_follows_the_key() {
+    fn group_follows_the_key() {
         let consumers = XInfoConsumers::new("s", "g");
         assert_eq!(encode(&consumers), encode(&Raw::new("XINFO CONSUMERS s g")));
         assert_eq!(consumers.key(), Some(&b"s"[..]));
     }
 
     #[test]
-    fn a_reply_is_a_list_of_maps() {
+    fn reply_is_a_list_of_maps() {
         let none = ConsumerInfo {
             name: Bytes::new(),
             pending: 0,

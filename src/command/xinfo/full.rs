@@ -1,4 +1,4 @@
-//! XINFO STREAM FULL: a stream with its entries, groups and consumers. Pure.
+//! XINFO STREAM FULL: a stream with its entries, groups and consumers. No I/O.
 
 use super::map::Map;
 use super::{GroupInfoFull, IdmpInfo, counter, entry_id};
@@ -8,15 +8,15 @@ use crate::entry::Entries;
 use crate::resp::{Args, Cursor, DecodeError, Frame, Value};
 use bytes::Bytes;
 
-/// Tells all about a stream: entries, groups, consumers, and what is pending.
+/// Returns a stream's entries, groups and consumers, and their pending entries.
 ///
-/// `XINFO STREAM key FULL [COUNT n]` (Redis 6.0). The server puts it together in one go, and answers nobody else until it
-/// has: take care with [`XInfoStreamFull::count`] of many, or of 0.
+/// `XINFO STREAM key FULL [COUNT n]` (Redis 6.0). The server creates the reply in one step and
+/// serves no other client meanwhile. Avoid a large [`XInfoStreamFull::count`], and 0.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) (`no such key`) when there is no stream;
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+/// [`Code::Err`](crate::Code::Err) (`no such key`) when the stream does not exist;
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -39,14 +39,15 @@ pub struct XInfoStreamFull<'a> {
 }
 
 impl<'a> XInfoStreamFull<'a> {
-    /// All about this stream.
+    /// Inspects this stream.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into(), count: None }
     }
 
-    /// `COUNT`: at most this many entries, and as many of each list of pending entries. 0 means all; 10 by default.
+    /// Sets `COUNT`, the maximum number of entries, and of each list of pending entries. 0 means no
+    /// limit; 10 by default.
     ///
-    /// Groups and consumers are all there whatever it is.
+    /// Groups and consumers are always complete.
     pub fn count(self, entries: u64) -> Self {
         Self { count: Some(entries), ..self }
     }
@@ -56,27 +57,28 @@ impl<'a> XInfoStreamFull<'a> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamInfoFull {
-    /// How many entries it has.
+    /// The number of entries.
     pub length: u64,
-    /// How many keys the tree has in which the server keeps the entries; each leads to a node of many entries.
+    /// The number of keys in the radix tree that stores the entries. Each key leads to a node of
+    /// many entries.
     pub radix_tree_keys: u64,
-    /// How many nodes that tree has. Each server counts in its own way.
+    /// The number of nodes in that tree. Servers count them differently.
     pub radix_tree_nodes: u64,
-    /// The largest id that it ever had; `0-0` if it never had an entry.
+    /// The largest id that the stream ever had; `0-0` if it never had an entry.
     pub last_generated_id: EntryId,
-    /// The largest id that was deleted (Redis 7.0); `0-0` if none was. `None` on an older server.
+    /// The largest deleted id (Redis 7.0); `0-0` if none was deleted. `None` on an older server.
     pub max_deleted_entry_id: Option<EntryId>,
-    /// How many entries were ever added (Redis 7.0). `None` on an older server.
+    /// The number of entries ever added (Redis 7.0). `None` on an older server.
     pub entries_added: Option<u64>,
-    /// The id of the first entry (Redis 7.0); `0-0` if the stream is empty. `None` on an older server.
+    /// The id of the first entry (Redis 7.0); `0-0` if there is none. `None` on an older server.
     pub recorded_first_entry_id: Option<EntryId>,
-    /// What is remembered against adding twice (Redis 8.6). `None` on an older server and on Valkey.
+    /// The state of idempotent adds (Redis 8.6). `None` on an older server and on Valkey.
     pub idmp: Option<IdmpInfo>,
-    /// The first entries, oldest first, as many as [`XInfoStreamFull::count`] says.
+    /// The first entries, oldest first, up to [`XInfoStreamFull::count`].
     pub entries: Entries,
-    /// The groups, by name.
+    /// The groups, ordered by name.
     pub groups: Vec<GroupInfoFull>,
-    /// What else the server says, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn full_and_count_follow_the_key() {
+    fn xinfo_full_and_count_follow_the_key() {
         let full = XInfoStreamFull::new("s");
         let rows = [
             (full.clone(), "XINFO STREAM s FULL"),
@@ -196,12 +198,12 @@ mod tests {
             (with(&FIELDS, "entries-added", "*0"), None),
             (with(&FIELDS, "length", ":-1"), None),
         ];
-        // Redis 6.2
-        let (mut old, mut told) = (FIELDS.to_vec(), info());
+        // Redis 6.2 sends fewer fields.
+        let (mut old, mut without_new) = (FIELDS.to_vec(), info());
         old.drain(4..7);
-        (told.max_deleted_entry_id, told.entries_added) = (None, None);
-        told.recorded_first_entry_id = None;
-        rows.push((old, Some(told)));
+        (without_new.max_deleted_entry_id, without_new.entries_added) = (None, None);
+        without_new.recorded_first_entry_id = None;
+        rows.push((old, Some(without_new)));
         rows.extend(orders(&FIELDS).map(|fields| (fields, Some(info()))));
         let needed = FIELDS[..4].iter().chain(&FIELDS[7..]);
         rows.extend(needed.map(|(name, _)| (without(&FIELDS, name), None)));
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_what_is_remembered_are_read_on_their_own() {
+    fn groups_and_idempotence_state_are_decoded() {
         let group = "%5\r\n+name\r\n+g\r\n+last-delivered-id\r\n+1-1\r\n+pel-count\r\n:0\r\n\
                      +pending\r\n*0\r\n+consumers\r\n*0";
         let groups = format!("*2\r\n{group}\r\n{group}");

@@ -1,4 +1,4 @@
-//! A consumer of a group with what it has pending. Pure.
+//! A consumer of a group with its pending entries. No I/O.
 
 use super::map::Map;
 use super::{Active, counter, entry_id, since_1970};
@@ -8,22 +8,24 @@ use crate::resp::{Cursor, DecodeError, Value};
 use bytes::Bytes;
 use std::time::SystemTime;
 
-/// A consumer with what it has pending: a part of [`GroupInfoFull`](super::GroupInfoFull).
+/// A consumer with its pending entries: a part of [`GroupInfoFull`](super::GroupInfoFull).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerInfoFull {
-    /// Its name, any bytes. It shares the buffer of the reply.
+    /// The consumer's name, any bytes. It shares the buffer of the reply.
     pub name: Bytes,
-    /// When it last read or claimed, or was made, by the server's clock, to the millisecond. Before Redis 7.2 a call that
-    /// got it no entry does not count.
+    /// The time it last read or claimed, or was created, by the server's clock, to the
+    /// millisecond. Before Redis 7.2 a call without entries does not count.
     pub seen_time: SystemTime,
-    /// When it last got an entry, by the server's clock, to the millisecond (Redis 7.2). `None` on an older server.
+    /// The time it last received an entry, by the server's clock, to the millisecond (Redis
+    /// 7.2). `None` on an older server.
     pub active_time: Option<Active<SystemTime>>,
-    /// How many entries it has pending: delivered to it and not acknowledged.
+    /// The number of its pending entries: delivered to it and not acknowledged.
     pub pel_count: u64,
-    /// The first of them, by id, as many as [`XInfoStreamFull::count`](super::XInfoStreamFull::count) says.
+    /// The first pending entries, ordered by id, up to
+    /// [`XInfoStreamFull::count`](super::XInfoStreamFull::count).
     pub pending: Vec<ConsumerPending>,
-    /// What else the server says, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -43,16 +45,16 @@ impl ConsumerInfoFull {
     }
 }
 
-/// An entry that a consumer has pending.
+/// A pending entry of a consumer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerPending {
-    /// Its id. The entry itself may have been deleted.
+    /// The entry's id. The entry itself may have been deleted.
     pub id: EntryId,
-    /// When it was last delivered, by the server's clock, to the millisecond. `None` for the first moment of 1970, which
-    /// TIME 0 of XCLAIM sets.
+    /// The time of the last delivery, by the server's clock, to the millisecond. `None` for the
+    /// Unix time 0, which TIME 0 of XCLAIM sets.
     pub delivered: Option<SystemTime>,
-    /// How often it was delivered; [`i64::MAX`] after XNACK FATAL.
+    /// The delivery count; [`i64::MAX`] after XNACK FATAL.
     pub deliveries: u64,
 }
 
@@ -66,7 +68,7 @@ impl ConsumerPending {
     }
 }
 
-/// When an entry was last delivered, which is 0 for one that was given back, and how often.
+/// Decodes the time of the last delivery, which is 0 for a released entry, and the delivery count.
 pub(super) fn delivery(cursor: &mut Cursor<'_>) -> Result<(Option<SystemTime>, u64), DecodeError> {
     const WHEN: &str = "a pending entry's time of delivery";
     let delivered = match cursor.integer(WHEN)? {
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumers_fields_are_found_by_name() {
+    fn consumer_fields_are_found_by_name() {
         let active = |active_time| Some(ConsumerInfoFull { active_time, ..ann() });
         let seen = |seen_time| Some(ConsumerInfoFull { seen_time, ..ann() });
         let before = UNIX_EPOCH - ms(2);

@@ -1,4 +1,4 @@
-//! A group of a stream with its consumers, and what each has pending. Pure.
+//! A group of a stream with its consumers and pending entries. No I/O.
 
 use super::full_consumer::{ConsumerInfoFull, PENDING, delivery};
 use super::map::Map;
@@ -9,31 +9,37 @@ use crate::resp::{Cursor, DecodeError, Value};
 use bytes::Bytes;
 use std::time::SystemTime;
 
-/// A group with its consumers and what is pending: a part of [`StreamInfoFull`](super::StreamInfoFull).
+/// A group with its consumers and pending entries: a part of
+/// [`StreamInfoFull`](super::StreamInfoFull).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GroupInfoFull {
-    /// Its name, any bytes. It shares the buffer of the reply.
+    /// The group's name, any bytes. It shares the buffer of the reply.
     pub name: Bytes,
-    /// The largest id that it was given; what comes next is above it. `0-0` if it is to read from the beginning.
+    /// The largest id delivered; reads continue above it. `0-0` if the group reads from the
+    /// beginning.
     pub last_delivered_id: EntryId,
-    /// How many entries of the stream it has read, from the very first one on (Redis 7.0). `None` if the server does not
-    /// know, as for a group that began or was set in the middle of the stream; and on an older server.
+    /// The number of entries read, counted from the first of the stream (Redis 7.0). `None` if the
+    /// server does not know it, as for a group that was created or moved to the middle of the
+    /// stream, and on an older server.
     pub entries_read: Option<u64>,
-    /// How many entries of the stream it has still to be given (Redis 7.0). `None` if the server does not know, as when
-    /// entries that it has still to be given were deleted; and on an older server.
+    /// The number of entries not yet delivered to the group (Redis 7.0). `None` if the server does
+    /// not know it, as after a deletion of such entries, and on an older server.
     ///
-    /// Negative where ENTRIESREAD claimed more than there were: Redis 7.0 to 7.4, and Valkey.
+    /// Negative if ENTRIESREAD was set higher than the number of entries: Redis 7.0 to 7.4, and
+    /// Valkey.
     pub lag: Option<i64>,
-    /// How many entries are pending: delivered and not acknowledged.
+    /// The number of pending entries: delivered and not acknowledged.
     pub pel_count: u64,
-    /// How many of them XNACK gave back and nobody has claimed since (Redis 8.8). `None` on an older server and on Valkey.
+    /// The number of entries that XNACK released and that have not been claimed since (Redis 8.8).
+    /// `None` on an older server and on Valkey.
     pub nacked_count: Option<u64>,
-    /// The first of what is pending, by id, as much as [`XInfoStreamFull::count`](super::XInfoStreamFull::count) says.
+    /// The first pending entries, ordered by id, up to
+    /// [`XInfoStreamFull::count`](super::XInfoStreamFull::count).
     pub pending: Vec<GroupPending>,
-    /// The consumers, by name.
+    /// The consumers, ordered by name.
     pub consumers: Vec<ConsumerInfoFull>,
-    /// What else the server says, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -54,19 +60,19 @@ impl GroupInfoFull {
     }
 }
 
-/// An entry that is pending in a group, and with whom.
+/// A pending entry of a group, with its owner.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GroupPending {
-    /// Its id. The entry itself may have been deleted.
+    /// The entry's id. The entry itself may have been deleted.
     pub id: EntryId,
-    /// Whose it is; empty for one that XNACK gave back, though a consumer's name may be empty too. It shares the buffer
-    /// of the reply.
+    /// The owner. It is empty for an entry released by XNACK, and also for a consumer whose name is
+    /// empty. It shares the buffer of the reply.
     pub consumer: Bytes,
-    /// When it was last delivered, by the server's clock, to the millisecond. `None` for the first moment of 1970, which
-    /// is what XNACK leaves, and what TIME 0 of XCLAIM sets.
+    /// The time of the last delivery, by the server's clock, to the millisecond. `None` for the
+    /// Unix time 0, which XNACK leaves and TIME 0 of XCLAIM sets.
     pub delivered: Option<SystemTime>,
-    /// How often it was delivered; [`i64::MAX`] after XNACK FATAL.
+    /// The delivery count; [`i64::MAX`] after XNACK FATAL.
     pub deliveries: u64,
 }
 
@@ -128,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_groups_fields_are_found_by_name() {
+    fn group_fields_are_found_by_name() {
         let consumer =
             [("name", "+c"), ("seen-time", ":7"), ("pel-count", ":0"), ("pending", "*0")];
         let [resp2, resp3] = maps(&consumer).map(|map| format!("*1\r\n{}", map.trim_end()));

@@ -1,4 +1,4 @@
-//! XINFO GROUPS: the groups of a stream. Pure.
+//! XINFO GROUPS: lists the groups of a stream. No I/O.
 
 use super::map::{Map, list};
 use super::{counter_or_null, entry_id};
@@ -9,12 +9,12 @@ use bytes::Bytes;
 
 /// Lists the groups of a stream.
 ///
-/// `XINFO GROUPS key` (Redis 5.0). Empty if the stream has none.
+/// `XINFO GROUPS key` (Redis 5.0). The reply is empty if the stream has none.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) (`no such key`) when there is no stream;
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+/// [`Code::Err`](crate::Code::Err) (`no such key`) when the stream does not exist;
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -32,7 +32,7 @@ pub struct XInfoGroups<'a> {
 }
 
 impl<'a> XInfoGroups<'a> {
-    /// The groups of this stream.
+    /// Lists the groups of this stream.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into() }
     }
@@ -42,23 +42,26 @@ impl<'a> XInfoGroups<'a> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GroupInfo {
-    /// Its name, any bytes. It shares the buffer of the reply.
+    /// The group's name, any bytes. It shares the buffer of the reply.
     pub name: Bytes,
-    /// How many consumers it has.
+    /// The number of consumers.
     pub consumers: u64,
-    /// How many entries are pending: delivered and not acknowledged.
+    /// The number of pending entries: delivered and not acknowledged.
     pub pending: u64,
-    /// The largest id that it was given; what comes next is above it. `0-0` if it is to read from the beginning.
+    /// The largest id delivered; reads continue above it. `0-0` if the group reads from the
+    /// beginning.
     pub last_delivered_id: EntryId,
-    /// How many entries of the stream it has read, from the very first one on (Redis 7.0). `None` if the server does not
-    /// know, as for a group that began or was set in the middle of the stream; and on an older server.
+    /// The number of entries read, counted from the first of the stream (Redis 7.0). `None` if the
+    /// server does not know it, as for a group that was created or moved to the middle of the
+    /// stream, and on an older server.
     pub entries_read: Option<u64>,
-    /// How many entries of the stream it has still to be given (Redis 7.0). `None` if the server does not know, as when
-    /// entries that it has still to be given were deleted; and on an older server.
+    /// The number of entries not yet delivered to the group (Redis 7.0). `None` if the server does
+    /// not know it, as after a deletion of such entries, and on an older server.
     ///
-    /// Negative where ENTRIESREAD claimed more than there were: Redis 7.0 to 7.4, and Valkey.
+    /// Negative if ENTRIESREAD was set higher than the number of entries: Redis 7.0 to 7.4, and
+    /// Valkey.
     pub lag: Option<i64>,
-    /// What else the server says, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -127,15 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_key_is_asked_for() {
+    fn key_is_the_only_argument() {
         let groups = XInfoGroups::new("s");
         assert_eq!(encode(&groups), encode(&Raw::new("XINFO GROUPS s")));
         assert_eq!(groups.key(), Some(&b"s"[..]));
     }
 
     #[test]
-    fn a_reply_is_a_list_of_maps() {
-        // Redis 6.2
+    fn reply_is_a_list_of_maps() {
+        // The reply of Redis 6.2.
         const OLD: &str = "$4\r\nname\r\n$0\r\n\r\n$9\r\nconsumers\r\n:0\r\n$7\r\npending\r\n:0\r\n\
                            $17\r\nlast-delivered-id\r\n$3\r\n0-0\r\n";
         let old = GroupInfo {

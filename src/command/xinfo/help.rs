@@ -1,13 +1,13 @@
-//! XINFO HELP: the forms of XINFO. Pure.
+//! XINFO HELP: lists the server's forms of XINFO. No I/O.
 
 use crate::command::reply::lines;
 use crate::command::{Command, Safety};
 use crate::resp::{Args, DecodeError, Frame};
 
-/// Asks which forms of XINFO the server knows.
+/// Lists the forms of XINFO that the server supports.
 ///
-/// `XINFO HELP` (Redis 5.0). Answers with lines of text for people, which differ from version to version. Bytes that are
-/// no UTF-8 are replaced.
+/// `XINFO HELP` (Redis 5.0). Returns lines of text for people, which differ between versions. Bytes
+/// that are not UTF-8 are replaced.
 ///
 /// # Example
 /// ```no_run
@@ -21,7 +21,7 @@ use crate::resp::{Args, DecodeError, Frame};
 pub struct XInfoHelp(());
 
 impl XInfoHelp {
-    /// Asks for the forms of XINFO.
+    /// Creates an XINFO HELP command.
     pub fn new() -> Self {
         Self(())
     }
@@ -46,7 +46,7 @@ mod tests {
     use crate::command::{Raw, encode};
 
     #[test]
-    fn help_is_lines() {
+    fn xinfo_help_reply_is_lines() {
         assert_eq!(encode(&XInfoHelp::new()), encode(&Raw::new("XINFO HELP")));
         assert_eq!(XInfoHelp::new().key(), None);
         let rows = [

@@ -1,32 +1,32 @@
-//! What a stream remembers against adding twice. Pure.
+//! The state of a stream's idempotent adds. No I/O.
 
 use super::map::Map;
 use crate::resp::{Cursor, DecodeError};
 use std::time::Duration;
 
-/// What a stream remembers so that an entry is not added twice: pairs of a producer's id and the entry's own (`IDMP` and
+/// The state of a stream's idempotent adds: remembered pairs of producer id and iid (`IDMP` and
 /// `IDMPAUTO` of XADD; Redis 8.6).
 ///
-/// A server that says only some of this says it in `extra`.
+/// If a server sends only some of these fields, they are in `extra`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IdmpInfo {
-    /// How long a pair is remembered, in whole seconds.
+    /// The time that a pair is remembered, in whole seconds.
     pub duration: Duration,
-    /// How many pairs are remembered for each producer at the most.
+    /// The maximum number of pairs remembered for each producer.
     pub max_size: u64,
-    /// How many producers have pairs that are remembered.
+    /// The number of producers with remembered pairs.
     pub pids_tracked: u64,
-    /// How many pairs are remembered, of all producers. Some of them may have run out.
+    /// The number of pairs remembered, of all producers. Some of them may have expired.
     pub iids_tracked: u64,
-    /// How many pairs were ever remembered.
+    /// The number of pairs ever remembered.
     pub iids_added: u64,
-    /// How many times a pair came again, and nothing was added.
+    /// The number of times that a pair was repeated and nothing was added.
     pub iids_duplicates: u64,
 }
 
 impl IdmpInfo {
-    /// Takes the six fields, if they are all there.
+    /// Takes the six fields from the map, if all are present.
     pub(super) fn read(map: &mut Map<'_>) -> Result<Option<Self>, DecodeError> {
         let (idmp, pids) = (["idmp-duration", "idmp-maxsize"], ["pids-tracked"]);
         let iids = ["iids-tracked", "iids-added", "iids-duplicates"];

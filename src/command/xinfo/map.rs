@@ -1,17 +1,17 @@
-//! Maps of a reply: fields found by name. Pure.
+//! Maps in a reply, with fields found by name. No I/O.
 
 use crate::command::reply::tree;
 use crate::resp::{Cursor, DecodeError, Value};
 use bytes::Bytes;
 
-/// A map of a reply, of which `bytes` are all: each field's name, and where its value begins.
+/// A map in a reply: each field's name and the position of its value. `bytes` is the whole reply.
 pub(super) struct Map<'a> {
     bytes: &'a Bytes,
     fields: Vec<(&'a [u8], usize)>,
 }
 
 impl<'a> Map<'a> {
-    /// The map at the cursor's place.
+    /// Decodes the map at the cursor's position.
     pub(super) fn read(
         bytes: &'a Bytes,
         cursor: &mut Cursor<'a>,
@@ -28,7 +28,7 @@ impl<'a> Map<'a> {
         Ok(Self { bytes, fields })
     }
 
-    /// Takes a field that not every server has.
+    /// Takes an optional field, which not every server sends.
     pub(super) fn find<T>(
         &mut self,
         name: &'static str,
@@ -40,7 +40,7 @@ impl<'a> Map<'a> {
         read(&mut Cursor::at(self.bytes, value), name).map(Some)
     }
 
-    /// Takes a field that every server has.
+    /// Takes a required field, which every server sends.
     pub(super) fn need<T>(
         &mut self,
         name: &'static str,
@@ -49,13 +49,13 @@ impl<'a> Map<'a> {
         self.find(name, read)?.ok_or_else(|| DecodeError::new(name, "a map without it"))
     }
 
-    /// Takes a field that is a string, which goes on sharing the reply.
+    /// Takes a string field, which shares the buffer of the reply.
     pub(super) fn need_bytes(&mut self, name: &'static str) -> Result<Bytes, DecodeError> {
         let bytes = self.bytes;
         self.need(name, |cursor, name| Ok(bytes.slice_ref(cursor.string(name)?)))
     }
 
-    /// Takes a field that is an array.
+    /// Takes an array field.
     pub(super) fn need_list<T>(
         &mut self,
         name: &'static str,
@@ -65,19 +65,19 @@ impl<'a> Map<'a> {
         self.need(name, |cursor, name| list(bytes, cursor, name, one))
     }
 
-    /// Whether all of these fields are there to be taken.
+    /// Whether all of these fields are present.
     pub(super) fn has(&self, names: &[&str]) -> bool {
         names.iter().all(|name| self.fields.iter().any(|(field, _)| *field == name.as_bytes()))
     }
 
-    /// What nobody took.
+    /// Returns the fields that were not taken.
     pub(super) fn extra(self) -> Vec<(Bytes, Value)> {
         let value = |at| tree(self.bytes, &mut Cursor::at(self.bytes, at));
         self.fields.iter().map(|(name, at)| (self.bytes.slice_ref(name), value(*at))).collect()
     }
 }
 
-/// The array at the cursor's place in a reply, of which `bytes` are all.
+/// Decodes the array at the cursor's position; `bytes` is the whole reply.
 pub(super) fn list<'a, T>(
     bytes: &'a Bytes,
     cursor: &mut Cursor<'a>,
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_taken_once_and_the_rest_is_kept_in_order() {
+    fn map_fields_are_taken_once_and_the_rest_keeps_its_order() {
         for bytes in maps(&[("b", ":2"), ("z", "*1\r\n+x"), ("a", ":1"), ("", "_"), ("a", ":3")]) {
             let bytes = Bytes::from(bytes);
             let mut map = Map::read(&bytes, &mut Cursor::at(&bytes, 0), "a map").unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_map_with_names_is_refused() {
+    fn maps_without_string_keys_are_refused() {
         for bytes in [
             "*3\r\n+a\r\n:1\r\n+b\r\n",
             "%1\r\n:1\r\n:1\r\n",

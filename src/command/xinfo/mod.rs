@@ -1,6 +1,6 @@
-//! XINFO: looks at streams, groups and consumers. Pure.
+//! XINFO: inspects streams, groups and consumers. No I/O.
 //!
-//! | form | type | answers with |
+//! | form | type | returns |
 //! |---|---|---|
 //! | XINFO STREAM | [`XInfoStream`] | [`StreamInfo`] |
 //! | XINFO STREAM ... FULL | [`XInfoStreamFull`] | [`StreamInfoFull`] |
@@ -8,9 +8,9 @@
 //! | XINFO CONSUMERS | [`XInfoConsumers`] | a [`ConsumerInfo`] for each consumer |
 //! | XINFO HELP | [`XInfoHelp`] | lines of text |
 //!
-//! The replies are maps, and fields are found by their names, in any order. What an older server does not say is `None`;
-//! what a later one adds is kept in `extra`, in the order it came. Without a field that every server has since Redis 6.0
-//! it is not the reply that was asked for.
+//! The replies are maps, and fields are found by name, in any order. Fields that an older server
+//! does not send are `None`. Unknown fields of a later server are kept in `extra`, in order. A
+//! reply without a field that every server sends since Redis 6.0 is refused.
 
 mod consumers;
 mod full;
@@ -38,25 +38,25 @@ use crate::EntryId;
 use crate::resp::{Cursor, DecodeError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// When, or how long ago, a consumer last got an entry; or that it never did.
+/// The time at which a consumer last received an entry, or that it never did.
 ///
-/// Looking for entries and finding none does not count; being given an entry, or claiming one, does.
+/// Being delivered an entry or claiming one counts; a read without entries does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Active<T> {
-    /// It has not got an entry yet.
+    /// The consumer has not received an entry yet.
     Never,
-    /// The last time it got one: a [`SystemTime`], or a [`Duration`] until now.
+    /// The last time that it received one: a [`SystemTime`], or a [`Duration`] until now.
     Last(T),
 }
 
 impl<T> Active<T> {
-    /// The last time it got an entry; `None` if it never did.
+    /// Returns the last time that it received an entry; `None` if it never did.
     #[must_use]
     pub fn last(self) -> Option<T> {
         if let Self::Last(time) = self { Some(time) } else { None }
     }
 
-    /// -1, which is never, or milliseconds.
+    /// Decodes milliseconds, or -1 for never.
     fn read(
         cursor: &mut Cursor<'_>,
         name: &'static str,
@@ -73,12 +73,13 @@ fn entry_id(cursor: &mut Cursor<'_>, name: &'static str) -> Result<EntryId, Deco
     id(cursor.string(name)?)
 }
 
-/// Milliseconds until now; a clock that was set back makes them negative, which is zero.
+/// Returns milliseconds until now. If the clock was set back they are negative, which counts as
+/// zero.
 fn until_now(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
 
-/// Milliseconds since 1970.
+/// Returns the time that is `ms` milliseconds after 1970.
 fn since_1970(ms: i64, expected: &'static str) -> Result<SystemTime, DecodeError> {
     let distance = Duration::from_millis(ms.unsigned_abs());
     let before = ms.is_negative();
@@ -87,7 +88,7 @@ fn since_1970(ms: i64, expected: &'static str) -> Result<SystemTime, DecodeError
     time.ok_or_else(|| DecodeError::new(expected, "a time too far away"))
 }
 
-/// Null for never.
+/// Serializes `Never` as null.
 #[cfg(feature = "serde")]
 impl<T: crate::record::Field + Copy> crate::record::Field for Active<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_may_lie_before_1970_and_idle_times_are_not_negative() {
+    fn times_may_precede_1970_and_negative_idle_times_are_zero() {
         let rows = [
             (0, Some(UNIX_EPOCH), ms(0)),
             (1500, Some(UNIX_EPOCH + ms(1500)), ms(1500)),

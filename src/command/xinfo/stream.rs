@@ -1,4 +1,4 @@
-//! XINFO STREAM: a stream, summed up. Pure.
+//! XINFO STREAM: returns a summary of a stream. No I/O.
 
 use super::map::Map;
 use super::{IdmpInfo, XInfoStreamFull, counter, entry_id};
@@ -8,14 +8,15 @@ use crate::entry::Entry;
 use crate::resp::{Args, Cursor, DecodeError, Frame, Value};
 use bytes::Bytes;
 
-/// Sums a stream up.
+/// Returns a summary of a stream.
 ///
-/// `XINFO STREAM key` (Redis 5.0). [`XInfoStream::full`] asks for its entries, groups and consumers one by one.
+/// `XINFO STREAM key` (Redis 5.0). [`XInfoStream::full`] returns the single entries, groups and
+/// consumers.
 ///
 /// # Errors
 ///
-/// [`Code::Err`](crate::Code::Err) (`no such key`) when there is no stream;
-/// [`Code::WrongType`](crate::Code::WrongType) when the key holds something else.
+/// [`Code::Err`](crate::Code::Err) (`no such key`) when the stream does not exist;
+/// [`Code::WrongType`](crate::Code::WrongType) when the key is not a stream.
 ///
 /// # Example
 /// ```no_run
@@ -32,44 +33,45 @@ pub struct XInfoStream<'a> {
 }
 
 impl<'a> XInfoStream<'a> {
-    /// What this stream is like.
+    /// Inspects this stream.
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
         Self { key: key.into() }
     }
 
-    /// `FULL`: its entries, groups, consumers and what is pending, one by one.
+    /// Returns the single entries, groups, consumers and pending entries: `FULL`.
     pub fn full(self) -> XInfoStreamFull<'a> {
         XInfoStreamFull::new(self.key)
     }
 }
 
-/// A stream, summed up.
+/// A summary of a stream.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamInfo {
-    /// How many entries it has.
+    /// The number of entries.
     pub length: u64,
-    /// How many keys the tree has in which the server keeps the entries; each leads to a node of many entries.
+    /// The number of keys in the radix tree that stores the entries. Each key leads to a node of
+    /// many entries.
     pub radix_tree_keys: u64,
-    /// How many nodes that tree has. Each server counts in its own way.
+    /// The number of nodes in that tree. Servers count them differently.
     pub radix_tree_nodes: u64,
-    /// The largest id that it ever had; `0-0` if it never had an entry.
+    /// The largest id that the stream ever had; `0-0` if it never had an entry.
     pub last_generated_id: EntryId,
-    /// The largest id that was deleted (Redis 7.0); `0-0` if none was. `None` on an older server.
+    /// The largest deleted id (Redis 7.0); `0-0` if none was deleted. `None` on an older server.
     pub max_deleted_entry_id: Option<EntryId>,
-    /// How many entries were ever added (Redis 7.0). `None` on an older server.
+    /// The number of entries ever added (Redis 7.0). `None` on an older server.
     pub entries_added: Option<u64>,
-    /// The id of the first entry (Redis 7.0); `0-0` if the stream is empty. `None` on an older server.
+    /// The id of the first entry (Redis 7.0); `0-0` if there is none. `None` on an older server.
     pub recorded_first_entry_id: Option<EntryId>,
-    /// What is remembered against adding twice (Redis 8.6). `None` on an older server and on Valkey.
+    /// The state of idempotent adds (Redis 8.6). `None` on an older server and on Valkey.
     pub idmp: Option<IdmpInfo>,
-    /// How many groups it has.
+    /// The number of groups.
     pub groups: u64,
     /// The first entry; `None` if the stream is empty.
     pub first_entry: Option<Entry>,
     /// The last entry; `None` if the stream is empty.
     pub last_entry: Option<Entry>,
-    /// What else the server says, by name.
+    /// Other fields of the reply, by name.
     pub extra: Vec<(Bytes, Value)>,
 }
 
@@ -141,7 +143,7 @@ mod tests {
         ("last-entry", "*2\r\n$3\r\n8-1\r\n*4\r\n$1\r\nb\r\n$1\r\n2\r\n$1\r\nc\r\n$0\r\n"),
     ];
 
-    /// The entry of this text.
+    /// Decodes an entry from wire text.
     fn entry(wire: &str) -> Option<Entry> {
         let bytes = Bytes::from(format!("{wire}\r\n"));
         Entry::decode_at(&bytes, &mut Cursor::at(&bytes, 0)).unwrap()
@@ -172,15 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_key_is_asked_for() {
+    fn key_is_the_only_argument() {
         let stream = XInfoStream::new("s");
         assert_eq!(encode(&stream), encode(&Raw::new("XINFO STREAM s")));
         assert_eq!(stream.key(), Some(&b"s"[..]));
     }
 
     #[test]
-    fn an_old_and_empty_stream_has_little_to_say() {
-        // Redis 6.2
+    fn empty_stream_of_redis_6_2_has_no_optional_fields() {
+        // The reply of Redis 6.2.
         const OLD: &str = "$6\r\nlength\r\n:0\r\n$15\r\nradix-tree-keys\r\n:0\r\n\
                            $16\r\nradix-tree-nodes\r\n:1\r\n$17\r\nlast-generated-id\r\n$3\r\n0-0\r\n\
                            $6\r\ngroups\r\n:1\r\n";
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_entry_are_whole() {
+    fn first_and_last_entry_are_decoded() {
         for map in maps(&FIELDS) {
             let info = reply::<XInfoStream<'_>>(&map).unwrap();
             let (first, last) = (info.first_entry.unwrap(), info.last_entry.unwrap());
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_what_is_remembered_is_kept_as_what_is_not_known() {
+    fn incomplete_idempotence_state_is_kept_in_extra() {
         for missing in &FIELDS[7..13] {
             let rest = FIELDS[7..13].iter().filter(|field| *field != missing);
             let extra = rest.map(|(name, value)| {

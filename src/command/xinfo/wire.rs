@@ -1,18 +1,18 @@
-//! What the tests of XINFO share: replies as wire text. Pure.
+//! Test support for XINFO: replies as wire text. No I/O.
 
 use crate::command::Command;
 use crate::resp::{DecodeError, Frame, Limits};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// A map of these fields in both protocols; values are wire text without the last CRLF.
+/// Encodes a map of these fields in both protocols; values are wire text without the last CRLF.
 pub(super) fn maps(fields: &[(&str, &str)]) -> [String; 2] {
     let field = |(name, value): &(&str, &str)| format!("${}\r\n{name}\r\n{value}\r\n", name.len());
     let body: String = fields.iter().map(field).collect();
     [format!("*{}\r\n{body}", 2 * fields.len()), format!("%{}\r\n{body}", fields.len())]
 }
 
-/// The fields in the order they are in, and in others.
+/// Returns the fields in their order, and in two others.
 pub(super) fn orders<'a>(fields: &[(&'a str, &'a str)]) -> [Vec<(&'a str, &'a str)>; 3] {
     let (mut reversed, mut rotated) = (fields.to_vec(), fields.to_vec());
     reversed.reverse();
@@ -20,12 +20,12 @@ pub(super) fn orders<'a>(fields: &[(&'a str, &'a str)]) -> [Vec<(&'a str, &'a st
     [fields.to_vec(), reversed, rotated]
 }
 
-/// The fields without one of them.
+/// Returns the fields without one of them.
 pub(super) fn without<'a>(fields: &[(&'a str, &'a str)], name: &str) -> Vec<(&'a str, &'a str)> {
     fields.iter().filter(|(field, _)| *field != name).copied().collect()
 }
 
-/// The fields, one of them with another value.
+/// Returns the fields with another value for one of them.
 pub(super) fn with<'a>(
     fields: &[(&'a str, &'a str)],
     name: &'a str,
@@ -36,10 +36,10 @@ pub(super) fn with<'a>(
     fields.iter().map(set).collect()
 }
 
-/// Fields, and what they are read as.
+/// Fields, and the expected result of decoding them.
 pub(super) type Rows<'a, T> = Vec<(Vec<(&'a str, &'a str)>, Option<T>)>;
 
-/// Reads each row's fields in both protocols.
+/// Decodes each row's fields in both protocols.
 pub(super) fn check<T: PartialEq + std::fmt::Debug>(
     rows: Rows<'_, T>,
     read: fn(&Bytes) -> Result<T, DecodeError>,
