@@ -1,8 +1,10 @@
-//! Holds the house to its plan: imports go down only, pure files are pure, no file is long.
+//! Checks the layers of the crate: imports only go down, files marked `No I/O.` do none, and no
+//! file is long.
 //!
-//! The sources are read as text. A small lexer drops comments and texts, paths are picked out of what is left, and each
-//! is followed through the re-exports on its way to the file that defines the thing: `crate::EntryId` is an import from
-//! `id`, and `super::Kind` one from wherever `super` has it from. Paths in doc comments do not count.
+//! The sources are read as text. A small lexer drops comments and string literals, and the paths
+//! are taken from the rest. Each path is followed through re-exports to the file that defines the
+//! item: `crate::EntryId` is an import from `id`, and `super::Kind` is one from where `super`
+//! imports it. Paths in doc comments do not count.
 
 #[path = "layers/source.rs"]
 mod source;
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Who may import whom. A new arrow is a design change, not a fix to the test.
+/// The allowed imports of each module. A new arrow is a design change, not a fix to the test.
 const ARROWS: [(&str, &[&str]); 13] = [
     ("resp", &[]),
     ("server", &[]),
@@ -35,8 +37,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("guide", &[]),
 ];
 
-/// Files and folders that must be pure, and say so.
-const PURE: [&str; 23] = [
+/// Files and folders that must do no I/O, and say so in their module doc.
+const NO_IO: [&str; 23] = [
     "record",
     "resp",
     "server",
@@ -62,11 +64,11 @@ const PURE: [&str; 23] = [
     "queue/worker/fail",
 ];
 
-/// What awaits in a room that is pure otherwise.
+/// Files that await, in modules that otherwise do no I/O.
 const AWAITING: [&str; 2] = ["resp/codec.rs", "config/runtime.rs"];
 
-/// What a pure file may not name, but in parts that only tests have.
-const IMPURE: [&[&str]; 9] = [
+/// Paths that a file marked `No I/O.` must not name, except in parts that only tests have.
+const IO_PATHS: [&[&str]; 9] = [
     &["tokio"],
     &["tokio_util"],
     &["fastrand"],
@@ -81,12 +83,12 @@ const IMPURE: [&[&str]; 9] = [
 const MOST_LINES: usize = 500;
 
 #[test]
-fn imports_go_down_and_pure_files_are_pure() {
+fn imports_go_down_and_no_io_files_do_no_io() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     list(&root, &mut |path, text| files.push((path.to_owned(), text)));
     assert!(files.len() > 40, "only {} files: is this the source?", files.len());
-    let wrong = House::new(&files).wrong();
+    let wrong = Modules::new(&files).violations();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -105,7 +107,7 @@ fn no_file_is_long() {
     assert!(long.is_empty(), "more than {MOST_LINES} lines:\n{}", long.join("\n"));
 }
 
-/// The Rust files under a folder, with their paths in it.
+/// Returns the Rust files under a folder, with their paths in it.
 fn list(root: &Path, found: &mut dyn FnMut(&str, String)) {
     let mut ahead = vec![root.to_owned()];
     while let Some(folder) = ahead.pop() {
@@ -124,9 +126,9 @@ fn list(root: &Path, found: &mut dyn FnMut(&str, String)) {
 }
 
 /// All modules that are files, by their paths: `["resp", "scan"]`.
-struct House(BTreeMap<Vec<String>, Module>);
+struct Modules(BTreeMap<Vec<String>, Module>);
 
-impl House {
+impl Modules {
     fn new(files: &[(String, String)]) -> Self {
         let modules = files.iter().map(|(file, text)| {
             let path = file.trim_end_matches(".rs");
@@ -136,60 +138,63 @@ impl House {
         Self(modules.collect())
     }
 
-    /// Everything that is not as it should be, a line each.
-    fn wrong(&self) -> Vec<String> {
+    /// Returns every violation, one line each.
+    fn violations(&self) -> Vec<String> {
         let mut wrong = BTreeSet::new();
         for (name, module) in &self.0 {
             let file = &module.file;
-            let Some(room) = name.first() else { continue };
-            let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| name == room) else {
-                wrong.insert(format!("{file}: no room of the table"));
+            let Some(top) = name.first() else { continue };
+            let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| name == top) else {
+                wrong.insert(format!("{file}: not in the table of modules"));
                 continue;
             };
             let path = name.join("/");
             let must =
-                PURE.iter().any(|pure| path == *pure || file.starts_with(&format!("{pure}/")));
-            if must && !module.pure && !module.tests && !AWAITING.contains(&file.as_str()) {
-                wrong.insert(format!("{file}: its doc's first paragraph should end with `Pure.`"));
+                NO_IO.iter().any(|place| path == *place || file.starts_with(&format!("{place}/")));
+            if must && !module.no_io && !module.tests && !AWAITING.contains(&file.as_str()) {
+                wrong
+                    .insert(format!("{file}: its doc's first paragraph should end with `No I/O.`"));
             }
             for path in &module.paths {
                 let shown = path.words.join("::");
-                let impure = IMPURE.iter().find(|words| is_under(&module.full(path), words));
-                if let (true, false, Some(words)) = (module.pure, path.test, impure) {
-                    wrong.insert(format!("{file}: pure, and names {}", words.join("::")));
+                let io = IO_PATHS.iter().find(|words| is_under(&module.full(path), words));
+                if let (true, false, Some(words)) = (module.no_io, path.test, io) {
+                    wrong.insert(format!("{file}: without I/O, but names {}", words.join("::")));
                 }
                 let target = match self.find(name, path) {
                     Target::File(target) => target,
                     Target::Elsewhere => continue,
                     Target::Unknown => {
-                        wrong.insert(format!("{file}: cannot tell where {shown} is"));
+                        wrong.insert(format!("{file}: cannot resolve {shown}"));
                         continue;
                     }
                 };
-                let Some(from) = target.first().filter(|from| *from != room) else {
-                    let awaits = self.0.get(&target).is_some_and(|target| !target.pure);
+                let Some(from) = target.first().filter(|from| *from != top) else {
+                    let awaits = self.0.get(&target).is_some_and(|target| !target.no_io);
                     let passed_on = path.reexport && target.starts_with(name);
-                    if module.pure && awaits && &target != name && !path.test && !passed_on {
-                        wrong.insert(format!("{file}: pure, and imports {shown} that is not"));
+                    if module.no_io && awaits && &target != name && !path.test && !passed_on {
+                        wrong.insert(format!(
+                            "{file}: without I/O, but imports {shown} that awaits"
+                        ));
                     }
                     continue;
                 };
                 if !allowed.contains(&from.as_str()) {
-                    wrong.insert(format!("{file}: {room} imports {shown} from {from}"));
+                    wrong.insert(format!("{file}: {top} imports {shown} from {from}"));
                 }
             }
         }
         wrong.into_iter().collect()
     }
 
-    /// The file that has what a path written in `module` points at.
+    /// Returns the file that defines the target of a path written in `module`.
     fn find(&self, module: &[String], path: &PathAt) -> Target {
         let supers = path.words.iter().take_while(|word| *word == "super").count();
         let rest = path.words.get(supers..).unwrap_or_default();
         if supers == 0 {
             return self.walk(module, rest, 0);
         }
-        // Modules inside a file are the file.
+        // Modules inside a file belong to the file.
         let len = module.len().checked_sub(supers.saturating_sub(path.inline));
         match len.and_then(|len| module.get(..len)) {
             Some(above) => self.look(above, rest, 0),
@@ -213,7 +218,7 @@ impl House {
         }
     }
 
-    /// Looks a path's rest up in a module.
+    /// Resolves the rest of a path in a module.
     fn look(&self, module: &[String], words: &[String], turns: usize) -> Target {
         let Some(here) = self.0.get(module).filter(|_| turns < 16) else { return Target::Unknown };
         let Some((word, rest)) = words.split_first() else { return Target::File(module.to_vec()) };
@@ -253,7 +258,7 @@ fn is_under(path: &[String], words: &[&str]) -> bool {
 }
 
 #[test]
-fn what_is_forbidden_is_found() {
+fn every_violation_is_found() {
     let lib = "mod entry; mod id; mod resp; pub use id::EntryId; pub use entry::*;";
     let rows: [(&str, &str, &str, &str); 20] = [
         ("down", "entry/mod.rs", "use crate::{EntryId, resp::{Frame, self}};", ""),
@@ -292,25 +297,25 @@ fn what_is_forbidden_is_found() {
             "",
         ),
         (
-            "in a text",
+            "in a string",
             "id.rs",
             "const A: &str = \"\\\" crate::entry\"; const B: &str = r#\"crate::entry\"#;",
             "",
         ),
         (
-            "behind a character",
+            "after a character",
             "id.rs",
             "fn f<'a>(b: char) { b == '\"'; crate::entry::f() }",
             "entry",
         ),
-        ("nobody knows what", "id.rs", "use crate::Nothing;", "cannot tell where"),
-        ("no such room", "room.rs", "", "no room of the table"),
+        ("an unknown name", "id.rs", "use crate::Nothing;", "cannot resolve"),
+        ("no such module", "other.rs", "", "not in the table of modules"),
         ("a clock", "id.rs", "use std::time::{Instant}; fn f() { Instant::now() }", "Instant::now"),
         ("an address", "id.rs", "fn f() { std::net::Ipv4Addr::LOCALHOST }", "std::net"),
         ("a runtime", "id.rs", "use {tokio::time as t};", "names tokio"),
         ("a runtime, in a test", "id.rs", "#[cfg(test)] mod tests { use tokio::time; }", ""),
         (
-            "a runtime, behind a test",
+            "a runtime, after a test",
             "id.rs",
             "#[cfg(test)] fn f() { a; } use tokio::time;",
             "tokio",
@@ -323,28 +328,28 @@ fn what_is_forbidden_is_found() {
         ),
     ];
     for (row, file, text, expected) in rows {
-        let pure = |text: &str| format!("//! A. Pure.\n//!\n//! B.\n{text}");
+        let no_io = |text: &str| format!("//! A. No I/O.\n//!\n//! B.\n{text}");
         let mut files = BTreeMap::from([
             ("lib.rs", lib.to_owned()),
-            ("id.rs", pure("pub struct EntryId;")),
-            ("entry/mod.rs", pure("pub struct Entries; pub fn f() {}")),
-            ("resp/mod.rs", pure("mod scan; mod codec; pub use {codec::Codec, scan::Frame};")),
-            ("resp/scan.rs", pure("pub struct Frame;")),
+            ("id.rs", no_io("pub struct EntryId;")),
+            ("entry/mod.rs", no_io("pub struct Entries; pub fn f() {}")),
+            ("resp/mod.rs", no_io("mod scan; mod codec; pub use {codec::Codec, scan::Frame};")),
+            ("resp/scan.rs", no_io("pub struct Frame;")),
             ("resp/codec.rs", "//! C.\nuse tokio::io; pub struct Codec;".to_owned()),
         ]);
-        // The file as it is in the house, with the row's text behind it.
-        files.entry(file).or_insert_with(|| pure("")).push_str(text);
+        // The file as in the sample, with the row's text after it.
+        files.entry(file).or_insert_with(|| no_io("")).push_str(text);
         let files: Vec<_> = files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect();
-        let wrong = House::new(&files).wrong();
+        let wrong = Modules::new(&files).violations();
         match wrong.as_slice() {
             [] => assert!(expected.is_empty(), "{row}: nothing found"),
             [line] => assert!(!expected.is_empty() && line.contains(expected), "{row}: {line}"),
             lines => panic!("{row}: {lines:?}"),
         }
     }
-    let undeclared = [("id.rs".to_owned(), "//! Ids.\n//!\n//! Pure.".to_owned())];
+    let undeclared = [("id.rs".to_owned(), "//! Ids.\n//!\n//! No I/O.".to_owned())];
     assert_eq!(
-        House::new(&undeclared).wrong(),
-        ["id.rs: its doc's first paragraph should end with `Pure.`"]
+        Modules::new(&undeclared).violations(),
+        ["id.rs: its doc's first paragraph should end with `No I/O.`"]
     );
 }

@@ -1,4 +1,5 @@
-//! More than a server takes: callers wait or are told, memory stays bounded, and nobody waits for each other for ever.
+//! More load than a server takes: callers wait or fail, memory stays bounded, and there is no
+//! deadlock.
 
 use super::memory::takes_at_most;
 use super::peer::{Server, config, ends, ms, poll_once, settle};
@@ -11,11 +12,11 @@ use tokio::time::{Instant, sleep};
 
 const CALLS: usize = 100_000;
 
-/// What a caller holds of its own: its future on the heap, its place among the others, its timer.
+/// The memory of one caller: its future on the heap, its queue slot, its timer.
 const CALLER_BYTES: usize = 512;
 
-/// Calls that all end at the deadline of each, with their outcomes counted: not sent, unknown.
-async fn all_end_in_time(client: &Client, timeout: Duration, spread: Duration) -> (usize, usize) {
+/// Runs calls that all end at their own deadlines. Counts the outcomes: not sent, unknown.
+async fn calls_time_out(client: &Client, timeout: Duration, spread: Duration) -> (usize, usize) {
     let mut calls = FuturesUnordered::new();
     let step = CALLS / 100;
     let (mut unsent, mut unknown) = (0, 0);
@@ -23,10 +24,10 @@ async fn all_end_in_time(client: &Client, timeout: Duration, spread: Duration) -
         calls.push(async {
             let start = Instant::now();
             let result = client.send(XLen::new("a stream")).await;
-            (result.expect_err("nobody answers"), start.elapsed())
+            (result.expect_err("the server is mute"), start.elapsed())
         });
         if n % step == 0 {
-            // All are polled, some ends are taken.
+            // Polls all; some results are taken.
             while let Some(Some((error, after))) = poll_once(&mut calls.next()).await {
                 count(&error, after, timeout, &mut unsent, &mut unknown);
             }
@@ -51,12 +52,12 @@ fn count(
         Outcome::Unknown => *unknown += 1,
         Outcome::NotApplied => panic!("{error:?}"),
     }
-    // Whoever is not polled in between sees its end a little later.
+    // A future that is not polled in between sees its deadline a little later.
     assert!(after >= timeout && after <= timeout + ms(20), "{error:?} after {after:?}");
 }
 
-/// How many requests lie with a peer that has read nothing but its handshake.
-async fn requests_in(mut peer: super::peer::Peer, client: Client) -> usize {
+/// Returns the number of requests sent to a peer that has read only its handshake.
+async fn sent_requests(mut peer: super::peer::Peer, client: Client) -> usize {
     drop(client);
     let mut requests = 0;
     while ends(peer.next_request()).await.is_some() {
@@ -66,25 +67,25 @@ async fn requests_in(mut peer: super::peer::Peer, client: Client) -> usize {
 }
 
 #[test]
-fn a_hundred_thousand_calls_to_a_mute_server_end_truthfully_and_take_little() {
+fn calls_to_a_mute_server_time_out_with_correct_outcomes_and_bounded_memory() {
     let callers = (CALLS * CALLER_BYTES) as u64 >> 20;
     takes_at_most(64 + callers, async || {
         let server = Server::with_buffer(4096);
         let config = config().budget_bytes(4 << 20).command_timeout(ms(500));
         let (client, peer) = server.connect(config).await;
-        let (unsent, unknown) = all_end_in_time(&client, ms(500), ms(100)).await;
+        let (unsent, unknown) = calls_time_out(&client, ms(500), ms(100)).await;
         assert_eq!(unsent + unknown, CALLS);
-        // The budget holds some 26,000 of them, and nearly all others stood in line.
+        // The budget holds about 26,000 of them. Nearly all others were queued.
         assert!(unsent > CALLS / 2, "{unsent} not sent, {unknown} unknown");
         assert!(unknown > 0);
-        // Those of which it is said that they were not sent were not sent.
-        let came = requests_in(peer, client).await;
-        assert!(came <= unknown, "{came} came of {unknown}");
+        // Calls reported as not sent were not sent.
+        let received = sent_requests(peer, client).await;
+        assert!(received <= unknown, "{received} of {unknown}");
     });
 }
 
 #[test]
-fn a_hundred_thousand_calls_without_a_connection_are_not_sent_and_take_little() {
+fn calls_without_a_connection_are_not_sent_and_take_bounded_memory() {
     let callers = (CALLS * CALLER_BYTES) as u64 >> 20;
     takes_at_most(64 + callers, async || {
         let server = Server::new();
@@ -93,7 +94,7 @@ fn a_hundred_thousand_calls_without_a_connection_are_not_sent_and_take_little() 
         server.plan([super::wire::Plan::Never]);
         drop(peer);
         settle().await;
-        let (unsent, unknown) = all_end_in_time(&client, ms(500), ms(100)).await;
+        let (unsent, unknown) = calls_time_out(&client, ms(500), ms(100)).await;
         assert_eq!((unsent, unknown), (CALLS, 0));
         server.unplan();
         let mut peer = server.greet().await;
@@ -103,7 +104,7 @@ fn a_hundred_thousand_calls_without_a_connection_are_not_sent_and_take_little() 
 }
 
 #[test]
-fn who_shall_not_wait_costs_nothing_when_the_budget_is_used_up() {
+fn calls_that_fail_on_a_full_budget_take_no_memory() {
     takes_at_most(4, async || {
         let server = Server::with_buffer(4096);
         let config = config().budget_bytes(1 << 20).when_full(WhenFull::Fail);
@@ -116,17 +117,17 @@ fn who_shall_not_wait_costs_nothing_when_the_budget_is_used_up() {
                 Some(result) => assert_eq!(result.unwrap_err().outcome(), Outcome::NotSent, "{n}"),
             }
         }
-        // 26 bytes and 128 each.
+        // 26 bytes and 128 bytes each.
         assert!((6_500..7_000).contains(&held.len()), "{}", held.len());
     });
 }
 
 #[test]
-fn a_full_budget_takes_no_more_than_a_fifth_beside() {
+fn full_budget_takes_at_most_a_fifth_more_memory() {
     const BUDGET: usize = 20 << 20;
     for bytes in [1_000, 30_000, 200_000, 300_000, 2 << 20] {
         let body = "b".repeat(bytes);
-        // A fifth, and what the callers hold themselves: an XADD is a large command.
+        // A fifth, and the memory of the callers: an XADD is a large command.
         let callers = 2 * BUDGET / bytes;
         let most = BUDGET + BUDGET / 5 + callers * (CALLER_BYTES + 256);
         takes_at_most(most.div_ceil(1 << 20) as u64, async || {
@@ -144,7 +145,8 @@ fn a_full_budget_takes_no_more_than_a_fifth_beside() {
                     _ => unknown += 1,
                 }
             }
-            // Only what the writer was given in one piece may have left; all else is taken back.
+            // Only the bytes passed to the writer in one piece may have left. The rest is taken
+            // back.
             let piece = 1 + (256 << 10) / bytes;
             assert!(
                 (1..=piece).contains(&unknown),
@@ -155,15 +157,15 @@ fn a_full_budget_takes_no_more_than_a_fifth_beside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn megabytes_both_ways_through_a_small_pipe_come_through() {
-    // The server answers while it is being asked, and takes no more until its answer is taken: whoever writes all before
-    // reading any waits for ever.
+async fn megabytes_both_ways_pass_through_a_small_pipe() {
+    // The server answers while it receives requests, and reads no more until its answer is read. A
+    // client that writes everything before it reads deadlocks.
     const BODY: usize = 1 << 20;
     let server = Server::with_buffer(4096);
     let (client, mut peer) = server.connect(config().command_timeout(ms(60_000))).await;
     let body = "b".repeat(BODY);
     let echo = async {
-        // PING with a body is answered with that body, piece by piece as it comes.
+        // PING with a body is answered with that body, piece by piece as it arrives.
         for _ in 0..4 {
             let head = format!("*2\r\n$4\r\nPING\r\n${BODY}\r\n");
             assert_eq!(peer.take(head.len()).await, head.as_bytes());
@@ -186,8 +188,9 @@ async fn megabytes_both_ways_through_a_small_pipe_come_through() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_before_it_reads_on_is_read_while_it_is_written_to() {
-    // Small requests, large replies, both in flight: 64 of each through pipes that hold less than one of either.
+async fn replies_are_read_while_requests_are_written() {
+    // Small requests and large replies in flight: 64 of each. The pipes hold less than one of
+    // either.
     let server = Server::with_buffer(512);
     let (client, peer) = server.connect(config().command_timeout(ms(60_000))).await;
     let field = "f".repeat(100_000);

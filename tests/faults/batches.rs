@@ -1,4 +1,5 @@
-//! A large batch goes out in pieces: in order, with others' commands between them, each command with a result of its own.
+//! Large batches are sent in pieces: in order, with commands of other callers in between, and with
+//! one result per command.
 
 use super::peer::{Peer, Server, config, ends, in_paused_time, ms, poll_once, settle};
 use bourn::{Client, Disconnect, Error, Outcome, XAdd, XLen};
@@ -9,7 +10,7 @@ fn add<'a>(n: usize, pad: &'a str) -> XAdd<'a> {
     XAdd::new("s").field("n", n).field("pad", pad)
 }
 
-/// The number of an entry that [`add`] made.
+/// Returns the number of an entry that [`add`] made.
 fn number(request: &str) -> Option<usize> {
     request.strip_prefix("XADD s * n ")?.split(' ').next()?.parse().ok()
 }
@@ -24,7 +25,7 @@ async fn answer(peer: &mut Peer, n: usize) {
 }
 
 #[test]
-fn commands_of_others_get_between_the_pieces_of_a_large_batch() {
+fn other_commands_are_sent_between_the_pieces_of_a_large_batch() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
@@ -54,14 +55,14 @@ fn commands_of_others_get_between_the_pieces_of_a_large_batch() {
         assert_eq!(other.unwrap(), 7);
         let ids: Vec<u64> = results.into_iter().map(|result| result.unwrap().ms()).collect();
         assert_eq!(ids, (1..=1000).collect::<Vec<u64>>());
-        // Four pieces of 64 KiB were under way when it was sent.
+        // Four pieces of 64 KiB were in flight when it was sent.
         let before = before_other.expect("it was sent");
         assert!((200..300).contains(&before), "{before}");
     });
 }
 
 #[test]
-fn lost_connection_is_the_result_of_the_pieces_that_were_written_only() {
+fn lost_connection_fails_only_the_pieces_that_were_written() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
@@ -98,7 +99,7 @@ fn lost_connection_is_the_result_of_the_pieces_that_were_written_only() {
 }
 
 #[test]
-fn pieces_for_which_there_is_no_time_are_not_sent() {
+fn pieces_past_the_deadline_are_not_sent() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
@@ -126,7 +127,7 @@ fn pieces_for_which_there_is_no_time_are_not_sent() {
     });
 }
 
-/// How many requests were written that nobody read yet.
+/// Returns the number of requests that were written and not yet read.
 async fn peer_requests(peer: &mut Peer) -> usize {
     let mut n = 0;
     while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, peer.next_request()).await {
@@ -165,7 +166,7 @@ fn dropped_batch_sends_no_further_pieces() {
 }
 
 #[test]
-fn tuple_of_large_commands_goes_in_pieces_too() {
+fn tuple_of_large_commands_is_sent_in_pieces() {
     in_paused_time(async {
         let server = Server::with_buffer(1 << 22);
         let (client, mut peer): (Client, Peer) = server.connect(config()).await;

@@ -1,4 +1,5 @@
-//! A future is polled k times and dropped, for every k: no reply goes astray, nothing leaks, nothing is lost.
+//! Futures that are polled k times and dropped, for every k: no reply is misdelivered, nothing
+//! leaks, and no entry is lost.
 
 use super::echo;
 use super::peer::{Server, config, ends, in_small_steps, ms, poll_once, settle};
@@ -9,12 +10,13 @@ use std::pin::Pin;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-/// Writes and reads take many steps through so small a pipe, and a future can be dropped in each of them.
-const NARROW: usize = 8;
+/// A pipe so small that reads and writes take many polls. A future can be dropped at each of them.
+const SMALL_PIPE: usize = 8;
 
 type Ended<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Polls k times, a step of the world after each, and drops; true if it ended before that.
+/// Polls k times, lets the other tasks take one step after each poll, and drops the future. Returns
+/// true if it completed before that.
 async fn poll_then_drop(mut call: Ended<'_>, k: usize) -> bool {
     for _ in 0..k {
         if poll_once(&mut call).await.is_some() {
@@ -26,8 +28,8 @@ async fn poll_then_drop(mut call: Ended<'_>, k: usize) -> bool {
     false
 }
 
-/// Two callers at once get their own replies.
-async fn pairs_are_right(client: &Client, nonce: u64) {
+/// Checks that two concurrent callers get their own replies.
+async fn check_own_replies(client: &Client, nonce: u64) {
     let (a, b) = (format!("9{nonce}1"), format!("9{nonce}2"));
     let (one, two) =
         ends(async { tokio::join!(client.send(XLen::new(&a)), client.send(XLen::new(&b))) }).await;
@@ -35,27 +37,27 @@ async fn pairs_are_right(client: &Client, nonce: u64) {
     assert_eq!(two.unwrap().to_string(), b);
 }
 
-/// Drops what `call` makes after every number of polls, until it ends by itself. Each number from `call`'s argument on is
-/// one that the server is asked for once, but for the call that was never polled.
-async fn every_k(call: impl for<'a> Fn(&'a Client, &'a [String; 3]) -> Ended<'a>) {
-    let server = Server::with_buffer(NARROW);
+/// Drops the future of `call` after every number of polls, until it completes. The server gets each
+/// number of `call`'s argument once, except for the call that was never polled.
+async fn drop_after_every_poll(call: impl for<'a> Fn(&'a Client, &'a [String; 3]) -> Ended<'a>) {
+    let server = Server::with_buffer(SMALL_PIPE);
     let log = echo::spawn(&server);
     let client = ends(Client::connect_with(config(), server.dialler())).await.unwrap();
     for k in 0.. {
         let n = 1000 * (k as u64 + 1);
         let names = [n, n + 1, n + 2].map(|n| n.to_string());
-        // Someone is before it in the line, someone comes behind.
+        // One command is queued before it, others after it.
         let before = format!("9{n}3");
         let mut first = Box::pin(client.send(XLen::new(&before)));
         assert!(poll_once(&mut first).await.is_none());
         let has_ended = poll_then_drop(call(&client, &names), k).await;
-        pairs_are_right(&client, n).await;
+        check_own_replies(&client, n).await;
         assert_eq!(ends(first).await.unwrap().to_string(), before, "k = {k}");
         for name in names {
             assert_eq!(log.count(&name), usize::from(k > 0), "{name} after {k} polls");
         }
         if has_ended {
-            assert!(k > 3, "the pipe is not narrow: {k} polls were enough");
+            assert!(k > 3, "the pipe is not small: {k} polls were enough");
             break;
         }
     }
@@ -63,9 +65,9 @@ async fn every_k(call: impl for<'a> Fn(&'a Client, &'a [String; 3]) -> Ended<'a>
 }
 
 #[test]
-fn a_dropped_pipeline_harms_nobody_after_any_poll() {
+fn dropping_a_pipeline_after_any_poll_leaves_other_replies_intact() {
     in_small_steps(async {
-        every_k(|client, names| {
+        drop_after_every_poll(|client, names| {
             let all = client.send_all(names.iter().map(XLen::new));
             Box::pin(async {
                 let results = all.await;
@@ -78,9 +80,9 @@ fn a_dropped_pipeline_harms_nobody_after_any_poll() {
 }
 
 #[test]
-fn a_dropped_command_harms_nobody_after_any_poll() {
+fn dropping_a_command_after_any_poll_leaves_other_replies_intact() {
     in_small_steps(async {
-        every_k(|client, names| {
+        drop_after_every_poll(|client, names| {
             let [a, b, c] = names.each_ref().map(|name| client.send(XLen::new(name)));
             Box::pin(async {
                 let (a, b, c) = tokio::join!(a, b, c);
@@ -93,9 +95,9 @@ fn a_dropped_command_harms_nobody_after_any_poll() {
 }
 
 #[test]
-fn a_dropped_transaction_harms_nobody_after_any_poll() {
+fn dropping_a_transaction_after_any_poll_leaves_other_replies_intact() {
     in_small_steps(async {
-        every_k(|client, names| {
+        drop_after_every_poll(|client, names| {
             let all = client.transact(names.iter().map(XLen::new));
             Box::pin(async {
                 let results = all.await.unwrap();
@@ -108,10 +110,10 @@ fn a_dropped_transaction_harms_nobody_after_any_poll() {
 }
 
 #[test]
-fn a_dropped_connect_leaves_nothing_behind() {
+fn dropping_connect_after_any_poll_closes_the_connection() {
     in_small_steps(async {
         for k in 0.. {
-            let server = Server::with_buffer(NARROW);
+            let server = Server::with_buffer(SMALL_PIPE);
             echo::spawn(&server);
             let connect = Client::connect_with(config(), server.dialler());
             let call: Ended<'_> = Box::pin(async {
@@ -128,7 +130,7 @@ fn a_dropped_connect_leaves_nothing_behind() {
     });
 }
 
-/// The ids that a read brought.
+/// The ids that a read returned.
 fn ids(read: Result<bourn::Streams, Error>) -> Vec<u64> {
     read.unwrap().iter().map(|entry| entry.id().ms()).collect()
 }
@@ -148,9 +150,9 @@ async fn reader(server: &Server) -> (Client, Reader) {
 }
 
 #[test]
-fn what_a_dropped_read_was_given_the_next_read_returns() {
+fn next_read_returns_the_reply_of_a_dropped_read() {
     in_small_steps(async {
-        let server = Server::with_buffer(NARROW);
+        let server = Server::with_buffer(SMALL_PIPE);
         let log = echo::spawn(&server);
         let (_client, mut reader) = reader(&server).await;
         for k in 0u64.. {
@@ -167,7 +169,7 @@ fn what_a_dropped_read_was_given_the_next_read_returns() {
             assert_eq!(log.count(&this_id), usize::from(k > 0), "k = {k}");
             assert_eq!(log.count(&next_id), usize::from(expected == next), "k = {k}");
             if has_ended {
-                assert!(k > 3, "the pipe is not narrow: {k} polls were enough");
+                assert!(k > 3, "the pipe is not small: {k} polls were enough");
                 break;
             }
         }
@@ -175,39 +177,39 @@ fn what_a_dropped_read_was_given_the_next_read_returns() {
 }
 
 #[test]
-fn reads_dropped_again_and_again_lose_nothing() {
+fn repeatedly_dropped_reads_lose_no_entry() {
     in_small_steps(async {
-        let server = Server::with_buffer(NARROW);
+        let server = Server::with_buffer(SMALL_PIPE);
         let log = echo::spawn(&server);
         let (_client, mut reader) = reader(&server).await;
         let mut rng = Rng::with_seed(5);
-        let mut came = Vec::new();
-        while came.len() < 100 {
+        let mut received = Vec::new();
+        while received.len() < 100 {
             let after = format!("{}-0", log.requests().len() + 1);
             let mut call = Box::pin(reader.read(read(&after)));
             for _ in 0..rng.usize(0..40) {
                 if let Some(streams) = poll_once(&mut call).await {
-                    came.extend(ids(streams));
+                    received.extend(ids(streams));
                     break;
                 }
                 yield_now().await;
             }
         }
-        assert_eq!(came, (1..=100).collect::<Vec<u64>>());
+        assert_eq!(received, (1..=100).collect::<Vec<u64>>());
     });
 }
 
 #[test]
-fn a_dropped_close_closes_if_it_was_polled() {
+fn dropped_close_closes_if_it_was_polled() {
     in_small_steps(async {
         for k in 0.. {
-            let server = Server::with_buffer(NARROW);
+            let server = Server::with_buffer(SMALL_PIPE);
             echo::spawn(&server);
             let client = ends(Client::connect_with(config(), server.dialler())).await.unwrap();
             let mut under_way = Box::pin(client.send(XLen::new("7")));
             assert!(poll_once(&mut under_way).await.is_none());
             let has_ended = poll_then_drop(Box::pin(client.close()), k).await;
-            // What is under way is finished.
+            // Commands in flight complete.
             assert_eq!(ends(under_way).await.unwrap(), 7, "k = {k}");
             let late = ends(client.send(XLen::new("8"))).await;
             if k == 0 {
@@ -229,7 +231,7 @@ fn a_dropped_close_closes_if_it_was_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_finishes_what_was_dropped_and_waits_no_longer_than_its_deadline() {
+async fn close_waits_for_dropped_commands_until_their_deadline() {
     for (answered, ended) in [(true, ms(100)), (false, ms(300))] {
         let server = Server::new();
         let (client, mut peer) = server.connect(config().command_timeout(ms(300))).await;
@@ -252,11 +254,11 @@ async fn close_finishes_what_was_dropped_and_waits_no_longer_than_its_deadline()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_dropped_calls_leave_the_whole_budget() {
+async fn a_thousand_dropped_calls_release_the_whole_budget() {
     const BUDGET: usize = 16 << 10;
     for seed in 0..5 {
         let mut rng = Rng::with_seed(seed);
-        let server = Server::with_buffer(if seed % 2 == 0 { NARROW } else { 1 << 16 });
+        let server = Server::with_buffer(if seed % 2 == 0 { SMALL_PIPE } else { 1 << 16 });
         echo::spawn(&server);
         let config = config().budget_bytes(BUDGET);
         let wait = if seed < 3 { WhenFull::Wait } else { WhenFull::Fail };
@@ -287,7 +289,8 @@ async fn a_thousand_dropped_calls_leave_the_whole_budget() {
             }
         }
         drop(calls);
-        // Nobody waits any more: what was sent is answered, and then there is room for one that takes all.
+        // All callers are gone. After the replies to the sent commands, a command that takes the
+        // whole budget fits.
         let start = Instant::now();
         let nonce =
             format!("{:0w$}", 77, w = BUDGET - 128 - "*2\r\n$4\r\nXLEN\r\n$16223\r\n\r\n".len());

@@ -1,4 +1,5 @@
-//! The end, whoever brings it about: the last handle, the runtime, a command of the caller's own that misbehaves.
+//! The end of a client: the last handle is dropped, the runtime shuts down, or a user's command
+//! misbehaves.
 
 use super::peer::{Server, config, ends, ms, poll_once, settle};
 use bourn::resp::{Args, DecodeError, Frame};
@@ -10,7 +11,7 @@ use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_when_the_last_handle_goes_is_still_finished() {
+async fn queued_commands_complete_after_the_last_handle_is_dropped() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let clone = client.clone();
@@ -20,7 +21,7 @@ async fn what_is_queued_when_the_last_handle_goes_is_still_finished() {
     drop(client);
     settle().await;
     assert_eq!((peer.request().await.as_str(), server.open()), ("XLEN a", 1));
-    // One handle is left: the connection stays.
+    // One handle is left: the connection stays open.
     peer.send(":1\r\n").await;
     let (next, _) = tokio::join!(clone.send(XLen::new("b")), peer.answer(":2\r\n"));
     assert_eq!(next.unwrap(), 2);
@@ -35,7 +36,7 @@ async fn what_is_queued_when_the_last_handle_goes_is_still_finished() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_finishes_what_is_under_way_and_takes_nothing_more() {
+async fn close_completes_commands_in_flight_and_rejects_new_ones() {
     let server = Server::with_buffer(64);
     let (client, mut peer) = server.connect(config()).await;
     let long = "x".repeat(1000);
@@ -68,7 +69,7 @@ async fn close_finishes_what_is_under_way_and_takes_nothing_more() {
 }
 
 #[test]
-fn when_the_runtime_goes_everyone_is_told() {
+fn runtime_shutdown_ends_every_call() {
     let runtime = || Builder::new_current_thread().enable_time().start_paused(true).build();
     let server = Server::new();
     let first = runtime().unwrap();
@@ -94,7 +95,7 @@ fn when_the_runtime_goes_everyone_is_told() {
     }
 }
 
-/// A command that does not list the same arguments each time, or panics the second time.
+/// A command whose arguments differ between calls, or that panics in the second call.
 struct Fickle {
     listed: Cell<u32>,
     panics: bool,
@@ -107,7 +108,7 @@ impl Command for Fickle {
 
     fn args(&self, out: &mut impl Args) {
         let listed = self.listed.replace(self.listed.get() + 1);
-        assert!(!self.panics || listed == 0, "a command of the caller's own panics");
+        assert!(!self.panics || listed == 0, "a user's command panics");
         out.number(10u64.pow(listed));
     }
 
@@ -121,7 +122,7 @@ fn fickle(panics: bool) -> Fickle {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_misbehaves_while_it_is_written_concerns_nobody_else() {
+async fn command_that_misbehaves_while_encoded_affects_no_other_command() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let mut before = Box::pin(client.send(XLen::new("before")));
@@ -149,7 +150,7 @@ async fn a_command_that_misbehaves_while_it_is_written_concerns_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_never_polled_was_never_sent() {
+async fn command_that_is_never_polled_is_not_sent() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     drop(client.send(XLen::new("a")));

@@ -1,4 +1,4 @@
-//! Who is asked for credentials, when, and what becomes of new ones on a connection that lives.
+//! Credentials providers: when they are called, and how live connections use new credentials.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
 use bourn::{
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-/// Credentials that can be changed while they are used.
+/// Credentials that a test changes while they are in use.
 fn changing() -> (watch::Sender<Credentials>, Config) {
     let (sender, receiver) = watch::channel(Credentials::new("p0").user("u"));
     (sender, config().credentials(receiver))
@@ -20,7 +20,7 @@ fn nth(n: usize) -> Credentials {
     Credentials::new(format!("p{n}")).user("u")
 }
 
-/// Answers a handshake that has to have this password.
+/// Answers a handshake, which must contain this password.
 async fn greet(peer: &mut Peer, password: &str) {
     let hello = peer.requests(3).await.remove(0);
     assert_eq!(hello, format!("HELLO 3 AUTH u {password}"));
@@ -37,17 +37,17 @@ async fn connect(server: &Server, config: Config) -> (Client, Peer) {
     })
     .await;
     settle().await;
-    (client.expect("it is greeted"), peer)
+    (client.expect("the handshake was answered"), peer)
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_connection_asks_and_a_failure_is_an_error_of_its_own() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&asked);
+async fn each_connection_calls_the_provider_and_its_failure_has_its_own_error() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
     let config = config().command_timeout(ms(500)).credentials(move || {
         let n = counter.fetch_add(1, SeqCst);
         async move {
-            // The first fails, then some in the middle.
+            // The first call fails, then some in the middle.
             if n == 0 || (3..6).contains(&n) {
                 return Err(CredentialsError::new("the vault is sealed"));
             }
@@ -95,11 +95,11 @@ async fn each_connection_asks_and_a_failure_is_an_error_of_its_own() {
         })
     })
     .await;
-    assert_eq!((len.unwrap(), asked.load(SeqCst)), (1, 7));
+    assert_eq!((len.unwrap(), calls.load(SeqCst)), (1, 7));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_never_says_them_has_the_connect_timeout() {
+async fn provider_that_never_answers_ends_with_the_connect_timeout() {
     let server = Server::new();
     let config = config().connect_timeout(ms(700)).credentials(std::future::pending);
     let start = Instant::now();
@@ -110,7 +110,7 @@ async fn who_never_says_them_has_the_connect_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_ones_go_between_the_commands_of_others_and_concern_nobody() {
+async fn new_credentials_are_sent_between_commands_and_affect_none() {
     let server = Server::new();
     let (sender, config) = changing();
     let (client, mut peer) = connect(&server, config).await;
@@ -129,7 +129,7 @@ async fn new_ones_go_between_the_commands_of_others_and_concern_nobody() {
         assert_eq!(ends(after).await.unwrap(), n as u64);
         settle().await;
     }
-    // What is used already is not said again, and the next connection begins with it.
+    // Credentials already in use are not sent again. The next connection starts with them.
     sender.send_replace(nth(49));
     settle().await;
     drop(peer);
@@ -139,7 +139,7 @@ async fn new_ones_go_between_the_commands_of_others_and_concern_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_says_them_when_its_wait_is_over() {
+async fn reader_authenticates_once_when_its_blocking_read_ends() {
     let server = Server::new();
     let (sender, config) = changing();
     let (client, _peer) = connect(&server, config).await;
@@ -159,7 +159,7 @@ async fn a_reader_says_them_when_its_wait_is_over() {
         peer.request().await;
         sender.send_replace(nth(1));
         assert_eq!(peer.request().await, "AUTH u p1");
-        // However long the server takes, it is said once.
+        // AUTH is sent once, however long the server takes.
         sleep(ms(3_600_000)).await;
         peer.send("_\r\n+OK\r\n").await;
         assert!(ends(waiting).await.unwrap().is_empty());
@@ -171,8 +171,8 @@ async fn a_reader_says_them_when_its_wait_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_refuses_them_is_connected_to_again() {
-    const SECRET: &str = "sesame-that-nobody-may-see";
+async fn rejected_new_credentials_end_the_connection_and_the_client_reconnects() {
+    const SECRET: &str = "sesame-that-must-not-be-printed";
     let server = Server::new();
     let (sender, config) = changing();
     let config = config.command_timeout(ms(500)).reconnect(ms(10), ms(100));
@@ -180,7 +180,7 @@ async fn a_server_that_refuses_them_is_connected_to_again() {
     let mut events = client.events();
     sender.send_replace(Credentials::new(SECRET).user("u"));
     assert_eq!(peer.request().await, format!("AUTH u {SECRET}"));
-    // Who is in flight behind it is answered yet.
+    // A command in flight behind it is still answered.
     let (len, ()) = ends(async {
         tokio::join!(client.send(XLen::new("s")), async {
             peer.request().await;
@@ -204,20 +204,20 @@ async fn a_server_that_refuses_them_is_connected_to_again() {
     };
     assert!(matches!(source.reason(), ConnectReason::Refused(e) if *e.code() == Code::WrongPass));
     assert!(source.is_permanent());
-    let mut told = Vec::new();
-    while !matches!(told.last(), Some(Event::Disconnected { .. })) {
-        told.push(ends(events.next()).await.unwrap());
+    let mut seen = Vec::new();
+    while !matches!(seen.last(), Some(Event::Disconnected { .. })) {
+        seen.push(ends(events.next()).await.unwrap());
     }
     let [_, Event::CredentialsRejected { error, .. }, Event::Disconnected { reason, .. }] =
-        &told[..]
+        &seen[..]
     else {
-        panic!("{told:?}");
+        panic!("{seen:?}");
     };
     assert!(error.is_credentials() && matches!(reason, Disconnect::Credentials(_)));
     let shown =
-        format!("{reason:?} {reason} {told:?} {unsent:?} {client:?} {sender:?} {client:#?}");
+        format!("{reason:?} {reason} {seen:?} {unsent:?} {client:?} {sender:?} {client:#?}");
     assert!(shown.contains("WRONGPASS") && !shown.contains("sesame"), "{shown}");
-    // The right ones reach the next attempt.
+    // The correct credentials are used for the next attempt.
     sender.send_replace(nth(1));
     let mut peer = server.accept().await;
     while peer.requests(3).await[0] != "HELLO 3 AUTH u p1" {
@@ -231,9 +231,9 @@ async fn a_server_that_refuses_them_is_connected_to_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_ends_meanwhile_leaves_nothing_to_the_next() {
+async fn connection_lost_during_a_renewal_leaves_no_auth_for_the_next() {
     for written in [false, true] {
-        // Where there is no room to write, AUTH stays behind.
+        // If the pipe is full, AUTH stays in the queue.
         let server = if written { Server::new() } else { Server::with_buffer(256) };
         let (sender, config) = changing();
         let (client, mut peer) = connect(&server, config).await;
@@ -259,7 +259,7 @@ async fn a_connection_that_ends_meanwhile_leaves_nothing_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_keeps_nobody_from_closing() {
+async fn unanswered_auth_does_not_block_close() {
     let server = Server::new();
     let (sender, config) = changing();
     let (client, mut peer) = connect(&server, config.command_timeout(ms(500))).await;
@@ -270,10 +270,10 @@ async fn a_server_that_does_not_answer_keeps_nobody_from_closing() {
     assert!(start.elapsed() <= ms(500), "{:?}", start.elapsed());
 }
 
-/// Says again and again that there are new ones.
-struct Restless(AtomicUsize);
+/// A provider that always reports changed credentials.
+struct AlwaysChanged(AtomicUsize);
 
-impl CredentialsProvider for Restless {
+impl CredentialsProvider for AlwaysChanged {
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
         let n = self.0.fetch_add(1, SeqCst);
         let same = if n % 2 == 0 { Ok(nth(0)) } else { Err(CredentialsError::new("not now")) };
@@ -286,10 +286,10 @@ impl CredentialsProvider for Restless {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_says_so_without_need_is_not_asked_in_a_tight_loop() {
+async fn provider_that_always_reports_a_change_is_not_called_in_a_tight_loop() {
     let server = Server::new();
-    let provider = Arc::new(Restless(AtomicUsize::new(0)));
-    struct Shared(Arc<Restless>);
+    let provider = Arc::new(AlwaysChanged(AtomicUsize::new(0)));
+    struct Shared(Arc<AlwaysChanged>);
     impl CredentialsProvider for Shared {
         fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
             self.0.credentials()
@@ -301,8 +301,8 @@ async fn who_says_so_without_need_is_not_asked_in_a_tight_loop() {
     let config = config().credentials(Shared(Arc::clone(&provider)));
     let (client, mut peer) = connect(&server, config).await;
     sleep(ms(60_000)).await;
-    let asked = provider.0.load(SeqCst);
-    assert!((60..300).contains(&asked), "{asked} times in a minute");
+    let calls = provider.0.load(SeqCst);
+    assert!((60..300).contains(&calls), "{calls} calls in a minute");
     let (len, request) =
         ends(async { tokio::join!(client.send(XLen::new("s")), peer.answer(":1\r\n")) }).await;
     assert_eq!((len.unwrap(), request.as_str()), (1, "XLEN s"), "no AUTH in between");

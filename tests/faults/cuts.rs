@@ -1,5 +1,6 @@
-//! The connection is cut at every byte of a request and of its reply: what is known is said, what may have run is never
-//! sent again, what never left goes out once on the next connection.
+//! The connection is cut at every byte of a request and of its reply. Complete replies are
+//! delivered, commands that may have run are never sent again, and commands of which no byte was
+//! sent are sent once on the next connection.
 
 use super::peer::{Server, config, ends, ms};
 use super::wire::Plan;
@@ -16,7 +17,7 @@ fn is_lost<T: std::fmt::Debug>(result: &Result<T, Error>) -> bool {
     lost && result.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown)
 }
 
-/// On the next connection nothing comes but `expected`.
+/// On the next connection, only the `expected` requests arrive.
 async fn next_requests_are(server: &Server, client: &Client, expected: &[&str], what: &str) {
     let mut peer = server.greet().await;
     for request in expected {
@@ -27,7 +28,7 @@ async fn next_requests_are(server: &Server, client: &Client, expected: &[&str], 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_is_sent_again_only_if_no_byte_of_it_has_left() {
+async fn command_is_resent_only_if_none_of_its_bytes_was_sent() {
     let len = encode(&add("a")).len();
     for k in 0..=len {
         let server = Server::new();
@@ -36,7 +37,7 @@ async fn a_command_is_sent_again_only_if_no_byte_of_it_has_left() {
         let what = format!("reset after {k} bytes");
         let cut = async {
             if k == len {
-                // The request is whole; its reply is what does not come.
+                // The request is complete; only its reply is missing.
                 let mut peer = peer;
                 peer.request().await;
             } else {
@@ -55,7 +56,7 @@ async fn a_command_is_sent_again_only_if_no_byte_of_it_has_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_commands_only_the_one_that_is_cut_is_lost() {
+async fn cut_between_two_commands_loses_only_what_was_sent() {
     let (first, both) = (encode(&add("a")).len(), encode(&add("a")).len() * 2);
     for k in 0..both {
         let server = Server::new();
@@ -79,7 +80,7 @@ async fn of_two_commands_only_the_one_that_is_cut_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn through_a_pipe_of_one_byte_the_same_holds() {
+async fn cut_in_a_pipe_of_one_byte_loses_only_what_was_sent() {
     let (first, both) = (encode(&add("a")).len(), encode(&add("a")).len() * 2);
     for read in 0..both {
         let server = Server::with_buffer(1);
@@ -89,7 +90,7 @@ async fn through_a_pipe_of_one_byte_the_same_holds() {
         let what = format!("hung up after reading {read} bytes");
         let cut = async {
             peer.take(read).await;
-            // One byte more may lie in the pipe.
+            // One more byte may be in the pipe.
             super::peer::settle().await;
             drop(peer);
             let left = valve.written() - before;
@@ -110,7 +111,7 @@ async fn through_a_pipe_of_one_byte_the_same_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pipeline_and_a_transaction_are_one_piece() {
+async fn pipeline_and_transaction_are_lost_as_a_whole() {
     let pipeline = 3 * encode(&add("a")).len();
     let transaction = pipeline + b"*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n".len();
     for k in 0..transaction {
@@ -129,7 +130,7 @@ async fn a_pipeline_and_a_transaction_are_one_piece() {
         };
         let all = client.transact([add("a"), add("b"), add("c")]);
         let (all, ()) = ends(async { tokio::join!(all, cut) }).await;
-        // The peer answers ids, which is not how MULTI is answered: but it was asked, and once.
+        // The peer answers MULTI with ids, which is wrong: what matters is that it was sent once.
         let is_answered = matches!(all, Err(Error::Decode { command: "MULTI", .. }));
         assert_eq!((is_answered, is_lost(&all)), (k == 0, k > 0), "{what}: {all:?}");
 
@@ -154,14 +155,14 @@ async fn a_pipeline_and_a_transaction_are_one_piece() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replies_that_were_whole_are_delivered_and_the_rest_are_lost() {
+async fn complete_replies_are_delivered_and_the_rest_are_lost() {
     let replies = [":1\r\n", "$3\r\n1-2\r\n", "-OOM no memory\r\n"];
     let all = replies.concat();
-    // How many replies are whole after so many bytes.
-    let whole = |k: usize| (1..=3).filter(|n| replies[..*n].concat().len() <= k).count();
+    // The number of complete replies after `k` bytes.
+    let complete = |k: usize| (1..=3).filter(|n| replies[..*n].concat().len() <= k).count();
     for k in 0..=all.len() {
         let what = format!("hung up after {k} bytes of the replies");
-        // Each command a request of its own, and all of them one request.
+        // Each command in a request of its own, and all in one request.
         for together in [false, true] {
             let server = Server::new();
             let (client, mut peer) = server.connect(config()).await;
@@ -187,16 +188,20 @@ async fn replies_that_were_whole_are_delivered_and_the_rest_are_lost() {
                 ((len, id, error), ())
             };
             let (len, id, error) = results;
-            assert_eq!((len.is_ok(), is_lost(&len)), (whole(k) > 0, whole(k) < 1), "{what}");
-            assert_eq!((id.is_ok(), is_lost(&id)), (whole(k) > 1, whole(k) < 2), "{what}");
-            assert_eq!(error.as_ref().is_err_and(|e| e.code().is_some()), whole(k) > 2, "{what}");
-            assert_eq!(is_lost(&error), whole(k) < 3, "{what}: {error:?}");
+            assert_eq!((len.is_ok(), is_lost(&len)), (complete(k) > 0, complete(k) < 1), "{what}");
+            assert_eq!((id.is_ok(), is_lost(&id)), (complete(k) > 1, complete(k) < 2), "{what}");
+            assert_eq!(
+                error.as_ref().is_err_and(|e| e.code().is_some()),
+                complete(k) > 2,
+                "{what}"
+            );
+            assert_eq!(is_lost(&error), complete(k) < 3, "{what}: {error:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_cut_in_its_reply_is_unknown_as_a_whole() {
+async fn transaction_cut_in_its_reply_has_an_unknown_outcome() {
     let reply = "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:2\r\n";
     for k in 0..=reply.len() {
         let server = Server::new();
@@ -215,7 +220,7 @@ async fn a_transaction_cut_in_its_reply_is_unknown_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_left_and_finds_no_connection_in_time_was_not_sent() {
+async fn unsent_command_without_a_connection_by_its_deadline_is_not_sent() {
     let server = Server::new();
     let (client, peer) = server.connect(config().command_timeout(ms(700))).await;
     peer.valve.reset_after(0);
@@ -227,13 +232,13 @@ async fn what_never_left_and_finds_no_connection_in_time_was_not_sent() {
         matches!(&error, Error::Unsent { reason: Unsent::TimedOut { source: Some(_), .. }, .. }),
         "{error:?}"
     );
-    // It is not sent later either.
+    // It is not sent later.
     next_requests_are(&server, &client, &[], "after its time").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_a_buffering_stream_took_have_left() {
-    // A stream as TLS is: it takes bytes, sends some, and fails when it is to send the rest.
+async fn bytes_accepted_by_a_buffering_stream_count_as_sent() {
+    // Like TLS, the stream accepts bytes, sends some, and fails on flush.
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     peer.valve.fail_flushes();

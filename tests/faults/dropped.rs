@@ -1,4 +1,4 @@
-//! Futures that are dropped while something is done again, or something is awaited that is no command.
+//! Futures that are dropped during a retry, or while they wait for something other than a command.
 
 use super::peer::{Peer, Server, config, ends, in_small_steps, ms, poll_once, settle};
 use bourn::{Config, Event, ReadFrom, Retry, XLen};
@@ -10,7 +10,7 @@ fn safe() -> Config {
     config().retry(Retry::Safe)
 }
 
-/// The next command on this connection is answered, and it is the first thing to come.
+/// Checks that the next command on this connection is answered, and is the first to arrive.
 async fn works(client: &bourn::Client, peer: &mut Peer, scene: &str) {
     let (len, request) =
         ends(async { tokio::join!(client.send(XLen::new("next")), peer.answer(":7\r\n")) }).await;
@@ -18,7 +18,7 @@ async fn works(client: &bourn::Client, peer: &mut Peer, scene: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_command_that_is_dropped_while_it_pauses_is_not_sent_again() {
+async fn command_dropped_during_its_backoff_is_not_sent_again() {
     for refusals in 1..4 {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe()).await;
@@ -45,7 +45,7 @@ async fn a_refused_command_that_is_dropped_while_it_pauses_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_command_that_is_dropped_before_or_after_it_is_queued_again_takes_nobodys_reply() {
+async fn lost_command_dropped_around_its_retry_takes_no_reply() {
     for queued in [false, true] {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe()).await;
@@ -58,7 +58,7 @@ async fn a_lost_command_that_is_dropped_before_or_after_it_is_queued_again_takes
             assert!(poll_once(&mut call).await.is_none());
         }
         drop(call);
-        // What nobody wants any more is not sent on the next connection.
+        // Dropped commands are not sent on the next connection.
         let mut peer = server.greet().await;
         settle().await;
         works(&client, &mut peer, &format!("queued: {queued}")).await;
@@ -66,7 +66,7 @@ async fn a_lost_command_that_is_dropped_before_or_after_it_is_queued_again_takes
 }
 
 #[test]
-fn a_reader_in_the_making_that_is_dropped_after_any_poll_leaves_nothing_behind() {
+fn dropping_reader_creation_after_any_poll_closes_its_connection() {
     in_small_steps(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe()).await;
@@ -101,7 +101,7 @@ fn a_reader_in_the_making_that_is_dropped_after_any_poll_leaves_nothing_behind()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tail_whose_next_is_dropped_again_and_again_leaves_nothing_out() {
+async fn tail_with_repeatedly_dropped_next_loses_no_entry() {
     let server = Server::new();
     let (client, _peer) = server.connect(safe()).await;
     let mut tail = client.tail("s", ReadFrom::START);
@@ -128,7 +128,7 @@ async fn a_tail_whose_next_is_dropped_again_and_again_leaves_nothing_out() {
     let take = async {
         let mut ids = Vec::new();
         while ids.len() < 5 {
-            // Each wait is given up after 3 ms.
+            // Each wait is dropped after 3 ms.
             tokio::select! {
                 entry = tail.next() => ids.push(entry.unwrap().unwrap().id().ms()),
                 () = sleep(ms(3)) => {}
@@ -141,7 +141,7 @@ async fn a_tail_whose_next_is_dropped_again_and_again_leaves_nothing_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listener_whose_wait_is_dropped_misses_nothing() {
+async fn dropping_the_wait_for_an_event_loses_no_event() {
     let server = Server::new();
     let (client, peer) = server.connect(safe()).await;
     let mut events = client.events();

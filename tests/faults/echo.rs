@@ -1,9 +1,10 @@
-//! A server that answers by itself, every request with the number in it: so each caller can tell its own reply.
+//! A server that answers every request by itself with the number in the request, so that each
+//! caller can recognise its reply.
 
 use super::peer::{Peer, Server};
 use std::sync::{Arc, Mutex};
 
-/// What the server has run, on all connections, in order.
+/// The requests that the server has executed on all connections, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -12,7 +13,7 @@ impl Log {
         self.0.lock().unwrap().push(request.to_owned());
     }
 
-    /// How often there was a request about this number, with any zeros before it.
+    /// Returns how often a request named this number, ignoring leading zeros.
     pub(crate) fn count_of(&self, n: u64) -> usize {
         let last = |request: &String| request.rsplit(' ').next().and_then(|word| word.parse().ok());
         self.requests().iter().filter(|request| last(request) == Some(n)).count()
@@ -22,13 +23,13 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
-    /// How often there was a request that ends with this word.
+    /// Returns how often a request ended with this word.
     pub(crate) fn count(&self, word: &str) -> usize {
         self.requests().iter().filter(|request| request.rsplit(' ').next() == Some(word)).count()
     }
 }
 
-/// Answers on every connection that is made from now on.
+/// Answers on every connection accepted from now on.
 pub(crate) fn spawn(server: &Server) -> Log {
     let (server, log) = (server.clone(), Log::default());
     let served = log.clone();
@@ -46,7 +47,7 @@ pub(crate) fn spawn(server: &Server) -> Log {
     log
 }
 
-/// Answers until the client hangs up.
+/// Answers until the client closes the connection.
 async fn serve(peer: &mut Peer, log: &Log) {
     let mut session = Session::default();
     while let Some(request) = peer.next_request().await {
@@ -54,7 +55,7 @@ async fn serve(peer: &mut Peer, log: &Log) {
     }
 }
 
-/// What one connection remembers: the replies that a transaction will have.
+/// The state of one connection: the replies of an open transaction.
 #[derive(Default)]
 pub(crate) struct Session(Option<Vec<String>>);
 
@@ -83,7 +84,7 @@ impl Session {
     }
 }
 
-/// `XLEN n` is answered with `n`, `XREAD ... n-0` with an entry of that id.
+/// Answers `XLEN n` with `n`, and `XREAD ... n-0` with an entry of that id.
 pub(crate) fn reply_to(request: &str) -> String {
     let last = request.rsplit(' ').next().unwrap_or_default();
     match last.split_once('-') {
@@ -92,7 +93,7 @@ pub(crate) fn reply_to(request: &str) -> String {
     }
 }
 
-/// What XREAD answers: one entry of one stream.
+/// The reply of XREAD: one entry of one stream.
 pub(crate) fn entry(ms: u64) -> String {
     let id = format!("{ms}-0");
     format!("%1\r\n$1\r\ns\r\n*1\r\n*2\r\n${}\r\n{id}\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n", id.len())

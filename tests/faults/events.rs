@@ -1,14 +1,15 @@
-//! Events: a connection that is lost, refused and made again tells each step, once, in order, to everyone who listens.
+//! Events: each listener gets every step of a lost, refused and restored connection once and in
+//! order.
 
 use super::peer::{Server, config, ends, hello_reply, ms, settle};
 use super::wire::Plan;
 use bourn::{Client, Config, Event, Events, XLen};
 
-/// The next events, in a word each, until one of this name.
+/// Returns the names of the next events, up to and including the event `last`.
 async fn until(events: &mut Events, last: &str) -> Vec<String> {
     let mut names = Vec::new();
     loop {
-        let event = ends(events.next()).await.expect("the connection lives");
+        let event = ends(events.next()).await.expect("the connection is open");
         let name = match &event {
             Event::Connected { .. } => "connected".into(),
             Event::Disconnected { reason, .. } => format!("disconnected: {reason}"),
@@ -33,7 +34,7 @@ async fn until(events: &mut Events, last: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_step_is_told_to_everyone() {
+async fn every_listener_gets_each_step() {
     let server = Server::new();
     let (client, peer) = server.connect(config()).await;
     let mut listeners = [client.events(), client.events()];
@@ -51,13 +52,15 @@ async fn each_step_is_told_to_everyone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_is_told_and_the_end_is_the_end() {
+async fn connected_event_has_the_server_and_close_ends_the_events() {
     let server = Server::new();
     let (client, _peer) = server.connect(config()).await;
     let mut events = client.events();
     let first = events.next().await;
-    let Some(Event::Connected { server: Some(who), .. }) = first else { panic!("{first:?}") };
-    assert_eq!(who.version().to_string(), "7.4.0");
+    let Some(Event::Connected { server: Some(server_info), .. }) = first else {
+        panic!("{first:?}")
+    };
+    assert_eq!(server_info.version().to_string(), "7.4.0");
     ends(client.close()).await;
     assert_eq!(until(&mut events, "disconnected: the client is closed").await.len(), 1);
     assert!(ends(events.next()).await.is_none() && ends(events.next()).await.is_none());
@@ -67,7 +70,7 @@ async fn the_server_is_told_and_the_end_is_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_credentials_are_told_and_tried_at_the_slow_end() {
+async fn rejected_credentials_are_reported_and_retried_at_the_slowest_rate() {
     let server = Server::new();
     let secret: Config = config().password("s3cret");
     let (client, peer) = {
@@ -96,18 +99,19 @@ async fn wrong_credentials_are_told_and_tried_at_the_slow_end() {
         settle().await;
     }
     let dials = server.dials();
-    // Twenty attempts below a bound of a second each; with the quick start there would be eight in the first of them.
+    // Twenty attempts with a maximum backoff of one second each. The fast start would give eight in
+    // the first second.
     assert!(*dials.last().unwrap() - dials[0] > ms(5000), "{dials:?}");
-    let told = until(&mut events, "rejected").await;
+    let seen = until(&mut events, "rejected").await;
     let steps =
         ["connected", "disconnected: the server closed the connection", "reconnecting", "rejected"];
-    assert_eq!(told, steps);
+    assert_eq!(seen, steps);
     let error = ends(client.send(XLen::new("s"))).await.unwrap_err();
     assert!(!format!("{error:?}").contains("s3cret"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listener_that_is_slow_holds_nothing_up_and_is_told_what_it_missed() {
+async fn slow_listener_blocks_nothing_and_gets_the_count_of_missed_events() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().events_buffer(3)).await;
     let mut events = client.events();
@@ -116,7 +120,7 @@ async fn a_listener_that_is_slow_holds_nothing_up_and_is_told_what_it_missed() {
         peer = server.greet().await;
         settle().await;
     }
-    // One that says how things stand, and three for each time.
+    // One event for the current state, and three for each reconnect.
     assert_eq!(until(&mut events, "connected").await[0], "missed 13");
     drop(client);
     settle().await;
@@ -124,7 +128,7 @@ async fn a_listener_that_is_slow_holds_nothing_up_and_is_told_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connected_event_comes_when_the_new_id_and_server_are_known() {
+async fn connected_event_follows_the_new_id_and_server() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let mut events = client.events();

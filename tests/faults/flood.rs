@@ -1,30 +1,32 @@
-//! What costs a server little and could cost a client much: memory stays bounded, and the error is clear.
+//! Input that is cheap for a server and expensive for a client: memory stays bounded, and the error
+//! is clear.
 
-use super::hostile::{Fault, REPLY_BYTES, strike};
+use super::hostile::{Fault, REPLY_BYTES, send_fault};
 use super::memory::takes_at_most;
 use super::peer::{Server, config, ends, ms};
 use bourn::resp::ProtocolError as P;
 use bourn::{Error, XLen};
 use tokio::time::Instant;
 
-/// As much as one reply may have, once more while its buffer grows, and what the scripted server holds.
+/// The maximum reply, once more while its buffer grows, and the memory of the scripted server.
 const MOST_MIB: u64 = 2 * (REPLY_BYTES as u64 >> 20) + 4;
 
-async fn each_ends_its_connection(floods: Vec<(&'static str, &str, &[u8], usize, P)>) {
+async fn check_floods(floods: Vec<(&'static str, &str, &[u8], usize, P)>) {
     for (name, head, part, times, wrong) in floods {
         let (bytes, more) = (head.as_bytes().to_vec(), (part.to_vec(), times));
         let flood = Fault { name, bytes, more, wrong };
         let server = Server::with_buffer(1 << 16);
         let config = config().reply_bytes(REPLY_BYTES);
         let (client, peer) = server.connect(config).await;
-        strike(&server, &client, peer, &flood, usize::MAX).await;
+        send_fault(&server, &client, peer, &flood, usize::MAX).await;
     }
 }
 
 #[test]
-fn nothing_is_reserved_on_the_word_of_a_length() {
+fn announced_lengths_reserve_no_memory() {
     takes_at_most(1, async || {
-        // With the usual limits. What is allowed is waited for, until something comes that is not, or the time is over.
+        // With the default limits. A permitted length is waited for, until an invalid byte arrives
+        // or the deadline passes.
         let large = || Some(P::TooLarge { limit: 256 << 20 });
         let unknown = || Some(P::UnknownType { byte: b'?' });
         let rows: [(&str, Option<P>); 8] = [
@@ -60,7 +62,7 @@ fn nothing_is_reserved_on_the_word_of_a_length() {
 }
 
 #[test]
-fn nesting_and_endless_values_break_a_limit() {
+fn deep_nesting_and_endless_values_exceed_a_limit() {
     takes_at_most(MOST_MIB, async || {
         let deep = P::TooDeep { limit: 64 };
         let line = P::LineTooLong { limit: 64 << 10 };
@@ -85,12 +87,12 @@ fn nesting_and_endless_values_break_a_limit() {
             ("a push without end", ">2\r\n$?\r\n", &chunk, 1024, large.clone()),
             ("arrays of arrays", "*250000\r\n", b"*1\r\n:1\r\n", 250_000, large),
         ];
-        each_ends_its_connection(floods).await;
+        check_floods(floods).await;
     });
 }
 
 #[test]
-fn pushes_without_end_are_forgotten_as_they_come() {
+fn endless_pushes_are_discarded_as_they_arrive() {
     takes_at_most(1, async || {
         let push = format!(">3\r\n+message\r\n+c\r\n$10000\r\n{}\r\n", "x".repeat(10_000));
         let small = ">1\r\n+x\r\n".repeat(1000);
@@ -101,7 +103,7 @@ fn pushes_without_end_are_forgotten_as_they_come() {
             tokio::join!(client.send(XLen::new("s")), async {
                 peer.request().await;
                 for _ in 0..100 {
-                    // 128 MiB of large ones, and a million small ones.
+                    // In total: 128 MB of large pushes, and a million small ones.
                     for _ in 0..128 {
                         peer.send(&push).await;
                     }

@@ -1,4 +1,4 @@
-//! Handshakes with proxies, old servers and servers that answer what does not belong there.
+//! Handshakes with proxies, old servers and servers that send unexpected answers.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, settle};
 use super::wire::Plan;
@@ -8,8 +8,8 @@ use bourn::{Client, Code, Config, ConnectReason, Error, Protocol, Reader, XLen};
 const LIB_NAME: &str = "CLIENT SETINFO LIB-NAME bourn";
 const LIB_VER: &str = concat!("CLIENT SETINFO LIB-VER ", env!("CARGO_PKG_VERSION"));
 
-/// Connects while the server plays its part.
-async fn meet<T>(
+/// Connects while `play` acts as the server.
+async fn connect_while<T>(
     server: &Server,
     config: &Config,
     play: impl Future<Output = T>,
@@ -20,7 +20,7 @@ async fn meet<T>(
     met
 }
 
-/// Opens a reader, which is another connection of the same client.
+/// Opens a reader, which uses another connection of the same client.
 async fn reader(server: &Server, client: &Client, words: &[&str], answers: &str) -> (Reader, Peer) {
     let play = async {
         let mut peer = server.accept().await;
@@ -32,7 +32,7 @@ async fn reader(server: &Server, client: &Client, words: &[&str], answers: &str)
     (reader.unwrap(), peer)
 }
 
-/// The connection answers commands.
+/// Checks that the connection answers commands.
 async fn works(client: &Client, peer: &mut Peer) {
     let answered = async { tokio::join!(client.send(XLen::new("s")), peer.answer(":7\r\n")) };
     let (len, request) = ends(answered).await;
@@ -40,7 +40,7 @@ async fn works(client: &Client, peer: &mut Peer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hello_refused_in_any_words_is_followed_by_auth_and_is_remembered() {
+async fn refused_hello_falls_back_to_auth_and_is_remembered() {
     let refusals = [
         "-ERR unsupported command `HELLO`\r\n",
         "-ERR AUTH and SETNAME options are not supported in HELLO\r\n",
@@ -63,14 +63,15 @@ async fn hello_refused_in_any_words_is_followed_by_auth_and_is_remembered() {
             peer
         };
         let config = config().password("sesame").client_name("me");
-        let (client, mut peer) = meet(&server, &config, play).await;
+        let (client, mut peer) = connect_while(&server, &config, play).await;
         let client = client.expect(refusal);
         works(&client, &mut peer).await;
-        // Another connection begins with what works.
+        // Later connections start with the commands that worked.
         let words = ["AUTH sesame", "CLIENT SETNAME me", "PING"];
         let (reader, _peer) = reader(&server, &client, &words, "+OK\r\n+OK\r\n+PONG\r\n").await;
         assert!(reader.server().is_none());
-        // So does the one that replaces the first. If that is refused, there may be another server now.
+        // A replacement of the first connection does too. If that is refused, the next attempt
+        // starts with HELLO again: the server may be another one.
         server.plan([Plan::Accept, Plan::Refuse]);
         drop(peer);
         let mut peer = server.accept().await;
@@ -85,7 +86,7 @@ async fn hello_refused_in_any_words_is_followed_by_auth_and_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_that_hangs_up_at_hello_is_greeted_without_it_and_that_is_remembered() {
+async fn proxy_that_hangs_up_at_hello_gets_no_hello_from_then_on() {
     for protocol in [Protocol::Auto, Protocol::Resp2] {
         let server = Server::new();
         let config = config().password("p").database(2).protocol(protocol);
@@ -97,11 +98,11 @@ async fn a_proxy_that_hangs_up_at_hello_is_greeted_without_it_and_that_is_rememb
             let mut bare = server.accept().await;
             assert_eq!(bare.requests(3).await, ["AUTH p", "SELECT 2", "PING"]);
             bare.send("+OK\r\n+OK\r\n+PONG\r\n").await;
-            // It hangs up again: that was no accident.
+            // The second hang-up confirms that HELLO is the cause.
             assert_eq!(server.accept().await.request().await, first);
             bare
         };
-        let (client, mut peer) = meet(&server, &config, play).await;
+        let (client, mut peer) = connect_while(&server, &config, play).await;
         let client = client.unwrap();
         works(&client, &mut peer).await;
         let words = ["AUTH p", "SELECT 2", "PING"];
@@ -111,7 +112,7 @@ async fn a_proxy_that_hangs_up_at_hello_is_greeted_without_it_and_that_is_rememb
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_hung_up_because_it_was_starting_is_greeted_in_full() {
+async fn server_that_hung_up_while_starting_gets_hello_again() {
     let server = Server::new();
     let play = async {
         drop(server.accept().await);
@@ -122,11 +123,11 @@ async fn a_server_that_hung_up_because_it_was_starting_is_greeted_in_full() {
         assert!(bare.rest().await.is_empty());
         full
     };
-    let (client, mut peer) = meet(&server, &config(), play).await;
+    let (client, mut peer) = connect_while(&server, &config(), play).await;
     let client = client.unwrap();
     assert_eq!(client.connection_id(), Some(3));
     works(&client, &mut peer).await;
-    // It is not doubted any more when it goes away.
+    // After a successful HELLO, a hang-up is no reason to leave HELLO out.
     drop(peer);
     drop(server.accept().await);
     let mut peer = server.greet().await;
@@ -134,7 +135,7 @@ async fn a_server_that_hung_up_because_it_was_starting_is_greeted_in_full() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_hangs_up_on_everything_is_an_error_of_its_own_within_the_connect_timeout() {
+async fn server_that_always_hangs_up_gives_eof_within_the_connect_timeout() {
     for hangs in [false, true] {
         let server = Server::new();
         if hangs {
@@ -147,7 +148,7 @@ async fn a_server_that_hangs_up_on_everything_is_an_error_of_its_own_within_the_
                 drop(server.accept().await);
             }
         };
-        let (client, ()) = meet(&server, &config().connect_timeout(ms(900)), play).await;
+        let (client, ()) = connect_while(&server, &config().connect_timeout(ms(900)), play).await;
         let error = client.unwrap_err();
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
         assert!(matches!(connect.reason(), ConnectReason::Eof), "{error:?}");
@@ -164,7 +165,7 @@ fn resp2() -> Config {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_resp2_hello_is_never_sent_and_the_server_is_known_all_the_same() {
+async fn resp2_setting_sends_no_hello_and_still_detects_the_server() {
     let info = "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n";
     let info = format!("${}\r\n{info}\r\n", info.len());
     let server = Server::new();
@@ -174,7 +175,7 @@ async fn with_resp2_hello_is_never_sent_and_the_server_is_known_all_the_same() {
         peer.send("+OK\r\n".repeat(5) + ":44\r\n" + &info).await;
         peer
     };
-    let (client, mut peer) = meet(&server, &resp2(), play).await;
+    let (client, mut peer) = connect_while(&server, &resp2(), play).await;
     let client = client.unwrap();
     assert_eq!(client.connection_id(), Some(44));
     assert_eq!(client.server().unwrap().to_string(), "valkey 9.1.2");
@@ -182,7 +183,7 @@ async fn with_resp2_hello_is_never_sent_and_the_server_is_known_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_server_refuses_is_not_sent_again_unless_it_was_busy() {
+async fn refused_handshake_commands_are_not_sent_again_unless_busy() {
     let refused = "-ERR unknown command\r\n";
     let server = Server::new();
     let play = async {
@@ -192,7 +193,7 @@ async fn what_a_server_refuses_is_not_sent_again_unless_it_was_busy() {
             .await;
         peer
     };
-    let (client, _peer) = meet(&server, &resp2(), play).await;
+    let (client, _peer) = connect_while(&server, &resp2(), play).await;
     let client = client.unwrap();
     assert_eq!((client.connection_id(), client.server()), (None, None));
     let words = ["AUTH u p", "CLIENT SETNAME me", "SELECT 1", "INFO server"];
@@ -208,7 +209,7 @@ async fn what_a_server_refuses_is_not_sent_again_unless_it_was_busy() {
             peer.send(hello_reply(1) + answer + answer).await;
             peer
         };
-        let (client, _peer) = meet(&server, &config(), play).await;
+        let (client, _peer) = connect_while(&server, &config(), play).await;
         let words: &[&str] = if again { &["HELLO 3", LIB_NAME, LIB_VER] } else { &["HELLO 3"] };
         let answers = hello_reply(2) + if again { "+OK\r\n+OK\r\n" } else { "" };
         reader(&server, &client.unwrap(), words, &answers).await;
@@ -227,14 +228,14 @@ async fn client_setinfo_can_be_turned_off() {
             peer.answer(hello_reply(1)).await;
             peer
         };
-        let (client, mut peer) = meet(&server, &config, play).await;
+        let (client, mut peer) = connect_while(&server, &config, play).await;
         works(&client.unwrap(), &mut peer).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_without_a_password_is_not_the_default_user() {
-    // A user with `nopass` is let in, another is not.
+async fn user_without_a_password_is_sent_with_an_empty_one() {
+    // A user with `nopass` is accepted, another user is not.
     let server = Server::new();
     for (answer, code) in
         [(hello_reply(1), None), ("-WRONGPASS no\r\n".to_owned(), Some("WRONGPASS"))]
@@ -244,7 +245,7 @@ async fn a_user_without_a_password_is_not_the_default_user() {
             assert_eq!(peer.requests(3).await[0], "HELLO 3 AUTH u ");
             peer.send(answer + "+OK\r\n+OK\r\n").await;
         };
-        let (client, ()) = meet(&server, &config().user("u"), play).await;
+        let (client, ()) = connect_while(&server, &config().user("u"), play).await;
         assert_eq!(
             client.err().and_then(|error| Some(error.code()?.as_str().to_owned())).as_deref(),
             code
@@ -253,7 +254,7 @@ async fn a_user_without_a_password_is_not_the_default_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_before_6_0_gets_the_password_of_a_user_alone() {
+async fn server_before_6_0_gets_auth_with_the_password_only() {
     let arity = "-ERR wrong number of arguments for 'auth' command\r\n";
     for protocol in [Protocol::Auto, Protocol::Resp2] {
         let server = Server::new();
@@ -273,7 +274,7 @@ async fn a_server_before_6_0_gets_the_password_of_a_user_alone() {
             assert_eq!(peer.request().await, "AUTH p");
             let rest = if protocol == Protocol::Auto { 1 } else { 5 };
             let rest = peer.requests(rest).await;
-            let answers = rest.iter().map(|said| match said.as_str() {
+            let answers = rest.iter().map(|request| match request.as_str() {
                 "SELECT 1" => "+OK\r\n",
                 "CLIENT ID" => ":5\r\n",
                 _ => unknown,
@@ -281,7 +282,7 @@ async fn a_server_before_6_0_gets_the_password_of_a_user_alone() {
             peer.send("+OK\r\n".to_owned() + &answers.collect::<String>()).await;
             peer
         };
-        let (client, mut peer) = meet(&server, &config, play).await;
+        let (client, mut peer) = connect_while(&server, &config, play).await;
         works(&client.unwrap(), &mut peer).await;
     }
 }
@@ -295,10 +296,10 @@ async fn each_answer_of_a_handshake_is_checked() {
         ("SELECT answered *0", select.clone(), vec![format!("{hello}{ok}{ok}*0\r\n")]),
         ("SELECT answered a number", select, vec![format!("{hello}{ok}{ok}:1\r\n")]),
         ("a line before HELLO's answer", config(), vec![format!("+hi\r\n{hello}{ok}")]),
-        ("a line behind HELLO's answer", config(), vec![format!("{hello}+hi\r\n{ok}")]),
-        ("an OK too many", config(), vec![format!("{hello}{ok}{ok}{ok}")]),
-        ("half a line too many", config(), vec![format!("{hello}{ok}{ok}+")]),
-        ("a line behind a push", config(), vec![format!("{hello}{ok}{ok}>1\r\n+a\r\n{ok}")]),
+        ("a line after HELLO's answer", config(), vec![format!("{hello}+hi\r\n{ok}")]),
+        ("an extra OK", config(), vec![format!("{hello}{ok}{ok}{ok}")]),
+        ("half an extra line", config(), vec![format!("{hello}{ok}{ok}+")]),
+        ("a line after a push", config(), vec![format!("{hello}{ok}{ok}>1\r\n+a\r\n{ok}")]),
         ("HELLO answered OK", config(), vec![format!("{ok}{ok}{ok}")]),
         ("AUTH answered 1", config().password("p"), vec![fall_back.into(), ":1\r\n".into()]),
         (
@@ -318,7 +319,7 @@ async fn each_answer_of_a_handshake_is_checked() {
         let play = async {
             let mut peer = server.accept().await;
             if is_ping {
-                // CLIENT ID and INFO may be answered with anything, so the next connection asks neither.
+                // Any answer to CLIENT ID and INFO is accepted. The next connection sends neither.
                 peer.requests(2).await;
                 peer.send(&answers[0]).await;
                 return;
@@ -328,7 +329,7 @@ async fn each_answer_of_a_handshake_is_checked() {
                 peer.send(answer).await;
             }
         };
-        let (mut client, ()) = meet(&server, &config, play).await;
+        let (mut client, ()) = connect_while(&server, &config, play).await;
         if is_ping {
             let second = async {
                 let mut peer = server.accept().await;
@@ -350,7 +351,7 @@ async fn each_answer_of_a_handshake_is_checked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hellos_map_may_lack_version_and_protocol() {
+async fn hello_map_without_version_and_protocol_is_accepted() {
     let server = Server::new();
     let play = async {
         let mut peer = server.accept().await;
@@ -358,30 +359,30 @@ async fn hellos_map_may_lack_version_and_protocol() {
         peer.send("%2\r\n+server\r\n+redis\r\n+id\r\n:3\r\n+OK\r\n+OK\r\n").await;
         peer
     };
-    let (client, mut peer) = meet(&server, &config(), play).await;
+    let (client, mut peer) = connect_while(&server, &config(), play).await;
     let client = client.unwrap();
     assert_eq!(client.connection_id(), Some(3));
     works(&client, &mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_resp2_a_server_that_wants_a_password_says_so_at_once() {
+async fn missing_password_is_reported_at_once_in_resp2() {
     let server = Server::new();
     let play = async {
         let mut peer = server.accept().await;
         peer.requests(4).await;
         peer.send("-NOAUTH Authentication required.\r\n".repeat(4)).await;
     };
-    let (client, ()) = meet(&server, &config().protocol(Protocol::Resp2), play).await;
+    let (client, ()) = connect_while(&server, &config().protocol(Protocol::Resp2), play).await;
     assert_eq!(client.unwrap_err().code(), Some(&Code::NoAuth));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reason_of_a_server_that_hangs_up_reaches_the_user_in_resp2_too() {
+async fn error_sent_before_a_hang_up_is_reported_in_resp2() {
     for reason in ["-ERR max number of clients reached\r\n", "-DENIED protected mode\r\n"] {
         let server = Server::new();
         let play = async { server.accept().await.send(reason).await };
-        let (client, ()) = meet(&server, &config().protocol(Protocol::Resp2), play).await;
+        let (client, ()) = connect_while(&server, &config().protocol(Protocol::Resp2), play).await;
         let error = client.unwrap_err();
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
         let ConnectReason::Refused(refused) = connect.reason() else { panic!("{error:?}") };

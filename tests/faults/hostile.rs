@@ -1,19 +1,19 @@
-//! Whatever bytes a server sends: whole replies reach their callers, the others get a clear error, and the next command
-//! works on a new connection.
+//! Malformed replies: complete replies are delivered, the other commands get a clear error, and the
+//! next command works on a new connection.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms};
 use bourn::resp::ProtocolError as P;
 use bourn::{Client, ConnectReason, Disconnect, Error, Outcome, XLen};
 use tokio::time::Instant;
 
-/// No reply may be larger than this, so that no test sends more.
+/// The limit of a reply, low enough that no test sends much.
 pub(crate) const REPLY_BYTES: usize = 8 << 20;
 
-/// What a server sends in a reply's place.
+/// Bytes that a server sends in place of a reply.
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
     pub(crate) bytes: Vec<u8>,
-    /// What comes behind it, and how often.
+    /// Bytes that follow, and how often they are repeated.
     pub(crate) more: (Vec<u8>, usize),
     pub(crate) wrong: P,
 }
@@ -24,7 +24,7 @@ impl Fault {
     }
 }
 
-/// Bytes that no server should send, all of them few.
+/// Short malformed inputs.
 fn faults() -> Vec<Fault> {
     let too_large = P::TooLarge { limit: REPLY_BYTES };
     let byte = |byte| P::UnknownType { byte };
@@ -45,8 +45,8 @@ fn faults() -> Vec<Fault> {
         ("a null with something in it", "_x\r\n", P::Null),
         ("a verbatim string without its colon", "=5\r\nhello\r\n", P::Verbatim),
         ("a verbatim string too short", "=3\r\ntxt\r\n", P::Verbatim),
-        ("a chunk of nothing", ";1\r\nx\r\n", P::Streamed),
-        ("an end of nothing", ".\r\n", P::Streamed),
+        ("a chunk outside a streamed string", ";1\r\nx\r\n", P::Streamed),
+        ("an end marker outside a streamed value", ".\r\n", P::Streamed),
         ("a streamed map that ends after a key", "%?\r\n+k\r\n.\r\n", P::Streamed),
         ("a value among chunks", "$?\r\n;1\r\nx\r\n+y\r\n", P::Streamed),
         ("a push inside a reply", "*2\r\n+x\r\n>1\r\n+y\r\n", P::Push),
@@ -59,7 +59,7 @@ fn faults() -> Vec<Fault> {
     ]
     .map(|(name, bytes, wrong)| Fault::new(name, bytes, wrong))
     .into();
-    // A length that is none, wherever a length stands.
+    // A malformed length for every type that has a length.
     for kind in "$*%~|>=!".chars() {
         for length in ["9223372036854775807", "9223372036854775808", "18446744073709551615"] {
             let limit = P::TooLarge { limit: REPLY_BYTES };
@@ -71,7 +71,7 @@ fn faults() -> Vec<Fault> {
             ));
         }
         for length in ["18446744073709551619", "-2", "", "abc", "1x", "+1", "-", "--1", " 1"] {
-            faults.push(Fault::new("a length that is none", header(kind, length), P::Length));
+            faults.push(Fault::new("a malformed length", header(kind, length), P::Length));
         }
         if !matches!(kind, '$' | '*') {
             faults.push(Fault::new(
@@ -96,7 +96,7 @@ fn header(kind: char, length: &str) -> Vec<u8> {
 }
 
 /// The peer answers one command of three and then sends `fault`.
-pub(crate) async fn strike(
+pub(crate) async fn send_fault(
     server: &Server,
     client: &Client,
     mut peer: Peer,
@@ -104,13 +104,13 @@ pub(crate) async fn strike(
     piece: usize,
 ) -> Peer {
     let start = Instant::now();
-    let strike = async {
+    let server_side = async {
         peer.requests(3).await;
         peer.send_in_pieces(&[b":1\r\n", bytes.as_slice()].concat(), piece).await;
-        peer.pour(&more.0, more.1).await;
+        peer.send_repeatedly(&more.0, more.1).await;
         assert!(
             peer.rest().await.is_empty(),
-            "{name}: the connection is closed, nothing comes again"
+            "{name}: the connection is closed, nothing is sent again"
         );
         server.greet().await
     };
@@ -119,11 +119,11 @@ pub(crate) async fn strike(
             client.send(XLen::new("a")),
             client.send(XLen::new("b")),
             client.send(XLen::new("c")),
-            strike
+            server_side
         )
     })
     .await;
-    assert_eq!(first.expect(name), 1, "{name}: what was whole before is delivered");
+    assert_eq!(first.expect(name), 1, "{name}: complete replies are delivered");
     for lost in [second, third] {
         let error = lost.expect_err(name);
         assert!(
@@ -132,7 +132,7 @@ pub(crate) async fn strike(
         );
         assert_eq!(error.outcome(), Outcome::Unknown, "{name}");
     }
-    // The first attempt to connect again is made within 10 ms.
+    // The first reconnect attempt is made within 10 ms.
     assert!(start.elapsed() < ms(1000), "{name}: {:?}", start.elapsed());
     let (next, request) = tokio::join!(client.send(XLen::new("next")), peer.answer(":4\r\n"));
     assert_eq!((next.expect(name), request.as_str()), (4, "XLEN next"), "{name}");
@@ -140,23 +140,23 @@ pub(crate) async fn strike(
 }
 
 #[tokio::test(start_paused = true)]
-async fn hostile_bytes_end_the_connection_and_nothing_else() {
+async fn malformed_bytes_end_only_the_connection() {
     let config = config().reply_bytes(REPLY_BYTES);
     for piece in [usize::MAX, 1] {
         for mut fault in faults() {
             if piece == 1 {
-                // Byte by byte a fault is seen at the latest when a right reply could have come to its end.
+                // Byte by byte, a fault is detected at the latest where a valid reply could end.
                 fault.bytes.extend_from_slice(&[b'x'; 64]);
             }
             let server = Server::new();
             let (client, peer) = server.connect(config.clone()).await;
-            strike(&server, &client, peer, &fault, piece).await;
+            send_fault(&server, &client, peer, &fault, piece).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_reply_and_the_end_is_a_lost_connection() {
+async fn connection_closed_inside_a_reply_is_lost() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let cut = async {
@@ -177,7 +177,7 @@ async fn half_a_reply_and_the_end_is_a_lost_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_reply_and_silence_is_a_timeout_and_the_rest_goes_to_nobody() {
+async fn half_a_reply_times_out_and_its_rest_is_discarded() {
     for half in ["+OK", "$5\r\nhel", "*2\r\n:1\r\n", "%?\r\n+k\r\n", "$?\r\n;3\r\nabc\r\n"] {
         let rest = match half.as_bytes()[0] {
             b'+' => "\r\n",
@@ -201,7 +201,7 @@ async fn half_a_reply_and_silence_is_a_timeout_and_the_rest_goes_to_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_a_handshake_in_resp_is_named() {
+async fn handshake_answer_that_is_not_resp_has_a_precise_error() {
     let http = "HTTP/1.1 400 Bad Request\r\n\r\n";
     let byte = |byte| P::UnknownType { byte };
     let rows: [(&str, &[u8], &dyn Fn(&ConnectReason) -> bool); 8] = [
@@ -238,14 +238,14 @@ async fn who_does_not_answer_a_handshake_in_resp_is_named() {
             Error::Connect(error) => assert!(is_right(error.reason()), "{name}: {error:?}"),
             other => panic!("{name}: {other:?}"),
         }
-        // Only one that hangs up without a word may mean HELLO.
+        // Only a hang-up without any bytes can be a reaction to HELLO.
         let dials = if name == "nothing" { 2 } else { 1 };
         assert_eq!(server.dials().len(), dials, "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_may_come_in_any_pieces_and_with_pushes_between() {
+async fn handshake_accepts_any_fragmentation_and_pushes() {
     let push = ">2\r\n+invalidate\r\n*0\r\n";
     let answers = format!("{push}{}{push}+OK\r\n{push}+OK\r\n{push}", hello_reply(9));
     for piece in 1..=answers.len() {

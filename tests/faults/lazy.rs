@@ -1,4 +1,4 @@
-//! A lazy client needs no server yet; a client that may wait for its server does.
+//! A lazy client starts without a server. A client with `wait_for_server` waits for it.
 
 use super::peer::{Server, config, ends, in_paused_time, ms};
 use super::wire::Plan;
@@ -7,7 +7,7 @@ use std::future::pending;
 use tokio::time::{Instant, sleep};
 
 #[test]
-fn lazy_client_connects_by_itself_and_sends_what_waited() {
+fn lazy_client_connects_and_sends_queued_commands() {
     in_paused_time(async {
         let server = Server::new();
         server.plan([Plan::Refuse, Plan::Refuse]);
@@ -39,7 +39,7 @@ fn lazy_client_connects_by_itself_and_sends_what_waited() {
 }
 
 #[test]
-fn lazy_client_without_a_server_says_so_in_time() {
+fn lazy_client_without_a_server_fails_by_its_deadline() {
     in_paused_time(async {
         let server = Server::new();
         server.plan((0..1000).map(|_| Plan::Refuse));
@@ -52,7 +52,7 @@ fn lazy_client_without_a_server_says_so_in_time() {
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
         assert!(matches!(connect.reason(), ConnectReason::Io(_)), "{error:?}");
         assert_eq!(start.elapsed(), ms(1200));
-        // A health check costs no time.
+        // A health check takes no time.
         assert!(!client.is_connected());
         client.close().await;
         let error = ends(client.ready(ms(500))).await.unwrap_err();
@@ -61,14 +61,14 @@ fn lazy_client_without_a_server_says_so_in_time() {
 }
 
 #[test]
-fn connect_waits_for_the_server_as_long_as_the_settings_say() {
+fn connect_waits_for_the_server_up_to_the_configured_time() {
     in_paused_time(async {
         let server = Server::new();
         server.plan((0..3).map(|_| Plan::Refuse));
         let error = ends(Client::connect_with(config(), server.dialler())).await.unwrap_err();
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
         assert!(matches!(connect.reason(), ConnectReason::Io(_)), "{error:?}");
-        assert_eq!(server.dials().len(), 1, "it tries once");
+        assert_eq!(server.dials().len(), 1, "one attempt");
         let config = config().wait_for_server(ms(60_000));
         let (client, _peer) = ends(async {
             tokio::join!(Client::connect_with(config, server.dialler()), server.greet())
@@ -76,7 +76,7 @@ fn connect_waits_for_the_server_as_long_as_the_settings_say() {
         .await;
         assert!(client.unwrap().is_connected());
         assert_eq!(server.dials().len(), 4);
-        // The time is over: the last error.
+        // When the time has passed, the last error is returned.
         server.plan((0..1000).map(|_| Plan::Refuse));
         let start = Instant::now();
         let config = super::peer::config().wait_for_server(ms(2000));
@@ -88,7 +88,7 @@ fn connect_waits_for_the_server_as_long_as_the_settings_say() {
 }
 
 #[test]
-fn connection_in_doubt_does_not_count_as_connected() {
+fn connection_with_an_overdue_reply_does_not_count_as_connected() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;

@@ -1,11 +1,12 @@
-//! Each limit is the one that the settings say, to the byte; and the settings have limits too.
+//! Each limit applies exactly as configured, to the byte. The settings are range-checked.
 
 use super::peer::{Server, config, ends, ms};
 use bourn::resp::ProtocolError;
 use bourn::{Config, ConfigError, Error, Outcome, Raw, XLen};
 use std::time::Duration;
 
-/// The reply is taken; or it ends the connection, and the next command works on another one.
+/// Checks that the reply is accepted, or that it ends the connection and the next command works on
+/// another one.
 async fn reply(config: Config, reply: &[u8], wrong: Option<ProtocolError>) {
     let what = reply.get(..8).unwrap_or(reply).escape_ascii().to_string();
     let server = Server::new();
@@ -33,7 +34,7 @@ async fn reply(config: Config, reply: &[u8], wrong: Option<ProtocolError>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_may_be_as_deep_as_the_settings_say() {
+async fn reply_depth_limit_is_exact() {
     for depth in [8, 64, 1024] {
         let nested = |levels| [b"*1\r\n".repeat(levels), b":1\r\n".to_vec()].concat();
         let config = config().reply_depth(depth);
@@ -44,7 +45,7 @@ async fn a_reply_may_be_as_deep_as_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_may_be_as_long_as_the_settings_say() {
+async fn line_length_limit_is_exact() {
     for bytes in [1024, 100_000] {
         for kind in ["+", "-ERR "] {
             let line = |len: usize| {
@@ -62,8 +63,9 @@ async fn a_line_may_be_as_long_as_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_may_be_as_large_as_the_settings_say() {
-    // Its bytes, and 32 for each element. The line end behind the last body is not waited for to know.
+async fn reply_size_limit_is_exact() {
+    // The bytes of the reply, and 32 bytes per element. The limit is checked before the last CRLF
+    // arrives.
     let list = |elements: usize, rest: usize| {
         let body = "x".repeat(rest);
         format!("*{}\r\n{}${rest}\r\n{body}\r\n", elements + 1, ":1\r\n".repeat(elements))
@@ -79,7 +81,7 @@ async fn a_reply_may_be_as_large_as_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_may_get_a_larger_reply_than_a_shared_connection_unless_a_limit_is_set() {
+async fn reader_default_reply_limit_exceeds_that_of_the_shared_connection() {
     const MIB: usize = 1 << 20;
     for (set, shared, own) in [(None, 256 * MIB, 512 * MIB), (Some(2048), 2048, 2048)] {
         let config = match set {
@@ -110,7 +112,7 @@ async fn a_reader_may_get_a_larger_reply_than_a_shared_connection_unless_a_limit
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_to_a_handshake_is_limited_too() {
+async fn handshake_replies_are_limited() {
     let big = format!("%1\r\n+server\r\n${}\r\n", 2000);
     for (bytes, wrong) in [
         (big, ProtocolError::TooLarge { limit: 1024 }),
@@ -140,7 +142,7 @@ async fn the_answer_to_a_handshake_is_limited_too() {
 }
 
 #[test]
-fn a_setting_outside_its_range_is_named() {
+fn setting_outside_its_range_is_named() {
     let rows: [(&str, fn(Config) -> Config); 15] = [
         ("reply_bytes", |c| c.reply_bytes(1023)),
         ("reply_bytes", |c| c.reply_bytes(u32::MAX as usize + 1)),

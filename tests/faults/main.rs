@@ -1,35 +1,38 @@
-//! What happens when the server, the network or the caller does not do what it should.
+//! Faults of the server, the network and the caller, at exact moments.
 //!
-//! The modules are `cfg(test)` for clippy, which lets tests unwrap only where it sees that they are tests.
+//! The modules are `cfg(test)` for clippy, which allows `unwrap` only in code that it recognises as
+//! tests.
 //!
-//! | room | what goes wrong |
+//! | module | fault |
 //! |---|---|
-//! | `hostile`, `flood`, `limits` | the server's bytes are not RESP, or too many |
-//! | `stray`, `positions` | a reply that nobody asked for, pushes, attributes |
-//! | `shapes` | a reply of another type than the command's |
+//! | `hostile`, `flood`, `limits` | malformed or oversized replies |
+//! | `unsolicited_replies`, `push_positions` | unsolicited replies, pushes, attributes |
+//! | `wrong_reply_types` | a reply of another type than the command's |
 //! | `cuts` | the connection ends, at every byte |
-//! | `batches`, `within`, `lazy` | a large batch, a command with a deadline of its own, a server that is not there yet |
-//! | `time`, `room`, `backpressure` | nobody answers, or too slowly |
-//! | `cancel`, `dropped`, `closing` | the caller goes away, and the client |
-//! | `reconnect`, `secrets` | there is no server, or it refuses |
-//! | `greeting` | proxies and old servers refuse HELLO, or answer what does not belong there |
-//! | `panics` | code of the user's panics on the connection's task |
-//! | `credentials` | there are none, or others, or the server refuses them |
-//! | `again`, `silence`, `events` | what the client does about it: sends again, asks, replaces, tells |
-//! | `window` | an XADD with IDMP is repeated: while the server recognizes it |
-//! | `scripts` | scripts fail after they have run in part, transactions are refused, user commands are unfit |
-//! | `reading`, `own`, `tails` | all this, while a read waits, or a command beside it |
-//! | `pages` | replies that are too large or too slow, to a stream of entries |
+//! | `batches`, `within`, `lazy` | large batches, deadlines of single commands, lazy clients |
+//! | `time`, `backpressure_budget`, `backpressure` | a mute or slow server |
+//! | `cancel`, `dropped`, `closing` | dropped futures, dropped and closed clients |
+//! | `reconnect`, `secrets` | a missing server, or one that refuses the client |
+//! | `greeting` | proxies and old servers that refuse HELLO, unexpected handshake answers |
+//! | `panics` | user code that panics on the connection's task |
+//! | `credentials` | failing providers, new credentials, rejected credentials |
+//! | `retry`, `silence`, `events` | the client's reaction: retry, probe, replacement, event |
+//! | `window` | repeated XADDs with IDMP, within the window of the server |
+//! | `scripts` | scripts that fail after a part has run, refused transactions, bad user commands |
+//! | `reading`, `reader_commands`, `tails` | the same faults around a blocking read |
+//! | `pages` | replies that are too large or too slow, in a stream of entries |
 //! | `runtimes` | the connection's runtime is blocked, or not the caller's |
 //! | `user_code` | a user's command, in its own code |
-//! | `schedules`, `sockets` | everything at once, in any order |
+//! | `texts` | the text of every error |
+//! | `schedules`, `sockets` | random combinations of faults |
 //!
-//! `peer` and `wire` are the scripted server, `echo` is one that answers by itself, `memory` counts.
+//! `peer` and `wire` are the scripted server, `echo` is a server that answers by itself, `memory`
+//! measures allocations.
 
 #[cfg(test)]
-mod again;
-#[cfg(test)]
 mod backpressure;
+#[cfg(test)]
+mod backpressure_budget;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
@@ -59,21 +62,21 @@ mod limits;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
-mod own;
-#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod peer;
 #[cfg(test)]
-mod positions;
+mod push_positions;
+#[cfg(test)]
+mod reader_commands;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
-mod room;
+mod retry;
 #[cfg(test)]
 mod runtimes;
 #[cfg(test)]
@@ -83,19 +86,17 @@ mod scripts;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
-mod shapes;
-#[cfg(test)]
 mod silence;
 #[cfg(test)]
 mod sockets;
-#[cfg(test)]
-mod stray;
 #[cfg(test)]
 mod tails;
 #[cfg(test)]
 mod texts;
 #[cfg(test)]
 mod time;
+#[cfg(test)]
+mod unsolicited_replies;
 #[cfg(test)]
 mod user_code;
 #[cfg(test)]
@@ -104,3 +105,5 @@ mod window;
 mod wire;
 #[cfg(test)]
 mod within;
+#[cfg(test)]
+mod wrong_reply_types;

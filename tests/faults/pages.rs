@@ -1,4 +1,5 @@
-//! Streams of entries over replies that are too large, too slow or cut off: every entry once and in order.
+//! Streams of entries with replies that are too large, too slow or cut off: every entry arrives
+//! once and in order.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
 use bourn::{Client, EntryId, Error, ReadFrom};
@@ -7,7 +8,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A stream of entries `1-0`, `2-0` and so on, of so many bytes each, and what was asked of it.
+/// A stream of entries `1-0`, `2-0` and so on, with the given sizes in bytes, and a log of the
+/// requests.
 #[derive(Clone, Default)]
 struct Store(Arc<Mutex<Inner>>);
 
@@ -27,12 +29,12 @@ impl Store {
         self.0.lock().unwrap().sizes[ms - 1] = size;
     }
 
-    /// The requests since the last call.
+    /// Returns the requests since the last call.
     fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().requests)
     }
 
-    /// The reply to XREAD, XRANGE or XREVRANGE.
+    /// Returns the reply to XREAD, XRANGE or XREVRANGE.
     fn reply(&self, request: &str) -> String {
         let mut inner = self.0.lock().unwrap();
         inner.requests.push(request.to_owned());
@@ -101,7 +103,7 @@ async fn greet(peer: &mut Peer, version: &str) {
     peer.send("+OK\r\n+OK\r\n").await;
 }
 
-/// The server, and the other end of the client's own connection.
+/// The server, and the peer of the client's own connection.
 struct Scripted {
     server: Server,
     _peer: Peer,
@@ -114,7 +116,7 @@ async fn client(store: &Store, reply_bytes: usize, version: &'static str) -> (Cl
     (client, Scripted { server, _peer: peer })
 }
 
-/// The next `n` entries, of which none may be an error.
+/// Returns the next `n` entries. None may be an error.
 async fn take(
     stream: &mut (impl Stream<Item = Result<bourn::Entry, Error>> + Unpin),
     n: usize,
@@ -131,7 +133,7 @@ async fn take(
 
 #[tokio::test(start_paused = true)]
 async fn pages_above_the_reply_limit_are_read_again_with_half_the_entries() {
-    // Small entries first, so that the page has grown when the large ones come.
+    // Small entries first, so that the page size has grown before the large ones.
     let sizes = [10; 300].into_iter().chain([900; 100]).chain([10; 300]);
     let store = Store::new(sizes);
     let (client, _server) = client(&store, 8 << 10, "7.4.0").await;
@@ -150,11 +152,11 @@ async fn pages_above_the_reply_limit_are_read_again_with_half_the_entries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_its_default_target_a_tail_asks_for_more_while_replies_are_small() {
+async fn tail_doubles_its_count_while_replies_are_small() {
     let store = Store::new([10; 200]);
     let (client, _server) = client(&store, 64 << 10, "7.4.0").await;
     assert_eq!(take(&mut client.tail("s", ReadFrom::START), 200).await.len(), 200);
-    // The third reply is above a quarter of 8 KiB.
+    // The third reply exceeds a quarter of 8 KiB.
     let expected = ["32 BLOCK 5000 STREAMS s 0-0", "64 BLOCK 5000 STREAMS s 32-0"];
     let requests = store.requests();
     assert_eq!(requests[..2], expected.map(|rest| format!("XREAD COUNT {rest}")));
@@ -166,7 +168,7 @@ async fn with_its_default_target_a_tail_asks_for_more_while_replies_are_small() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tail_sends_max_size_to_a_server_that_has_it() {
+async fn tail_sends_max_size_to_servers_that_support_it() {
     let store = Store::new([100; 64]);
     let (client, _server) = client(&store, 64 << 10, "8.10.0").await;
     let mut tail = client.tail("s", ReadFrom::START).max_bytes(500);
@@ -175,7 +177,7 @@ async fn a_tail_sends_max_size_to_a_server_that_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_entry_above_the_limit_is_reported_each_time_and_never_skipped() {
+async fn entry_above_the_reply_limit_is_reported_each_time_and_never_skipped() {
     let store = Store::new([10, 10, 5000, 10]);
     let (client, _server) = client(&store, 2048, "7.4.0").await;
     let low = (Excluded(EntryId::new(1, 0)), Unbounded);
@@ -198,7 +200,7 @@ async fn one_entry_above_the_limit_is_reported_each_time_and_never_skipped() {
         let command = "XREVRANGE s 3-18446744073709551615 - COUNT 1";
         assert!(error.to_string().contains(command), "{error}");
     }
-    // It was deleted, or the limit raised elsewhere: all go on where they were.
+    // The entry was deleted, or the limit was raised. All streams continue where they were.
     store.set(3, 0);
     assert_eq!(take(&mut tail, 1).await, [4]);
     assert_eq!(take(&mut up, usize::MAX).await, [4]);
@@ -206,7 +208,7 @@ async fn one_entry_above_the_limit_is_reported_each_time_and_never_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tail_from_the_end_reports_that_the_last_entry_is_above_the_limit() {
+async fn tail_from_the_end_reports_a_last_entry_above_the_reply_limit() {
     let store = Store::new([10, 5000]);
     let (client, _server) = client(&store, 2048, "7.4.0").await;
     let mut tail = client.tail("s", ReadFrom::End);
@@ -217,13 +219,13 @@ async fn a_tail_from_the_end_reports_that_the_last_entry_is_above_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_range_ends_with_its_last_page_and_reads_no_entry_twice() {
+async fn range_ends_with_its_last_page_and_reads_no_entry_twice() {
     let store = Store::new([10; 100]);
     let (client, scripted) = client(&store, 64 << 10, "6.0.0").await;
     let id = |ms| EntryId::new(ms, 0);
     let mut range = client.range("s", (Excluded(id(10)), Excluded(id(90))));
     assert_eq!(take(&mut range, 32).await, (11..=42).collect::<Vec<_>>());
-    // What is deleted or added beyond the cursor is as it is then.
+    // Entries deleted or added beyond the cursor are seen in their current state.
     store.set(43, 0);
     assert_eq!(take(&mut range, usize::MAX).await, (44..=89).collect::<Vec<_>>());
     settle().await;
@@ -234,7 +236,8 @@ async fn a_range_ends_with_its_last_page_and_reads_no_entry_twice() {
         [format!("XRANGE s 10-1 89-{max} COUNT 32"), format!("XRANGE s 42-1 89-{max} COUNT 64")];
     assert_eq!(store.requests(), expected);
 
-    // A full page is the last one if its last id is the end of the range; otherwise an empty one follows.
+    // A full page is the last one if its last id is the end of the range. Otherwise an empty page
+    // follows.
     for (end, requests) in [(id(32), 1), (EntryId::new(32, 1), 2)] {
         let mut range = client.range("s", id(1)..=end);
         assert_eq!(take(&mut range, usize::MAX).await.len(), 32);
@@ -249,7 +252,7 @@ async fn a_range_ends_with_its_last_page_and_reads_no_entry_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_wait_for_the_next_entry_loses_none() {
+async fn dropping_a_wait_for_the_next_entry_loses_no_entry() {
     let store = Store::new([10; 100]);
     let (client, _server) = client(&store, 64 << 10, "7.4.0").await;
     let mut range = client.range("s", ..);
@@ -269,7 +272,7 @@ async fn dropping_a_wait_for_the_next_entry_loses_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_too_slow_is_an_error_and_the_next_one_is_smaller() {
+async fn page_that_times_out_is_an_error_and_the_next_one_is_smaller() {
     let server = Server::new();
     let (client, _peer) = server.connect(config().command_timeout(Duration::from_secs(1))).await;
     let mut range = client.range("s", ..);

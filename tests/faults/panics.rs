@@ -1,4 +1,4 @@
-//! Panics in code of the user's that runs on the connection's task: diallers, providers, streams.
+//! Panics in user code that runs on the connection's task: diallers, providers, streams.
 
 use super::peer::{Peer, Server, config, ends, ms, settle};
 use bourn::{
@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The connection answers commands; AUTH may come before.
+/// Checks that the connection answers commands. AUTH may come before.
 async fn works(client: &Client, peer: &mut Peer) {
     let answer = async { while peer.answer(":7\r\n").await != "XLEN s" {} };
     let (len, ()) = ends(async { tokio::join!(client.send(XLen::new("s")), answer) }).await;
     assert_eq!(len.unwrap(), 7);
 }
 
-/// Where a piece of code panics.
+/// The point at which user code panics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     Call,
@@ -27,13 +27,13 @@ enum Place {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dialler_that_panics_is_a_failed_attempt() {
+async fn dialler_that_panics_is_a_failed_attempt() {
     for place in [Place::Call, Place::Poll] {
         let server = Server::new();
         let armed = Arc::new(AtomicBool::new(true));
-        let (dial, bomb) = (server.dialler(), Arc::clone(&armed));
+        let (dial, trigger) = (server.dialler(), Arc::clone(&armed));
         let dial = Arc::new(move || {
-            let panics = bomb.load(SeqCst);
+            let panics = trigger.load(SeqCst);
             assert!(!panics || place == Place::Poll, "a bug in the call");
             let dialled = dial();
             async move {
@@ -58,7 +58,7 @@ async fn a_dialler_that_panics_is_a_failed_attempt() {
         drop(peer);
         while !matches!(ends(events.next()).await, Some(Event::ConnectFailed { .. })) {}
         armed.store(false, SeqCst);
-        // What the dialler opened before it panicked is not greeted.
+        // A connection that the dialler opened before it panicked gets no handshake.
         let mut peer = server.accept().await;
         while peer.greet_or_end().await.is_none() {
             peer = server.accept().await;
@@ -73,11 +73,11 @@ struct Provider {
     changes: Arc<tokio::sync::Notify>,
     in_changed: bool,
     place: Place,
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl Provider {
-    fn bomb(&self, here: bool, place: Place) {
+    fn panic_if_armed(&self, here: bool, place: Place) {
         let armed = here && self.place == place && self.armed.load(SeqCst);
         assert!(!armed, "a bug in the provider");
     }
@@ -85,25 +85,25 @@ impl Provider {
 
 impl CredentialsProvider for Provider {
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
-        let n = self.asked.fetch_add(1, SeqCst);
-        self.bomb(!self.in_changed, Place::Call);
+        let n = self.calls.fetch_add(1, SeqCst);
+        self.panic_if_armed(!self.in_changed, Place::Call);
         Box::pin(async move {
-            self.bomb(!self.in_changed, Place::Poll);
+            self.panic_if_armed(!self.in_changed, Place::Poll);
             Ok(Credentials::new(format!("p{n}")))
         })
     }
 
     fn changed<'a>(&'a self, _: &'a Credentials) -> BoxFuture<'a, ()> {
-        self.bomb(self.in_changed, Place::Call);
+        self.panic_if_armed(self.in_changed, Place::Call);
         Box::pin(async {
             self.changes.notified().await;
-            self.bomb(self.in_changed, Place::Poll);
+            self.panic_if_armed(self.in_changed, Place::Poll);
         })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_panics_is_a_failed_attempt() {
+async fn provider_that_panics_is_a_failed_attempt() {
     for (in_changed, place) in
         [(false, Place::Call), (false, Place::Poll), (true, Place::Call), (true, Place::Poll)]
     {
@@ -114,7 +114,7 @@ async fn a_provider_that_panics_is_a_failed_attempt() {
             changes: Arc::clone(&changes),
             in_changed,
             place,
-            asked: Arc::default(),
+            calls: Arc::default(),
         };
         let config = config().reconnect(ms(10), ms(50));
         if !in_changed {
@@ -137,10 +137,10 @@ async fn a_provider_that_panics_is_a_failed_attempt() {
         tokio::time::sleep(ms(200)).await;
         armed.store(false, SeqCst);
         changes.notify_one();
-        let said = peer.answer("+OK\r\n").await;
-        assert!(said.starts_with("AUTH default p"), "{in_changed} {place:?}: {said}");
+        let auth = peer.answer("+OK\r\n").await;
+        assert!(auth.starts_with("AUTH default p"), "{in_changed} {place:?}: {auth}");
         works(&client, &mut peer).await;
-        // So is a connection.
+        // A connection attempt that panics is tried again too.
         armed.store(true, SeqCst);
         let mut events = client.events();
         drop(peer);
@@ -156,7 +156,7 @@ async fn a_provider_that_panics_is_a_failed_attempt() {
     }
 }
 
-/// A stream that panics: in the read or the write of a connection that is armed, and when it is dropped.
+/// A stream that panics in the read or the write of an armed connection, and when it is dropped.
 struct Stream<S> {
     inner: S,
     reads: Arc<AtomicBool>,
@@ -201,10 +201,10 @@ impl<S> Drop for Stream<S> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_panics_ends_its_connection_only() {
-    let bombs: [Arc<AtomicBool>; 3] = std::array::from_fn(|_| Arc::default());
+async fn stream_that_panics_ends_only_its_connection() {
+    let triggers: [Arc<AtomicBool>; 3] = std::array::from_fn(|_| Arc::default());
     let server = Server::new();
-    let (dial, [reads, writes, drops]) = (server.dialler(), bombs.clone());
+    let (dial, [reads, writes, drops]) = (server.dialler(), triggers.clone());
     let dial = move || {
         let (reads, writes, drops) = (reads.clone(), writes.clone(), drops.clone());
         let dialled = dial();
@@ -213,14 +213,14 @@ async fn a_stream_that_panics_ends_its_connection_only() {
     let connect = Client::connect_with(config(), dial);
     let (client, mut peer) = ends(async { tokio::join!(connect, server.greet()) }).await;
     let client = client.unwrap();
-    for (what, bomb) in ["read", "write", "drop"].into_iter().zip(&bombs) {
+    for (what, trigger) in ["read", "write", "drop"].into_iter().zip(&triggers) {
         let mut events = client.events();
-        bomb.store(true, SeqCst);
+        trigger.store(true, SeqCst);
         if what == "drop" {
             drop(peer);
             peer = server.greet().await;
         } else {
-            // Whether it was sent or waits for the next connection depends on what is polled first.
+            // The outcome depends on the poll order: it was sent, or waits for the next connection.
             let send = client.send(XLen::new("s"));
             let next = async {
                 let mut peer = server.greet().await;
@@ -228,10 +228,13 @@ async fn a_stream_that_panics_ends_its_connection_only() {
                 peer
             };
             (_, peer) = ends(async { tokio::join!(send, next) }).await;
-            let told = format!("{:?} {:?}", events.next().await, events.next().await);
-            assert!(told.contains(&format!("the stream panicked: a bug in the {what}")), "{told}");
+            let shown = format!("{:?} {:?}", events.next().await, events.next().await);
+            assert!(
+                shown.contains(&format!("the stream panicked: a bug in the {what}")),
+                "{shown}"
+            );
         }
         works(&client, &mut peer).await;
-        assert!(!bomb.load(SeqCst), "{what}");
+        assert!(!trigger.load(SeqCst), "{what}");
     }
 }

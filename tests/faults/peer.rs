@@ -1,7 +1,7 @@
-//! The scripted server: where a client dials, and what the other end of each connection does.
+//! The scripted server: the dialler of a client, and the peer of each connection.
 //!
-//! Nothing happens by itself: a test accepts a connection, reads requests and sends bytes, step by step. Time is paused,
-//! so a wait costs nothing and ends at an exact moment.
+//! Nothing happens automatically: a test accepts a connection, reads requests and sends bytes, step
+//! by step. Time is paused, so a wait takes no real time and ends at an exact moment.
 
 use super::wire::{Plan, Valve, Wire};
 use bourn::resp::{Frame, Limits, Scanner, Value};
@@ -19,16 +19,16 @@ use tokio::runtime::Builder;
 use tokio::sync::{Mutex as Turns, mpsc};
 use tokio::time::{Instant, timeout};
 
-/// Enough that no write waits for a read.
+/// Large enough that no write waits for a read.
 const ROOMY: usize = 1 << 20;
 
-/// As much as is sent at once of what is sent again and again.
+/// The amount sent at once of repeated bytes.
 const PIECE: usize = 64 << 10;
 
-/// A dial under way.
+/// A dial in progress.
 pub(crate) type Dialling = Pin<Box<dyn Future<Output = io::Result<Wire>> + Send>>;
 
-/// Where a client dials.
+/// A server that a client can dial.
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Inner>);
 
@@ -46,7 +46,8 @@ impl Server {
         Self::with_buffer(ROOMY)
     }
 
-    /// A server whose connections hold so many bytes each way; a write of more waits.
+    /// Creates a server whose connections buffer this many bytes in each direction. Further writes
+    /// wait.
     pub(crate) fn with_buffer(buffer: usize) -> Self {
         let (dialled, accepted) = mpsc::unbounded_channel();
         Self(Arc::new(Inner {
@@ -59,27 +60,27 @@ impl Server {
         }))
     }
 
-    /// What becomes of the next dials, in order; those behind them are accepted.
+    /// Sets the result of the next dials, in order. Later dials are accepted.
     pub(crate) fn plan(&self, plans: impl IntoIterator<Item = Plan>) {
         self.0.plans.lock().unwrap().extend(plans);
     }
 
-    /// From now on every dial is accepted.
+    /// Accepts every dial from now on.
     pub(crate) fn unplan(&self) {
         self.0.plans.lock().unwrap().clear();
     }
 
-    /// How many connections the client holds.
+    /// Returns the number of connections that the client holds.
     pub(crate) fn open(&self) -> usize {
         self.0.valves.lock().unwrap().iter().filter(|valve| valve.is_held()).count()
     }
 
-    /// When it was dialled.
+    /// Returns the times of the dials.
     pub(crate) fn dials(&self) -> Vec<Instant> {
         self.0.dials.lock().unwrap().clone()
     }
 
-    /// What `Client::connect_with` takes.
+    /// Returns the dialler for `Client::connect_with`.
     pub(crate) fn dialler(&self) -> impl Fn() -> Dialling + Send + Sync + 'static {
         let inner = Arc::clone(&self.0);
         move || {
@@ -103,42 +104,42 @@ impl Server {
         }
     }
 
-    /// The next connection, before the first word on it.
+    /// Returns the next connection, before its handshake.
     pub(crate) async fn accept(&self) -> Peer {
         ends(self.next()).await
     }
 
-    /// The next connection, however long that takes.
+    /// Returns the next connection, without a time limit.
     pub(crate) async fn next(&self) -> Peer {
         let mut accepted = self.0.accepted.lock().await;
         accepted.recv().await.expect("the server holds a sender")
     }
 
-    /// The next connection, its handshake answered.
+    /// Returns the next connection after its handshake.
     pub(crate) async fn greet(&self) -> Peer {
         let mut peer = self.accept().await;
         peer.greet().await;
         peer
     }
 
-    /// A client and the first connection's other end.
+    /// Returns a client and the peer of its first connection.
     pub(crate) async fn connect(&self, config: Config) -> (Client, Peer) {
         let (client, peer) =
             tokio::join!(ends(Client::connect_with(config, self.dialler())), self.greet());
-        // The connection's task takes the socket over.
+        // The connection's task takes over the socket.
         settle().await;
         (client.expect("the handshake was answered"), peer)
     }
 }
 
-/// The other end of one connection.
+/// The server's end of one connection.
 pub(crate) struct Peer {
     stream: DuplexStream,
     input: BytesMut,
     scanner: Scanner,
-    /// What the client's end of the wire lets through.
+    /// Controls the bytes that pass from the client's end of the wire.
     pub(crate) valve: Valve,
-    /// Which connection it is; also the id that HELLO's reply says.
+    /// The number of the connection, and the id in HELLO's reply.
     pub(crate) number: usize,
 }
 
@@ -148,12 +149,12 @@ impl Peer {
         Self { stream, input: BytesMut::new(), scanner, valve, number }
     }
 
-    /// Answers HELLO and what comes with it.
+    /// Answers the handshake.
     pub(crate) async fn greet(&mut self) {
         self.greet_or_end().await.expect("the client hung up");
     }
 
-    /// Answers HELLO and what comes with it; `None` if the client hangs up before.
+    /// Answers the handshake. Returns `None` if the client hangs up before its end.
     pub(crate) async fn greet_or_end(&mut self) -> Option<()> {
         let hello = self.request_or_end().await?;
         assert!(hello.starts_with("HELLO 3"), "{hello}");
@@ -166,17 +167,17 @@ impl Peer {
         Some(())
     }
 
-    /// The next request, its words with blanks between them.
+    /// Returns the next request, its words separated by blanks.
     pub(crate) async fn request(&mut self) -> String {
         self.request_or_end().await.expect("the client hung up")
     }
 
-    /// The next request, or `None` if the client has hung up.
+    /// Returns the next request, or `None` if the client has hung up.
     pub(crate) async fn request_or_end(&mut self) -> Option<String> {
         ends(self.next_request()).await
     }
 
-    /// The next request, however long that takes; `None` if the client has hung up.
+    /// Returns the next request, without a time limit, or `None` if the client has hung up.
     pub(crate) async fn next_request(&mut self) -> Option<String> {
         loop {
             if let Some(len) = self.scanner.scan(&self.input).expect("a request is RESP") {
@@ -193,7 +194,7 @@ impl Peer {
         }
     }
 
-    /// The next `n` requests.
+    /// Returns the next `n` requests.
     pub(crate) async fn requests(&mut self, n: usize) -> Vec<String> {
         let mut requests = Vec::new();
         for _ in 0..n {
@@ -202,12 +203,12 @@ impl Peer {
         requests
     }
 
-    /// Sends bytes; it does not matter whether the client still reads them.
+    /// Sends bytes, whether or not the client still reads them.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = ends(self.stream.write_all(bytes.as_ref())).await;
     }
 
-    /// Sends bytes in pieces, each of which the client reads before the next one comes.
+    /// Sends bytes in pieces. The client reads each piece before the next one is sent.
     pub(crate) async fn send_in_pieces(&mut self, bytes: &[u8], piece: usize) {
         for piece in bytes.chunks(piece.max(1)) {
             self.send(piece).await;
@@ -215,8 +216,8 @@ impl Peer {
         }
     }
 
-    /// Sends the same bytes again and again, until they were sent so often or the client has hung up.
-    pub(crate) async fn pour(&mut self, bytes: &[u8], times: usize) {
+    /// Sends the same bytes repeatedly, until the count is reached or the client has hung up.
+    pub(crate) async fn send_repeatedly(&mut self, bytes: &[u8], times: usize) {
         let at_once = (PIECE / bytes.len().max(1)).max(1);
         let piece = bytes.repeat(at_once.min(times));
         let mut left = times;
@@ -230,14 +231,14 @@ impl Peer {
         }
     }
 
-    /// Answers the next request, whatever it is.
+    /// Reads the next request and sends this reply.
     pub(crate) async fn answer(&mut self, reply: impl AsRef<[u8]>) -> String {
         let request = self.request().await;
         self.send(reply).await;
         request
     }
 
-    /// Takes exactly `n` bytes of whatever comes.
+    /// Reads exactly `n` bytes.
     pub(crate) async fn take(&mut self, n: usize) -> Vec<u8> {
         assert!(self.input.is_empty(), "bytes were read ahead");
         let mut bytes = vec![0; n];
@@ -245,28 +246,28 @@ impl Peer {
         bytes
     }
 
-    /// Waits until the client has hung up; what it sent before that and nobody read.
+    /// Waits until the client has hung up. Returns the unread bytes that it sent before that.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         let mut rest = self.input.to_vec();
         let _ = ends(self.stream.read_to_end(&mut rest)).await;
         rest
     }
 
-    /// Both directions apart, with nothing read that was not asked for.
+    /// Returns the stream. No bytes may have been read ahead.
     pub(crate) fn into_stream(self) -> DuplexStream {
         assert!(self.input.is_empty(), "bytes were read ahead");
         self.stream
     }
 }
 
-/// What a server says of itself.
+/// Returns the reply to HELLO.
 pub(crate) fn hello_reply(id: usize) -> String {
     format!(
         "%4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:{id}\r\n"
     )
 }
 
-/// Nothing happens by itself: nothing is asked, nothing is sent again, unless a test wants it.
+/// Returns a configuration without probes and retries, unless a test enables them.
 pub(crate) fn config() -> Config {
     Config::tcp("scripted", 1).probe(None).retry(Retry::Never)
 }
@@ -282,21 +283,21 @@ pub(crate) fn in_paused_time(test: impl Future<Output = ()>) {
     runtime.build().expect("a runtime").block_on(test);
 }
 
-/// Runs a test in which the other tasks take one step each time the test gives way.
+/// Runs a test in which the other tasks take one step each time the test yields.
 pub(crate) fn in_small_steps(test: impl Future<Output = ()>) {
     let mut runtime = Builder::new_current_thread();
     runtime.enable_time().start_paused(true).event_interval(1);
     runtime.build().expect("a runtime").block_on(test);
 }
 
-/// Lets every task do what it can without time passing.
+/// Lets every task do what it can without advancing the time.
 pub(crate) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Polls once; what came of it, if anything did.
+/// Polls a future once. Returns its output if it completed.
 pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     poll_fn(|cx| {
         Poll::Ready(match Pin::new(&mut *future).poll(cx) {
@@ -307,7 +308,7 @@ pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Ou
     .await
 }
 
-/// The law of every test here: it ends. Paused time makes the hour cost nothing.
+/// Fails a test that does not end. With paused time, the hour takes no real time.
 pub(crate) async fn ends<T>(what: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(3600), what).await.expect("it goes on for ever")
+    timeout(Duration::from_secs(3600), what).await.expect("the test does not end")
 }

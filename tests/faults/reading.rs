@@ -1,4 +1,4 @@
-//! A reader has a connection of its own, and its deadline is the block's time and the grace. What it cannot know it says.
+//! A reader has its own connection. The deadline of a read is its block time plus the grace.
 
 use super::echo::entry;
 use super::peer::{Peer, Server, config, ends, ms, poll_once, settle};
@@ -9,7 +9,8 @@ use bourn::{
 };
 use tokio::time::{Instant, sleep};
 
-/// A reader, and the other end of its connection: the client's is the first, this one the second.
+/// A reader, and the peer of its connection: the client's connection is the first, this one the
+/// second.
 async fn reader(server: &Server, config: bourn::Config) -> ((Client, Peer), Reader, Peer) {
     let client = server.connect(config).await;
     let (reader, peer) = ends(async { tokio::join!(client.0.reader(), server.greet()) }).await;
@@ -27,15 +28,15 @@ fn ids(streams: &Streams) -> Vec<u64> {
     streams.iter().map(|entry| entry.id().ms()).collect()
 }
 
-/// The next read goes to this connection and brings what it answers.
-async fn next_read_works(reader: &mut Reader, peer: &mut Peer) {
+/// Checks that the next read uses this connection and returns its entries.
+async fn check_next_read(reader: &mut Reader, peer: &mut Peer) {
     let (streams, request) =
         ends(async { tokio::join!(reader.read(read()), peer.answer(entry(9))) }).await;
     assert_eq!((ids(&streams.unwrap()), request.as_str()), (vec![9], READ));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mute_server_is_given_up_after_the_block_and_the_grace() {
+async fn connection_to_a_mute_server_is_closed_after_block_and_grace() {
     for grace in [ms(0), ms(1), ms(300)] {
         let server = Server::new();
         let (_client, mut reader, mut peer) = reader(&server, config().block_grace(grace)).await;
@@ -46,16 +47,16 @@ async fn a_mute_server_is_given_up_after_the_block_and_the_grace() {
         assert!(matches!(error, Error::TimedOut { command: "XREAD", .. }), "{error:?}");
         assert_eq!((error.outcome(), start.elapsed()), (Outcome::Unknown, ms(200) + grace));
         assert_eq!(request, READ);
-        // The connection is closed, and another one takes its place: this one's reply is nobody's.
+        // The connection is closed and replaced. Its reply is discarded.
         assert!(peer.rest().await.is_empty());
         let mut peer = server.greet().await;
-        next_read_works(&mut reader, &mut peer).await;
+        check_next_read(&mut reader, &mut peer).await;
         assert_eq!(server.dials().len(), 3);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_without_a_block_has_the_command_timeout() {
+async fn read_without_block_has_the_command_timeout() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config().command_timeout(ms(700))).await;
     let start = Instant::now();
@@ -66,7 +67,7 @@ async fn a_read_without_a_block_has_the_command_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_for_ever_waits_for_ever() {
+async fn read_with_block_0_has_no_deadline() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config()).await;
     let read = XReadGroup::new("g", "c").stream("s", GroupFrom::New).block_forever();
@@ -80,7 +81,7 @@ async fn a_read_for_ever_waits_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_block_is_no_error_and_brings_no_entries() {
+async fn read_whose_block_time_ends_returns_no_entries() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config()).await;
     for nothing in ["_\r\n", "*-1\r\n", "$-1\r\n", "*0\r\n", "%0\r\n", "%1\r\n+s\r\n*0\r\n"] {
@@ -88,11 +89,11 @@ async fn the_end_of_the_block_is_no_error_and_brings_no_entries() {
             ends(async { tokio::join!(reader.read(read()), peer.answer(nothing)) }).await;
         assert!(streams.unwrap().is_empty(), "{nothing:?}");
     }
-    next_read_works(&mut reader, &mut peer).await;
+    check_next_read(&mut reader, &mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_shapes_are_decode_errors_and_the_connection_lives_on() {
+async fn reply_of_another_type_is_a_decode_error_and_keeps_the_connection() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config()).await;
     let shapes = [
@@ -121,20 +122,20 @@ async fn wrong_shapes_are_decode_errors_and_the_connection_lives_on() {
         let error = streams.expect_err(shape);
         assert!(matches!(error, Error::Decode { command: "XREAD", .. }), "{shape:?}: {error:?}");
         assert_eq!(error.outcome(), Outcome::Unknown, "{shape:?}");
-        next_read_works(&mut reader, &mut peer).await;
+        check_next_read(&mut reader, &mut peer).await;
     }
     for (reply, code) in [("-UNBLOCKED a\r\n", Code::Unblocked), ("-NOGROUP b\r\n", Code::NoGroup)]
     {
         let (streams, _) =
             ends(async { tokio::join!(reader.read(read()), peer.answer(reply)) }).await;
         assert_eq!(streams.unwrap_err().code(), Some(&code));
-        next_read_works(&mut reader, &mut peer).await;
+        check_next_read(&mut reader, &mut peer).await;
     }
     assert_eq!(server.dials().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_reads_reply_comes_first_and_the_next_command_after_it() {
+async fn reply_of_a_dropped_read_is_returned_before_the_next_read_is_sent() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config()).await;
     let mut dropped = Box::pin(reader.read(read()));
@@ -142,14 +143,14 @@ async fn a_dropped_reads_reply_comes_first_and_the_next_command_after_it() {
     drop(dropped);
     assert_eq!(peer.request().await, READ);
     let other = || XRead::new().stream("t", ReadFrom::START);
-    // It had entries: the command that this call was given is not sent.
+    // The reply had entries: the read passed to this call is not sent.
     peer.send(entry(1)).await;
     let first = ends(reader.read(other())).await.unwrap();
     assert_eq!((ids(&first), reader.is_under_way()), (vec![1], false));
     let (second, request) =
         ends(async { tokio::join!(reader.read(other()), peer.answer(entry(2))) }).await;
     assert_eq!((ids(&second.unwrap()), request.as_str()), (vec![2], "XREAD STREAMS t 0-0"));
-    // It had none: the command is sent.
+    // The reply had none: the read is sent.
     let mut dropped = Box::pin(reader.read(read()));
     assert!(poll_once(&mut dropped).await.is_none());
     drop(dropped);
@@ -161,17 +162,17 @@ async fn a_dropped_reads_reply_comes_first_and_the_next_command_after_it() {
     .await;
     assert_eq!(ids(&third.unwrap()), [3]);
     assert_eq!(requests, [READ, "XREAD STREAMS t 0-0"]);
-    // It was an error: that is returned, once.
+    // The reply was an error: it is returned once.
     let mut dropped = Box::pin(reader.read(read()));
     assert!(poll_once(&mut dropped).await.is_none());
     drop(dropped);
     peer.answer("-NOGROUP no\r\n").await;
     assert_eq!(ends(reader.read(other())).await.unwrap_err().code(), Some(&Code::NoGroup));
-    next_read_works(&mut reader, &mut peer).await;
+    check_next_read(&mut reader, &mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_read_keeps_its_deadline() {
+async fn dropped_read_keeps_its_deadline() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config().block_grace(ms(100))).await;
     let mut dropped = Box::pin(reader.read(read()));
@@ -185,12 +186,12 @@ async fn a_dropped_read_keeps_its_deadline() {
     assert_eq!(start.elapsed(), ms(0));
     assert!(peer.rest().await.is_empty());
     let mut peer = server.greet().await;
-    next_read_works(&mut reader, &mut peer).await;
+    check_next_read(&mut reader, &mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_whose_connection_ends_is_lost_and_not_sent_again() {
-    // While it is waited for, and when it was dropped before.
+async fn read_whose_connection_ends_is_lost_and_not_sent_again() {
+    // While the read is awaited, and after it was dropped.
     for dropped in [false, true] {
         for reply in ["", "%1\r\n$1\r\ns\r\n*1\r\n"] {
             let server = Server::new();
@@ -204,12 +205,12 @@ async fn a_read_whose_connection_ends_is_lost_and_not_sent_again() {
                 drop(call);
                 let mut peer = server.greet().await;
                 let result = ends(reader.read(read())).await;
-                next_read_works(&mut reader, &mut peer).await;
+                check_next_read(&mut reader, &mut peer).await;
                 result
             } else {
                 let result = ends(call).await;
                 let mut peer = server.greet().await;
-                next_read_works(&mut reader, &mut peer).await;
+                check_next_read(&mut reader, &mut peer).await;
                 result
             };
             let error = result.unwrap_err();
@@ -220,7 +221,7 @@ async fn a_read_whose_connection_ends_is_lost_and_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_finds_no_connection_was_not_sent() {
+async fn read_without_a_connection_is_not_sent() {
     let server = Server::new();
     let (_client, mut reader, peer) = reader(&server, config().block_grace(ms(100))).await;
     server.plan([Plan::Refuse; 1000]);
@@ -233,11 +234,11 @@ async fn a_read_that_finds_no_connection_was_not_sent() {
     assert_eq!(start.elapsed(), ms(300));
     server.unplan();
     let mut peer = server.greet().await;
-    next_read_works(&mut reader, &mut peer).await;
+    check_next_read(&mut reader, &mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_readers_do_not_wait_for_each_other_nor_for_the_client() {
+async fn two_readers_and_the_client_do_not_block_each_other() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let (one, mut one_peer) = tokio::join!(client.reader(), server.greet());
@@ -264,8 +265,8 @@ async fn two_readers_do_not_wait_for_each_other_nor_for_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_reader_closes_its_connection_at_once() {
-    // Idle; with a read under way; while there is no connection.
+async fn dropped_reader_closes_its_connection_at_once() {
+    // Idle, with a read in flight, and without a connection.
     for scene in ["idle", "reading", "connecting"] {
         let server = Server::new();
         let (client, mut reader, mut peer) = reader(&server, config()).await;
@@ -282,7 +283,11 @@ async fn a_dropped_reader_closes_its_connection_at_once() {
         let start = Instant::now();
         drop(reader);
         settle().await;
-        assert_eq!((server.open(), start.elapsed()), (1, ms(0)), "{scene}: the client's is left");
+        assert_eq!(
+            (server.open(), start.elapsed()),
+            (1, ms(0)),
+            "{scene}: the client's connection is left"
+        );
         let dials = server.dials().len();
         sleep(ms(60_000)).await;
         assert_eq!(server.dials().len(), dials, "{scene}");

@@ -1,5 +1,5 @@
-//! When a connection is lost another one is made: not too often, with the same first words, and what was queued meanwhile
-//! goes out once and in order.
+//! A lost connection is replaced: not too often, with the same handshake, and commands queued
+//! meanwhile are sent once and in order.
 
 use super::peer::{Server, config, ends, hello_reply, ms, poll_once, settle};
 use super::wire::Plan;
@@ -7,7 +7,7 @@ use bourn::{Client, Code, ConnectReason, Error, Outcome, Unsent, XAdd, XLen};
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_while_there_is_no_server_goes_out_once_and_in_order() {
+async fn commands_queued_without_a_server_are_sent_once_and_in_order() {
     for refused in [0, 1, 5] {
         let server = Server::new();
         let (client, peer) = server.connect(config()).await;
@@ -31,17 +31,14 @@ async fn what_is_queued_while_there_is_no_server_goes_out_once_and_in_order() {
         for (value, id) in values.iter().zip(all) {
             assert_eq!(id.unwrap().to_string(), format!("{value}-1"));
         }
-        assert_eq!(
-            server.dials().len(),
-            refused + 2,
-            "one dial for a connection, not for a caller"
-        );
+        assert_eq!(server.dials().len(), refused + 2, "one dial per connection, not per caller");
         let (next, request) = tokio::join!(client.send(XLen::new("next")), peer.answer(":1\r\n"));
         assert_eq!((next.unwrap(), request.as_str()), (1, "XLEN next"));
     }
 }
 
-/// How often a client dials within 5 s a server that ends every connection as `scene` says.
+/// Returns how often a client dials a server within 5 s that ends every connection as `scene`
+/// describes.
 async fn dials_in_five_seconds(scene: &str, seed: u64) -> usize {
     fastrand::seed(seed);
     let server = Server::new();
@@ -68,7 +65,7 @@ async fn dials_in_five_seconds(scene: &str, seed: u64) -> usize {
             }
         }
     };
-    // Someone always wants something.
+    // A caller always has a command to send.
     let want = async {
         while start.elapsed() < ms(5000) {
             let _ = client.send(XLen::new("s")).await;
@@ -84,12 +81,12 @@ async fn dials_in_five_seconds(scene: &str, seed: u64) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_hangs_up_is_not_dialled_in_a_tight_loop() {
+async fn server_that_hangs_up_is_not_dialled_in_a_tight_loop() {
     let scenes = [
         "refuses",
         "hangs up at once",
         "hangs up in the handshake",
-        "hangs up behind the handshake",
+        "hangs up after the handshake",
         "answers one command",
     ];
     for scene in scenes {
@@ -104,7 +101,7 @@ async fn a_server_that_hangs_up_is_not_dialled_in_a_tight_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_lived_is_replaced_at_once() {
+async fn long_lived_connection_is_replaced_at_once() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     for _ in 0..20 {
@@ -119,7 +116,7 @@ async fn a_connection_that_lived_is_replaced_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_connection_begins_with_the_same_words() {
+async fn every_connection_starts_with_the_same_handshake() {
     let version = concat!("CLIENT SETINFO LIB-VER ", env!("CARGO_PKG_VERSION"));
     let words = [
         "HELLO 3 AUTH worker s3cret SETNAME billing-7",
@@ -149,7 +146,7 @@ async fn every_connection_begins_with_the_same_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_hello_is_unknown_the_same_is_said_in_resp2() {
+async fn unknown_hello_falls_back_to_a_resp2_handshake() {
     let refusals = [
         "-ERR unknown command 'HELLO'\r\n",
         "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, \r\n",
@@ -172,7 +169,7 @@ async fn where_hello_is_unknown_the_same_is_said_in_resp2() {
             let answer = async {
                 let mut peer = server.accept().await;
                 peer.requests(first).await;
-                // What was said with HELLO is refused as well, for there was no AUTH.
+                // The commands sent with HELLO are refused too, because there was no AUTH.
                 peer.send(refusal).await;
                 for _ in 1..first {
                     peer.send("-NOAUTH Authentication required.\r\n").await;
@@ -191,13 +188,13 @@ async fn where_hello_is_unknown_the_same_is_said_in_resp2() {
     }
 }
 
-/// What came of a handshake whose answers are these; the peer hangs up behind them.
-async fn refused(config: bourn::Config, asked: usize, answers: &str) -> Error {
+/// Returns the error of a handshake with these answers. The peer hangs up after them.
+async fn refused(config: bourn::Config, requests: usize, answers: &str) -> Error {
     let server = Server::new();
     let answer = async {
         let mut peer = server.accept().await;
-        if asked > 0 {
-            peer.requests(asked).await;
+        if requests > 0 {
+            peer.requests(requests).await;
         }
         peer.send(answers).await;
     };
@@ -208,7 +205,7 @@ async fn refused(config: bourn::Config, asked: usize, answers: &str) -> Error {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_gets_the_servers_own_code() {
+async fn refused_handshake_has_the_code_of_the_server() {
     let hello = hello_reply(1);
     let unknown = "-ERR unknown command 'HELLO'\r\n+OK\r\n+OK\r\n";
     let rows = [
@@ -219,8 +216,8 @@ async fn who_is_refused_gets_the_servers_own_code() {
         (3, "-DENIED Redis is running in protected mode\r\n", "DENIED"),
         (0, "-ERR max number of clients reached\r\n", "ERR"),
     ];
-    for (asked, answers, code) in rows {
-        let error = refused(config().password("p"), asked, answers).await;
+    for (requests, answers, code) in rows {
+        let error = refused(config().password("p"), requests, answers).await;
         let Error::Connect(connect) = &error else { panic!("{answers:?}: {error:?}") };
         let refused = matches!(connect.reason(), ConnectReason::Refused(_));
         assert!(refused, "{answers:?}: {error:?}");
@@ -244,7 +241,7 @@ async fn who_is_refused_gets_the_servers_own_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_say_what_library_it_is_may_connect() {
+async fn refused_client_setinfo_does_not_fail_the_handshake() {
     for refusal in ["-NOPERM no\r\n", "-ERR unknown subcommand\r\n", "-BUSY a script\r\n"] {
         let server = Server::new();
         let answer = async {
@@ -262,8 +259,8 @@ async fn who_may_not_say_what_library_it_is_may_connect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_later_says_so_to_callers_and_goes_on_trying() {
-    // The password was changed, and is changed back.
+async fn refused_reconnect_is_reported_to_callers_and_retried() {
+    // The password is changed, and changed back.
     let server = Server::new();
     let config = config().password("p").command_timeout(ms(700)).reconnect(ms(10), ms(100));
     let (client, peer) = server.connect(config).await;
@@ -291,7 +288,7 @@ async fn who_is_refused_later_says_so_to_callers_and_goes_on_trying() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_servers_refusal_of_a_command_is_not_applied_and_the_connection_lives_on() {
+async fn error_reply_is_not_applied_and_keeps_the_connection() {
     let refusals = [
         ("-LOADING Redis is loading the dataset in memory\r\n", Code::Loading),
         ("-BUSY Redis is busy running a script\r\n", Code::Busy),
@@ -318,11 +315,11 @@ async fn a_servers_refusal_of_a_command_is_not_applied_and_the_connection_lives_
         let (next, _) = tokio::join!(client.send(XLen::new("s")), peer.answer(":1\r\n"));
         assert_eq!(next.unwrap(), 1, "{refusal:?}");
     }
-    assert_eq!(server.dials().len(), 1, "nothing was sent again, nobody connected again");
+    assert_eq!(server.dials().len(), 1, "nothing was sent again, and there was no reconnect");
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_while_there_is_no_connection_ends_the_attempts() {
+async fn close_without_a_connection_ends_the_reconnect_attempts() {
     let server = Server::new();
     let (client, peer) = server.connect(config()).await;
     server.plan([Plan::Never]);
@@ -337,5 +334,5 @@ async fn closing_while_there_is_no_connection_ends_the_attempts() {
     assert_eq!(start.elapsed(), ms(0));
     let dials = server.dials().len();
     sleep(ms(60_000)).await;
-    assert_eq!(server.dials().len(), dials, "nobody dials any more");
+    assert_eq!(server.dials().len(), dials, "no more dials");
 }

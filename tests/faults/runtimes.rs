@@ -1,6 +1,7 @@
-//! Deadlines and waits where the connection's runtime is blocked, is another one than the caller's, or is not there.
+//! Deadlines and waits where the connection's runtime is blocked, differs from the caller's, or is
+//! missing.
 //!
-//! These take real time, for it is real threads that are blocked: a second in all.
+//! These tests take real time, because they block real threads: one second in all.
 
 use super::peer::hello_reply;
 use bourn::resp::{Limits, Scanner};
@@ -34,7 +35,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Answers the handshake, then each request with this, or nothing more.
+/// Answers the handshake, then each request with `reply`, or nothing.
 async fn serve(mut stream: DuplexStream, reply: Option<&'static str>) {
     let (mut input, mut scanner, mut seen) =
         (bytes::BytesMut::new(), Scanner::new(Limits::default()), 0);
@@ -54,7 +55,7 @@ async fn serve(mut stream: DuplexStream, reply: Option<&'static str>) {
     }
 }
 
-/// A dialler whose servers live on `runtime`.
+/// A dialler whose servers run on `runtime`.
 fn dialler(
     runtime: &Runtime,
     reply: Option<&'static str>,
@@ -76,13 +77,13 @@ fn threads(n: usize) -> Runtime {
 }
 
 #[test]
-fn call_ends_in_time_while_a_task_blocks_the_thread_that_has_the_driver() {
+fn call_ends_in_time_while_a_task_blocks_the_drivers_thread() {
     let servers = threads(1);
     let runtime = threads(2);
     let dial = dialler(&servers, None);
     let late = runtime.block_on(async move {
         let client = Client::connect_with(config().command_timeout(MS(200)), dial).await.unwrap();
-        // Many in flight: now the driver writes, and is woken for it.
+        // With many calls in flight, the driver writes, and is woken to do so.
         let many: Vec<_> = (0..64)
             .map(|_| {
                 let client = client.clone();
@@ -117,12 +118,12 @@ fn call_ends_in_time_while_a_task_blocks_the_thread_that_has_the_driver() {
         let _ = blocked.await;
         late
     });
-    // The thread is blocked for 1.4 s more.
+    // The thread stays blocked for another 1.4 s.
     assert!(late >= MS(200) && late < MS(1000), "{late:?}");
 }
 
 #[test]
-fn other_executors_send_wait_for_room_and_pause_before_a_retry() {
+fn other_executors_send_wait_for_budget_and_back_off() {
     let runtime = threads(1);
     let mute = runtime.block_on(async {
         Client::connect_with(config().budget_bytes(1100), dialler(&runtime, None)).await.unwrap()
@@ -130,7 +131,7 @@ fn other_executors_send_wait_for_room_and_pause_before_a_retry() {
     let first = mute.clone();
     let first = thread::spawn(move || block_on(first.send(Echo::new(&[0; 900]))).unwrap_err());
     thread::sleep(MS(50));
-    // There is no room: it waits for it within its time, in a thread without a runtime.
+    // The budget is used up: the call waits within its deadline, in a thread without a runtime.
     let start = Instant::now();
     let error = block_on(mute.send(Ping::new()).within(MS(100))).unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent, "{error:?}");
@@ -145,21 +146,24 @@ fn other_executors_send_wait_for_room_and_pause_before_a_retry() {
     let error = block_on(loading.send(Ping::new())).unwrap_err();
     assert_eq!(error.code(), Some(&bourn::Code::Loading), "{error:?}");
     // Two pauses at least, of 10 and of 20 ms.
-    assert!(start.elapsed() >= MS(30), "it was sent again after a pause");
+    assert!(start.elapsed() >= MS(30), "it was retried after a pause");
 
     let answers = runtime.block_on(async {
         Client::connect_with(config(), dialler(&runtime, Some("+PONG\r\n"))).await.unwrap()
     });
     block_on(answers.send(Ping::new())).unwrap();
     block_on(async { answers.send_all((Ping::new(), Ping::new())).await.0.unwrap() });
-    // A reader of the client's runs where the client does.
+    // A client's reader runs on the client's runtime.
     let mut reader = block_on(answers.reader()).unwrap();
     let read = XRead::new().stream("s", ReadFrom::START).block(MS(10));
-    assert!(matches!(block_on(reader.read(read)), Err(Error::Decode { .. })), "PONG is no stream");
+    assert!(
+        matches!(block_on(reader.read(read)), Err(Error::Decode { .. })),
+        "PONG is not a stream reply"
+    );
 }
 
 #[test]
-fn client_outside_a_runtime_names_what_is_missing_or_takes_the_runtime_of_the_settings() {
+fn client_outside_a_runtime_needs_a_configured_runtime() {
     let runtime = threads(1);
     let without = block_on(Client::connect_with(config(), dialler(&runtime, None))).unwrap_err();
     assert!(matches!(without, Error::Config(ConfigError::NoRuntime)), "{without:?}");
@@ -172,7 +176,7 @@ fn client_outside_a_runtime_names_what_is_missing_or_takes_the_runtime_of_the_se
     let lazy = Client::lazy_with(config(), dialler(&runtime, reply)).unwrap();
     block_on(lazy.ready(MS(5000))).unwrap();
     block_on(lazy.send(Ping::new())).unwrap();
-    // In another runtime, too, the connection is on that of the settings.
+    // From another runtime, the connection still uses the configured one.
     let idle = Builder::new_current_thread().build().unwrap();
     let other = idle.block_on(Client::connect_with(config(), dialler(&runtime, reply))).unwrap();
     drop(idle);
@@ -180,7 +184,7 @@ fn client_outside_a_runtime_names_what_is_missing_or_takes_the_runtime_of_the_se
 }
 
 #[test]
-fn runtime_that_ends_ends_the_client() {
+fn runtime_shutdown_ends_the_client() {
     let (servers, runtime) = (threads(1), threads(1));
     let dial = dialler(&servers, None);
     let client = runtime.block_on(Client::connect_with(config(), dial)).unwrap();

@@ -1,5 +1,5 @@
-//! Callers that come, go and are slow, a server whose bytes come in any pieces, connections that end: in every order, each
-//! caller gets its own reply or the truth.
+//! Random schedules of callers, fragmented replies and lost connections. Each caller gets its own
+//! reply or a correct outcome.
 
 use super::echo::{self, Log};
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, settle};
@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-/// How each call ended, by its number.
+/// The outcome of each call, by its number.
 type Ends = Arc<Mutex<HashMap<u64, Option<Outcome>>>>;
 
 fn note<T>(ends: &Ends, n: u64, result: &Result<T, Error>) {
     ends.lock().unwrap().insert(n, result.as_ref().err().map(Error::outcome));
 }
 
-/// One caller: sends in one of three ways, and may be impatient.
+/// One caller: sends in one of three ways, and may drop its future early.
 async fn call(client: Client, n: u64, mut rng: Rng, ends: Ends) {
     let names = [n, n + 1, n + 2].map(|n| format!("{n:0w$}", w = rng.usize(1..200)));
     let patience = if rng.u8(0..4) == 0 { ms(rng.u64(0..30)) } else { ms(60_000) };
     let check = |name: &String, result: &Result<u64, Error>| {
         let n: u64 = name.parse().unwrap();
         if let Ok(value) = result {
-            assert_eq!(*value, n, "another's reply");
+            assert_eq!(*value, n, "the reply of another command");
         }
         note(&ends, n, result);
     };
@@ -57,14 +57,15 @@ async fn call(client: Client, n: u64, mut rng: Rng, ends: Ends) {
     let _ = timeout(patience, call).await;
 }
 
-/// What the schedule may do beside sending.
+/// The options of a schedule.
 #[derive(Clone, Copy)]
 struct Scene {
     cuts: bool,
     buffer: usize,
 }
 
-/// Serves as `echo` does, but in pieces, with pushes and pauses; may end in the middle of anything.
+/// Serves as `echo` does, but in pieces, with pushes and pauses. The connection may end at any
+/// point.
 async fn serve(mut peer: Peer, log: Log, mut rng: Rng, scene: Scene) {
     let version = peer.next_request().await;
     if version.is_none()
@@ -103,7 +104,7 @@ async fn run(seed: u64, scene: Scene) {
     let mut rng = Rng::with_seed(seed);
     fastrand::seed(seed);
     let server = Server::with_buffer(scene.buffer);
-    let (log, came) = (Log::default(), Ends::default());
+    let (log, received) = (Log::default(), Ends::default());
     let (accepting, serving, mut fork) = (server.clone(), log.clone(), rng.fork());
     let accept = tokio::spawn(async move {
         loop {
@@ -112,7 +113,7 @@ async fn run(seed: u64, scene: Scene) {
         }
     });
     let config = config().budget_bytes(rng.usize(1024..8192)).reconnect(ms(1), ms(20));
-    // A server that cuts may also cut the first handshake.
+    // A server that cuts connections may also cut the first handshake.
     let client = loop {
         match ends(Client::connect_with(config.clone(), server.dialler())).await {
             Ok(client) => break client,
@@ -121,7 +122,7 @@ async fn run(seed: u64, scene: Scene) {
     };
     let mut calls = JoinSet::new();
     for n in 1..=60 {
-        calls.spawn(call(client.clone(), 10 * n, rng.fork(), Arc::clone(&came)));
+        calls.spawn(call(client.clone(), 10 * n, rng.fork(), Arc::clone(&received)));
         match rng.u8(0..6) {
             0 => sleep(ms(rng.u64(0..20))).await,
             1 => yield_now().await,
@@ -132,7 +133,7 @@ async fn run(seed: u64, scene: Scene) {
     while let Some(ended) = ends(calls.join_next()).await {
         ended.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
-    for (n, end) in &*came.lock().unwrap() {
+    for (n, end) in &*received.lock().unwrap() {
         let runs = log.count_of(*n);
         assert!(runs <= 1, "seed {seed}: {n} was sent {runs} times");
         match end {
@@ -142,7 +143,7 @@ async fn run(seed: u64, scene: Scene) {
         }
         assert!(scene.cuts || end.is_none(), "seed {seed}: {n} ended with {end:?}");
     }
-    // However it went, all is as it was in the beginning.
+    // Afterwards the client works as at the start.
     for n in 0..3 {
         let name = (100_000 + n).to_string();
         let result = ends(client.send(XLen::new(&name))).await;
@@ -165,7 +166,7 @@ async fn each_caller_gets_its_own_reply_in_every_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_caller_gets_its_own_reply_or_the_truth_when_connections_end_anywhere() {
+async fn each_caller_gets_its_own_reply_or_a_correct_outcome_when_connections_end() {
     for seed in 1000..1060 {
         let buffer = [1, 7, 64, 1000, 1 << 16][usize::try_from(seed % 5).expect("below 5")];
         run(seed, Scene { cuts: true, buffer }).await;

@@ -1,10 +1,11 @@
-//! Scripts and user commands: an error of a script does not show that nothing ran, and no command gets past the checks.
+//! Scripts and user commands: a script's error does not prove that nothing ran, and no command
+//! bypasses the checks.
 
 use super::peer::{Server, config, ends, settle};
 use bourn::resp::{Args, Frame, Value};
 use bourn::{Code, Command, DecodeError, Error, Outcome, Raw, Retry, Safety, Unsent, XAdd, XLen};
 
-/// A script of a user's, by a name in lower case.
+/// A user's script command with a lower-case name.
 struct Eval;
 
 impl Command for Eval {
@@ -22,7 +23,7 @@ impl Command for Eval {
     }
 }
 
-/// A request without a single word.
+/// A request without a word.
 struct Nothing;
 
 impl Command for Nothing {
@@ -41,7 +42,7 @@ const WROTE: &str = "-WRONGTYPE Operation against a key holding the wrong kind o
 const REFUSED: &str = "-NOSCRIPT No matching script. Please use EVAL.\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn error_of_a_script_is_unknown_unless_it_proves_that_nothing_ran() {
+async fn script_error_is_unknown_unless_it_proves_that_nothing_ran() {
     for (reply, outcome) in [(WROTE, Outcome::Unknown), (REFUSED, Outcome::NotApplied)] {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
@@ -74,7 +75,7 @@ async fn error_of_a_script_is_unknown_unless_it_proves_that_nothing_ran() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn script_is_sent_again_only_after_an_error_that_proves_that_it_did_not_run() {
+async fn script_is_retried_only_if_its_error_proves_that_it_did_not_run() {
     let rows = [
         ("TRYAGAIN later", false),
         ("LOADING later", false),
@@ -105,7 +106,7 @@ async fn script_is_sent_again_only_after_an_error_that_proves_that_it_did_not_ru
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_without_a_word_is_refused_and_harms_no_other() {
+async fn request_without_a_word_is_rejected_and_affects_no_other() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let (one, other) = (client.clone(), client.clone());
@@ -141,11 +142,11 @@ fn lines(replies: [&str; 4]) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transaction_waits_for_a_server_that_is_not_ready() {
+async fn transaction_is_retried_while_the_server_is_not_ready() {
     for (name, replies) in NOT_READY {
         let server = Server::new();
         let (client, mut peer) = server.connect(config().retry(Retry::Safe)).await;
-        // A young connection to a replica is kept.
+        // The connection must be old enough: a young one to a replica is kept.
         tokio::time::sleep(super::peer::ms(6000)).await;
         let both = (XAdd::new("s").field("k", "v"), XLen::new("s"));
         let call = tokio::spawn(async move { client.transact(both).await });
@@ -162,7 +163,7 @@ async fn transaction_waits_for_a_server_that_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transaction_that_is_refused_as_a_whole_has_the_code_and_was_not_applied() {
+async fn refused_transaction_has_the_code_and_is_not_applied() {
     let noperm = "-NOPERM User w has no permissions to run the 'multi' command";
     let rows = [
         ([noperm, "-NOPERM key", "-NOPERM key", "-ERR EXEC without MULTI"], Code::NoPerm),
@@ -189,12 +190,12 @@ async fn transaction_that_is_refused_as_a_whole_has_the_code_and_was_not_applied
 }
 
 #[tokio::test(start_paused = true)]
-async fn transaction_of_which_a_command_ran_alone_is_unknown_and_not_sent_again() {
+async fn transaction_with_a_command_run_alone_is_unknown_and_not_retried() {
     let rows = [
         // MULTI was refused, and XADD was not.
         ["-NOAUTH no", "$3\r\n1-1", "-NOAUTH no", "-ERR EXEC without MULTI"],
         ["-LOADING no", "$3\r\n1-1", ":1", "-ERR EXEC without MULTI"],
-        // A proxy that takes MULTI for a command of its own.
+        // A proxy that answers MULTI itself.
         ["+OK", "$3\r\n1-1", "+QUEUED", "-ERR EXEC without MULTI"],
         ["+OK", "$3\r\n1-1", "+QUEUED", ABORTED],
         ["+OK", "-LOADING no", "+QUEUED", "*2\r\n$3\r\n1-1\r\n:1"],
@@ -209,7 +210,7 @@ async fn transaction_of_which_a_command_ran_alone_is_unknown_and_not_sent_again(
         let error = ends(call).await.unwrap().map(|_| ()).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown, "{replies:?}: {error:?}");
     }
-    // A script alone, refused with an error that may be its own.
+    // A script fails with an error that may be its own.
     let server = Server::new();
     let (client, mut peer) = server.connect(config().retry(Retry::Safe)).await;
     let call = tokio::spawn(async move { client.transact((Eval, XLen::new("s"))).await });

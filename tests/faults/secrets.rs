@@ -1,4 +1,4 @@
-//! The password is nowhere to be seen: not in settings, not in errors, not in what a server says back.
+//! The password never appears in settings, errors, or quoted server replies.
 
 use super::peer::{Server, config, ends, ms, poll_once, settle};
 use super::wire::Plan;
@@ -7,8 +7,8 @@ use std::error::Error as _;
 
 const SECRET: &str = "s3cret-pässword-with-64-letters-so-that-no-server-quotes-it-whole";
 
-/// All that can be printed of an error.
-fn all_of(error: &Error) -> String {
+/// Returns every printable form of an error.
+fn printed_forms(error: &Error) -> String {
     let mut text = format!("{error:?} {error:#?} {error}");
     let mut source = error.source();
     while let Some(error) = source {
@@ -23,7 +23,7 @@ fn is_clean(text: &str) {
     for secret in [SECRET, &SECRET[..10], &SECRET[20..]] {
         assert!(!text.contains(secret), "{text}");
     }
-    // As a list of numbers, on one line or on many.
+    // As a list of numbers, on one line or on several.
     let bytes = SECRET.as_bytes().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let squeezed: String = text.split_whitespace().collect();
     assert!(!squeezed.contains(&bytes), "{text}");
@@ -34,7 +34,7 @@ fn secret() -> Config {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_quotes_the_password_does_not_get_it_printed() {
+async fn password_quoted_by_the_server_is_not_printed() {
     let quoted = format!("with args beginning with: `3`, `AUTH`, `default`, `{SECRET}`, ");
     let cut = &quoted[..quoted.len() - 20];
     let refusals = [
@@ -46,7 +46,7 @@ async fn a_server_that_quotes_the_password_does_not_get_it_printed() {
         format!("!{}\r\nERR {quoted}\r\n", quoted.len() + 4),
     ];
     for refusal in &refusals {
-        // In the place of HELLO's answer, and of AUTH's where HELLO is unknown.
+        // In place of HELLO's answer, and of AUTH's where HELLO is unknown.
         for fall_back in [false, true] {
             let server = Server::new();
             let answer = async {
@@ -63,13 +63,13 @@ async fn a_server_that_quotes_the_password_does_not_get_it_printed() {
             let (client, ()) = ends(async { tokio::join!(connect, answer) }).await;
             let error = client.expect_err(refusal);
             assert!(error.code().is_some(), "{error:?}");
-            is_clean(&all_of(&error));
+            is_clean(&printed_forms(&error));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_that_a_user_holds_prints_the_password() {
+async fn no_public_value_prints_the_password() {
     is_clean(&format!("{0:?} {0:#?}", secret()));
     let url = format!("redis://u:{SECRET}@h/1?client_name=n");
     is_clean(&format!("{:?}", url.parse::<Config>().unwrap()));
@@ -85,8 +85,8 @@ async fn nothing_that_a_user_holds_prints_the_password() {
         client.tail("s", bourn::EntryId::MIN)
     ));
     let (error, _) = tokio::join!(client.send(XLen::new("s")), peer.answer("-ERR no\r\n"));
-    is_clean(&all_of(&error.unwrap_err()));
-    // What a caller is told while the server refuses the client.
+    is_clean(&printed_forms(&error.unwrap_err()));
+    // The error that a caller gets while the server refuses the client.
     drop(peer);
     let refuse = async {
         for _ in 0..5 {
@@ -96,7 +96,7 @@ async fn nothing_that_a_user_holds_prints_the_password() {
         }
     };
     let (error, ()) = ends(async { tokio::join!(client.send(XLen::new("s")), refuse) }).await;
-    is_clean(&all_of(&error.unwrap_err()));
+    is_clean(&printed_forms(&error.unwrap_err()));
     is_clean(&format!("{client:?} {client:#?}"));
 }
 
@@ -106,13 +106,13 @@ fn hello() -> Hello<'static> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_with_a_password_queued_does_not_print_it() {
+async fn reader_with_a_queued_password_does_not_print_it() {
     for scene in ["AUTH", "HELLO"] {
         let server = Server::new();
         let (client, _peer) = server.connect(config()).await;
         let (reader, peer) = ends(async { tokio::join!(client.reader(), server.greet()) }).await;
         let mut reader = reader.unwrap();
-        // What is sent now waits for a connection.
+        // This command waits for a connection.
         server.plan([Plan::Never]);
         drop(peer);
         settle().await;
@@ -127,18 +127,18 @@ async fn a_reader_with_a_password_queued_does_not_print_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_quotes_what_a_reader_sent_does_not_get_it_printed() {
+async fn password_sent_by_a_reader_and_quoted_by_the_server_is_not_printed() {
     let server = Server::new();
     let (client, _peer) = server.connect(config()).await;
     let (reader, peer) = ends(async { tokio::join!(client.reader(), server.greet()) }).await;
     let (mut reader, mut peer) = (reader.unwrap(), peer);
-    // As Redis 6 and 7 quote the arguments of a command that they do not know.
+    // Redis 6 and 7 quote the arguments of an unknown command like this.
     for refusal in [
         format!("-ERR unknown command `AUTH`, with args beginning with: `{SECRET}`, \r\n"),
         format!(
             "-ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' '{SECRET}' \r\n"
         ),
-        // As no server does that is known; a proxy might.
+        // No known server does this; a proxy might.
         format!("-WRONGPASS {SECRET}\r\n"),
         format!("-{SECRET} is no password\r\n"),
         format!("+{SECRET}\r\n"),
@@ -147,17 +147,17 @@ async fn a_server_that_quotes_what_a_reader_sent_does_not_get_it_printed() {
             ends(async { tokio::join!(reader.send(Auth::new(SECRET)), peer.answer(&refusal)) })
                 .await;
         assert_eq!(request, format!("AUTH {SECRET}"));
-        is_clean(&all_of(&auth.unwrap_err()));
+        is_clean(&printed_forms(&auth.unwrap_err()));
         let (hello, request) =
             ends(async { tokio::join!(reader.send(hello()), peer.answer(&refusal)) }).await;
         assert_eq!(request, format!("HELLO 3 AUTH u {SECRET}"));
-        is_clean(&all_of(&hello.unwrap_err()));
+        is_clean(&printed_forms(&hello.unwrap_err()));
     }
     is_clean(&format!("{reader:?} {reader:#?}"));
 }
 
 #[test]
-fn no_url_that_is_wrong_is_quoted_with_its_password() {
+fn invalid_url_is_quoted_without_its_password() {
     let urls = [
         format!("redis://u:{SECRET}@h:notaport"),
         format!("redis://u:{SECRET}@[::1"),
@@ -175,6 +175,6 @@ fn no_url_that_is_wrong_is_quoted_with_its_password() {
     ];
     for url in urls {
         let Err(error) = url.parse::<Config>() else { continue };
-        is_clean(&all_of(&Error::from(error)));
+        is_clean(&printed_forms(&Error::from(error)));
     }
 }

@@ -1,17 +1,17 @@
-//! A connection can become useless without a word: an idle one is probed; one whose reply is overdue gets nothing new to write, and is
-//! replaced when no reply is in time for as long again.
+//! Silent connections: an idle one is probed. One with an overdue reply gets no new writes, and is
+//! replaced if no reply arrives for as long again.
 
 use super::peer::{Server, config, ends, ms, settle};
 use bourn::{Config, Disconnect, Error, Event, Outcome, XLen};
 use tokio::time::{Instant, sleep};
 
-/// Asked after 10 s; commands have 5 s.
+/// Probes after 10 s; the command timeout is 5 s.
 fn probed() -> Config {
     config().probe(Some(ms(10_000)))
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_asked_again_and_again() {
+async fn idle_connection_is_probed_periodically() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     for _ in 0..3 {
@@ -20,14 +20,14 @@ async fn an_idle_connection_is_asked_again_and_again() {
         let after = start.elapsed();
         assert!(after >= ms(10_000) && after <= ms(10_002), "{after:?}");
     }
-    // The answers were nobody's.
+    // The PONGs are not delivered to any command.
     let (len, _) = tokio::join!(client.send(XLen::new("s")), peer.answer(":3\r\n"));
     assert_eq!(len.unwrap(), 3);
     assert_eq!(server.dials().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_that_does_not_answer_is_replaced_before_it_is_needed() {
+async fn idle_connection_that_does_not_answer_is_replaced() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     let (start, mut events) = (Instant::now(), client.events());
@@ -36,7 +36,7 @@ async fn an_idle_connection_that_does_not_answer_is_replaced_before_it_is_needed
     let event = ends(events.next()).await;
     let silent = matches!(event, Some(Event::Disconnected { reason: Disconnect::Silent, .. }));
     assert!(silent, "{event:?}");
-    // 10 s until it is asked, and twice the time of a command.
+    // 10 s until the probe, and twice the command timeout.
     let after = start.elapsed();
     assert!(after >= ms(20_000) && after <= ms(20_005), "{after:?}");
     let mut peer = server.greet().await;
@@ -45,7 +45,7 @@ async fn an_idle_connection_that_does_not_answer_is_replaced_before_it_is_needed
 }
 
 #[tokio::test(start_paused = true)]
-async fn overdue_reply_holds_writes_back_and_replaces_the_connection_after_twice_its_time() {
+async fn overdue_reply_holds_back_writes_then_replaces_the_connection() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     sleep(ms(3000)).await;
@@ -54,7 +54,7 @@ async fn overdue_reply_holds_writes_back_and_replaces_the_connection_after_twice
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     assert_eq!((error.outcome(), start.elapsed()), (Outcome::Unknown, ms(5000)));
     assert_eq!(peer.request().await, "XLEN s");
-    // What is sent in the meantime waits for a connection that answers.
+    // Commands sent in the meantime wait for a connection that answers.
     sleep(ms(1000)).await;
     let other = client.clone();
     let call = tokio::spawn(async move { other.send(XLen::new("t")).await });
@@ -63,10 +63,10 @@ async fn overdue_reply_holds_writes_back_and_replaces_the_connection_after_twice
     assert!(after >= ms(10_000) && after <= ms(10_015), "{after:?}");
     assert_eq!(next.answer(":3\r\n").await, "XLEN t");
     assert_eq!(ends(call).await.unwrap().unwrap(), 3);
-    assert!(peer.rest().await.is_empty(), "nothing more was written to the first one");
+    assert!(peer.rest().await.is_empty(), "nothing more was written to the first connection");
 }
 
-/// A bulk string of 1 MB of which a byte comes each second.
+/// Sends a bulk string of 1 MB, one byte per second.
 async fn drip(peer: &mut super::peer::Peer) {
     peer.send("$1000000\r\n").await;
     loop {
@@ -76,7 +76,7 @@ async fn drip(peer: &mut super::peer::Peer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reply_that_drips_is_no_sign_of_life() {
+async fn slow_dripping_reply_does_not_keep_a_connection() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     let start = Instant::now();
@@ -113,7 +113,7 @@ async fn reader_whose_reply_drips_gets_a_new_connection_at_its_deadline() {
     assert!(read.unwrap().is_empty());
 }
 
-/// Answers everything but the first request.
+/// Answers every request except the first.
 async fn lose_one(peer: &mut super::peer::Peer) {
     peer.request().await;
     while let Some(request) = peer.next_request().await {
@@ -122,7 +122,7 @@ async fn lose_one(peer: &mut super::peer::Peer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_reply_costs_its_own_call_and_gives_no_other_a_wrong_answer() {
+async fn lost_reply_fails_only_its_own_call() {
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     let server_side = async {
@@ -155,8 +155,9 @@ async fn lost_reply_costs_its_own_call_and_gives_no_other_a_wrong_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn probe_that_is_answered_by_something_else_ends_the_connection() {
-    // One reply too many came in place of an earlier one: each later answer would go to the wrong command.
+async fn probe_answered_by_another_reply_ends_the_connection() {
+    // An extra reply took the place of an earlier one: each later answer would go to the wrong
+    // command.
     for reply in [":1\r\n", "$3\r\nabc\r\n", "_\r\n"] {
         let server = Server::new();
         let (client, mut peer) = server.connect(probed()).await;
@@ -172,8 +173,8 @@ async fn probe_that_is_answered_by_something_else_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_slow_reply_fails_its_own_call_and_holds_others_up_no_longer_than_its_time() {
-    // 100 MB at 4 MB/s; commands have 5 s.
+async fn large_slow_reply_fails_its_call_and_delays_others_by_a_bounded_time() {
+    // 100 MB at 4 MB/s; the command timeout is 5 s.
     let server = Server::new();
     let (client, mut peer) = server.connect(probed()).await;
     let sending = async {
@@ -212,14 +213,14 @@ async fn large_slow_reply_fails_its_own_call_and_holds_others_up_no_longer_than_
     };
     assert!(matches!(large, Err(Error::TimedOut { .. })), "{large:?}");
     let failed: Vec<_> = small.iter().filter(|(_, result)| result.is_err()).collect();
-    // One was sent behind it; the next one waits for the new connection, which comes after 10 s.
+    // One was sent after it. The next one waits for the new connection, which is made after 10 s.
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert!(failed.iter().all(|(at, _)| *at <= ms(10_020)), "{failed:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_reply_is_followed_by_a_probe_that_decides() {
-    // The PONG comes at once, or late as well.
+async fn late_reply_is_followed_by_a_probe() {
+    // The PONG arrives at once, or is late too.
     for is_slow in [false, true] {
         let server = Server::new();
         let (client, mut peer) = server.connect(probed()).await;
@@ -233,7 +234,7 @@ async fn late_reply_is_followed_by_a_probe_that_decides() {
         })
         .await;
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
-        // Whatever is sent now comes behind the probe.
+        // Commands sent now are queued after the probe.
         let other = client.clone();
         let call = tokio::spawn(async move { other.send(XLen::new("t")).await });
         assert_eq!(peer.request().await, "PING");
@@ -251,7 +252,7 @@ async fn late_reply_is_followed_by_a_probe_that_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_blocks_is_not_disturbed() {
+async fn blocking_read_is_not_probed() {
     let server = Server::new();
     let (client, _peer) = server.connect(config()).await;
     drop(client);
@@ -271,12 +272,12 @@ async fn a_read_that_blocks_is_not_disturbed() {
     peer.send("_\r\n").await;
     let (_reader, streams) = ends(read).await.unwrap();
     assert!(streams.unwrap().is_empty());
-    // Idle again, it is asked.
+    // Idle again, it is probed.
     assert_eq!(peer.request().await, "PING");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_asks_if_the_settings_say_so() {
+async fn disabled_probe_sends_nothing() {
     let server = Server::new();
     let (_client, mut peer) = server.connect(config().probe(None)).await;
     tokio::select! {
@@ -286,10 +287,10 @@ async fn nobody_asks_if_the_settings_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_stuck_in_a_write_is_given_up() {
+async fn connection_stuck_in_a_write_is_replaced() {
     let server = Server::with_buffer(64);
     let (client, mut peer) = server.connect(config().command_timeout(ms(1000))).await;
-    // Two are sent and overdue; one of the late replies comes, and then the server is stuck.
+    // Two are sent and overdue. One late reply arrives, and then the server stops reading.
     let pad = "k".repeat(200);
     let _ = tokio::join!(client.send(XLen::new("s")), client.send(XLen::new(&pad)), async {
         peer.request().await;
@@ -303,7 +304,7 @@ async fn a_connection_stuck_in_a_write_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_behind_a_read_that_blocks_says_nothing_of_the_server() {
+async fn command_timeout_during_a_blocking_read_keeps_the_connection() {
     let server = Server::new();
     let (client, _peer) = server.connect(config()).await;
     let (reader, mut peer) = tokio::join!(client.reader(), server.greet());

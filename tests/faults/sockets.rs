@@ -1,5 +1,5 @@
-//! The same laws on real sockets, where callers write for themselves if few are in flight. Threads and the kernel decide
-//! the order here; nobody sleeps.
+//! The same guarantees on real sockets, where callers write directly if few commands are in flight.
+//! Threads and the kernel determine the order. No test sleeps.
 
 use super::echo::{Log, Session};
 use super::peer::{hello_reply, poll_once};
@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 use tokio::task::{JoinSet, yield_now};
 
-/// One connection of a server that runs in a thread of its own.
+/// One connection of a server that runs in its own thread.
 struct Conn<S> {
     stream: S,
     input: BytesMut,
@@ -24,7 +24,7 @@ struct Conn<S> {
 }
 
 impl<S: Read + Write> Conn<S> {
-    /// Takes a socket over and answers its handshake.
+    /// Accepts a socket and answers its handshake.
     fn greet(stream: S) -> Self {
         let scanner = Scanner::new(Limits::default());
         let mut conn = Self { stream, input: BytesMut::new(), scanner };
@@ -67,7 +67,7 @@ impl<S: Read + Write> Conn<S> {
     }
 }
 
-/// A Unix socket in the folder for temporary files, removed in the end.
+/// A Unix socket in the temporary folder, removed on drop.
 struct Socket(PathBuf);
 
 impl Socket {
@@ -88,8 +88,9 @@ impl Drop for Socket {
     }
 }
 
-/// Many tasks send, in all ways and not always to the end; each gets its own reply, and all is sent once at most.
-async fn pairs_are_right(client: Client, log: Log) {
+/// Many tasks send, in all ways, and some drop their futures. Each gets its own reply, and each
+/// command is sent at most once.
+async fn check_own_replies(client: Client, log: Log) {
     let mut tasks = JoinSet::new();
     for task in 0..16 {
         let client = client.clone();
@@ -144,7 +145,7 @@ async fn each_caller_gets_its_own_reply_over_a_unix_socket() {
     let served = log.clone();
     thread::spawn(move || Conn::greet(listener.accept().unwrap().0).echo(&served));
     let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
-    pairs_are_right(client, log).await;
+    check_own_replies(client, log).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -159,14 +160,14 @@ async fn each_caller_gets_its_own_reply_over_tcp() {
         Conn::greet(stream).echo(&served);
     });
     let client = Client::connect(Config::tcp("127.0.0.1", port).retry(Retry::Never)).await.unwrap();
-    pairs_are_right(client, log).await;
+    check_own_replies(client, log).await;
 }
 
 #[tokio::test]
-async fn megabytes_both_ways_come_through_a_socket_that_holds_less() {
+async fn megabytes_both_ways_pass_through_a_smaller_socket() {
     const BODY: usize = 4 << 20;
     let (socket, listener) = Socket::bind();
-    // Writes each reply while the request is still coming in.
+    // Writes each reply while the request is still arriving.
     thread::spawn(move || {
         let mut conn = Conn::greet(listener.accept().unwrap().0);
         assert_eq!(conn.request().as_deref(), Some("XLEN before"));
@@ -189,7 +190,8 @@ async fn megabytes_both_ways_come_through_a_socket_that_holds_less() {
         }
     });
     let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
-    // Now no deadline is new to the connection's task: it wakes only if it is told that there is something left to write.
+    // From here on no deadline is new to the connection's task: it wakes only if it is notified
+    // that there is more to write.
     assert_eq!(client.send(XLen::new("before")).await.unwrap(), 1);
     let body = "b".repeat(BODY);
     let ping = || client.send(Raw::new("PING").arg(&body));
@@ -200,8 +202,8 @@ async fn megabytes_both_ways_come_through_a_socket_that_holds_less() {
 }
 
 #[tokio::test]
-async fn what_a_caller_could_write_in_part_only_is_lost_and_what_stands_behind_it_is_sent_once() {
-    // The first request fills the socket; the second one has not left when the server hangs up.
+async fn partly_written_command_is_lost_and_the_next_one_is_sent_once() {
+    // The first request fills the socket. The second one has not left when the server hangs up.
     for read in [0, 1, 100_000] {
         let (socket, listener) = Socket::bind();
         let (full, hang_up) = mpsc::channel::<()>();
@@ -216,7 +218,7 @@ async fn what_a_caller_could_write_in_part_only_is_lost_and_what_stands_behind_i
             (request, conn.request())
         });
         let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
-        // The connection's task takes the socket over.
+        // The connection's task takes over the socket.
         yield_now().await;
         let large = "x".repeat(8 << 20);
         let (first, second, ()) =
@@ -235,9 +237,9 @@ async fn what_a_caller_could_write_in_part_only_is_lost_and_what_stands_behind_i
 }
 
 #[tokio::test]
-async fn of_what_one_caller_writes_for_many_only_what_has_left_is_lost() {
-    // Many callers at once: one of them writes for all, and the socket takes a part. The server hangs up before the
-    // connection's task has looked at the rest.
+async fn write_for_many_callers_loses_only_the_bytes_that_left() {
+    // Many callers at once: one of them writes for all, and the socket accepts a part. The server
+    // hangs up before the connection's task has processed the rest.
     const MANY: usize = 40;
     let (socket, listener) = Socket::bind();
     let (hang_up, hung_up) = (mpsc::channel::<()>(), mpsc::channel::<()>());
@@ -251,17 +253,17 @@ async fn of_what_one_caller_writes_for_many_only_what_has_left_is_lost() {
         drop(conn);
         hung_up.0.send(()).unwrap();
         let mut conn = Conn::greet(listener.accept().unwrap().0);
-        let mut came = Vec::new();
+        let mut received = Vec::new();
         while let Some(request) = conn.request() {
             let n: u64 = request.rsplit(' ').next().unwrap().parse().unwrap();
             conn.send(format!(":{n}\r\n"));
-            came.push(n);
+            received.push(n);
         }
-        came
+        received
     });
     let client = Client::connect(Config::unix(&socket.0).retry(Retry::Never)).await.unwrap();
     let names: Vec<String> = (0..MANY).map(|n| format!("{n:010000}")).collect();
-    // So that it is known how many there are at a time.
+    // This makes the number of concurrent callers known.
     let short = names.iter().map(|name| client.send(XLen::new(&name[9_990..])));
     assert!(futures_util::future::join_all(short).await.iter().all(Result::is_ok));
     let calls = names.iter().map(|name| Box::pin(client.send(XLen::new(name))));
@@ -274,7 +276,7 @@ async fn of_what_one_caller_writes_for_many_only_what_has_left_is_lost() {
     let results = futures_util::future::join_all(calls).await;
     client.close().await;
     drop(client);
-    let came = server.join().unwrap();
+    let received = server.join().unwrap();
     let lost = results.iter().take_while(|result| result.is_err()).count();
     assert!((1..MANY).contains(&lost), "{lost} lost");
     for (n, result) in (0u64..).zip(results) {
@@ -283,5 +285,9 @@ async fn of_what_one_caller_writes_for_many_only_what_has_left_is_lost() {
             Err(error) => assert!(matches!(error, Error::Lost { .. }), "{error:?}"),
         }
     }
-    assert_eq!(came, (lost as u64..MANY as u64).collect::<Vec<_>>(), "{lost} lost, others once");
+    assert_eq!(
+        received,
+        (lost as u64..MANY as u64).collect::<Vec<_>>(),
+        "{lost} lost, the others arrived once"
+    );
 }

@@ -1,11 +1,13 @@
-//! A tail over a stream that grows while connections end: every entry once and in order, errors in between.
+//! A tail over a growing stream whose connections end: every entry arrives once and in order, with
+//! errors in between.
 
 use super::peer::{Peer, Server, config, ends, ms};
 use bourn::{EntryId, Error, ReadFrom};
 use fastrand::Rng;
 use futures_util::StreamExt;
 
-/// Answers XREAD from a stream of the entries `1-0` to `last-0`, three at a time; hangs up after so many bytes.
+/// Answers XREAD from a stream of the entries `1-0` to `last-0`, three at a time. Hangs up after
+/// `life` bytes.
 async fn serve(peer: &mut Peer, last: u64, life: usize) {
     let mut left = life;
     while let Some(request) = peer.next_request().await {
@@ -39,7 +41,7 @@ fn entry(ms: u64) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tail_brings_every_entry_once_and_in_order_whatever_becomes_of_connections() {
+async fn tail_returns_every_entry_once_and_in_order_across_reconnects() {
     const LAST: u64 = 60;
     for (from, first) in [(ReadFrom::START, 1), (ReadFrom::End, 6), (ReadFrom::Last, 5)] {
         for seed in 0..10 {
@@ -56,18 +58,18 @@ async fn a_tail_brings_every_entry_once_and_in_order_whatever_becomes_of_connect
                 }
             });
             let mut tail = client.tail("s", from);
-            let mut came = Vec::new();
+            let mut received = Vec::new();
             let mut errors = 0;
-            while came.last() != Some(&LAST) {
+            while received.last() != Some(&LAST) {
                 match ends(tail.next()).await.expect("a tail does not end") {
-                    Ok(entry) => came.push(entry.id().ms()),
+                    Ok(entry) => received.push(entry.id().ms()),
                     Err(Error::Lost { .. } | Error::Connect(_) | Error::Unsent { .. }) => {
                         errors += 1
                     }
                     Err(error) => panic!("{error:?}"),
                 }
             }
-            assert_eq!(came, (first..=LAST).collect::<Vec<_>>(), "{from:?}, seed {seed}");
+            assert_eq!(received, (first..=LAST).collect::<Vec<_>>(), "{from:?}, seed {seed}");
             assert!(errors > 0, "seed {seed} saw no error");
         }
     }

@@ -33,7 +33,7 @@ fn connect(reason: ConnectReason) -> ConnectError {
     ConnectError::new("10.0.0.1:6380", reason)
 }
 
-/// Checks that an error prints this text in every form, and that a reporter of the chain adds nothing.
+/// Checks that an error prints this text in every form, and that its source chain adds nothing.
 #[track_caller]
 fn prints(error: &dyn std::error::Error, expected: &str) {
     assert_eq!(error.to_string(), expected);
@@ -118,13 +118,13 @@ fn error_texts_name_the_command_the_cause_and_the_outcome() {
         );
         prints(&QueueError::Redis(error), expected);
     }
-    // The one error with a source: the server's own words, which the text leaves out.
+    // The only error with a source: the server's own error text, which the message leaves out.
     let old = too_old();
     assert!(matches!(old, Error::TooOld(_)));
     assert_eq!(old.to_string(), "XNACK needs Redis 8.8; this is valkey 9.1.2");
-    let told = "XNACK needs Redis 8.8; this is valkey 9.1.2: XNACK: ERR unknown command";
-    assert_eq!(format!("{old:?}"), told);
-    assert_eq!(format!("{:#}", anyhow::Error::from(old)), told);
+    let with_source = "XNACK needs Redis 8.8; this is valkey 9.1.2: XNACK: ERR unknown command";
+    assert_eq!(format!("{old:?}"), with_source);
+    assert_eq!(format!("{:#}", anyhow::Error::from(old)), with_source);
 }
 
 #[test]
@@ -319,12 +319,12 @@ fn texts_of_malformed_bytes_say_what_is_malformed() {
     prints(&codec.in_field("name"), "field name: not UTF-8: byte 3");
 }
 
-/// Variants that cannot be made here: their own file has the test.
+/// Variants that cannot be constructed here are tested in their own file.
 const ELSEWHERE: [&str; 1] = ["Error::EntryTooLarge"];
 
-/// Every variant of the enums above stands in this file.
+/// Checks that every variant of the enums above is named in this file.
 #[test]
-fn no_variant_is_left_out() {
+fn every_error_variant_is_covered() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let here = include_str!("texts.rs");
     let mut variants = 0;

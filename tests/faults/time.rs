@@ -1,5 +1,5 @@
-//! One deadline for each call, from its first poll on, over all that it waits for: room, a connection, the writing, the
-//! reply. It ends then, to the millisecond, and the error says whether the command may have run.
+//! Each call has one deadline, from its first poll on, for all its waits: budget, connection, write
+//! and reply. It ends at that millisecond, and its error has the outcome.
 
 use super::peer::{Server, config, ends, hello_reply, ms, poll_once, settle};
 use super::wire::Plan;
@@ -9,13 +9,14 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A key with which a request costs 900 bytes of the budget and some: of 1 KiB it leaves no room for another.
+/// A key with which a request costs just over 900 bytes of the budget. 1 KiB has no space for a
+/// second one.
 fn large() -> String {
     "x".repeat(750)
 }
 
-/// Another one, to be told from it.
-fn large_too() -> String {
+/// A second key, of the same length.
+fn other_large() -> String {
     "y".repeat(750)
 }
 
@@ -42,14 +43,14 @@ fn is_late<T: Debug>(result: Result<T, Error>, after: Duration) {
     assert!(timed_out, "{error:?}");
 }
 
-/// The result of a call, and when it came.
+/// Returns the result of a call, and its time.
 async fn timed<T>(call: impl Future<Output = T>) -> (T, Instant) {
     let result = ends(call).await;
     (result, Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_reply_waits_until_the_deadline() {
+async fn reply_is_awaited_until_the_deadline() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().command_timeout(ms(300))).await;
     let start = Instant::now();
@@ -59,33 +60,33 @@ async fn who_waits_for_a_reply_waits_until_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_room_waits_until_the_deadline_and_is_never_sent() {
+async fn budget_is_awaited_until_the_deadline_and_the_command_is_not_sent() {
     let server = Server::new();
     let (client, mut peer) = server.connect(tight(ms(300))).await;
-    let (large, large_too) = (large(), large_too());
+    let (large, other_large) = (large(), other_large());
     let start = Instant::now();
     let ((first, first_at), (second, second_at)) =
         tokio::join!(timed(client.send(XLen::new(&large))), async {
             sleep(ms(100)).await;
-            timed(client.send(XLen::new(&large_too))).await
+            timed(client.send(XLen::new(&other_large))).await
         });
     is_late(first, ms(300));
     is_unsent(second, ms(300));
     assert_eq!((first_at - start, second_at - start), (ms(300), ms(400)));
-    // The first one's late reply goes to nobody; the second one was never sent.
+    // The first call's late reply is discarded. The second command was never sent.
     assert_eq!(peer.answer(":1\r\n").await, format!("XLEN {large}"));
     let (next, request) = tokio::join!(client.send(XLen::new("next")), peer.answer(":2\r\n"));
     assert_eq!((next.unwrap(), request.as_str()), (2, "XLEN next"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_finds_room_when_the_time_is_over_is_not_sent() {
-    // There is room at last, but whoever waited for it was not polled before its time was over.
+async fn budget_granted_after_the_deadline_sends_nothing() {
+    // The budget is free at last, but the waiting call is not polled before its deadline.
     let server = Server::new();
     let (client, mut peer) = server.connect(tight(ms(300))).await;
-    let (large, large_too) = (large(), large_too());
+    let (large, other_large) = (large(), other_large());
     let mut first = Box::pin(client.send(XLen::new(&large)));
-    let mut second = Box::pin(client.send(XLen::new(&large_too)));
+    let mut second = Box::pin(client.send(XLen::new(&other_large)));
     assert!(poll_once(&mut first).await.is_none());
     assert!(poll_once(&mut second).await.is_none());
     sleep(ms(300)).await;
@@ -97,7 +98,7 @@ async fn who_finds_room_when_the_time_is_over_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_connection_waits_until_the_deadline_and_is_never_sent() {
+async fn connection_is_awaited_until_the_deadline_and_the_command_is_not_sent() {
     for (plan, is_known) in [(Plan::Refuse, true), (Plan::Never, false)] {
         let server = Server::new();
         let config = config().command_timeout(ms(300)).connect_timeout(ms(2000));
@@ -122,16 +123,16 @@ async fn who_waits_for_a_connection_waits_until_the_deadline_and_is_never_sent()
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_being_written_may_have_run_and_who_stands_behind_was_not_sent() {
+async fn partly_written_command_is_unknown_and_the_next_one_is_not_sent() {
     let server = Server::with_buffer(64);
     let (client, mut peer) = server.connect(config().command_timeout(ms(300))).await;
-    let (large, large_too) = (large(), large_too());
+    let (large, other_large) = (large(), other_large());
     let start = Instant::now();
     let ((first, first_at), (second, second_at)) =
         tokio::join!(timed(client.send(XLen::new(&large))), async {
-            // The first one is with the driver by now, and the pipe is full.
+            // The first command is with the driver, and the pipe is full.
             sleep(ms(50)).await;
-            timed(client.send(XLen::new(&large_too))).await
+            timed(client.send(XLen::new(&other_large))).await
         });
     is_late(first, ms(300));
     is_unsent(second, ms(300));
@@ -142,29 +143,30 @@ async fn who_is_being_written_may_have_run_and_who_stands_behind_was_not_sent() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_deadline_is_over_room_and_connection_and_writing_and_reply_together() {
+async fn one_deadline_covers_budget_connection_write_and_reply() {
     let server = Server::with_buffer(64);
     let config = tight(ms(1000)).reconnect(ms(1), ms(1)).connect_timeout(ms(250));
     let (client, mut peer) = server.connect(config).await;
-    let (large, large_too) = (large(), large_too());
+    let (large, other_large) = (large(), other_large());
     let mut before = Box::pin(client.send(XLen::new(&large)));
     assert!(poll_once(&mut before).await.is_none());
     let start = Instant::now();
-    let ((result, at), mut peer) = tokio::join!(timed(client.send(XLen::new(&large_too))), async {
-        // It waits for room, which there is when the connection is lost.
-        peer.request().await;
-        sleep(ms(200)).await;
-        server.plan([Plan::Never]);
-        drop(peer);
-        // It waits for a connection: an attempt that comes to nothing, and one that does not.
-        let mut peer = server.greet().await;
-        let connected = (Instant::now() - start).as_millis();
-        assert!((450..=452).contains(&connected), "{connected}");
-        // It is written in part, then as a whole, and not answered.
-        sleep(ms(250)).await;
-        assert_eq!(peer.request().await, format!("XLEN {large_too}"));
-        peer
-    });
+    let ((result, at), mut peer) =
+        tokio::join!(timed(client.send(XLen::new(&other_large))), async {
+            // It waits for budget, which is free when the connection is lost.
+            peer.request().await;
+            sleep(ms(200)).await;
+            server.plan([Plan::Never]);
+            drop(peer);
+            // It waits for a connection: one attempt fails, the next one succeeds.
+            let mut peer = server.greet().await;
+            let connected = (Instant::now() - start).as_millis();
+            assert!((450..=452).contains(&connected), "{connected}");
+            // It is written in part, then completely, and not answered.
+            sleep(ms(250)).await;
+            assert_eq!(peer.request().await, format!("XLEN {other_large}"));
+            peer
+        });
     is_late(result, ms(1000));
     assert_eq!(at - start, ms(1000));
     assert!(matches!(ends(before).await, Err(Error::Lost { .. })));
@@ -174,7 +176,7 @@ async fn one_deadline_is_over_room_and_connection_and_writing_and_reply_together
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_reply_goes_to_nobody_and_the_next_caller_gets_its_own() {
+async fn late_reply_is_discarded_and_the_next_caller_gets_its_own() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().command_timeout(ms(300))).await;
     for n in 0..5 {
@@ -192,7 +194,7 @@ async fn a_late_reply_goes_to_nobody_and_the_next_caller_gets_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_late_batch_the_replies_that_came_are_delivered() {
+async fn late_batch_delivers_the_replies_that_arrived() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().command_timeout(ms(300))).await;
     let batch = client.send_all((XLen::new("a"), XLen::new("b"), XLen::new("c")));
@@ -210,13 +212,13 @@ async fn of_a_late_batch_the_replies_that_came_are_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_timed_out_in_the_writer_is_not_sent_on_the_next_connection() {
-    // The caller's future is kept and not polled, so that it has not looked at its end yet.
+async fn timed_out_command_in_the_writer_is_not_sent_on_the_next_connection() {
+    // The caller's future is kept and not polled, so it has not seen its timeout.
     let server = Server::with_buffer(64);
     let (client, peer) = server.connect(config().command_timeout(ms(300))).await;
-    let (large, large_too) = (large(), large_too());
+    let (large, other_large) = (large(), other_large());
     let mut first = Box::pin(client.send(XLen::new(&large)));
-    let mut second = Box::pin(client.send(XLen::new(&large_too)));
+    let mut second = Box::pin(client.send(XLen::new(&other_large)));
     assert!(poll_once(&mut first).await.is_none());
     assert!(poll_once(&mut second).await.is_none());
     sleep(ms(400)).await;
@@ -229,8 +231,8 @@ async fn who_timed_out_in_the_writer_is_not_sent_on_the_next_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn to_connect_there_is_one_deadline_too() {
-    // Never dialled; dialled and mute; a byte a second.
+async fn connect_has_one_deadline() {
+    // Never dialled; dialled and mute; one byte per second.
     for scene in ["dial", "mute", "drip"] {
         let server = Server::new();
         if scene == "dial" {
@@ -249,7 +251,7 @@ async fn to_connect_there_is_one_deadline_too() {
                     sleep(ms(1000)).await;
                 }
             }
-            assert!(!peer.rest().await.is_empty(), "{scene}: HELLO came, and then the end");
+            assert!(!peer.rest().await.is_empty(), "{scene}: HELLO arrived, and then EOF");
         };
         let ((client, at), ()) = tokio::join!(timed(connect), play);
         let error = client.unwrap_err();

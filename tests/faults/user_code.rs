@@ -1,4 +1,4 @@
-//! A user's command may do in `args` whatever it likes: use the client, send, panic. No other caller is affected.
+//! The `args` of a user's command may use the client, send, or panic. No other caller is affected.
 
 use super::peer::{Server, config, ends, in_paused_time};
 use bourn::resp::{Args, Frame};
@@ -29,7 +29,7 @@ impl Command for Nested {
     }
 }
 
-/// Panics the second time that its arguments are listed.
+/// Panics the second time its arguments are listed.
 struct Panics(std::cell::Cell<u32>);
 
 impl Command for Panics {
@@ -40,7 +40,7 @@ impl Command for Panics {
     fn args(&self, out: &mut impl Args) {
         out.text("half");
         self.0.set(self.0.get() + 1);
-        assert!(self.0.get() < 2, "a fault of the user's");
+        assert!(self.0.get() < 2, "a bug in user code");
         out.text("whole");
     }
 
@@ -67,7 +67,7 @@ fn command_that_uses_its_client_does_not_block_it() {
 }
 
 #[test]
-fn command_that_panics_while_it_is_encoded_leaves_nothing_behind() {
+fn command_that_panics_while_encoded_leaves_no_bytes() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;

@@ -1,4 +1,4 @@
-//! The client's end of a scripted connection: a pipe that can be made to fail at an exact byte.
+//! The client's end of a scripted connection: a pipe that can fail at an exact byte.
 
 use std::io;
 use std::pin::Pin;
@@ -7,29 +7,29 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// What becomes of a dial.
+/// The result of a dial.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Plan {
-    /// There is a connection at once.
+    /// The connection is accepted at once.
     Accept,
     /// The connection is refused.
     Refuse,
-    /// Nothing ever comes of it.
+    /// The dial stays pending.
     Never,
 }
 
-/// What a wire lets through, for the test to set while it is in use.
+/// The state of a wire, which the test may change while it is in use.
 #[derive(Debug, Clone)]
 pub(crate) struct Valve(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    /// Bytes that may still leave; the write after them fails.
+    /// The number of bytes that may still leave. The write after them fails.
     left: AtomicUsize,
-    /// Bytes that have left.
+    /// The number of bytes that have left.
     written: AtomicUsize,
     flush_fails: AtomicBool,
-    /// The client has the wire.
+    /// Whether the client holds the wire.
     held: AtomicBool,
 }
 
@@ -45,12 +45,12 @@ impl Default for Valve {
 }
 
 impl Valve {
-    /// So many bytes leave from now on, and then the connection is reset.
+    /// Resets the connection after this many further bytes.
     pub(crate) fn reset_after(&self, bytes: usize) {
         self.0.left.store(bytes, SeqCst);
     }
 
-    /// From now on writes are taken, and flushing them fails.
+    /// Accepts writes from now on, and fails the flush.
     pub(crate) fn fail_flushes(&self) {
         self.0.flush_fails.store(true, SeqCst);
     }
@@ -60,13 +60,13 @@ impl Valve {
         self.0.held.load(SeqCst)
     }
 
-    /// How many bytes have left.
+    /// Returns the number of bytes that have left.
     pub(crate) fn written(&self) -> usize {
         self.0.written.load(SeqCst)
     }
 }
 
-/// A stream for a client to work on.
+/// The stream that a client uses.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: DuplexStream,

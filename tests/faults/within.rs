@@ -1,11 +1,12 @@
-//! A deadline for one command: shorter or longer than the connection's, with the outcome in the error.
+//! A deadline for one command: shorter or longer than the connection's, with the outcome in the
+//! error.
 
 use super::peer::{Server, config, ends, in_paused_time, ms};
 use bourn::{Error, Outcome, ReadFrom, XAck, XLen, XRead};
 use tokio::time::{Instant, sleep};
 
 #[test]
-fn command_has_its_own_time() {
+fn command_has_its_own_deadline() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config().command_timeout(ms(1000))).await;
@@ -33,7 +34,7 @@ fn command_has_its_own_time() {
 }
 
 #[test]
-fn batch_and_transaction_have_their_own_time() {
+fn batch_and_transaction_have_their_own_deadline() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config().command_timeout(ms(1000))).await;
@@ -50,7 +51,7 @@ fn batch_and_transaction_have_their_own_time() {
 }
 
 #[test]
-fn no_time_at_all_sends_nothing() {
+fn zero_deadline_sends_nothing() {
     in_paused_time(async {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
@@ -62,7 +63,7 @@ fn no_time_at_all_sends_nothing() {
 }
 
 #[test]
-fn reader_has_a_time_for_one_read_and_one_command() {
+fn reader_has_a_deadline_for_one_read_and_one_command() {
     in_paused_time(async {
         let server = Server::new();
         let (client, _peer) = server.connect(config().command_timeout(ms(1000))).await;

@@ -1,29 +1,29 @@
-//! One source file, read as text: the paths in it, and the names that it has.
+//! One source file, read as text: the paths in it, and the names that it defines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A module that is a file.
 pub(crate) struct Module {
     pub(crate) file: String,
-    pub(crate) pure: bool,
-    /// It holds tests and nothing else.
+    pub(crate) no_io: bool,
+    /// Whether it holds only tests.
     pub(crate) tests: bool,
     pub(crate) paths: Vec<PathAt>,
-    /// Names that `use` brings in, and the paths that they stand for.
+    /// The names that `use` imports, and the paths that they stand for.
     pub(crate) uses: BTreeMap<String, Vec<String>>,
-    /// Modules that `use` brings everything of in.
+    /// The modules that `use` imports with a glob.
     pub(crate) globs: Vec<Vec<String>>,
     pub(crate) items: BTreeSet<String>,
 }
 
-/// A path as it is written somewhere.
+/// A path as it is written in the file.
 pub(crate) struct PathAt {
     pub(crate) words: Vec<String>,
-    /// How many modules inside the file it is in.
+    /// The number of inline modules around it.
     pub(crate) inline: usize,
-    /// It is in a part that only tests have.
+    /// Whether it is in a part that only tests have.
     pub(crate) test: bool,
-    /// It stands in a `pub use`.
+    /// Whether it is in a `pub use`.
     pub(crate) reexport: bool,
 }
 
@@ -33,7 +33,7 @@ impl Module {
         let first = doc.take_while(|line| !line.is_empty()).last().unwrap_or_default();
         let mut module = Self {
             file: file.to_owned(),
-            pure: first.ends_with("Pure.") || first.ends_with("No I/O."),
+            no_io: first.ends_with("Pure.") || first.ends_with("No I/O."),
             tests: file.ends_with("/tests.rs"),
             paths: Vec::new(),
             uses: BTreeMap::new(),
@@ -44,7 +44,7 @@ impl Module {
         module
     }
 
-    /// A path with its first word spelled out, as far as this file's `use` tells.
+    /// Returns a path with its first word replaced by its `use` path, if the file has one.
     pub(crate) fn full(&self, path: &PathAt) -> Vec<String> {
         let head = path.words.first().and_then(|first| self.uses.get(first));
         let rest = path.words.get(1..).unwrap_or_default();
@@ -52,7 +52,7 @@ impl Module {
     }
 }
 
-/// Goes through a file's words and notes paths and names.
+/// Walks a file's words and records paths and names.
 struct Reader<'a> {
     words: &'a [String],
     module: &'a mut Module,
@@ -60,7 +60,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn read(&mut self) {
-        // The depths at which the modules around this place end, and at which a part for tests does.
+        // The depths at which the enclosing modules end, and at which a test part ends.
         let (mut inline, mut depth, mut test) = (Vec::new(), 0usize, None);
         let mut reexport = false;
         let mut at = 0;
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
                 }
                 _ => {}
             }
-            // `pub`, `pub(crate)` and `pub(in ..)` come right before the `use`.
+            // `pub`, `pub(crate)` and `pub(in ..)` come directly before `use`.
             reexport &= matches!(word, "pub" | "(" | "crate" | "super" | "in" | ")");
         }
     }
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         at.checked_sub(1).and_then(|before| self.word(before)) == Some("::")
     }
 
-    /// One tree of a `use`: the names that it brings in with their paths, and where it ends.
+    /// Reads one tree of a `use`. Returns the imported names with their paths, and the tree's end.
     fn tree(
         &self,
         mut at: usize,
@@ -179,7 +179,8 @@ fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
-/// A file's words: names and numbers, `::`, and every other mark by itself. Comments and texts are left out.
+/// Returns a file's words: names and numbers, `::`, and every other character by itself. Comments
+/// and string literals are left out.
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut rest = text;
@@ -214,7 +215,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Whether a quote begins a character, and not a lifetime.
+/// Whether a quote starts a character literal rather than a lifetime.
 fn is_char(text: &str) -> bool {
     let mut chars = text.chars().skip(1);
     chars.next() == Some('\\') || chars.next() == Some('\'')

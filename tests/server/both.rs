@@ -1,4 +1,4 @@
-//! Each law is tried in RESP2 and in RESP3, every time on a new server; and what most laws need.
+//! Runs each test in RESP2 and in RESP3, each time on a new server. Holds the common helpers.
 
 use crate::support::{Builder, Server};
 use bourn::{Client, Config, Entries, EntryId, Error, Feature, Protocol, Raw, XAdd};
@@ -10,28 +10,28 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime;
 
-/// A law that takes longer hangs.
+/// The time limit of a test.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Tries a law with a client of an empty server.
-pub(crate) fn in_both(law: impl AsyncFn(&Server, &Client)) {
+/// Runs a test with a client of an empty server.
+pub(crate) fn in_both(test: impl AsyncFn(&Server, &Client)) {
     in_both_from(&Server::builder(), async |server, config| {
         let client = Client::connect(config).await.expect("the server takes connections");
-        law(&server, &client).await;
+        test(&server, &client).await;
     });
 }
 
-/// Tries a law with a server that this builder makes, and the settings to reach it by TCP.
-pub(crate) fn in_both_from(builder: &Builder, law: impl AsyncFn(Server, Config)) {
+/// Runs a test with a server from this builder, and the settings to connect by TCP.
+pub(crate) fn in_both_from(builder: &Builder, test: impl AsyncFn(Server, Config)) {
     let mut runtime = runtime::Builder::new_current_thread();
-    in_both_on(&mut runtime, builder, async |server, config, _| law(server, config).await);
+    in_both_on(&mut runtime, builder, async |server, config, _| test(server, config).await);
 }
 
-/// Tries a law on a runtime of this kind; it is told the protocol, too.
+/// Runs a test on a runtime of this kind. The test also gets the protocol.
 pub(crate) fn in_both_on(
     runtime: &mut runtime::Builder,
     builder: &Builder,
-    law: impl AsyncFn(Server, Config, Protocol),
+    test: impl AsyncFn(Server, Config, Protocol),
 ) {
     for protocol in [Protocol::Resp2, Protocol::Auto] {
         println!("in {}:", if protocol == Protocol::Auto { "RESP3" } else { "RESP2" });
@@ -39,8 +39,8 @@ pub(crate) fn in_both_on(
         let config = Config::tcp("127.0.0.1", server.port()).protocol(protocol);
         let config = config.reconnect(Duration::from_millis(1), Duration::from_millis(10));
         runtime.enable_all().build().expect("a runtime can be made").block_on(async {
-            let law = law(server, config, protocol);
-            tokio::time::timeout(LIMIT, law).await.expect("the law comes to an end");
+            let test = test(server, config, protocol);
+            tokio::time::timeout(LIMIT, test).await.expect("the test ends within the limit");
         });
     }
 }
@@ -50,35 +50,36 @@ pub(crate) const fn id(ms: u64) -> EntryId {
     EntryId::new(ms, 0)
 }
 
-/// Adds the entries `ms-0` of this range, each with the field `n`, its number.
+/// Adds the entries `ms-0` of this range, each with its number in the field `n`.
 pub(crate) async fn add(client: &Client, key: &str, range: RangeInclusive<u64>) {
     for added in client.send_all(range.map(|n| XAdd::new(key).id(id(n)).field("n", n))).await {
         added.expect("the stream takes it");
     }
 }
 
-/// The first halves of the entries' ids.
+/// Returns the millisecond parts of the entries' ids.
 pub(crate) fn ms(entries: &Entries) -> Vec<u64> {
     entries.ids().map(EntryId::ms).collect()
 }
 
-/// Sends any command; it has to work.
+/// Sends any command, which must succeed.
 pub(crate) async fn run(client: &Client, words: &str) -> bourn::resp::Value {
     client.send(Raw::new(words)).await.unwrap_or_else(|error| panic!("{words}: {error:?}"))
 }
 
-/// Code and text of the server's error, which is what the result has to be.
+/// Returns code and text of the server's error. Panics on any other result.
 #[track_caller]
 pub(crate) fn refusal<T: Debug>(result: Result<T, Error>) -> String {
     match result {
         Err(Error::Server(error)) => {
             format!("{} {}", error.code(), String::from_utf8_lossy(error.message()))
         }
-        other => panic!("not refused but {other:?}"),
+        other => panic!("not an error reply: {other:?}"),
     }
 }
 
-/// What a server said that is too old for one of these.
+/// Returns the server's error text. Panics if the error is not that the server is too old for these
+/// features.
 #[track_caller]
 pub(crate) fn too_old<T: Debug>(result: Result<T, Error>, features: &[Feature]) -> String {
     match result {
@@ -94,16 +95,16 @@ pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Out
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// Asks again and again until it is so: the server is another process, and has no event to await.
+/// Polls the condition until it holds: the server is another process, and has no event to await.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !is_so().await {
-        assert!(start.elapsed() < LIMIT / 2, "in vain until {what}");
+        assert!(start.elapsed() < LIMIT / 2, "timed out waiting until {what}");
         tokio::task::yield_now().await;
     }
 }
 
-/// Waits until so many connections are blocked at the server.
+/// Waits until this number of connections is blocked at the server.
 pub(crate) async fn until_blocked(client: &Client, connections: u32) {
     let wanted = format!("blocked_clients:{connections}\r\n");
     until(&wanted, async || {
@@ -112,7 +113,7 @@ pub(crate) async fn until_blocked(client: &Client, connections: u32) {
     .await;
 }
 
-/// The line of CLIENT LIST about a connection; `None` if there is none.
+/// Returns the line of CLIENT LIST for a connection, or `None` if it is not listed.
 pub(crate) async fn listed(client: &Client, connection: i64) -> Option<String> {
     let list = run(client, "CLIENT LIST").await;
     let start = format!("id={connection} ");
@@ -120,26 +121,27 @@ pub(crate) async fn listed(client: &Client, connection: i64) -> Option<String> {
     text.lines().find(|line| line.starts_with(&start)).map(str::to_owned)
 }
 
-/// Has the server end a connection.
+/// Lets the server close a connection.
 pub(crate) async fn kill(client: &Client, connection: i64) {
     let killed = client.send(Raw::new("CLIENT KILL").arg("ID").arg(connection)).await;
     assert_eq!(killed.expect("it can be killed").as_integer(), Some(1));
 }
 
-/// Numbers that look random (xorshift), the same for the same seed.
+/// Pseudo-random numbers (xorshift), the same for the same seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        // Multiplied, so that seeds side by side do not begin alike; zero would stay zero.
+        // Multiplied, so that neighbouring seeds start differently. Zero would stay zero.
         Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// The number that `BOURN_SEED` says, else one of this moment. It is printed, to be said again.
+    /// Returns the seed in `BOURN_SEED`, or one from the clock. It is printed, so that a run can be
+    /// repeated.
     pub(crate) fn seed() -> u64 {
-        let said = std::env::var("BOURN_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = said.unwrap_or_else(|| {
+        let given = std::env::var("BOURN_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(|| {
             let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
             u64::from(now.subsec_nanos())
         });
@@ -154,18 +156,18 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
     }
 
-    /// A number below this.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// One of these; none of none.
+    /// Returns one of these, or `None` if there are none.
     pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         let place = self.next().checked_rem(all.len() as u64)?;
         all.get(usize::try_from(place).ok()?)
     }
 
-    /// So many bytes.
+    /// Returns `len` bytes.
     pub(crate) fn bytes(&mut self, len: u64) -> Vec<u8> {
         (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
     }

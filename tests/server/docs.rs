@@ -1,4 +1,5 @@
-//! What the server itself documents of streams (COMMAND DOCS): every name and every word of it can be sent.
+//! The server's own documentation of streams (COMMAND DOCS): every documented command and token can
+//! be sent.
 
 use crate::both::{in_both, refusal};
 use bourn::command::{encode, encode_read};
@@ -16,7 +17,7 @@ use std::time::{Duration, SystemTime};
 const ID: EntryId = EntryId::new(1, 2);
 const MS: Duration = Duration::from_millis(1);
 
-/// Requests of every command that there is, with every option. No key, name or value is a word of Redis's.
+/// Requests of every command, with every option. No key, name or value equals a Redis token.
 fn requests() -> Vec<Vec<u8>> {
     fn of<C: Command>(commands: impl IntoIterator<Item = C>) -> Vec<Vec<u8>> {
         commands.into_iter().map(|command| encode(&command)).collect()
@@ -72,19 +73,19 @@ fn requests() -> Vec<Vec<u8>> {
     .concat()
 }
 
-/// The words of a request.
+/// Returns the words of a request.
 fn words(request: &[u8]) -> Vec<String> {
     let (value, _) = Value::parse(request, Limits::default()).unwrap().unwrap();
     let words = value.as_list().unwrap().iter();
     words.map(|word| word.as_str().unwrap().to_ascii_uppercase()).collect()
 }
 
-/// A part of a command's documentation, by its name.
+/// Returns a part of a command's documentation by its name.
 fn part<'v>(docs: &'v Value, name: &str) -> Option<&'v Value> {
     docs.as_list()?.pairs().find(|(key, _)| key.as_str() == Some(name)).map(|(_, part)| part)
 }
 
-/// The words of Redis's in these arguments, and in the arguments that they consist of.
+/// Collects the tokens of these arguments and of their nested arguments.
 fn tokens(arguments: Option<&Value>, found: &mut BTreeSet<String>) {
     for argument in arguments.and_then(Value::as_list).into_iter().flat_map(|list| list.iter()) {
         let token = part(argument, "token").and_then(Value::as_str);
@@ -93,7 +94,7 @@ fn tokens(arguments: Option<&Value>, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Each documented command of streams, words separated by blanks, and its own words.
+/// Returns each documented stream command, its words separated by blanks, and its tokens.
 fn documented(docs: &Value) -> Vec<(String, BTreeSet<String>)> {
     let mut all = Vec::new();
     for (name, docs) in docs.as_list().unwrap().pairs() {
@@ -116,7 +117,7 @@ fn documented(docs: &Value) -> Vec<(String, BTreeSet<String>)> {
 }
 
 #[test]
-fn every_name_and_word_that_the_server_documents_can_be_sent() {
+fn every_command_and_token_that_the_server_documents_can_be_sent() {
     in_both(async |server, client| {
         let docs = client.send(Raw::new("COMMAND DOCS")).await;
         if !server.redis_at_least(7, 0) {
@@ -142,7 +143,7 @@ fn every_name_and_word_that_the_server_documents_can_be_sent() {
             let unsent = tokens.iter().filter(|token| !sent(token));
             missing.extend(unsent.map(|token| format!("{} {token}", name.join(" "))));
         }
-        println!("{} names and {count} words, all of them can be sent", documented.len());
+        println!("{} commands and {count} tokens, all of them can be sent", documented.len());
         assert!(missing.is_empty(), "cannot be sent: {missing:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! Each example, run as the program that it is.
+//! Runs each example as a program.
 
 use crate::support::Server;
 use std::collections::BTreeSet;
@@ -7,38 +7,38 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The program of an example, built beside this one.
+/// Returns the path of an example's program, which is built next to this one.
 fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
-    let profile = own.ancestors().nth(2).expect("it lies in target/PROFILE/deps");
+    let profile = own.ancestors().nth(2).expect("it is in target/PROFILE/deps");
     let path = profile.join("examples").join(name);
     assert!(path.exists(), "{} is missing: `cargo build --examples`", path.display());
     path
 }
 
-/// Runs an example; it has to succeed. What it printed.
+/// Runs an example, which must succeed. Returns its output.
 fn run(name: &str, args: &[&str]) -> String {
-    let output = Command::new(program(name)).args(args).output().expect("the example runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {}\n{said}\n{errors}", output.status);
-    said
+    let result = Command::new(program(name)).args(args).output().expect("the example runs");
+    let output = String::from_utf8_lossy(&result.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&result.stderr);
+    assert!(result.status.success(), "{name}: {}\n{output}\n{errors}", result.status);
+    output
 }
 
-/// The number behind this, at the beginning of a line.
-fn number(said: &str, name: &str) -> u64 {
-    let rest = said.lines().find_map(|line| line.strip_prefix(name));
+/// Returns the number after this text at the start of a line.
+fn number(output: &str, name: &str) -> u64 {
+    let rest = output.lines().find_map(|line| line.strip_prefix(name));
     let number = rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    number.unwrap_or_else(|| panic!("no number behind {name:?} in:\n{said}"))
+    number.unwrap_or_else(|| panic!("no number after {name:?} in:\n{output}"))
 }
 
-/// The server's URL, in each protocol.
+/// Returns the server's URL for each protocol.
 fn urls(server: &Server) -> [String; 2] {
     ["?protocol=2", "?protocol=3"].map(|parameter| server.url() + parameter)
 }
 
 #[test]
-fn a_consumer_prints_what_a_producer_added_and_acknowledges_it() {
+fn consumer_prints_and_acknowledges_the_producers_entry() {
     let server = Server::start();
     for (round, url) in (1..).zip(urls(&server)) {
         let added = run("producer", &[&url]);
@@ -51,78 +51,78 @@ fn a_consumer_prints_what_a_producer_added_and_acknowledges_it() {
 }
 
 #[test]
-fn urgent_jobs_come_first_and_with_ageing_the_others_are_not_forgotten() {
+fn urgent_jobs_come_first_and_ageing_prevents_starvation() {
     let server = Server::start();
     for url in urls(&server) {
-        let said = run("priorities", &[&url]);
+        let output = run("priorities", &[&url]);
         let strict = ["h", "n", "l"].map(|letter| letter.repeat(12)).concat();
-        assert!(said.starts_with(&format!("strict       {strict}\n")), "{said}");
-        assert!(said.ends_with("as it should be: yes\n"), "{said}");
-        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+        assert!(output.starts_with(&format!("strict       {strict}\n")), "{output}");
+        assert!(output.ends_with("as it should be: yes\n"), "{output}");
+        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
     }
 }
 
 #[test]
-fn a_relay_that_stood_still_adds_nothing_twice() {
+fn stalled_relay_adds_nothing_twice() {
     let server = Server::start();
     for url in urls(&server) {
-        let said = run("relay", &[&url]);
-        assert!(said.contains("relays it again: AlreadyGone, "), "{said}");
+        let output = run("relay", &[&url]);
+        assert!(output.contains("relays it again: AlreadyGone, "), "{output}");
         let knows = if server.redis_at_least(8, 6) { "Some(" } else { "None" };
-        assert!(said.contains(&format!("AlreadyGone, {knows}")), "{said}");
-        assert!(said.ends_with("200 invoices of 200 orders, 0 orders left\n"), "{said}");
-        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+        assert!(output.contains(&format!("AlreadyGone, {knows}")), "{output}");
+        assert!(output.ends_with("200 invoices of 200 orders, 0 orders left\n"), "{output}");
+        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
     }
 }
 
 #[test]
-fn an_effect_with_a_key_happens_once() {
+fn effect_with_an_idempotency_key_happens_once() {
     let server = Server::start();
     for url in urls(&server) {
-        let said = run("idempotent", &[&url]);
+        let output = run("idempotent", &[&url]);
         let clicked = if server.redis_at_least(8, 6) { "clicked twice: " } else { "clicked: " };
-        assert!(said.starts_with(clicked), "{said}");
-        assert_eq!(number(&said, "the provider was called "), 120, "{said}");
-        assert!(said.ends_with("100 of 100 customers have paid once\n"), "{said}");
-        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+        assert!(output.starts_with(clicked), "{output}");
+        assert_eq!(number(&output, "the provider was called "), 120, "{output}");
+        assert!(output.ends_with("100 of 100 customers have paid once\n"), "{output}");
+        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
     }
 }
 
 #[test]
-fn a_worker_that_is_told_to_stop_leaves_everything_to_the_next_one() {
+fn stopped_worker_leaves_its_jobs_to_the_next_one() {
     let server = Server::start();
     for url in urls(&server) {
-        let said = run("shutdown", &[&url]);
-        assert!(said.contains(" 0 in flight, 0 consumers\n"), "{said}");
-        assert!(said.ends_with("40 of 40 jobs were done once\n"), "{said}");
-        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+        let output = run("shutdown", &[&url]);
+        assert!(output.contains(" 0 in flight, 0 consumers\n"), "{output}");
+        assert!(output.ends_with("40 of 40 jobs were done once\n"), "{output}");
+        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
     }
 }
 
 #[test]
-fn a_worker_that_is_terminated_stops_as_gracefully() {
+fn terminated_worker_stops_gracefully() {
     let server = Server::start();
     let mut example = Command::new(program("shutdown"));
     let example = example.args(["--wait", &server.url()]).stdout(Stdio::piped());
     let mut example = example.spawn().expect("the example runs");
-    let mut said = BufReader::new(example.stdout.take().expect("a pipe"));
+    let mut output = BufReader::new(example.stdout.take().expect("a pipe"));
     let (pid, mut text) = (example.id().to_string(), String::new());
     while !text.contains("takes longer") {
-        assert_ne!(said.read_line(&mut text).expect("text"), 0, "{text}");
+        assert_ne!(output.read_line(&mut text).expect("text"), 0, "{text}");
     }
     assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
-    said.read_to_string(&mut text).expect("text");
+    output.read_to_string(&mut text).expect("text");
     assert!(example.wait().expect("its end").success(), "{text}");
     assert!(text.contains("  terminated\n"), "{text}");
     assert!(text.ends_with("40 of 40 jobs were done once\n"), "{text}");
-    assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+    assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
 }
 
 #[cfg(feature = "metrics")]
 #[test]
-fn the_metrics_are_there_for_prometheus() {
+fn prometheus_example_publishes_the_metrics() {
     let server = Server::start();
-    let said = run("prometheus", &["--once", "--port", "0", &server.url()]);
+    let output = run("prometheus", &["--once", "--port", "0", &server.url()]);
     let stream = "stream=\"prometheus:jobs\"";
     for name in [
         &format!("redis_streams_processed{{{stream}}} "),
@@ -132,13 +132,13 @@ fn the_metrics_are_there_for_prometheus() {
         &format!("bourn_jobs_total{{{stream},group=\"workers\",outcome=\"done\"}} "),
         &format!("bourn_dead_letters{{{stream},group=\"workers\"}} "),
     ] {
-        assert!(said.lines().any(|line| line.starts_with(name)), "no {name} in:\n{said}");
+        assert!(output.lines().any(|line| line.starts_with(name)), "no {name} in:\n{output}");
     }
-    assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+    assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
 }
 
 #[test]
-fn what_is_on_the_server_already_is_left_alone() {
+fn examples_refuse_to_touch_existing_keys() {
     let server = Server::start();
     let rows = [
         ("priorities", "{tasks}:low"),
@@ -161,25 +161,26 @@ fn what_is_on_the_server_already_is_left_alone() {
 }
 
 #[test]
-fn the_tour_uses_every_command() {
+fn tour_uses_every_command() {
     let names = command_names();
     assert!(names.len() > 40, "only {names:?}: is this the source?");
     let server = Server::start();
     for url in urls(&server) {
-        let said = run("tour", &[&url]);
-        let lines = || said.lines().filter_map(|line| line.strip_prefix("  "));
+        let output = run("tour", &[&url]);
+        let lines = || output.lines().filter_map(|line| line.strip_prefix("  "));
         for name in &names {
-            let told = lines().filter(|line| {
+            let matches = lines().filter(|line| {
                 let words = line.split([' ', ',']).filter(|word| !word.is_empty());
                 words.take(name.split(' ').count()).eq(name.split(' '))
             });
-            assert!(told.count() > 0, "{name} is not in the tour:\n{said}");
+            assert!(matches.count() > 0, "{name} is not in the tour:\n{output}");
         }
-        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves nothing behind");
+        assert_eq!(server.command(&["DBSIZE"]), "0", "it leaves no keys");
     }
 }
 
-/// What every command in `src/command` is called, read from the source; first what is no command of its own there.
+/// Returns the name of every command in `src/command`, read from the source, and MULTI, which has
+/// no type there.
 fn command_names() -> BTreeSet<String> {
     let mut names = BTreeSet::from(["MULTI".to_owned()]);
     let mut ahead = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/command")];
@@ -194,7 +195,8 @@ fn command_names() -> BTreeSet<String> {
             let source = source.split("\nmod tests {").next().unwrap_or_default();
             let is_code = |line: &&str| !line.trim_start().starts_with("//");
             let source = source.lines().filter(is_code).collect::<Vec<_>>().join("\n");
-            // `const NAME: &'static str = "XADD";`, and `DEDICATED_NAME`; an empty one is of any command.
+            // `const NAME: &'static str = "XADD";`, and `DEDICATED_NAME`. An empty name stands for
+            // any command.
             let constants = source.split("NAME: &'static str =").skip(1);
             let texts =
                 constants.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());

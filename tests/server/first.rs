@@ -21,7 +21,7 @@ async fn first_example(url: &str) -> Result<(), bourn::Error> {
     Ok(())
 }
 
-/// The lines of the first code block in `src/lib.rs`, without those that rustdoc hides.
+/// Returns the lines of the first code block in `src/lib.rs`, without those that rustdoc hides.
 fn documented() -> Vec<String> {
     let docs = include_str!("../../src/lib.rs").lines().map_while(|line| line.strip_prefix("//!"));
     let block = docs.skip_while(|line| !line.starts_with(" ```")).skip(1);
@@ -31,11 +31,11 @@ fn documented() -> Vec<String> {
 }
 
 #[test]
-fn the_first_example_runs_twice() {
+fn first_example_runs_twice() {
     let source = include_str!("first.rs").lines().map(str::trim);
     let body = source.skip_while(|line| !line.starts_with("async fn first_example")).skip(1);
     let body: Vec<_> = body.take_while(|line| *line != "Ok(())").collect();
-    assert_eq!(documented(), body, "src/lib.rs has other code than is tried here");
+    assert_eq!(documented(), body, "src/lib.rs has other code than this test");
 
     let server = Server::start();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -1,24 +1,24 @@
-//! Every command and every promise, against a real server.
+//! Every command and every guarantee, against a real server.
 //!
-//! Which one `BOURN_SERVER` says; where it is too old for an option, its refusal is what is checked. Each law is tried in
-//! RESP2 and in RESP3.
+//! `BOURN_SERVER` selects the server. Where it is too old for an option, its error is checked
+//! instead. Each test runs in RESP2 and in RESP3.
 //!
-//! | room | what is tried |
+//! | module | subject |
 //! |---|---|
 //! | `commands` | each command with each option: its reply, its empty reply, an error |
-//! | `blocking` | a reader: waiting, being woken, being dropped, losing its connection |
+//! | `blocking` | readers: blocking, being woken, being dropped, losing their connection |
 //! | `client` | batches, transactions, tails, closing, credentials, restarts of the server |
-//! | `docs` | every name and word of the server's own documentation can be sent |
-//! | `states` | a server that is not ready, not willing or halted: LOADING, READONLY, OOM and the others |
-//! | `shapes` | the replies that are measured are a server's |
-//! | `storm` | many tasks on one connection that is cut again and again: nobody gets another's reply |
-//! | `roundtrip` | any entry comes back as it went |
+//! | `docs` | every command and token of the server's own documentation can be sent |
+//! | `states` | a server that is not ready, refuses commands or is halted: LOADING, READONLY, OOM |
+//! | `shapes` | the replies used in benchmarks equal a server's |
+//! | `storm` | many tasks on one connection that is cut repeatedly: each gets its own replies |
+//! | `roundtrip` | any entry is returned as it was added |
 //! | `examples` | each example as a program |
 //! | `first` | the example of `src/lib.rs`, twice |
 
 mod support;
 
-// Said again for clippy, which takes only what is marked so for a test, where an index may panic.
+// Repeated for clippy, which allows an index that may panic only in modules marked as tests.
 #[cfg(test)]
 mod blocking;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Any entry comes back from the server as it went, on every way there is to read it.
+//! Any entry is returned by every read command as it was added.
 
 use crate::both::{Random, id, in_both, refusal};
 use bourn::{
@@ -11,7 +11,7 @@ const NO_FIELDS: &str = "err wrong number of arguments for xadd command";
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Up to 200 fields of any bytes; a name in four is one that came before.
+/// Up to 200 fields of any bytes. One name in four is a repeated one.
 fn fields(random: &mut Random) -> Fields {
     let mut fields = Fields::new();
     for _ in 0..random.below(201) {
@@ -25,7 +25,7 @@ fn fields(random: &mut Random) -> Fields {
     fields
 }
 
-/// Mostly short, some longer, a few longer than any buffer on the way.
+/// Mostly short, some longer, a few longer than any buffer.
 fn bytes(random: &mut Random) -> Vec<u8> {
     let len = match random.below(20_000) {
         0 => 200_000,
@@ -41,15 +41,15 @@ fn same(entry: EntryRef<'_>, fields: &Fields) -> bool {
 }
 
 #[test]
-fn any_entry_comes_back_as_it_went() {
+fn any_entry_is_returned_as_it_was_added() {
     let seed = Random::seed();
     in_both(async |_, client| {
         let mut random = Random::new(seed);
-        // The server takes no entry without a field, and says so.
+        // The server refuses an entry without a field.
         let mut drawn = std::iter::repeat_with(|| fields(&mut random));
         let mut sent: Vec<Fields> = Vec::new();
         while (sent.len() as u64) < ENTRIES {
-            let fields = drawn.next().expect("it repeats for ever");
+            let fields = drawn.next().expect("it repeats indefinitely");
             if fields.is_empty() {
                 let refused = refusal(client.send(XAdd::new("s")).await);
                 assert_eq!(refused.to_lowercase().replace('\'', ""), NO_FIELDS);

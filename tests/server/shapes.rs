@@ -1,7 +1,7 @@
-//! The replies that are measured are what a server writes, byte for byte.
+//! The replies used in benchmarks equal those of a real server, byte for byte.
 
 #[path = "../../benches/shapes/mod.rs"]
-mod made;
+mod replies;
 
 use crate::both::in_both;
 use bourn::command::encode;
@@ -15,16 +15,16 @@ use std::time::Duration;
 
 const KEYS: [&str; 2] = ["a", "b"];
 
-async fn add(client: &Client, key: &str, entries: &[made::Fields]) {
+async fn add(client: &Client, key: &str, entries: &[replies::Fields]) {
     client.send(XGroupCreate::new(key, "g", StartAt::START).mk_stream()).await.unwrap();
     for (n, fields) in entries.iter().enumerate() {
         let fields = fields.iter().map(|(name, value)| (name, value));
-        let add = XAdd::new(key).id(EntryId::from(made::id(n))).fields(fields);
+        let add = XAdd::new(key).id(EntryId::from(replies::id(n))).fields(fields);
         client.send(add).await.unwrap();
     }
 }
 
-/// The bytes of the reply, of which there should be so many.
+/// Returns the `len` bytes of the reply.
 fn bytes(stream: &mut TcpStream, command: &impl Command, len: usize) -> String {
     stream.write_all(&encode(command)).unwrap();
     let mut reply = vec![0; len];
@@ -33,13 +33,13 @@ fn bytes(stream: &mut TcpStream, command: &impl Command, len: usize) -> String {
 }
 
 #[test]
-fn what_is_measured_is_what_a_server_writes() {
+fn benchmark_replies_equal_those_of_a_server() {
     in_both(async |server, client| {
         let shapes = [
-            made::even(20, 1, 16),
-            made::even(20, 5, 32),
-            made::uneven(20, 5, 32),
-            made::even(2, 1, 4096),
+            replies::even(20, 1, 16),
+            replies::even(20, 5, 32),
+            replies::uneven(20, 5, 32),
+            replies::even(2, 1, 4096),
         ];
         for entries in shapes {
             client.send(bourn::Raw::new("FLUSHALL")).await.unwrap();
@@ -50,19 +50,20 @@ fn what_is_measured_is_what_a_server_writes() {
                 stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
                 if resp3 {
                     stream.write_all(b"HELLO 3\r\n").unwrap();
-                    // The greeting comes whole before the next command is answered, and ends so.
+                    // The reply to HELLO ends before the reply to the next command, which is
+                    // recognised by its end.
                     let (mut greeting, mut byte) = (Vec::new(), [0]);
-                    stream.write_all(b"ECHO behind-it\r\n").unwrap();
-                    while !greeting.ends_with(b"behind-it\r\n") {
+                    stream.write_all(b"ECHO after-it\r\n").unwrap();
+                    while !greeting.ends_with(b"after-it\r\n") {
                         stream.read_exact(&mut byte).unwrap();
                         greeting.extend(byte);
                     }
                 }
-                let range = made::range(&entries);
+                let range = replies::range(&entries);
                 let got = bytes(&mut stream, &XRange::new(KEYS[0], ..), range.len());
                 assert_eq!(got, range.escape_ascii().to_string());
 
-                let expected = made::streams(&KEYS, &entries, resp3);
+                let expected = replies::streams(&KEYS, &entries, resp3);
                 let read =
                     KEYS.iter().fold(XRead::new(), |read, key| read.stream(key, ReadFrom::START));
                 let got = bytes(&mut stream, &read, expected.len());

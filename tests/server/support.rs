@@ -1,14 +1,14 @@
-//! A real server for one test: on a loopback port and a Unix socket of its own, gone with it.
+//! A real server for one test, on its own loopback port and Unix socket, removed after the test.
 //!
-//! Which one is the test's choice ([`Builder::label`]), else that of `BOURN_SERVER`, else
-//! `valkey-9.1`. `scripts/servers` fetches them into `.servers`, or where `BOURN_SERVERS` says.
-//! Whatever fails in here panics, and so does asking for a server that was not fetched.
+//! The test chooses the server ([`Builder::label`]), else `BOURN_SERVER`, else `valkey-9.1`.
+//! `scripts/servers` fetches them into `.servers`, or to `BOURN_SERVERS`. Any failure here panics,
+//! also for a server that was not fetched.
 //!
-//! | When | What becomes of the process and its folder |
+//! | Event | The process and its folder |
 //! |---|---|
 //! | [`Server::kill9`] | killed; the folder is kept for [`Server::restart`] |
-//! | the [`Server`] is dropped, by a panic too | killed and removed |
-//! | the test process dies, even of SIGKILL | killed and removed by the watcher, a shell |
+//! | the [`Server`] is dropped, also by a panic | killed and removed |
+//! | the test process ends, even by SIGKILL | killed and removed by the watcher, a shell |
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -25,10 +25,10 @@ use std::{env, fs, process, thread};
 
 const DEFAULT_LABEL: &str = "valkey-9.1";
 
-/// How long a server may take to its first answer. Some 10 ms is usual, on a busy machine far more.
+/// The time limit for a server's first answer. About 10 ms is usual, on a busy machine far more.
 const START: Duration = Duration::from_secs(30);
 
-/// How long a command's reply is waited for.
+/// The time limit for a command's reply.
 const REPLY: Duration = Duration::from_secs(30);
 
 /// A running server, or a killed one that can be restarted.
@@ -42,60 +42,61 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// An empty server that keeps nothing on disk.
+    /// Starts an empty server that keeps nothing on disk.
     pub(crate) fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A server with other settings, started by [`Builder::start`].
+    /// Returns a builder for a server with other settings, started by [`Builder::start`].
     pub(crate) fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Kills the server (SIGKILL) and waits until it is gone. Killing it twice does nothing more.
+    /// Kills the server (SIGKILL) and waits until it has ended. A second call does nothing.
     pub(crate) fn kill9(&mut self) {
         if let Some(running) = self.running.take() {
             running.kill();
         }
     }
 
-    /// Starts the server again, with the same folder and port. One that still runs is killed first.
+    /// Starts the server again, with the same folder and port. A running one is killed first.
     pub(crate) fn restart(&mut self) {
         self.kill9();
         self.run().unwrap_or_else(|why| panic!("{}", self.report(&why)));
     }
 
-    /// Halts the process (SIGSTOP): the kernel still accepts connections, and nobody answers.
+    /// Stops the process (SIGSTOP): the kernel still accepts connections, and no request is
+    /// answered.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets a halted process go on (SIGCONT).
+    /// Continues a stopped process (SIGCONT).
     pub(crate) fn resume(&self) {
         self.signal("CONT");
     }
 
-    /// `redis://127.0.0.1:PORT`.
+    /// Returns `redis://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// `redis+unix:///path/of/the/socket`.
+    /// Returns `redis+unix:///path/of/the/socket`.
     pub(crate) fn unix_url(&self) -> String {
         format!("redis+unix://{}", self.socket_path().display())
     }
 
-    /// The TCP port on 127.0.0.1, the same after a restart.
+    /// Returns the TCP port on 127.0.0.1, the same after a restart.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// The path of the Unix socket, the same after a restart.
+    /// Returns the path of the Unix socket, the same after a restart.
     pub(crate) fn socket_path(&self) -> PathBuf {
         self.folder.join("socket")
     }
 
-    /// The name that `scripts/servers` knows it by, such as `redis-7.2`.
+    /// Returns the name in `scripts/servers`, such as `redis-7.2`.
     pub(crate) fn label(&self) -> &str {
         &self.binary.label
     }
@@ -105,7 +106,7 @@ impl Server {
         self.binary.valkey
     }
 
-    /// The version that the binary says it is, which of a Valkey is Valkey's own.
+    /// Returns the version of the binary. A Valkey's is its own version.
     pub(crate) fn version(&self) -> (u32, u32, u32) {
         self.binary.version
     }
@@ -115,50 +116,50 @@ impl Server {
         self.redis_at_least(major, minor)
     }
 
-    /// Whether it has what came with Redis `major.minor`: of a Valkey, no later one than 7.2.
+    /// Whether it has the features of Redis `major.minor`. Valkey has none after 7.2.
     pub(crate) fn redis_at_least(&self, major: u32, minor: u32) -> bool {
         let (own_major, own_minor, _) = self.version();
         (major, minor) <= if self.is_valkey() { (7, 2) } else { (own_major, own_minor) }
     }
 
-    /// Whether it is Valkey `major.minor` or later. Redis never is.
+    /// Whether it is Valkey `major.minor` or later. False for Redis.
     pub(crate) fn valkey_at_least(&self, major: u32, minor: u32) -> bool {
         let (own_major, own_minor, _) = self.version();
         self.is_valkey() && (major, minor) <= (own_major, own_minor)
     }
 
-    /// The process id of the running server, another one after a restart.
+    /// Returns the process id of the running server, which a restart changes.
     pub(crate) fn pid(&self) -> u32 {
         self.running.as_ref().expect("the server was killed").process.id()
     }
 
-    /// What the server has logged, before restarts too.
+    /// Returns the server's log, including that from before restarts.
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.log_path()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// [`Server::try_command`], for a command that has to work.
+    /// Calls [`Server::try_command`] for a command that must succeed.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         self.try_command(words).unwrap_or_else(|why| panic!("{words:?}: {why}"))
     }
 
-    /// [`Server::command`], for arguments that are not text.
+    /// Calls [`Server::command`] for arguments that are not text.
     pub(crate) fn command_bytes(&self, words: &[&[u8]]) -> String {
         self.ask(words, REPLY)
             .unwrap_or_else(|error| Err(error.to_string()))
             .unwrap_or_else(|why| panic!("{}: {why}", words.join(&b' ').escape_ascii()))
     }
 
-    /// Runs a command on a connection of its own, over the Unix socket, logged in if
+    /// Runs a command on a separate connection over the Unix socket, authenticated if
     /// `--requirepass` was given.
     ///
-    /// Strings are returned as they are (invalid UTF-8 replaced), integers in decimal, null as
-    /// nothing, and arrays as their elements, one a line and nested ones flattened.
+    /// Strings are returned unchanged (invalid UTF-8 replaced), integers in decimal, null as an
+    /// empty text, and arrays as one line per element, nested ones flattened.
     ///
     /// # Errors
     ///
-    /// The server's error (`CODE text`), or why no reply came.
+    /// Returns the server's error (`CODE text`), or the reason for a missing reply.
     pub(crate) fn try_command(&self, words: &[&str]) -> Result<String, String> {
         let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
         self.ask(&words, REPLY).unwrap_or_else(|error| Err(error.to_string()))
@@ -178,8 +179,8 @@ impl Server {
     fn run(&mut self) -> Result<(), String> {
         self.running = Some(self.spawn());
         let deadline = Instant::now() + START;
-        // A server that cannot have its port ends before it makes its socket, and nobody else makes
-        // that one: who answers there is this server, and has its port.
+        // A server that cannot bind its port ends before it creates its socket, which no other
+        // process creates. An answer there proves that it is this server, with its port.
         while !self.answers() {
             let why = match self.running.as_mut().and_then(Running::ended) {
                 Some(status) => format!("ended with {status}"),
@@ -196,8 +197,8 @@ impl Server {
         Ok(())
     }
 
-    /// Whether it serves commands. It says LOADING while it reads what it had kept; any other error
-    /// is an answer.
+    /// Whether it serves commands. It answers LOADING while it reads its data; any other error is
+    /// an answer.
     fn answers(&self) -> bool {
         match self.ask(&[b"PING"], Duration::from_secs(1)) {
             Ok(Err(refused)) => !refused.starts_with("LOADING"),
@@ -211,7 +212,7 @@ impl Server {
         let (socket, port) = (socket.display().to_string(), self.port.to_string());
         let mut all = vec!["--dir", &folder, "--unixsocket", &socket, "--bind", "127.0.0.1"];
         all.extend(["--port", &port, "--save", "", "--appendonly", "no"]);
-        // Before 7.0 DEBUG was allowed, and there was no such setting.
+        // Before 7.0, DEBUG was allowed and this setting did not exist.
         if self.redis_at_least(7, 0) {
             all.extend(["--enable-debug-command", "yes"]);
         }
@@ -220,7 +221,7 @@ impl Server {
     }
 
     fn signal(&self, name: &str) {
-        // The shell's own `kill`: a small Debian has no program of that name.
+        // The shell's builtin `kill`: a small Debian has no such program.
         let script = format!("kill -{name} {}", self.pid());
         let status = Command::new("sh").args(["-c", &script]).status().expect("sh runs");
         assert!(status.success(), "{script}: {status}");
@@ -241,12 +242,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill9();
-        // A folder that stays is not worth a second panic.
+        // A folder that cannot be removed is not worth a second panic.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Which server is to be started, and how.
+/// The server to be started, and its settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Builder {
     label: Option<String>,
@@ -254,25 +255,25 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// This server and no other, whatever `BOURN_SERVER` says.
+    /// Uses this server, whatever `BOURN_SERVER` is.
     pub(crate) fn label(mut self, label: &str) -> Self {
         self.label = Some(label.to_owned());
         self
     }
 
-    /// One more word for the server's command line, where the last of two settings of one name
-    /// counts.
+    /// Adds a word to the server's command line. Of two settings with one name the last one counts.
     pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
-    /// [`Builder::arg`] for each: `.args(["--maxmemory", "10mb"])`.
+    /// Calls [`Builder::arg`] for each: `.args(["--maxmemory", "10mb"])`.
     pub(crate) fn args<'a>(self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         arguments.into_iter().fold(self, Self::arg)
     }
 
-    /// Every write is on disk before its reply, so [`Server::restart`] finds what was acknowledged.
+    /// Writes every change to disk before its reply, so that [`Server::restart`] restores
+    /// acknowledged writes.
     pub(crate) fn append_only(self) -> Self {
         self.args(["--appendonly", "yes", "--appendfsync", "always"])
     }
@@ -285,22 +286,22 @@ impl Builder {
         for _ in 0..20 {
             server.port = free_port();
             let Err(why) = server.run() else { return server };
-            // Somebody else may take the port between our look at it and the server's.
+            // Another process may take the port between the check and the server's start.
             let taken = server.log().contains("Address already in use");
             assert!(taken, "{}", server.report(&why));
             fs::remove_file(server.log_path()).expect("the log can be removed");
         }
-        panic!("20 ports that were free were not when the server wanted them");
+        panic!("20 free ports in a row were taken before the server could bind them");
     }
 
-    /// The argument after the last one of this name.
+    /// Returns the argument after the last one of this name.
     fn value(&self, name: &str) -> Option<&str> {
         let at = self.arguments.iter().rposition(|argument| argument == name)?;
         self.arguments.get(at + 1).map(String::as_str)
     }
 }
 
-/// A server that `scripts/servers` fetched.
+/// A server fetched by `scripts/servers`.
 #[derive(Debug)]
 struct Binary {
     label: String,
@@ -311,8 +312,8 @@ struct Binary {
 
 impl Binary {
     fn find(label: Option<&str>) -> Self {
-        let asked = label.map(str::to_owned).or_else(|| env::var("BOURN_SERVER").ok());
-        let label = asked.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
+        let chosen = label.map(str::to_owned).or_else(|| env::var("BOURN_SERVER").ok());
+        let label = chosen.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
         let servers = env::var_os("BOURN_SERVERS").unwrap_or_else(|| ".servers".into());
         // Packages below the root of the repository use this file too.
         let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
@@ -325,23 +326,23 @@ impl Binary {
             servers.display()
         );
         let output = Command::new(&launcher).arg("--version").output().expect("the launcher runs");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let Some(version) = parse_version(&said) else {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let Some(version) = parse_version(&text) else {
             panic!("{label} is broken: `{} --version` says {output:?}", launcher.display());
         };
-        Self { label, valkey: said.starts_with("Valkey"), version, launcher }
+        Self { label, valkey: text.starts_with("Valkey"), version, launcher }
     }
 }
 
-/// `(7, 2, 4)` of `Redis server v=7.2.4 sha=00000000:0 malloc=libc bits=64 build=d2c8a4b91e8d0e6b`.
-fn parse_version(said: &str) -> Option<(u32, u32, u32)> {
-    let version = said.split_whitespace().find_map(|word| word.strip_prefix("v="))?;
+/// Parses the output of `--version`: `(7, 2, 4)` for `Redis server v=7.2.4 sha=00000000:0 …`.
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let version = text.split_whitespace().find_map(|word| word.strip_prefix("v="))?;
     let mut numbers = version.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
-/// A server's process, and the watcher that would outlive us to kill it. Both are leaders of a
-/// process group: a Ctrl-C meant for us reaches neither.
+/// A server's process, and the watcher that kills it if this process ends. Both lead a process
+/// group of their own: a Ctrl-C for this process reaches neither.
 #[derive(Debug)]
 struct Running {
     process: Child,
@@ -349,12 +350,12 @@ struct Running {
 }
 
 impl Running {
-    /// Says its process id, which goes to the watcher, and becomes the server: there is no server
-    /// that the watcher has not heard of. `$1` is the log, what follows the command.
+    /// Prints its process id for the watcher, and becomes the server. So the watcher knows every
+    /// server. `$1` is the log, the command follows.
     const RUN: &str = r#"echo $$; log=$1; shift; exec "$@" >>"$log" 2>&1"#;
 
-    /// Kills the server with all its children when it is told `kill`, or when the pipe ends because
-    /// we are dead. `$1` is the folder, which only the dead leave to it.
+    /// Kills the server with its children on `kill`, or when the pipe ends because this process
+    /// ended. `$1` is the folder, which it removes only in the second case.
     const WATCH: &str = r#"pid=
 while read -r line; do
     case $line in
@@ -377,13 +378,13 @@ rm -rf "$1" || { sleep 1; rm -rf "$1"; }"#;
         Self { process: process.spawn().expect("sh runs"), watcher }
     }
 
-    /// How the process ended, if it did by itself.
+    /// Returns how the process ended, if it ended by itself.
     fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().expect("it is our child")
     }
 
     fn kill(mut self) {
-        // A failure here means that it is dead already, which is what is wanted.
+        // A failure means that it has ended already, which is the goal.
         let _ = self.process.kill();
         if let Some(mut pipe) = self.watcher.stdin.take() {
             let _ = pipe.write_all(b"kill\n");
@@ -399,7 +400,7 @@ fn shell(script: &str) -> Command {
     shell
 }
 
-/// A folder that was not there before.
+/// Creates a new folder.
 fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -407,23 +408,22 @@ fn new_folder() -> PathBuf {
         let folder = env::temp_dir().join(format!("bourn-{}-{nth}", process::id()));
         match fs::create_dir(&folder) {
             Ok(()) => return folder,
-            // Left by an earlier process that had our id.
+            // Left by an earlier process with the same id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => panic!("{}: {error}", folder.display()),
         }
     }
 }
 
-/// A port that nobody has, and that this process has not given out before: a killed server's port
-/// is still its own.
+/// Returns a free port that this process has not returned before: a killed server keeps its port.
 ///
-/// The ports are below those that the kernel gives to clients (32768 and up on Linux). A client
-/// that tries again and again while its server is down may be given the server's own port there,
-/// and then be connected to itself.
+/// The ports are below those that the kernel assigns to clients (32768 and up on Linux). A client
+/// that reconnects while its server is down could be assigned the server's own port, and be
+/// connected to itself.
 pub(crate) fn free_port() -> u16 {
     const PORTS: std::ops::Range<u16> = 20_000..32_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test processes side by side have ids side by side: the factor keeps their ports apart.
+    // Neighbouring test processes have neighbouring ids: the factor separates their ports.
     let first = process::id().wrapping_mul(97);
     for _ in PORTS {
         let nth = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -436,7 +436,7 @@ pub(crate) fn free_port() -> u16 {
     panic!("no port of {PORTS:?} is free on 127.0.0.1");
 }
 
-/// A connection that speaks just enough RESP2 to give orders.
+/// A connection with the part of RESP2 that commands need.
 struct Admin(BufReader<UnixStream>);
 
 impl Admin {
@@ -447,7 +447,7 @@ impl Admin {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// One command's reply; the inner error is the server's.
+    /// Returns one command's reply. The inner error is the server's.
     fn ask(&mut self, words: &[&[u8]]) -> io::Result<Result<String, String>> {
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
@@ -470,7 +470,7 @@ impl Admin {
         Ok(Ok(texts.join("\n")))
     }
 
-    /// Reads what `line` announces: a text, or how many elements come next.
+    /// Reads the value that `line` announces: a text, or the number of elements.
     fn element(&mut self, line: &str, texts: &mut Vec<String>) -> io::Result<usize> {
         let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("reply {line:?}"));
         let (kind, rest) = line.split_at_checked(1).ok_or_else(wrong)?;

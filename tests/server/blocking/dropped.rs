@@ -1,6 +1,7 @@
-//! A read that is dropped goes on, and the next one returns what came of it: no entry is lost.
+//! A dropped read continues, and the next read returns its result: no entry is lost.
 //!
-//! With `XREADGROUP ... NOACK` an entry is given out once and never again, so one that is lost anywhere is missed here.
+//! With `XREADGROUP ... NOACK` an entry is delivered only once, so these tests miss any entry that
+//! is lost.
 
 use super::{LONG, after, group, history, new};
 use crate::both::{Random, add, id, in_both, ms, poll_once, until_blocked};
@@ -9,13 +10,13 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::task::yield_now;
 
-/// Polls a read once and drops it. It has to be one that does not end at once.
+/// Polls a read once and drops it. It must not complete at once.
 async fn drop_read(reader: &mut Reader) {
     let mut read = pin!(reader.read(new().no_ack().block_forever()));
     assert!(poll_once(read.as_mut()).await.is_pending());
 }
 
-/// Two round trips: by the second, what the server had to say to others before is on its way.
+/// Two round trips: by the second, earlier replies to other connections have been sent.
 async fn settle(client: &Client) {
     for _ in 0..2 {
         client.send(XLen::new("s")).await.unwrap();
@@ -28,7 +29,7 @@ fn ids(streams: &Streams) -> Vec<u64> {
 }
 
 #[test]
-fn a_read_that_was_never_polled_was_never_sent() {
+fn read_that_is_never_polled_is_not_sent() {
     in_both(async |_, client| {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
@@ -40,7 +41,7 @@ fn a_read_that_was_never_polled_was_never_sent() {
 }
 
 #[test]
-fn a_read_dropped_while_it_waits_gives_its_entries_to_the_next() {
+fn read_dropped_while_blocked_leaves_its_entries_to_the_next() {
     in_both(async |_, client| {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
@@ -48,7 +49,7 @@ fn a_read_dropped_while_it_waits_gives_its_entries_to_the_next() {
         assert!(reader.is_under_way());
         until_blocked(client, 1).await;
         add(client, "s", 1..=2).await;
-        // Whatever the next one asks for: this reply comes first.
+        // The pending reply comes first, whatever the next read requests.
         assert_eq!(ids(&reader.read(after(7)).await.unwrap()), [1]);
         assert!(!reader.is_under_way());
         assert_eq!(ids(&reader.read(new().no_ack()).await.unwrap()), [2]);
@@ -56,7 +57,7 @@ fn a_read_dropped_while_it_waits_gives_its_entries_to_the_next() {
 }
 
 #[test]
-fn a_read_dropped_when_its_reply_has_come_gives_it_to_the_next() {
+fn read_dropped_after_its_reply_leaves_it_to_the_next() {
     in_both(async |_, client| {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
@@ -73,7 +74,7 @@ fn a_read_dropped_when_its_reply_has_come_gives_it_to_the_next() {
 }
 
 #[test]
-fn a_reply_is_kept_however_many_reads_are_dropped_while_they_wait_for_it() {
+fn reply_is_kept_while_several_reads_are_dropped() {
     in_both(async |_, client| {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
@@ -91,7 +92,7 @@ fn a_reply_is_kept_however_many_reads_are_dropped_while_they_wait_for_it() {
 }
 
 #[test]
-fn a_dropped_read_that_brought_nothing_is_not_seen() {
+fn dropped_read_without_entries_is_skipped() {
     in_both(async |_, client| {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
@@ -104,7 +105,7 @@ fn a_dropped_read_that_brought_nothing_is_not_seen() {
 }
 
 #[test]
-fn an_error_that_a_dropped_read_brought_is_told_to_the_next() {
+fn error_of_a_dropped_read_is_returned_by_the_next() {
     in_both(async |_, client| {
         let mut reader = client.reader().await.unwrap();
         drop_read(&mut reader).await;
@@ -115,7 +116,7 @@ fn an_error_that_a_dropped_read_brought_is_told_to_the_next() {
 }
 
 #[test]
-fn in_a_select_that_is_won_by_others_every_entry_comes_once_and_in_order() {
+fn reads_that_lose_a_select_return_every_entry_once_and_in_order() {
     const ENTRIES: u64 = 1000;
     let seed = Random::seed();
     in_both(async |_, client| {

@@ -1,4 +1,4 @@
-//! Connections of readers that end: cut off by the server, given up, closed.
+//! Lost connections of readers: killed by the server, overdue, or closed.
 
 use super::{LONG, after, group, history, new};
 use crate::both::{add, in_both, in_both_from, kill, listed, ms, poll_once, until, until_blocked};
@@ -7,20 +7,20 @@ use bourn::{Client, Disconnect, Error, Outcome, Reader, XPending};
 use std::pin::pin;
 use std::time::Duration;
 
-/// Waits until the server has no such connection any more.
+/// Waits until the server no longer lists the connection.
 async fn until_gone(client: &Client, connection: i64) {
     until("the connection is gone", async || listed(client, connection).await.is_none()).await;
 }
 
-/// Polls a read that blocks for ever once and drops it.
-async fn leave_read(client: &Client, reader: &mut Reader) {
+/// Polls a read with `BLOCK 0` once and drops it.
+async fn drop_blocked_read(client: &Client, reader: &mut Reader) {
     let mut read = pin!(reader.read(new().block_forever()));
     assert!(poll_once(read.as_mut()).await.is_pending());
     until_blocked(client, 1).await;
 }
 
 #[test]
-fn a_read_whose_connection_is_killed_is_lost_and_the_next_one_has_another() {
+fn killed_connection_loses_its_read_and_the_next_read_reconnects() {
     in_both(async |_, client| {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
@@ -46,12 +46,12 @@ fn a_read_whose_connection_is_killed_is_lost_and_the_next_one_has_another() {
 }
 
 #[test]
-fn a_dropped_read_whose_connection_is_killed_is_told_to_the_next() {
+fn next_read_reports_the_killed_connection_of_a_dropped_read() {
     in_both(async |_, client| {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
         assert_eq!(reader.read(new()).await.unwrap().len(), 1);
-        leave_read(client, &mut reader).await;
+        drop_blocked_read(client, &mut reader).await;
         kill(client, reader.connection_id().unwrap()).await;
         let error = reader.read(new()).await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
@@ -60,12 +60,13 @@ fn a_dropped_read_whose_connection_is_killed_is_told_to_the_next() {
 }
 
 #[test]
-fn what_was_given_out_before_the_reply_was_lost_is_pending() {
+fn entry_delivered_in_a_lost_reply_is_pending() {
     in_both(async |_, client| {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
-        leave_read(client, &mut reader).await;
-        // The server gives the entry to the read, and its connection ends before anyone looks.
+        drop_blocked_read(client, &mut reader).await;
+        // The server delivers the entry to the read, and the connection ends before the reply is
+        // read.
         add(client, "s", 1..=1).await;
         drop(reader);
         assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 1);
@@ -75,28 +76,28 @@ fn what_was_given_out_before_the_reply_was_lost_is_pending() {
 }
 
 #[test]
-fn a_dropped_reader_is_gone_at_the_server_though_it_waits_for_ever() {
+fn dropped_reader_closes_its_connection_even_while_blocked() {
     in_both(async |_, client| {
         group(client, 0).await;
         for waits in [false, true] {
             let mut reader = client.reader().await.unwrap();
             let connection = reader.connection_id().unwrap();
             if waits {
-                leave_read(client, &mut reader).await;
+                drop_blocked_read(client, &mut reader).await;
             }
             assert!(listed(client, connection).await.is_some());
             drop(reader);
             until_gone(client, connection).await;
             until_blocked(client, 0).await;
         }
-        // No entry went to the reader that is gone.
+        // No entry was delivered to the dropped reader.
         add(client, "s", 1..=1).await;
         assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 0);
     });
 }
 
 #[test]
-fn a_reader_outlives_the_client_that_it_came_from() {
+fn reader_outlives_its_client() {
     in_both(async |_, client| {
         add(client, "s", 1..=1).await;
         let own = client.clone();
@@ -107,7 +108,7 @@ fn a_reader_outlives_the_client_that_it_came_from() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_given_up_after_block_and_grace() {
+fn read_times_out_after_block_and_grace_and_replaces_the_connection() {
     in_both_from(&Server::builder(), async |server, config| {
         let config = config.block_grace(Duration::from_millis(50));
         let client = Client::connect(&config).await.unwrap();
@@ -122,7 +123,7 @@ fn a_server_that_falls_silent_is_given_up_after_block_and_grace() {
             panic!("{error:?}");
         };
         assert_eq!(waited, Duration::from_millis(51));
-        // It had been sent, so it runs now, and its entry becomes pending.
+        // The read was sent, so it runs now, and its entry becomes pending.
         until("the read has run", async || {
             client.send(XPending::new("s", "g")).await.unwrap().count == 1
         })
@@ -133,7 +134,7 @@ fn a_server_that_falls_silent_is_given_up_after_block_and_grace() {
 }
 
 #[test]
-fn a_reader_dropped_before_its_connection_did_anything_takes_no_entries() {
+fn reader_dropped_before_its_read_was_sent_takes_no_entries() {
     in_both(async |_, client| {
         group(client, 3).await;
         let mut reader = client.reader().await.unwrap();
@@ -149,7 +150,7 @@ fn a_reader_dropped_before_its_connection_did_anything_takes_no_entries() {
 }
 
 #[test]
-fn a_read_after_one_that_timed_out_is_not_sent_on_the_connection_that_is_given_up() {
+fn read_after_a_timeout_is_sent_on_a_new_connection() {
     in_both_from(&Server::builder(), async |server, config| {
         let config = config.block_grace(Duration::from_millis(20));
         let client = Client::connect(&config).await.unwrap();

@@ -1,4 +1,4 @@
-//! A reader: how it waits, what wakes it, and what becomes of its reads when they are dropped or cut off.
+//! Readers: blocking, being woken, and reads that are dropped or lose their connection.
 
 mod dropped;
 mod lost;
@@ -9,25 +9,25 @@ use crate::both::add;
 use bourn::{Client, EntryId, GroupFrom, ReadFrom, StartAt, XGroupCreate, XRead, XReadGroup};
 use std::time::Duration;
 
-/// Longer than any law takes: a read that blocks for this long ends otherwise or not at all.
+/// Longer than any test takes. A read with this block time ends for another reason, or never.
 const LONG: Duration = Duration::from_secs(600);
 
-/// The entries of `s` above this id.
+/// Reads the entries of `s` above this id.
 fn after(ms: u64) -> XRead<'static> {
     XRead::new().stream("s", ReadFrom::After(EntryId::new(ms, 0)))
 }
 
-/// What the group `g` has not been given of `s`.
+/// Reads the entries of `s` that were never delivered to the group `g`.
 fn new() -> XReadGroup<'static> {
     XReadGroup::new("g", "c").stream("s", GroupFrom::New)
 }
 
-/// What the consumer `c` has pending.
+/// Reads the pending entries of the consumer `c`.
 fn history() -> XReadGroup<'static> {
     XReadGroup::new("g", "c").stream("s", GroupFrom::ALL_PENDING)
 }
 
-/// The stream `s` with so many entries, and the group `g` to which none of them has been given.
+/// Creates the stream `s` with `entries` entries, and the group `g` with none of them delivered.
 async fn group(client: &Client, entries: u64) {
     client.send(XGroupCreate::new("s", "g", StartAt::START).mk_stream()).await.unwrap();
     if entries > 0 {

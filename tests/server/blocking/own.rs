@@ -1,4 +1,4 @@
-//! Commands that block or change their connection, on a reader's own.
+//! Commands that block or change their connection, on a reader's own connection.
 
 use super::{LONG, group, new};
 use crate::both::{
@@ -19,13 +19,13 @@ fn one() -> XAdd<'static> {
 }
 
 #[test]
-fn a_wait_counts_the_replicas_that_have_what_was_written_here() {
+fn wait_counts_the_replicas_that_have_the_writes_of_this_connection() {
     in_both_from(
         &Server::builder().args(["--repl-diskless-sync-delay", "0"]),
         async |server, config| {
             let port = server.port().to_string();
             let replica = Server::builder().args(["--replicaof", "127.0.0.1", &port]).start();
-            // A replica that is still taking the data over counts as one that has it all.
+            // A replica that is still synchronising counts as complete.
             until("the replica has linked up", async || {
                 replica.command(&["INFO", "replication"]).contains("master_link_status:up")
             })
@@ -36,7 +36,7 @@ fn a_wait_counts_the_replicas_that_have_what_was_written_here() {
             let wait = Wait::new(1, Block::For(Duration::from_secs(30)));
             assert_eq!(own.send(wait).await.unwrap(), 1);
             assert_eq!(replica.command(&["XLEN", "s"]), "1");
-            // Nobody will make it two: that is told when the time is over, and is no error.
+            // There is no second replica: WAIT returns 1 when its time is over, without an error.
             own.send(one()).await.unwrap();
             assert!(own.send(Wait::new(2, SOON)).await.unwrap() < 2);
         },
@@ -44,7 +44,7 @@ fn a_wait_counts_the_replicas_that_have_what_was_written_here() {
 }
 
 #[test]
-fn a_wait_for_the_disk_says_whether_it_is_there() {
+fn waitaof_reports_whether_the_writes_are_on_disk() {
     in_both_from(&Server::builder().append_only(), async |server, config| {
         let mut own = Client::connect(config).await.unwrap().reader().await.unwrap();
         own.send(one()).await.unwrap();
@@ -59,7 +59,7 @@ fn a_wait_for_the_disk_says_whether_it_is_there() {
 }
 
 #[test]
-fn another_user_another_name_and_another_protocol_are_this_connections_own() {
+fn user_name_and_protocol_apply_to_this_connection_only() {
     in_both(async |server, client| {
         server.command(&["ACL", "SETUSER", "worker", "on", ">p w", "~s", "+xlen", "+client"]);
         let mut own = client.reader().await.unwrap();
@@ -87,7 +87,7 @@ fn another_user_another_name_and_another_protocol_are_this_connections_own() {
 }
 
 #[test]
-fn what_would_confuse_a_connection_is_refused_there_too() {
+fn commands_that_break_the_connection_state_are_rejected() {
     in_both(async |_, client| {
         let mut own = client.reader().await.unwrap();
         let error = own.send(Raw::new("MULTI")).await.unwrap_err();
@@ -97,7 +97,7 @@ fn what_would_confuse_a_connection_is_refused_there_too() {
 }
 
 #[test]
-fn a_read_that_was_dropped_comes_first_and_keeps_its_entries() {
+fn command_after_a_dropped_read_leaves_its_entries() {
     in_both(async |_, client| {
         group(client, 0).await;
         let mut own = client.reader().await.unwrap();
@@ -112,14 +112,14 @@ fn a_read_that_was_dropped_comes_first_and_keeps_its_entries() {
             add(client, "s", 1..=2).await;
             ping.await.unwrap();
         }
-        assert!(own.is_under_way(), "nobody has taken the entries yet");
+        assert!(own.is_under_way(), "the entries are not read yet");
         let streams = own.read(new().no_ack().block(LONG)).await.unwrap();
         assert_eq!(streams.get("s").map(ms), Some(vec![1]));
     });
 }
 
 #[test]
-fn a_command_that_waits_in_vain_behind_a_read_leaves_the_read_alone() {
+fn command_that_times_out_after_a_read_leaves_the_read_intact() {
     in_both_from(&Server::builder(), async |_, config| {
         let config = config.command_timeout(Duration::from_millis(50));
         let client = Client::connect(config).await.unwrap();
@@ -140,7 +140,7 @@ fn a_command_that_waits_in_vain_behind_a_read_leaves_the_read_alone() {
 }
 
 #[test]
-fn a_server_that_is_overdue_is_given_up_and_the_outcome_is_not_known() {
+fn overdue_command_is_unknown_and_replaces_the_connection() {
     in_both_from(&Server::builder(), async |server, config| {
         let config = config.command_timeout(Duration::from_millis(50));
         let client = Client::connect(config).await.unwrap();
@@ -152,7 +152,7 @@ fn a_server_that_is_overdue_is_given_up_and_the_outcome_is_not_known() {
         assert!(matches!(error, Error::TimedOut { command: "XADD", .. }), "{error:?}");
         assert_eq!(error.outcome(), Outcome::Unknown);
         while own.connection_id() == id {
-            // The first attempts may find the old connection, or none yet.
+            // The first attempts may use the old connection, or find none.
             let _ = own.send(Ping::new()).await;
         }
         own.send(Ping::new()).await.unwrap();
@@ -160,7 +160,7 @@ fn a_server_that_is_overdue_is_given_up_and_the_outcome_is_not_known() {
 }
 
 #[test]
-fn an_error_reply_is_this_commands_own() {
+fn error_reply_fails_only_its_command() {
     in_both(async |_, client| {
         let mut own = client.reader().await.unwrap();
         let refused = refusal(own.send(ClientSetName::new("two words")).await);

@@ -1,4 +1,4 @@
-//! Waiting, and being woken.
+//! Blocking reads, and what wakes them.
 
 use super::{LONG, after, group, history, new};
 use crate::both::{add, id, in_both, ms, poll_once, refusal, run, too_old, until_blocked};
@@ -11,7 +11,7 @@ use std::time::Duration;
 const MOMENT: Duration = Duration::from_millis(1);
 
 #[test]
-fn what_is_there_comes_at_once() {
+fn existing_entries_are_returned_at_once() {
     in_both(async |_, client| {
         group(client, 3).await;
         let mut reader = client.reader().await.unwrap();
@@ -20,13 +20,13 @@ fn what_is_there_comes_at_once() {
         let streams = reader.read(new().block_forever()).await.unwrap();
         assert_eq!(ms(streams.get("s").unwrap()), [1, 2, 3]);
         let streams = reader.read(after(2)).await.unwrap();
-        assert_eq!(ms(streams.get("s").unwrap()), [3], "without a block, too");
+        assert_eq!(ms(streams.get("s").unwrap()), [3], "also without BLOCK");
         assert!(reader.read(after(3)).await.unwrap().is_empty());
     });
 }
 
 #[test]
-fn when_the_time_is_over_the_reply_is_empty() {
+fn read_is_empty_after_its_block_time() {
     in_both(async |_, client| {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
@@ -40,7 +40,7 @@ fn when_the_time_is_over_the_reply_is_empty() {
 }
 
 #[test]
-fn an_entry_that_is_added_wakes_the_read() {
+fn added_entry_wakes_the_read() {
     in_both(async |_, client| {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
@@ -87,7 +87,7 @@ fn any_of_several_streams_wakes_the_read() {
 }
 
 #[test]
-fn a_read_of_the_last_entry_waits_for_one() {
+fn read_of_the_last_entry_blocks_while_there_is_none() {
     in_both(async |server, client| {
         let last = || XRead::new().stream("s", ReadFrom::Last);
         let mut reader = client.reader().await.unwrap();
@@ -108,20 +108,20 @@ fn a_read_of_the_last_entry_waits_for_one() {
 }
 
 #[test]
-fn history_never_waits() {
+fn history_read_never_blocks() {
     in_both(async |_, client| {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
         let streams = reader.read(history().block_forever()).await.unwrap();
         assert!(streams.is_empty());
-        assert_eq!(streams.streams().count(), 1, "the stream comes without entries");
+        assert_eq!(streams.streams().count(), 1, "the stream is returned without entries");
         let both = history().stream("s", GroupFrom::New).block_forever();
         assert_eq!(reader.read(both).await.unwrap().len(), 1);
     });
 }
 
 #[test]
-fn a_reader_that_waits_holds_nobody_up() {
+fn blocked_reader_does_not_delay_others() {
     in_both(async |_, client| {
         let mut reader = client.reader().await.unwrap();
         let mut other = client.reader().await.unwrap();
@@ -140,7 +140,7 @@ fn a_reader_that_waits_holds_nobody_up() {
 }
 
 #[test]
-fn client_unblock_ends_a_read_as_its_time_would_or_with_an_error() {
+fn client_unblock_ends_a_read_like_a_timeout_or_with_an_error() {
     in_both(async |_, client| {
         let mut reader = client.reader().await.unwrap();
         let connection = reader.connection_id().unwrap();
@@ -164,7 +164,7 @@ fn client_unblock_ends_a_read_as_its_time_would_or_with_an_error() {
 }
 
 #[test]
-fn a_read_without_its_group_is_refused_at_once_and_when_the_group_goes() {
+fn read_fails_without_its_group_and_when_the_group_is_destroyed() {
     in_both(async |server, client| {
         let mut reader = client.reader().await.unwrap();
         let option =
@@ -185,7 +185,7 @@ fn a_read_without_its_group_is_refused_at_once_and_when_the_group_goes() {
 }
 
 #[test]
-fn a_group_read_is_told_that_the_stream_was_deleted_since_7_0() {
+fn group_read_fails_when_the_stream_is_deleted_since_7_0() {
     in_both(async |server, client| {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
@@ -199,13 +199,13 @@ fn a_group_read_is_told_that_the_stream_was_deleted_since_7_0() {
         } else if server.redis_at_least(7, 0) {
             assert_eq!(refusal(read.await), "UNBLOCKED the stream key no longer exists");
         } else {
-            assert!(read.await.unwrap().is_empty(), "it waits to the end of its time");
+            assert!(read.await.unwrap().is_empty(), "it blocks until its time is over");
         }
     });
 }
 
 #[test]
-fn a_plain_read_goes_on_waiting_when_the_stream_is_deleted() {
+fn plain_read_stays_blocked_when_the_stream_is_deleted() {
     in_both(async |_, client| {
         add(client, "s", 1..=5).await;
         let mut reader = client.reader().await.unwrap();

@@ -9,9 +9,9 @@ use bourn::{
 use std::time::Duration;
 
 #[test]
-fn a_tuple_has_a_result_of_its_own_type_for_each_command() {
+fn tuple_has_one_typed_result_per_command() {
     in_both(async |_, client| {
-        let (made, added, len, range, given, pending, acked, claimed, deleted, gone, read, last) =
+        let (group, added, len, range, given, pending, acked, claimed, deleted, gone, read, last) =
             client
                 .send_all((
                     XGroupCreate::new("s", "g", StartAt::START).mk_stream(),
@@ -28,7 +28,7 @@ fn a_tuple_has_a_result_of_its_own_type_for_each_command() {
                     XRevRange::new("s", ..),
                 ))
                 .await;
-        made.unwrap();
+        group.unwrap();
         assert_eq!(added.unwrap(), id(1));
         assert_eq!(len.unwrap(), 1);
         assert_eq!(ms(&range.unwrap()), [1]);
@@ -46,7 +46,7 @@ fn a_tuple_has_a_result_of_its_own_type_for_each_command() {
 }
 
 #[test]
-fn an_error_in_the_middle_concerns_no_other_command() {
+fn error_in_a_batch_affects_no_other_command() {
     in_both(async |_, client| {
         run(client, "SET text x").await;
         let key = |n| if n % 100 == 50 { "text" } else { "s" };
@@ -64,7 +64,7 @@ fn an_error_in_the_middle_concerns_no_other_command() {
 }
 
 #[test]
-fn anything_that_iterates_over_commands_is_a_batch_and_none_is_one_too() {
+fn any_iterator_of_commands_is_a_batch_also_an_empty_one() {
     in_both(async |_, client| {
         add(client, "s", 1..=3).await;
         let lengths = client.send_all(["s", "none"].map(XLen::new)).await;
@@ -78,7 +78,7 @@ fn anything_that_iterates_over_commands_is_a_batch_and_none_is_one_too() {
 }
 
 #[test]
-fn replies_far_larger_than_the_buffers_come_in_order() {
+fn replies_larger_than_the_buffers_arrive_in_order() {
     in_both(async |_, client| {
         let value = vec![b'x'; 300_000];
         for n in 1..=8 {
@@ -95,7 +95,7 @@ fn replies_far_larger_than_the_buffers_come_in_order() {
 }
 
 #[test]
-fn nothing_of_others_comes_between_the_commands_of_a_batch() {
+fn small_batch_is_not_interleaved_with_other_commands() {
     in_both(async |_, client| {
         async fn work(client: Client, worker: u64) {
             for _ in 0..10 {
@@ -117,7 +117,7 @@ fn nothing_of_others_comes_between_the_commands_of_a_batch() {
 }
 
 #[test]
-fn a_batch_with_a_command_that_may_not_be_sent_is_not_sent_at_all() {
+fn batch_with_a_rejected_command_is_not_sent() {
     in_both(async |_, client| {
         let (added, refused, len) = client
             .send_all((XAdd::new("s").field("f", "v"), Raw::new("SUBSCRIBE c"), XLen::new("s")))

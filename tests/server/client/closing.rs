@@ -1,4 +1,4 @@
-//! The end of a client: what is under way is finished, what comes later is not sent.
+//! The end of a client: commands in flight complete, later ones are not sent.
 
 use crate::both::{in_both, in_both_from, listed, poll_once, until};
 use crate::support::Server;
@@ -6,7 +6,7 @@ use bourn::{Client, Disconnect, Error, Outcome, Unsent, XAdd, XLen};
 use std::pin::pin;
 
 #[test]
-fn close_finishes_what_is_in_flight_and_takes_nothing_more() {
+fn close_completes_commands_in_flight_and_rejects_new_ones() {
     in_both_from(&Server::builder(), async |_, config| {
         let other = Client::connect(&config).await.unwrap();
         let client = Client::connect(&config).await.unwrap();
@@ -36,7 +36,7 @@ fn close_finishes_what_is_in_flight_and_takes_nothing_more() {
 }
 
 #[test]
-fn close_goes_on_though_its_future_is_dropped() {
+fn close_continues_if_its_future_is_dropped() {
     in_both_from(&Server::builder(), async |_, config| {
         let other = Client::connect(&config).await.unwrap();
         let client = Client::connect(&config).await.unwrap();
@@ -51,14 +51,14 @@ fn close_goes_on_though_its_future_is_dropped() {
 }
 
 #[test]
-fn what_is_queued_is_finished_when_the_last_clone_is_dropped() {
+fn queued_commands_complete_after_the_last_clone_is_dropped() {
     in_both_from(&Server::builder(), async |_, config| {
         let other = Client::connect(&config).await.unwrap();
         let client = Client::connect(&config).await.unwrap();
         let connection = client.connection_id().unwrap();
         let clone = client.clone();
         for n in 0..500 {
-            // Dropped after its first poll a command runs all the same.
+            // A command dropped after its first poll still runs.
             let mut call = pin!(clone.send(XAdd::new("s").field("n", n)));
             assert!(poll_once(call.as_mut()).await.is_pending());
         }
@@ -71,7 +71,7 @@ fn what_is_queued_is_finished_when_the_last_clone_is_dropped() {
 }
 
 #[test]
-fn a_command_that_was_never_polled_was_never_sent() {
+fn command_that_is_never_polled_is_not_sent() {
     in_both(async |_, client| {
         for n in 0..100 {
             drop(client.send(XAdd::new("s").field("n", n)));
@@ -82,7 +82,7 @@ fn a_command_that_was_never_polled_was_never_sent() {
 }
 
 #[test]
-fn when_the_runtime_ends_what_is_under_way_is_lost_and_nothing_more_is_sent() {
+fn runtime_shutdown_loses_commands_in_flight_and_rejects_new_ones() {
     let server = Server::start();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for parameter in ["?protocol=2", "?protocol=3"] {
@@ -103,7 +103,7 @@ fn when_the_runtime_ends_what_is_under_way_is_lost_and_nothing_more_is_sent() {
 }
 
 #[test]
-fn a_client_whose_runtime_ended_before_it_did_anything_says_so() {
+fn client_of_an_ended_runtime_fails_its_first_command() {
     let server = Server::start();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();

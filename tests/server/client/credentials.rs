@@ -1,4 +1,4 @@
-//! Credentials that change while they are used.
+//! Credentials that change while they are in use.
 
 use crate::both::{in_both_from, listed, until};
 use crate::support::Server;
@@ -17,7 +17,7 @@ fn allow(server: &Server, n: usize) {
     server.command(&["ACL", "SETUSER", &format!("u{n}"), "on", &format!(">p{n}"), "~*", "+@all"]);
 }
 
-/// Waits until the connection is this user's.
+/// Waits until the connection is authenticated as this user.
 async fn until_listed(client: &Client, connection: i64, n: usize) {
     let user = format!(" user=u{n} ");
     until(&user, async || {
@@ -56,7 +56,7 @@ fn users_change_under_load_and_no_command_fails() {
                 for id in ids {
                     until_listed(&admin, id, n).await;
                 }
-                // The server ends the connections of a user that there is no more.
+                // The server closes the connections of a deleted user.
                 server.command(&["ACL", "DELUSER", &format!("u{}", n - 1)]);
             }
             over.set(true);
@@ -68,7 +68,7 @@ fn users_change_under_load_and_no_command_fails() {
 }
 
 #[test]
-fn a_password_that_is_not_known_yet_is_tried_until_it_is() {
+fn unknown_password_is_retried_until_it_is_valid() {
     in_both_from(&Server::builder(), async |server, config| {
         allow(&server, 0);
         let (sender, receiver) = watch::channel(nth(0));
@@ -78,7 +78,7 @@ fn a_password_that_is_not_known_yet_is_tried_until_it_is() {
         let refused = || server.command(&["ACL", "LOG"]).contains("u1");
         until("it is refused", async || refused()).await;
         allow(&server, 1);
-        // What was sent behind AUTH may still be answered by the connection that is given up.
+        // A command sent after AUTH may still be answered on the connection that is being replaced.
         until("there is another connection", async || client.connection_id().unwrap() != first)
             .await;
         client.send(XAdd::new("s").field("f", "v")).await.unwrap();

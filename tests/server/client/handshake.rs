@@ -1,11 +1,11 @@
-//! Who the client is to the server, at first and after every new connection.
+//! The client's state at the server, at first and after every reconnect.
 
 use crate::both::{in_both, in_both_from, kill, listed, run};
 use crate::support::Server;
 use bourn::{Client, Code, Config, ConnectReason, Error, Outcome, Protocol, XAdd, XLen};
 use std::time::{Duration, Instant};
 
-/// What the server has about this connection, by name.
+/// Returns the server's data about this connection, by name.
 async fn listed_as(client: &Client, names: &[&str]) -> Vec<String> {
     let line = listed(client, client.connection_id().unwrap()).await.unwrap();
     let word = |name: &&str| {
@@ -16,37 +16,37 @@ async fn listed_as(client: &Client, names: &[&str]) -> Vec<String> {
     names.iter().map(word).collect()
 }
 
-/// The error of a connection that cannot be made.
-async fn cannot(config: Config) -> Error {
+/// Returns the error of a failing connection attempt.
+async fn connect_error(config: Config) -> Error {
     let error = Client::connect(config).await.expect_err("there is no such connection");
     assert_eq!(error.outcome(), Outcome::NotSent);
     error
 }
 
 #[test]
-fn a_password_is_the_default_users() {
+fn password_without_a_user_is_the_default_users() {
     in_both_from(&Server::builder().args(["--requirepass", "s3 cret"]), async |_, config| {
         let client = Client::connect(config.clone().password("s3 cret")).await.unwrap();
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0);
         assert_eq!(listed_as(&client, &["user"]).await, ["default"]);
-        let wrong = cannot(config.clone().password("other")).await;
+        let wrong = connect_error(config.clone().password("other")).await;
         let Error::Connect(connect) = &wrong else { panic!("{wrong:?}") };
         assert!(matches!(connect.reason(), ConnectReason::Refused(_)), "{wrong:?}");
         assert_eq!(wrong.code(), Some(&Code::WrongPass));
         assert!(!format!("{wrong:?} {wrong}").contains("other"));
         assert_eq!(
-            cannot(config.user("nobody").password("x")).await.code(),
+            connect_error(config.user("nobody").password("x")).await.code(),
             Some(&Code::WrongPass)
         );
     });
 }
 
 #[test]
-fn without_its_password_a_server_lets_nobody_in() {
+fn connect_without_the_password_fails() {
     in_both_from(&Server::builder().args(["--requirepass", "s3cret"]), async |_, config| {
         let error = match Client::connect(config).await {
             Err(error) => error,
-            // In RESP2 some servers say it with the first command.
+            // In RESP2, some servers report it with the first command.
             Ok(client) => client.send(XLen::new("s")).await.unwrap_err(),
         };
         assert_eq!(error.code(), Some(&Code::NoAuth), "{error:?}");
@@ -54,7 +54,7 @@ fn without_its_password_a_server_lets_nobody_in() {
 }
 
 #[test]
-fn a_user_may_do_what_the_server_lets_that_user_do() {
+fn user_has_the_permissions_that_the_server_grants() {
     in_both_from(&Server::builder(), async |server, config| {
         server.command(&["ACL", "SETUSER", "worker", "on", ">p", "~s", "+@all", "-xtrim"]);
         let client = Client::connect(config.user("worker").password("p")).await.unwrap();
@@ -73,19 +73,19 @@ fn a_user_may_do_what_the_server_lets_that_user_do() {
 }
 
 #[test]
-fn a_database_is_selected_or_does_not_exist() {
+fn database_is_selected_or_the_connection_fails() {
     in_both_from(&Server::builder(), async |server, config| {
         let client = Client::connect(config.clone().database(3)).await.unwrap();
         client.send(XAdd::new("s").field("f", "v")).await.unwrap();
         assert_eq!(listed_as(&client, &["db"]).await, ["3"]);
         assert_eq!(server.command(&["XLEN", "s"]), "0", "in database 0");
-        let error = cannot(config.database(99)).await;
+        let error = connect_error(config.database(99)).await;
         assert_eq!(error.code(), Some(&Code::Err), "{error:?}");
     });
 }
 
 #[test]
-fn the_server_lists_the_clients_name_and_since_7_2_the_librarys() {
+fn client_list_has_the_client_name_and_since_7_2_the_library() {
     in_both_from(&Server::builder(), async |server, config| {
         let client = Client::connect(config.client_name("billing-7")).await.unwrap();
         assert_eq!(listed_as(&client, &["name", "db"]).await, ["billing-7", "0"]);
@@ -103,7 +103,7 @@ fn the_server_lists_the_clients_name_and_since_7_2_the_librarys() {
 }
 
 #[test]
-fn a_new_connection_is_all_that_the_old_one_was() {
+fn reconnect_restores_user_database_name_and_protocol() {
     in_both_from(&Server::builder(), async |server, config| {
         server.command(&["ACL", "SETUSER", "worker", "on", ">p", "~*", "+@all"]);
         let config = config.user("worker").password("p").database(2).client_name("me");
@@ -121,7 +121,7 @@ fn a_new_connection_is_all_that_the_old_one_was() {
         let mut connections = vec![client.connection_id().unwrap()];
         for round in 0..3 {
             kill(&killer, client.connection_id().unwrap()).await;
-            // The client may not know yet that its connection is gone: then this one is lost.
+            // The client may not know yet that its connection is closed: then this command is lost.
             while client.send(XAdd::new("s").field("n", round)).await.is_err() {}
             connections.push(client.connection_id().unwrap());
             assert_eq!(listed_as(&client, &names).await, before);
@@ -133,7 +133,7 @@ fn a_new_connection_is_all_that_the_old_one_was() {
 }
 
 #[test]
-fn a_server_is_reached_by_tcp_by_unix_socket_and_by_url() {
+fn server_is_reached_by_tcp_unix_socket_and_url() {
     in_both_from(&Server::builder(), async |server, tcp| {
         let unix = Config::unix(server.socket_path());
         let urls = [
@@ -157,7 +157,7 @@ fn a_server_is_reached_by_tcp_by_unix_socket_and_by_url() {
 }
 
 #[test]
-fn a_stream_of_ones_own_is_as_good_as_a_socket() {
+fn custom_stream_works_like_a_socket() {
     in_both_from(&Server::builder(), async |server, config| {
         let path = server.socket_path();
         let dial = move || tokio::net::UnixStream::connect(path.clone());
@@ -172,15 +172,15 @@ fn a_stream_of_ones_own_is_as_good_as_a_socket() {
 }
 
 #[test]
-fn where_nobody_listens_there_is_no_connection_and_it_is_said_at_once() {
+fn connect_to_a_closed_port_fails_at_once() {
     in_both_from(&Server::builder(), async |mut server, config| {
         let client = Client::connect(&config).await.unwrap();
         server.kill9();
         let start = Instant::now();
         let refused = [
-            cannot(config).await,
-            cannot(Config::unix(server.socket_path())).await,
-            cannot(Config::unix("/nonexistent/socket")).await,
+            connect_error(config).await,
+            connect_error(Config::unix(server.socket_path())).await,
+            connect_error(Config::unix("/nonexistent/socket")).await,
             client.reader().await.unwrap_err(),
         ];
         for error in refused {
@@ -192,25 +192,25 @@ fn where_nobody_listens_there_is_no_connection_and_it_is_said_at_once() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up_in_time() {
+fn connect_to_a_mute_server_times_out() {
     in_both_from(&Server::builder(), async |server, config| {
         server.pause();
         let after = Duration::from_millis(50);
-        let error = cannot(config.connect_timeout(after)).await;
+        let error = connect_error(config.connect_timeout(after)).await;
         server.resume();
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
-        let ConnectReason::TimedOut { after: said, .. } = connect.reason() else {
+        let ConnectReason::TimedOut { after: limit, .. } = connect.reason() else {
             panic!("{error:?}");
         };
-        assert_eq!(*said, after);
+        assert_eq!(*limit, after);
     });
 }
 
 #[test]
-fn a_server_with_too_many_clients_says_so() {
+fn connect_beyond_maxclients_has_the_servers_error() {
     in_both(async |server, client| {
         run(client, "CONFIG SET maxclients 1").await;
-        let error = cannot(server.url().parse().unwrap()).await;
+        let error = connect_error(server.url().parse().unwrap()).await;
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
         let ConnectReason::Refused(refused) = connect.reason() else { panic!("{error:?}") };
         assert_eq!(refused.message(), b"max number of clients reached");

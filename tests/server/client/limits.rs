@@ -1,4 +1,4 @@
-//! What a client bounds: how long a command takes, how much may be queued, how large a reply may be.
+//! Limits of a client: the time of a command, the size of the queue, the size of a reply.
 
 use crate::both::{add, id, in_both_from, poll_once, until};
 use crate::support::Server;
@@ -6,7 +6,7 @@ use bourn::{Client, Error, Outcome, Raw, Unsent, WhenFull, XAdd, XLen, XRange};
 use std::time::Duration;
 
 #[test]
-fn a_reply_that_comes_too_late_goes_to_nobody() {
+fn late_reply_is_discarded() {
     in_both_from(&Server::builder(), async |server, config| {
         let client =
             Client::connect(config.command_timeout(Duration::from_millis(50))).await.unwrap();
@@ -19,7 +19,7 @@ fn a_reply_that_comes_too_late_goes_to_nobody() {
             assert!(matches!(error, Error::TimedOut { command: "XADD", .. }), "{error:?}");
         }
         server.resume();
-        // The replies of all three come before this one's, on the same connection.
+        // The replies of all three arrive before this one's, on the same connection.
         let mut length = None;
         until("the server answers in time", async || {
             length = client.send(XLen::new("s")).await.ok();
@@ -33,7 +33,7 @@ fn a_reply_that_comes_too_late_goes_to_nobody() {
 }
 
 #[test]
-fn beyond_the_budget_a_command_waits_or_fails_as_the_settings_say() {
+fn command_beyond_the_budget_waits_or_fails_as_configured() {
     in_both_from(&Server::builder(), async |server, config| {
         let config = config.budget_bytes(4096);
         let value = vec![b'x'; 1000];
@@ -71,7 +71,7 @@ fn beyond_the_budget_a_command_waits_or_fails_as_the_settings_say() {
 }
 
 #[test]
-fn a_request_beyond_the_whole_budget_goes_alone() {
+fn request_larger_than_the_budget_is_sent_alone() {
     in_both_from(&Server::builder(), async |_, config| {
         let client = Client::connect(config.budget_bytes(1024)).await.unwrap();
         let value = vec![b'x'; 5_000_000];
@@ -86,7 +86,7 @@ fn a_request_beyond_the_whole_budget_goes_alone() {
 }
 
 #[test]
-fn a_reply_that_is_too_large_ends_the_connection_and_another_one_follows() {
+fn too_large_reply_ends_the_connection_and_the_client_reconnects() {
     in_both_from(&Server::builder(), async |_, config| {
         let client = Client::connect(config.reply_bytes(10_000)).await.unwrap();
         add(&client, "s", 1..=1000).await;

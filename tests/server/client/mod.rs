@@ -1,4 +1,4 @@
-//! A client: several commands at once, transactions, tails, who it is to the server, and how it begins and ends.
+//! A client: batches, transactions, ranges, tails, handshake, limits, restarts and closing.
 
 mod batches;
 mod closing;

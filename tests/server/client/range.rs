@@ -1,4 +1,4 @@
-//! Streams over a range of ids: every entry once, in either direction, whatever its size.
+//! Streams over a range of ids: every entry once, in both directions, whatever its size.
 
 use crate::both::{add, id, in_both, ms, run};
 use bourn::{Client, Code, Config, Entry, Error, RangeStream, ReadFrom, XAdd};
@@ -52,7 +52,7 @@ fn range_continues_after_its_connection_is_lost() {
     });
 }
 
-/// The client of the same server that takes replies of 1 MiB.
+/// A client of the same server with a reply limit of 1 MiB.
 async fn limited(server: &crate::support::Server) -> Client {
     Client::connect(Config::tcp("127.0.0.1", server.port()).reply_bytes(1 << 20)).await.unwrap()
 }
@@ -76,7 +76,7 @@ fn entries_whose_pages_exceed_the_reply_limit_are_all_read() {
 }
 
 #[test]
-fn one_entry_above_the_reply_limit_is_an_error_that_tells_how_to_read_it() {
+fn entry_above_the_reply_limit_is_an_error_with_the_command_to_read_it() {
     in_both(async |server, client| {
         add(client, "s", 1..=1).await;
         let value = vec![b'x'; 2 << 20];
@@ -88,7 +88,7 @@ fn one_entry_above_the_reply_limit_is_an_error_that_tells_how_to_read_it() {
         let Err(Error::EntryTooLarge(error)) = tail.next().await.unwrap() else {
             panic!("the entry is larger than the limit")
         };
-        // A client with a larger limit reads it; another tail starts after it.
+        // A client with a larger limit reads it. Another tail starts after it.
         let page = bourn::XRange::new(error.key(), error.range()).count(1);
         let page = client.send(page).await.unwrap();
         assert_eq!(ms(&page), [2]);

@@ -1,4 +1,4 @@
-//! A server that goes away and comes back, and a connection that is cut off.
+//! A server that is stopped and restarted, and a connection that is cut.
 
 use crate::both::{id, in_both_from, kill, poll_once, until};
 use crate::support::Server;
@@ -7,19 +7,19 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 #[test]
-fn what_was_in_flight_ends_and_what_was_not_sent_waits_for_the_server() {
+fn commands_in_flight_end_and_unsent_ones_wait_for_the_server() {
     in_both_from(&Server::builder().append_only(), async |mut server, config| {
         let client = Client::connect(config).await.unwrap();
         client.send(XAdd::new("s").id(id(1)).field("f", "v")).await.unwrap();
         for round in 1..=3 {
-            // Halted, the server takes what is sent and says nothing.
+            // A halted server accepts requests and does not answer.
             server.pause();
             let mut flying: Vec<_> =
                 (0..50).map(|_| Box::pin(client.send(XAdd::new("lost").field("f", "v")))).collect();
             for call in &mut flying {
                 assert!(poll_once(call.as_mut()).await.is_pending());
             }
-            // By now the driver has written them, for it is woken as often as this task.
+            // By now the driver has written them, because it is woken as often as this task.
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
@@ -42,19 +42,19 @@ fn what_was_in_flight_ends_and_what_was_not_sent_waits_for_the_server() {
                 assert_eq!(result.unwrap(), id(100 * round + n));
             }
         }
-        // Everything that was confirmed is there, once; what was lost is there at most once.
+        // Every confirmed entry is there once. A lost one is there at most once.
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 1 + 3 * 50);
         assert!(client.send(XLen::new("lost")).await.unwrap() <= 3 * 50);
     });
 }
 
 #[test]
-fn while_the_server_is_down_a_command_that_cannot_be_sent_ends_with_its_time() {
+fn unsent_command_ends_at_its_deadline_while_the_server_is_down() {
     in_both_from(&Server::builder(), async |mut server, config| {
         let client =
             Client::connect(config.command_timeout(Duration::from_millis(100))).await.unwrap();
         server.kill9();
-        // The first one may be written before the client knows.
+        // The first one may be written before the client detects the lost connection.
         let _ = client.send(XLen::new("s")).await;
         let calls = (0..10).map(|n| client.send(XAdd::new("s").field("n", n)));
         for result in futures_util::future::join_all(calls).await {
@@ -63,16 +63,16 @@ fn while_the_server_is_down_a_command_that_cannot_be_sent_ends_with_its_time() {
             let Error::Unsent { reason: Unsent::TimedOut { source, .. }, .. } = error else {
                 panic!("{error:?}");
             };
-            assert!(source.is_some(), "it is said why there is no connection");
+            assert!(source.is_some(), "the error has the cause of the missing connection");
         }
         server.restart();
         until("the server answers", async || client.send(XLen::new("s")).await.is_ok()).await;
-        assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0, "what was not sent never runs");
+        assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0, "commands not sent never run");
     });
 }
 
 #[test]
-fn what_was_dropped_before_it_could_be_sent_never_runs() {
+fn command_dropped_before_it_is_sent_never_runs() {
     in_both_from(&Server::builder(), async |mut server, config| {
         let client = Client::connect(config).await.unwrap();
         server.kill9();
@@ -92,7 +92,7 @@ fn what_was_dropped_before_it_could_be_sent_never_runs() {
 }
 
 #[test]
-fn room_that_was_given_up_while_the_server_was_down_goes_to_who_waits_for_it() {
+fn budget_of_a_dropped_command_is_released_on_reconnect() {
     in_both_from(&Server::builder(), async |mut server, config| {
         let client = Client::connect(config.budget_bytes(1024)).await.unwrap();
         server.kill9();
@@ -109,7 +109,7 @@ fn room_that_was_given_up_while_the_server_was_down_goes_to_who_waits_for_it() {
 }
 
 #[test]
-fn a_connection_that_is_cut_off_under_load_tells_everyone_the_truth() {
+fn cut_connection_under_load_gives_correct_outcomes() {
     in_both_from(&Server::builder(), async |server, config| {
         async fn work(client: Client, worker: u64) -> Vec<(u64, Outcome)> {
             let mut ends = Vec::new();
@@ -143,9 +143,9 @@ fn a_connection_that_is_cut_off_under_load_tells_everyone_the_truth() {
         let there: Vec<u64> = entries.iter().map(|entry| nonce(entry).unwrap()).collect();
         let once: HashSet<_> = there.iter().copied().collect();
         assert_eq!(once.len(), there.len(), "nothing was sent twice");
-        let untold: HashSet<_> = ends.iter().map(|(nonce, _)| *nonce).collect();
+        let failed: HashSet<_> = ends.iter().map(|(nonce, _)| *nonce).collect();
         for nonce in (0..16).flat_map(|worker| (0..200).map(move |n| worker * 1000 + n)) {
-            assert!(once.contains(&nonce) || untold.contains(&nonce), "{nonce} was confirmed");
+            assert!(once.contains(&nonce) || failed.contains(&nonce), "{nonce} was confirmed");
         }
         for (nonce, outcome) in &ends {
             assert_ne!(*outcome, Outcome::NotApplied, "{nonce}");

@@ -1,10 +1,11 @@
-//! Scripts: an error after a write is unknown, and one of the server's own checks shows that nothing ran.
+//! Scripts: an error after a write has an unknown outcome. An error of the server's own checks
+//! proves that nothing ran.
 
 use crate::both::{in_both, run};
 use bourn::resp::{Args, Frame, Value};
 use bourn::{Client, Code, Command, DecodeError, Outcome, Raw, Safety};
 
-/// A script of a user's: its text and its key.
+/// A user's script command: its text and its key.
 struct Eval(&'static str, &'static str);
 
 impl Command for Eval {
@@ -58,7 +59,7 @@ fn script_that_wrote_and_failed_is_unknown_and_ran_once() {
 }
 
 #[test]
-fn check_of_the_server_shows_that_a_script_did_not_run() {
+fn error_of_the_servers_checks_proves_that_a_script_did_not_run() {
     in_both(async |_, client| {
         let script = "redis.call('INCR', KEYS[1]) return 1";
         let calls = [

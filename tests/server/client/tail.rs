@@ -1,11 +1,11 @@
-//! Tails: from where they begin, and that they go on whatever happens to their connection.
+//! Tails: their start positions, and that they continue after a lost connection.
 
 use crate::both::{Random, add, id, in_both, kill, poll_once, run, until_blocked};
 use bourn::{Client, Code, Entry, Error, ReadFrom, Tail, XAdd};
 use futures_util::StreamExt;
 use std::pin::pin;
 
-/// The next entry; there has to be one, and no error.
+/// Returns the next entry. An error or an end panics.
 async fn next(tail: &mut Tail) -> u64 {
     ms(tail.next().await)
 }
@@ -14,8 +14,8 @@ fn ms(item: Option<Result<Entry, Error>>) -> u64 {
     item.expect("a tail never ends").expect("the connection holds").id().ms()
 }
 
-/// Polls the tail, which has nothing to give, until its read waits at the server.
-async fn until_it_waits(client: &Client, tail: &mut Tail) {
+/// Polls a tail that has no entry, until its read is blocked at the server.
+async fn wait_until_blocked(client: &Client, tail: &mut Tail) {
     let mut next = pin!(tail.next());
     let waits = async {
         assert!(poll_once(next.as_mut()).await.is_pending());
@@ -28,8 +28,8 @@ async fn until_it_waits(client: &Client, tail: &mut Tail) {
     waits.await;
 }
 
-/// The connections whose reads wait at the server.
-async fn waiting(client: &Client) -> Vec<i64> {
+/// Returns the connections whose reads are blocked at the server.
+async fn blocked_connections(client: &Client) -> Vec<i64> {
     let list = run(client, "CLIENT LIST").await;
     let list = list.as_str().expect("CLIENT LIST is text").to_owned();
     let blocked = list.lines().filter(|line| line.contains(" cmd=xread "));
@@ -38,7 +38,7 @@ async fn waiting(client: &Client) -> Vec<i64> {
 }
 
 #[test]
-fn from_the_start_it_has_every_entry_that_is_there_and_those_to_come() {
+fn tail_from_the_start_returns_existing_and_new_entries() {
     in_both(async |_, client| {
         add(client, "s", 1..=2500).await;
         let mut tail = client.tail("s", ReadFrom::START);
@@ -46,7 +46,7 @@ fn from_the_start_it_has_every_entry_that_is_there_and_those_to_come() {
             assert_eq!(next(&mut tail).await, n);
         }
         for n in 2501..=2505 {
-            until_it_waits(client, &mut tail).await;
+            wait_until_blocked(client, &mut tail).await;
             add(client, "s", n..=n).await;
             assert_eq!(next(&mut tail).await, n);
         }
@@ -56,7 +56,7 @@ fn from_the_start_it_has_every_entry_that_is_there_and_those_to_come() {
 }
 
 #[test]
-fn an_entry_of_a_tail_has_its_fields() {
+fn entry_of_a_tail_has_its_fields() {
     in_both(async |_, client| {
         client.send(XAdd::new("s").id(id(1)).field("a", "1").field("a", "2")).await.unwrap();
         let entry = client.tail("s", ReadFrom::START).next().await.unwrap().unwrap();
@@ -65,27 +65,27 @@ fn an_entry_of_a_tail_has_its_fields() {
 }
 
 #[test]
-fn the_latest_is_where_the_stream_ended_when_it_was_first_polled() {
+fn tail_from_the_end_starts_where_the_stream_ended_at_its_first_poll() {
     in_both(async |_, client| {
         for (key, from) in [("empty", 0), ("s", 3)] {
             if from > 0 {
                 add(client, key, 1..=from).await;
             }
             let mut tail = client.tail(key, ReadFrom::End);
-            until_it_waits(client, &mut tail).await;
-            // Cut off before it has given anything, it still knows where it began.
-            for connection in waiting(client).await {
+            wait_until_blocked(client, &mut tail).await;
+            // Cut off before it returned anything, it still has its start position.
+            for connection in blocked_connections(client).await {
                 kill(client, connection).await;
             }
             add(client, key, from + 1..=from + 2).await;
-            // Nothing is told: what reads is read again.
+            // No error is returned: a read is retried.
             assert_eq!((next(&mut tail).await, next(&mut tail).await), (from + 1, from + 2));
         }
     });
 }
 
 #[test]
-fn the_last_is_the_last_entry_and_those_to_come() {
+fn tail_from_the_last_returns_the_last_entry_and_new_ones() {
     in_both(async |_, client| {
         add(client, "s", 1..=3).await;
         let mut tail = client.tail("s", ReadFrom::Last);
@@ -94,14 +94,14 @@ fn the_last_is_the_last_entry_and_those_to_come() {
         assert_eq!(next(&mut tail).await, 4);
 
         let mut tail = client.tail("empty", ReadFrom::Last);
-        until_it_waits(client, &mut tail).await;
+        wait_until_blocked(client, &mut tail).await;
         add(client, "empty", 1..=1).await;
         assert_eq!(next(&mut tail).await, 1);
     });
 }
 
 #[test]
-fn cut_off_again_and_again_it_leaves_nothing_out_and_gives_nothing_twice() {
+fn tail_survives_repeated_disconnects_without_loss_or_duplicates() {
     const ENTRIES: u64 = 2000;
     let seed = Random::seed();
     in_both(async |_, client| {
@@ -112,7 +112,7 @@ fn cut_off_again_and_again_it_leaves_nothing_out_and_gives_nothing_twice() {
             for n in 1..=ENTRIES {
                 producer.send(XAdd::new("s").id(id(n)).field("n", n)).await.unwrap();
                 if random.below(100) == 0 {
-                    for connection in waiting(&producer).await {
+                    for connection in blocked_connections(&producer).await {
                         let kill = bourn::Raw::new("CLIENT KILL").arg("ID").arg(connection);
                         kills += producer.send(kill).await.unwrap().as_integer().unwrap();
                     }
@@ -135,13 +135,13 @@ fn cut_off_again_and_again_it_leaves_nothing_out_and_gives_nothing_twice() {
             }
         }
         let kills = producer.await.unwrap();
-        println!("{kills} connections were killed, {errors} errors told");
+        println!("{kills} connections were killed, {errors} errors returned");
         assert!(kills > 0);
     });
 }
 
 #[test]
-fn an_error_is_an_item_and_not_the_end() {
+fn error_is_an_item_and_not_the_end() {
     in_both(async |_, client| {
         run(client, "SET s x").await;
         let mut tail = client.tail("s", ReadFrom::START);

@@ -1,4 +1,4 @@
-//! Transactions: all of it, with a result for each command, or nothing at all.
+//! Transactions: all commands are applied, with one result each, or none.
 
 use crate::both::{add, id, in_both, ms, refusal, run};
 use bourn::resp::{Args, Frame, Value};
@@ -37,7 +37,7 @@ fn all_commands_of_a_transaction_are_applied() {
 }
 
 #[test]
-fn a_transaction_of_no_command_is_applied_as_well() {
+fn empty_transaction_is_applied() {
     in_both(async |_, client| {
         assert!(client.transact(Vec::<XLen<'_>>::new()).await.unwrap().is_empty());
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0);
@@ -45,7 +45,7 @@ fn a_transaction_of_no_command_is_applied_as_well() {
 }
 
 #[test]
-fn an_error_while_it_runs_is_that_commands_own_result() {
+fn error_during_exec_is_the_result_of_its_command() {
     in_both(async |_, client| {
         run(client, "SET text x").await;
         let (before, wrong, after) = client
@@ -63,7 +63,7 @@ fn an_error_while_it_runs_is_that_commands_own_result() {
     });
 }
 
-/// A command that no server knows.
+/// A command that no server has.
 struct NoSuch;
 
 impl Command for NoSuch {
@@ -80,7 +80,7 @@ impl Command for NoSuch {
     }
 }
 
-/// Has a transaction discarded by this command in it, and says with what error.
+/// Sends a transaction that this command makes the server discard. Returns the error.
 async fn discarded_by(client: &Client, command: impl Command) -> String {
     let add = || XAdd::new("s").field("f", "v");
     let result = client.transact((add(), command, add())).await;
@@ -90,7 +90,7 @@ async fn discarded_by(client: &Client, command: impl Command) -> String {
 }
 
 #[test]
-fn a_command_that_is_refused_while_queueing_discards_all_and_tells_why() {
+fn command_refused_while_queueing_discards_the_transaction_with_its_error() {
     in_both(async |_, client| {
         add(client, "s", 1..=1).await;
         let arity = discarded_by(client, XAdd::new("s")).await;
@@ -99,7 +99,7 @@ fn a_command_that_is_refused_while_queueing_discards_all_and_tells_why() {
         assert!(unknown.starts_with("ERR unknown command"), "{unknown}");
         let raw = discarded_by(client, Raw::new("GET")).await;
         assert_eq!(raw, "ERR wrong number of arguments for 'get' command");
-        assert_eq!(client.send(XLen::new("s")).await.unwrap(), 1, "nothing was done");
+        assert_eq!(client.send(XLen::new("s")).await.unwrap(), 1, "nothing was applied");
 
         run(client, "CONFIG SET maxmemory 1").await;
         let full = XAdd::new("s").field("f", "v");
@@ -112,7 +112,7 @@ fn a_command_that_is_refused_while_queueing_discards_all_and_tells_why() {
 }
 
 #[test]
-fn a_user_who_may_not_discards_all() {
+fn missing_permission_discards_the_transaction() {
     in_both(async |server, client| {
         add(client, "s", 1..=1).await;
         run(client, "ACL SETUSER default -xdel").await;
@@ -124,7 +124,7 @@ fn a_user_who_may_not_discards_all() {
 }
 
 #[test]
-fn transactions_of_many_tasks_do_not_mix() {
+fn transactions_of_many_tasks_are_not_interleaved() {
     in_both(async |_, client| {
         async fn work(client: Client, worker: u64) {
             for n in 0..50 {
@@ -133,7 +133,7 @@ fn transactions_of_many_tasks_do_not_mix() {
                 let (first, before, second, after) = client.transact(alone).await.unwrap();
                 assert!(first.unwrap() < second.unwrap());
                 assert_eq!(before.unwrap() + 1, after.unwrap(), "worker {worker}, {n}");
-                // Between transactions, something that is none.
+                // A command outside a transaction, between two of them.
                 client.send(add()).await.unwrap();
             }
         }

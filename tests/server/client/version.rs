@@ -1,4 +1,4 @@
-//! Who answers, and what it is too old for.
+//! The detected server, and the features that it is too old for.
 
 use crate::both::{in_both, refusal, too_old};
 use bourn::{
@@ -9,7 +9,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 #[test]
-fn the_server_is_known_by_name_and_version() {
+fn server_is_detected_with_name_and_version() {
     in_both(async |server, client| {
         let info = client.send(Raw::new("INFO server")).await.unwrap();
         let info = info.as_str().unwrap().to_owned();
@@ -28,7 +28,7 @@ fn the_server_is_known_by_name_and_version() {
     });
 }
 
-/// An add that Redis 8.6 and later take.
+/// An XADD with IDMP, which needs Redis 8.6.
 fn idempotent() -> XAdd<'static> {
     XAdd::new("s").idmp("p", "1").field("f", "v")
 }
@@ -36,7 +36,7 @@ fn idempotent() -> XAdd<'static> {
 const BAD_ID: &str = "ERR Invalid stream ID specified as stream command argument";
 
 #[test]
-fn a_server_too_old_for_an_option_is_an_error_that_says_so() {
+fn option_that_the_server_lacks_is_a_feature_error() {
     in_both(async |server, client| {
         let result = client.send(idempotent()).await;
         if server.redis_at_least(8, 6) {
@@ -52,7 +52,7 @@ fn a_server_too_old_for_an_option_is_an_error_that_says_so() {
 }
 
 #[test]
-fn in_a_batch_and_in_a_transaction_the_command_itself_is_told() {
+fn feature_error_in_a_batch_or_transaction_names_the_command() {
     in_both(async |server, client| {
         let plain = || XAdd::new("s").field("f", "v");
         let (before, result) = client.send_all((plain(), idempotent())).await;
@@ -76,7 +76,7 @@ fn in_a_batch_and_in_a_transaction_the_command_itself_is_told() {
                 _ => assert!(result.is_ok()),
             }
         }
-        // Servers differ in whether they look at the arguments while they queue.
+        // Some servers check the arguments while they queue, others do not.
         let both = both.and_then(|(_, _, add)| add);
         let list = list.and_then(|mut results| results.pop().unwrap());
         for result in [both, list] {
@@ -88,7 +88,7 @@ fn in_a_batch_and_in_a_transaction_the_command_itself_is_told() {
 }
 
 #[test]
-fn a_reader_says_it_too() {
+fn reader_returns_feature_errors_too() {
     in_both(async |server, client| {
         client.send(XGroupCreate::new("s", "g", StartAt::End).mk_stream()).await.unwrap();
         let mut reader = client.reader().await.unwrap();
@@ -105,18 +105,19 @@ fn a_reader_says_it_too() {
 }
 
 #[test]
-fn an_error_with_a_code_of_its_own_stays_what_it_is() {
+fn error_with_a_code_of_its_own_is_not_a_feature_error() {
     in_both(async |_, client| {
         client.send(Raw::new("SET text x")).await.unwrap();
         let read = XRead::new().stream("text", ReadFrom::Last);
-        // Redis before 7.4 does not know `+`, and looks at the key first: that is what is wrong, on every server.
+        // Redis before 7.4 does not know `+`, and checks the key first. The key is of the wrong
+        // type on every server.
         assert!(refusal(client.send(read).await).starts_with("WRONGTYPE "));
     });
 }
 
-const MISTAKE: &str = "XADD: ERR The ID specified in XADD must be greater than 0-0";
+const INVALID: &str = "XADD: ERR The ID specified in XADD must be greater than 0-0";
 
-/// The error of a command that is wrong on every server, and says that it needs these.
+/// Returns the error of a command that is invalid on every server and needs these features.
 async fn explained(client: &Client, needs: Features) -> Error {
     struct Wrong(Features);
 
@@ -142,23 +143,23 @@ async fn explained(client: &Client, needs: Features) -> Error {
 }
 
 #[test]
-fn a_mistake_is_not_taken_for_a_version() {
+fn invalid_command_is_not_a_feature_error() {
     in_both(async |_, client| {
-        assert_eq!(explained(client, Features::NONE).await.to_string(), MISTAKE);
+        assert_eq!(explained(client, Features::NONE).await.to_string(), INVALID);
         let old = Features::from(Feature::MinId).and(Feature::XAutoClaim);
-        assert_eq!(explained(client, old).await.to_string(), MISTAKE);
+        assert_eq!(explained(client, old).await.to_string(), INVALID);
     });
 }
 
 #[test]
-fn what_the_server_said_itself_is_kept_for_it_may_be_about_something_else() {
+fn feature_error_keeps_the_servers_text() {
     in_both(async |server, client| {
         let error = explained(client, Feature::MaxSize.into()).await;
         match error {
             Error::TooOld(error) if !server.redis_at_least(8, 10) => {
-                assert_eq!(error.source().unwrap().to_string(), MISTAKE);
+                assert_eq!(error.source().unwrap().to_string(), INVALID);
             }
-            error => assert_eq!(error.to_string(), MISTAKE),
+            error => assert_eq!(error.to_string(), INVALID),
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Raw commands, and commands of one's own.
+//! Raw commands, and commands that users define.
 
 use super::{WRONG_TYPE, group, set_text};
 use crate::both::{id, in_both, refusal, run};
@@ -8,7 +8,7 @@ use bourn::{
 };
 
 #[test]
-fn a_reply_of_any_type_is_a_value() {
+fn reply_of_any_type_is_a_value() {
     in_both(async |_, client| {
         set_text(client).await;
         group(client, 1).await;
@@ -34,7 +34,7 @@ fn a_reply_of_any_type_is_a_value() {
 }
 
 #[test]
-fn a_map_reads_alike_in_both_protocols() {
+fn map_is_the_same_value_in_both_protocols() {
     in_both(async |_, client| {
         let config = run(client, "CONFIG GET maxmemory-policy").await;
         let pairs: Vec<_> = config
@@ -48,7 +48,7 @@ fn a_map_reads_alike_in_both_protocols() {
 }
 
 #[test]
-fn an_error_inside_a_reply_is_a_value_and_one_for_all_of_it_an_error() {
+fn error_inside_a_reply_is_a_value_and_an_error_reply_is_an_error() {
     in_both(async |_, client| {
         set_text(client).await;
         let script = "return {1, redis.error_reply('MINE of my own')}";
@@ -62,7 +62,7 @@ fn an_error_inside_a_reply_is_a_value_and_one_for_all_of_it_an_error() {
 }
 
 #[test]
-fn what_would_change_the_connection_is_never_sent() {
+fn commands_that_change_the_connection_are_never_sent() {
     in_both(async |_, client| {
         for words in ["MULTI", "SELECT 1", "XREAD BLOCK 0 STREAMS s 0", "SUBSCRIBE c", "QUIT", ""] {
             let error = client.send(Raw::new(words)).await.unwrap_err();
@@ -93,14 +93,14 @@ impl Command for StrLen<'_> {
 }
 
 #[test]
-fn a_command_of_ones_own_is_as_good_as_any() {
+fn user_defined_command_works_like_any_other() {
     in_both(async |_, client| {
         set_text(client).await;
         assert_eq!(client.send(StrLen("text")).await.unwrap(), 1);
         group(client, 0).await;
         let all = (StrLen("text"), XGroupCreateConsumer::new("s", "g", "c"));
-        let (length, made) = client.transact(all).await.unwrap();
-        assert_eq!((length.unwrap(), made.unwrap()), (1, true));
+        let (length, created) = client.transact(all).await.unwrap();
+        assert_eq!((length.unwrap(), created.unwrap()), (1, true));
         let add = XAdd::new("s").id(id(1)).field("f", "v");
         let (added, length) = client.send_all((add, StrLen("text"))).await;
         assert_eq!((added.unwrap(), length.unwrap()), (id(1), 1));

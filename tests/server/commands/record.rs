@@ -1,4 +1,4 @@
-//! Structs as fields of an entry, and what is serialized.
+//! Structs as the fields of an entry, and serialized replies.
 
 use crate::both::{id, in_both};
 use bourn::queue::{Health, Queue, RawBytes};
@@ -34,11 +34,11 @@ fn order() -> Order<'static> {
 }
 
 #[test]
-fn a_record_is_read_as_it_was_added() {
+fn record_is_read_as_it_was_added() {
     in_both(async |_, client| {
         let by_record = XAdd::new("s").id(id(1)).record(&order()).unwrap();
         client.send(by_record).await.unwrap();
-        // The same by hand: fields and records have the same texts.
+        // The same fields added one by one: fields and records have the same encoding.
         let by_hand =
             XAdd::new("s").id(id(2)).field("sku", "A-7").field("count", 3).field("price", 0.1);
         let by_hand = by_hand.field("paid", true).field("tags", r#"["a","b"]"#);
@@ -97,7 +97,7 @@ fn replies_serialize_with_ids_as_text_and_times_in_milliseconds() {
 }
 
 #[test]
-fn an_id_is_its_text_in_any_format() {
+fn id_serializes_as_text_in_any_format() {
     let id = EntryId::new(1, u64::MAX);
     let json = serde_json::to_string(&id).unwrap();
     assert_eq!(json, r#""1-18446744073709551615""#);

@@ -1,11 +1,11 @@
-//! XACK and XDEL: how many it was.
+//! XACK and XDEL: their counts.
 
 use super::{WRONG_TYPE, pending, set_text};
 use crate::both::{add, id, in_both, ms, refusal};
 use bourn::{GroupFrom, XAck, XDel, XLen, XPending, XRange, XReadGroup};
 
 #[test]
-fn an_ack_counts_what_was_pending_in_this_group() {
+fn xack_counts_entries_pending_in_this_group() {
     in_both(async |_, client| {
         set_text(client).await;
         pending(client, 5, 4).await;
@@ -39,7 +39,7 @@ fn a_thousand_entries_are_acked_at_once() {
 }
 
 #[test]
-fn a_deletion_counts_what_was_there_and_leaves_it_pending() {
+fn xdel_counts_existing_entries_and_leaves_them_pending() {
     in_both(async |_, client| {
         set_text(client).await;
         pending(client, 3, 3).await;

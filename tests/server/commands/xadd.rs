@@ -1,4 +1,4 @@
-//! XADD: ids, streams that are not there, what it trims, adding once only.
+//! XADD: ids, missing streams, trimming, idempotent adding.
 
 use super::{BAD_ID, WRONG_TYPE, set_text};
 use crate::both::{add, id, in_both, ms, refusal, run, too_old};
@@ -10,7 +10,7 @@ use bourn::{
 const REFS: [Feature; 3] = [Feature::KeepRef, Feature::DelRef, Feature::Acked];
 
 #[test]
-fn the_reply_is_the_id_of_the_entry_that_was_added() {
+fn reply_is_the_id_of_the_added_entry() {
     in_both(async |_, client| {
         let fields = [("a", "1"), ("b", ""), ("a", "2"), ("", "x"), ("a b\r\n", "\0")];
         let auto = client.send(XAdd::new("s").fields(fields)).await.unwrap();
@@ -30,7 +30,7 @@ fn the_reply_is_the_id_of_the_entry_that_was_added() {
 }
 
 #[test]
-fn a_time_alone_takes_the_next_sequence_number_of_that_time() {
+fn time_without_sequence_takes_the_next_one_of_that_time() {
     in_both(async |server, client| {
         let add = |ms| XAdd::new("s").id(AddId::AutoSeq { ms }).field("f", "v");
         let all = client.send_all([add(5), add(5), add(6), add(6)]).await;
@@ -51,7 +51,7 @@ fn a_time_alone_takes_the_next_sequence_number_of_that_time() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_added_is_refused() {
+fn invalid_entry_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         let add = |key| XAdd::new(key).field("f", "v");
@@ -79,7 +79,7 @@ fn an_entry_that_cannot_be_added_is_refused() {
 }
 
 #[test]
-fn with_no_mk_stream_nothing_is_added_where_there_is_no_stream() {
+fn no_mk_stream_adds_nothing_without_a_stream() {
     in_both(async |_, client| {
         set_text(client).await;
         let add = |key, ms| XAdd::new(key).id(id(ms)).field("f", "v").no_mk_stream();
@@ -92,9 +92,9 @@ fn with_no_mk_stream_nothing_is_added_where_there_is_no_stream() {
 }
 
 #[test]
-fn a_trim_removes_the_oldest_after_adding() {
+fn trim_removes_the_oldest_after_adding() {
     in_both(async |_, client| {
-        // Nodes have 100 entries, and an approximate trim takes whole ones.
+        // Nodes hold 100 entries, and an approximate trim removes whole nodes.
         let rows = [
             (Trim::max_len(3), 249..=251),
             (Trim::max_len(1), 251..=251),
@@ -116,15 +116,18 @@ fn a_trim_removes_the_oldest_after_adding() {
             run(client, "DEL s").await;
         }
         let none = XAdd::new("s").trim(Trim::max_len(0)).field("f", "v");
-        assert!(client.send(none).await.unwrap() > EntryId::MIN, "the id of what is gone at once");
+        assert!(
+            client.send(none).await.unwrap() > EntryId::MIN,
+            "the id of an entry that is trimmed at once"
+        );
         assert_eq!(client.send(XLen::new("s")).await.unwrap(), 0);
     });
 }
 
 #[test]
-fn refs_say_what_trimming_does_to_what_is_pending() {
+fn refs_set_the_effect_of_trimming_on_pending_entries() {
     in_both(async |server, client| {
-        // The entries left, and those still pending, after all three have been given to a consumer.
+        // The entries left, and those still pending. All three were delivered to a consumer before.
         let rows = [
             (Refs::Keep, vec![3, 4], vec![1, 2, 3]),
             (Refs::Delete, vec![3, 4], vec![3]),
@@ -162,7 +165,7 @@ fn refs_need_no_trim() {
 }
 
 #[test]
-fn what_a_producer_has_added_it_does_not_add_again() {
+fn idempotent_add_is_applied_once_per_id() {
     in_both(async |server, client| {
         client.send(XGroupCreate::new("s", "g", StartAt::START).mk_stream()).await.unwrap();
         let add = || XAdd::new("s").field("f", "v");

@@ -1,4 +1,4 @@
-//! XAUTOCLAIM: page by page, and what of it was deleted.
+//! XAUTOCLAIM: its pages and deleted entries.
 
 use super::{NO_GROUP, WRONG_TYPE, group, pending, set_text};
 use crate::both::{id, in_both, ms, refusal};
@@ -10,7 +10,7 @@ fn claim(start: u64) -> XAutoClaim<'static> {
 }
 
 #[test]
-fn pages_follow_each_other_by_their_cursor() {
+fn pages_continue_at_their_cursor() {
     in_both(async |_, client| {
         pending(client, 6, 5).await;
         let mut next = Some(EntryId::MIN);
@@ -28,7 +28,7 @@ fn pages_follow_each_other_by_their_cursor() {
 }
 
 #[test]
-fn ids_alone_come_in_the_same_pages() {
+fn just_id_returns_the_same_pages() {
     in_both(async |_, client| {
         pending(client, 3, 3).await;
         let page = client.send(claim(1).count(2).just_id()).await.unwrap();
@@ -39,7 +39,7 @@ fn ids_alone_come_in_the_same_pages() {
 }
 
 #[test]
-fn a_claim_begins_at_its_start_or_above_it() {
+fn claim_starts_at_its_start_or_above_it() {
     in_both(async |_, client| {
         pending(client, 4, 4).await;
         let rows = [
@@ -62,7 +62,7 @@ fn a_claim_begins_at_its_start_or_above_it() {
 }
 
 #[test]
-fn only_what_is_idle_for_long_enough_is_claimed() {
+fn only_entries_idle_for_min_idle_are_claimed() {
     in_both(async |_, client| {
         pending(client, 3, 3).await;
         let minute = Duration::from_secs(60);
@@ -77,7 +77,7 @@ fn only_what_is_idle_for_long_enough_is_claimed() {
 }
 
 #[test]
-fn the_server_looks_at_ten_times_the_count_and_then_says_where_to_go_on() {
+fn server_scans_ten_times_the_count_and_returns_a_cursor() {
     in_both(async |_, client| {
         pending(client, 25, 25).await;
         let minute = Duration::from_secs(60);
@@ -89,7 +89,7 @@ fn the_server_looks_at_ten_times_the_count_and_then_says_where_to_go_on() {
 }
 
 #[test]
-fn what_was_deleted_is_a_null_on_6_2_and_later_is_named() {
+fn deleted_entry_is_a_null_on_6_2_and_listed_since_7_0() {
     in_both(async |server, client| {
         pending(client, 4, 4).await;
         client.send(XDel::new("s", &[id(2), id(4)])).await.unwrap();
@@ -111,7 +111,7 @@ fn what_was_deleted_is_a_null_on_6_2_and_later_is_named() {
 }
 
 #[test]
-fn with_nothing_pending_a_page_is_empty_and_the_last() {
+fn page_without_pending_entries_is_empty_and_the_last() {
     in_both(async |server, client| {
         group(client, 3).await;
         let page = client.send(claim(0)).await.unwrap();
@@ -121,7 +121,7 @@ fn with_nothing_pending_a_page_is_empty_and_the_last() {
 }
 
 #[test]
-fn a_claim_without_a_group_or_with_too_high_a_count_is_refused() {
+fn claim_without_a_group_or_with_too_high_a_count_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         assert_eq!(refusal(client.send(claim(0)).await), NO_GROUP);

@@ -1,4 +1,4 @@
-//! XCLAIM: what changes hands, and what it is then.
+//! XCLAIM: which entries change their owner, and their state afterwards.
 
 use super::{NO_GROUP, WRONG_TYPE, group, pending, set_text};
 use crate::both::{add, id, in_both, ms, refusal};
@@ -11,17 +11,17 @@ fn claim(consumer: &str, ms: u64) -> XClaim<'_> {
     XClaim::new("s", "g", consumer, Duration::ZERO, id(ms))
 }
 
-/// What XPENDING says about one entry; `None` if it is not pending.
+/// Returns XPENDING's data about one entry, or `None` if it is not pending.
 async fn look(client: &Client, ms: u64) -> Option<PendingEntry> {
     let range = XPendingRange::new("s", "g", id(ms)..=id(ms), 1);
     client.send(range).await.unwrap().pop()
 }
 
 #[test]
-fn a_claimed_entry_is_handed_over_and_counts_as_delivered_again() {
+fn claimed_entry_changes_its_owner_and_counts_as_delivered_again() {
     in_both(async |_, client| {
         pending(client, 4, 3).await;
-        // 4 is not pending, 9 not there.
+        // 4 is not pending, 9 does not exist.
         let ids = [id(1), id(3), id(4), id(9)];
         let entries = client.send(XClaim::new("s", "g", "d", Duration::ZERO, &ids)).await.unwrap();
         assert_eq!((ms(&entries), entries.nulls()), (vec![1, 3], 0));
@@ -34,19 +34,19 @@ fn a_claimed_entry_is_handed_over_and_counts_as_delivered_again() {
 }
 
 #[test]
-fn only_what_is_idle_for_long_enough_is_claimed() {
+fn only_entries_idle_for_min_idle_are_claimed() {
     in_both(async |_, client| {
         pending(client, 2, 2).await;
         client.send(claim("c", 1).idle(MINUTE)).await.unwrap();
         let ids = [id(1), id(2)];
         let minute = XClaim::new("s", "g", "d", MINUTE, &ids);
         assert_eq!(ms(&client.send(minute.clone()).await.unwrap()), [1]);
-        assert!(client.send(minute).await.unwrap().is_empty(), "claiming begins the time anew");
+        assert!(client.send(minute).await.unwrap().is_empty(), "claiming resets the idle time");
     });
 }
 
 #[test]
-fn idle_and_time_set_when_it_was_last_delivered() {
+fn idle_and_time_set_the_last_delivery() {
     in_both(async |_, client| {
         pending(client, 1, 1).await;
         let now = SystemTime::now();
@@ -55,7 +55,11 @@ fn idle_and_time_set_when_it_was_last_delivered() {
             ("now", claim("c", 1), Duration::ZERO..MINUTE),
             ("at a time", claim("c", 1).time(now - 2 * MINUTE), 2 * MINUTE..3 * MINUTE),
             ("in the future", claim("c", 1).time(now + 60 * MINUTE), Duration::ZERO..MINUTE),
-            ("the last of both", claim("c", 1).idle(MINUTE).time(now), Duration::ZERO..MINUTE),
+            (
+                "the last of the two options",
+                claim("c", 1).idle(MINUTE).time(now),
+                Duration::ZERO..MINUTE,
+            ),
         ];
         for (name, claim, expected) in rows {
             assert_eq!(client.send(claim).await.unwrap().len(), 1, "{name}");
@@ -66,7 +70,7 @@ fn idle_and_time_set_when_it_was_last_delivered() {
 }
 
 #[test]
-fn deliveries_are_counted_unless_the_claim_says_a_number_or_wants_ids_alone() {
+fn deliveries_are_counted_except_with_retry_count_or_just_id() {
     in_both(async |_, client| {
         pending(client, 1, 1).await;
         client.send(claim("d", 1)).await.unwrap();
@@ -83,20 +87,20 @@ fn deliveries_are_counted_unless_the_claim_says_a_number_or_wants_ids_alone() {
 }
 
 #[test]
-fn force_takes_what_was_not_pending() {
+fn force_claims_entries_that_are_not_pending() {
     in_both(async |_, client| {
         group(client, 2).await;
         assert!(client.send(claim("d", 1)).await.unwrap().is_empty());
         assert_eq!(ms(&client.send(claim("d", 1).force()).await.unwrap()), [1]);
         assert_eq!(client.send(claim("d", 2).force().just_id()).await.unwrap(), [id(2)]);
-        // What is not in the stream cannot be forced.
+        // An entry that is not in the stream cannot be forced.
         assert_eq!(client.send(claim("d", 9).force()).await.unwrap().len(), 0);
         assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 2);
     });
 }
 
 #[test]
-fn last_id_moves_the_group_on() {
+fn last_id_advances_the_group() {
     in_both(async |_, client| {
         pending(client, 3, 1).await;
         client.send(claim("d", 1).last_id(id(2))).await.unwrap();
@@ -107,7 +111,7 @@ fn last_id_moves_the_group_on() {
 }
 
 #[test]
-fn all_options_go_together() {
+fn all_options_can_be_combined() {
     in_both(async |_, client| {
         group(client, 1).await;
         let claim = claim("d", 1).idle(MINUTE).retry_count(3).force().last_id(id(1));
@@ -119,7 +123,7 @@ fn all_options_go_together() {
 }
 
 #[test]
-fn a_deleted_entry_is_a_null_on_6_2_and_later_no_longer_pending() {
+fn deleted_entry_is_a_null_on_6_2_and_not_pending_since_7_0() {
     in_both(async |server, client| {
         pending(client, 4, 4).await;
         client.send(XDel::new("s", &[id(1), id(2)])).await.unwrap();
@@ -140,7 +144,7 @@ fn a_deleted_entry_is_a_null_on_6_2_and_later_no_longer_pending() {
 }
 
 #[test]
-fn a_claim_without_a_group_is_refused() {
+fn claim_without_a_group_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         assert_eq!(refusal(client.send(claim("d", 1)).await), NO_GROUP);

@@ -1,4 +1,4 @@
-//! XGROUP: groups and consumers come, move and go.
+//! XGROUP: groups and consumers are created, moved and deleted.
 
 use super::{WRONG_TYPE, group, pending, set_text};
 use crate::both::{add, id, in_both, ms, refusal, run, too_old};
@@ -13,13 +13,13 @@ const NO_KEY: &str = "ERR The XGROUP subcommand requires the key to exist. Note 
 
 const NO_GROUP: &str = "NOGROUP No such consumer group 'g' for key name 's'";
 
-/// What the group `g` of `s` is given next.
+/// Returns the next entries of `s` for the group `g`.
 async fn next(client: &Client) -> Vec<u64> {
     let read = XReadGroup::new("g", "c").stream("s", GroupFrom::New).no_ack();
     client.send(read).await.unwrap().get("s").map(ms).unwrap_or_default()
 }
 
-/// What XINFO GROUPS says under this name about the only group of `s`.
+/// Returns a field of XINFO GROUPS for the only group of `s`.
 async fn info(client: &Client, name: &str) -> Option<i64> {
     let groups = run(client, "XINFO GROUPS s").await;
     let pairs = groups.as_list().and_then(|groups| groups.first()).and_then(|g| g.as_list());
@@ -28,7 +28,7 @@ async fn info(client: &Client, name: &str) -> Option<i64> {
 }
 
 #[test]
-fn a_group_begins_where_it_is_made_to() {
+fn group_starts_at_its_start_position() {
     in_both(async |_, client| {
         add(client, "s", 1..=3).await;
         let rows = [
@@ -49,7 +49,7 @@ fn a_group_begins_where_it_is_made_to() {
 }
 
 #[test]
-fn if_missing_says_whether_the_group_was_created() {
+fn if_missing_returns_whether_the_group_was_created() {
     in_both(async |_, client| {
         let create = |group| XGroupCreate::new("s", group, StartAt::START).mk_stream().if_missing();
         assert!(client.send(create("g")).await.unwrap());
@@ -62,7 +62,7 @@ fn if_missing_says_whether_the_group_was_created() {
         let mut reader = client.reader().await.unwrap();
         assert!(!reader.send(create("g")).await.unwrap());
         assert!(reader.send(create("c")).await.unwrap());
-        // Other errors are errors.
+        // Other errors are returned as errors.
         let missing = XGroupCreate::new("none", "g", StartAt::START).if_missing();
         assert_eq!(refusal(client.send(missing).await), NO_KEY);
         set_text(client).await;
@@ -93,7 +93,7 @@ fn since_includes_the_entries_of_its_millisecond() {
 }
 
 #[test]
-fn a_group_that_is_there_stays_as_it_is() {
+fn existing_group_is_not_changed() {
     in_both(async |_, client| {
         group(client, 3).await;
         let again = XGroupCreate::new("s", "g", StartAt::End).mk_stream();
@@ -104,7 +104,7 @@ fn a_group_that_is_there_stays_as_it_is() {
 }
 
 #[test]
-fn a_group_needs_its_stream_unless_it_may_make_one() {
+fn group_needs_its_stream_unless_mk_stream_is_set() {
     in_both(async |_, client| {
         set_text(client).await;
         let create = |key| XGroupCreate::new(key, "g", StartAt::START);
@@ -116,7 +116,7 @@ fn a_group_needs_its_stream_unless_it_may_make_one() {
 }
 
 #[test]
-fn a_group_moves_forth_and_back() {
+fn group_moves_forwards_and_backwards() {
     in_both(async |_, client| {
         group(client, 3).await;
         let rows = [
@@ -132,7 +132,7 @@ fn a_group_moves_forth_and_back() {
 }
 
 #[test]
-fn entries_read_is_what_the_server_tells_the_lag_from() {
+fn entries_read_determines_the_lag() {
     in_both(async |server, client| {
         add(client, "s", 1..=5).await;
         let create = XGroupCreate::new("s", "g", id(2)).mk_stream().entries_read(2);
@@ -165,7 +165,7 @@ fn entries_read_is_what_the_server_tells_the_lag_from() {
 }
 
 #[test]
-fn a_consumer_is_made_once() {
+fn consumer_is_created_once() {
     in_both(async |_, client| {
         group(client, 3).await;
         for consumer in ["c", "", "a b\r\n"] {
@@ -178,19 +178,19 @@ fn a_consumer_is_made_once() {
 }
 
 #[test]
-fn what_a_removed_consumer_had_pending_is_lost() {
+fn deleting_a_consumer_drops_its_pending_entries() {
     in_both(async |_, client| {
         pending(client, 3, 2).await;
         let del = XGroupDelConsumer::new("s", "g", "c");
         assert_eq!(client.send(del.clone()).await.unwrap(), 2);
-        assert_eq!(client.send(del).await.unwrap(), 0, "there is no such consumer any more");
+        assert_eq!(client.send(del).await.unwrap(), 0, "the consumer no longer exists");
         assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 0);
         assert_eq!(next(client).await, [3]);
     });
 }
 
 #[test]
-fn a_group_goes_once() {
+fn group_is_destroyed_once() {
     in_both(async |_, client| {
         group(client, 3).await;
         let destroy = XGroupDestroy::new("s", "g");
@@ -200,7 +200,7 @@ fn a_group_goes_once() {
 }
 
 #[test]
-fn a_name_may_be_empty() {
+fn names_may_be_empty() {
     in_both(async |_, client| {
         add(client, "s", 1..=1).await;
         client.send(XGroupCreate::new("s", "", StartAt::START)).await.unwrap();
@@ -212,7 +212,7 @@ fn a_name_may_be_empty() {
 }
 
 #[test]
-fn no_form_works_without_the_stream_and_most_need_the_group() {
+fn every_form_needs_the_stream_and_most_need_the_group() {
     in_both(async |_, client| {
         set_text(client).await;
         let forms = |key| {

@@ -1,4 +1,4 @@
-//! XPENDING: summed up, and one by one.
+//! XPENDING: the summary, and the range.
 
 use super::{NO_GROUP, WRONG_TYPE, group, pending, set_text};
 use crate::both::{id, in_both, refusal};
@@ -6,7 +6,8 @@ use bourn::{Client, EntryId, GroupFrom, Raw, XClaim, XPending, XPendingRange, XR
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::time::Duration;
 
-/// Entries 1 and 2 are pending for `c`, 3 for `d`, 4 is not; 2 as if delivered 7 times, the last a minute ago.
+/// Entries 1 and 2 are pending for `c`, 3 for `d`, 4 is not pending. 2 is set to 7 deliveries, the
+/// last one a minute ago.
 async fn three_pending(client: &Client) {
     pending(client, 4, 2).await;
     let read = XReadGroup::new("g", "d").stream("s", GroupFrom::New).count(1);
@@ -17,7 +18,7 @@ async fn three_pending(client: &Client) {
 }
 
 #[test]
-fn a_summary_counts_for_each_consumer() {
+fn summary_counts_for_each_consumer() {
     in_both(async |_, client| {
         three_pending(client).await;
         let summary = client.send(XPending::new("s", "g")).await.unwrap();
@@ -27,7 +28,7 @@ fn a_summary_counts_for_each_consumer() {
 }
 
 #[test]
-fn with_nothing_pending_a_summary_has_no_ids_and_a_range_is_empty() {
+fn without_pending_entries_the_summary_has_no_ids_and_the_range_is_empty() {
     in_both(async |_, client| {
         group(client, 3).await;
         let summary = client.send(XPending::new("s", "g")).await.unwrap();
@@ -38,7 +39,7 @@ fn with_nothing_pending_a_summary_has_no_ids_and_a_range_is_empty() {
 }
 
 #[test]
-fn a_range_lists_what_its_bounds_and_options_leave() {
+fn range_is_limited_by_its_bounds_and_options() {
     in_both(async |_, client| {
         three_pending(client).await;
         let all = || XPendingRange::new("s", "g", .., 10);
@@ -71,7 +72,7 @@ fn a_range_lists_what_its_bounds_and_options_leave() {
 }
 
 #[test]
-fn a_pending_entry_says_whose_it_is_since_when_and_how_often() {
+fn pending_entry_has_owner_idle_time_and_deliveries() {
     in_both(async |_, client| {
         three_pending(client).await;
         let minute = Duration::from_secs(60);
@@ -88,7 +89,7 @@ fn a_pending_entry_says_whose_it_is_since_when_and_how_often() {
 }
 
 #[test]
-fn what_was_given_back_is_nobodys() {
+fn nacked_entry_has_no_owner() {
     in_both(async |server, client| {
         pending(client, 2, 2).await;
         let nack = client.send(Raw::new("XNACK s g SILENT IDS 2").args([id(1), id(2)])).await;
@@ -110,7 +111,7 @@ fn what_was_given_back_is_nobodys() {
 }
 
 #[test]
-fn what_is_pending_without_a_group_is_refused() {
+fn xpending_without_a_group_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         assert_eq!(refusal(client.send(XPending::new("s", "g")).await), NO_GROUP);

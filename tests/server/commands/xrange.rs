@@ -1,4 +1,4 @@
-//! XRANGE, XREVRANGE and XLEN: every kind of bound, from both ends.
+//! XRANGE, XREVRANGE and XLEN: every kind of bound, in both directions.
 
 use super::{WRONG_TYPE, set_text};
 use crate::both::{add, id, in_both, ms, refusal};
@@ -6,7 +6,7 @@ use bourn::{EntryId, XLen, XRange, XRevRange};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 #[test]
-fn a_range_has_what_lies_between_its_bounds_from_either_end() {
+fn range_returns_the_entries_between_its_bounds_in_both_directions() {
     in_both(async |_, client| {
         add(client, "s", 1..=5).await;
         let (two, four) = (id(2), id(4));
@@ -36,7 +36,7 @@ fn a_range_has_what_lies_between_its_bounds_from_either_end() {
 }
 
 #[test]
-fn rusts_ranges_are_ranges_of_ids() {
+fn rust_ranges_are_ranges_of_ids() {
     in_both(async |_, client| {
         add(client, "s", 1..=5).await;
         let (two, four) = (id(2), id(4));
@@ -56,7 +56,7 @@ fn rusts_ranges_are_ranges_of_ids() {
 }
 
 #[test]
-fn count_takes_so_many_from_the_end_where_it_begins() {
+fn count_limits_the_entries_from_the_start_of_each_direction() {
     in_both(async |_, client| {
         add(client, "s", 1..=5).await;
         let rows = [
@@ -75,7 +75,7 @@ fn count_takes_so_many_from_the_end_where_it_begins() {
 }
 
 #[test]
-fn nothing_there_is_empty() {
+fn missing_entries_give_an_empty_range() {
     in_both(async |_, client| {
         add(client, "s", 1..=5).await;
         let rows = [
@@ -93,7 +93,7 @@ fn nothing_there_is_empty() {
 }
 
 #[test]
-fn a_range_that_cannot_be_is_refused() {
+fn invalid_range_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         let rows = [
@@ -111,7 +111,7 @@ fn a_range_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_length_is_the_number_of_entries() {
+fn length_is_the_number_of_entries() {
     in_both(async |_, client| {
         set_text(client).await;
         add(client, "s", 1..=5).await;

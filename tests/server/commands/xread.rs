@@ -1,23 +1,23 @@
-//! XREAD that answers at once.
+//! XREAD without BLOCK.
 
 use super::{BAD_ID, SYNTAX, WRONG_TYPE, set_text};
 use crate::both::{add, id, in_both, ms, refusal, too_old};
 use crate::support::Server;
 use bourn::{EntryId, Feature, ReadFrom, Streams, XAdd, XDel, XRead};
 
-/// The streams of a reply in order: the key, and the first halves of the entries' ids.
+/// Returns the streams of a reply in order: the key, and the millisecond parts of the entries' ids.
 pub(super) fn shape(streams: &Streams) -> Vec<(&str, Vec<u64>)> {
     let key = |key| std::str::from_utf8(key).expect("the keys here are text");
     streams.streams().map(|stream| (key(stream.key()), ms(stream.entries()))).collect()
 }
 
-/// Whether XREAD knows `+`.
+/// Whether XREAD supports `+`.
 fn has_last(server: &Server) -> bool {
     server.redis_at_least(7, 4) || server.valkey_at_least(8, 1)
 }
 
 #[test]
-fn a_read_has_what_lies_above_the_id_of_each_stream() {
+fn read_returns_the_entries_above_the_id_of_each_stream() {
     in_both(async |_, client| {
         add(client, "a", 1..=5).await;
         add(client, "b", 3..=4).await;
@@ -49,7 +49,7 @@ fn a_read_has_what_lies_above_the_id_of_each_stream() {
 }
 
 #[test]
-fn without_anything_to_read_the_reply_is_empty() {
+fn read_without_new_entries_is_empty() {
     in_both(async |_, client| {
         add(client, "s", 1..=5).await;
         for (key, from) in [
@@ -66,7 +66,7 @@ fn without_anything_to_read_the_reply_is_empty() {
 }
 
 #[test]
-fn last_is_the_last_entry_alone() {
+fn last_returns_only_the_last_entry() {
     in_both(async |server, client| {
         add(client, "s", 1..=5).await;
         let last = |key| XRead::new().stream(key, ReadFrom::Last);
@@ -88,7 +88,7 @@ fn last_is_the_last_entry_alone() {
 }
 
 #[test]
-fn last_after_the_last_entry_was_deleted_is_nothing_or_the_one_before() {
+fn last_after_a_deletion_is_empty_or_the_previous_entry() {
     in_both(async |server, client| {
         add(client, "s", 1..=3).await;
         if !has_last(server) {
@@ -104,7 +104,7 @@ fn last_after_the_last_entry_was_deleted_is_nothing_or_the_one_before() {
 }
 
 #[test]
-fn max_count_is_for_all_streams_together() {
+fn max_count_applies_to_all_streams_together() {
     in_both(async |server, client| {
         add(client, "a", 1..=3).await;
         add(client, "b", 1..=3).await;
@@ -127,7 +127,7 @@ fn max_count_is_for_all_streams_together() {
 }
 
 #[test]
-fn max_size_ends_the_reply_behind_the_entry_that_reaches_it() {
+fn max_size_ends_the_reply_after_the_entry_that_reaches_it() {
     in_both(async |server, client| {
         let value = [b'x'; 1000];
         for n in 1..=5 {
@@ -146,7 +146,7 @@ fn max_size_ends_the_reply_behind_the_entry_that_reaches_it() {
 }
 
 #[test]
-fn a_read_of_what_is_no_stream_is_refused() {
+fn read_of_a_key_of_another_type_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         add(client, "s", 1..=5).await;

@@ -1,4 +1,4 @@
-//! XREADGROUP that answers at once.
+//! XREADGROUP without BLOCK.
 
 use super::xread::shape;
 use super::{NO_GROUP, SYNTAX, WRONG_TYPE, group, pending, set_text};
@@ -14,7 +14,7 @@ fn read(consumer: &str) -> XReadGroup<'_> {
 }
 
 #[test]
-fn new_entries_are_given_once_and_are_then_pending() {
+fn new_entries_are_delivered_once_and_are_then_pending() {
     in_both(async |_, client| {
         group(client, 5).await;
         let new = |consumer| read(consumer).stream("s", GroupFrom::New);
@@ -36,14 +36,14 @@ fn new_entries_are_given_once_and_are_then_pending() {
 }
 
 #[test]
-fn history_is_what_is_pending_for_the_consumer_and_counts_as_delivered_again() {
+fn history_returns_pending_entries_and_counts_them_as_delivered_again() {
     in_both(async |_, client| {
         pending(client, 5, 3).await;
         client.send(XAck::new("s", "g", id(2))).await.unwrap();
         let rows = [
             (GroupFrom::ALL_PENDING, vec![1, 3]),
             (GroupFrom::from(id(1)), vec![3]),
-            // The key comes with an array of no entries.
+            // The key comes with an empty array of entries.
             (GroupFrom::from(id(3)), vec![]),
         ];
         for (from, expected) in rows {
@@ -57,7 +57,7 @@ fn history_is_what_is_pending_for_the_consumer_and_counts_as_delivered_again() {
 }
 
 #[test]
-fn a_pending_entry_that_was_deleted_has_lost_its_fields() {
+fn deleted_pending_entry_has_no_fields() {
     in_both(async |_, client| {
         pending(client, 3, 3).await;
         client.send(XDel::new("s", id(2))).await.unwrap();
@@ -72,7 +72,7 @@ fn a_pending_entry_that_was_deleted_has_lost_its_fields() {
 }
 
 #[test]
-fn several_streams_come_in_the_order_of_the_request() {
+fn several_streams_are_returned_in_request_order() {
     in_both(async |_, client| {
         pending(client, 3, 1).await;
         client.send(XGroupCreate::new("t", "g", id(1)).mk_stream()).await.unwrap();
@@ -94,7 +94,7 @@ fn several_streams_come_in_the_order_of_the_request() {
 }
 
 #[test]
-fn with_no_ack_nothing_is_pending() {
+fn no_ack_leaves_nothing_pending() {
     in_both(async |_, client| {
         group(client, 3).await;
         let new = read("c").stream("s", GroupFrom::New);
@@ -104,10 +104,11 @@ fn with_no_ack_nothing_is_pending() {
 }
 
 #[test]
-fn claim_gives_what_is_pending_for_too_long_before_what_is_new() {
+fn claim_returns_idle_pending_entries_before_new_ones() {
     in_both(async |server, client| {
         pending(client, 4, 3).await;
-        // As if delivered a minute ago, for the fifth time, to somebody else; the body of 2 is gone.
+        // Entries 1 and 2 get another consumer, five deliveries, and one minute of idle time. Entry
+        // 2 is deleted.
         let idle = Duration::from_secs(60);
         let ids = [id(1), id(2)];
         let claim = XClaim::new("s", "g", "other", Duration::ZERO, &ids).idle(idle).retry_count(5);
@@ -127,7 +128,7 @@ fn claim_gives_what_is_pending_for_too_long_before_what_is_new() {
         assert_eq!((deliveries[1].deliveries, deliveries[1].idle_ms), (0, 0));
         assert!(client.send(claim(60_000)).await.unwrap().is_empty());
 
-        // For history it has no effect.
+        // It has no effect on history.
         let history = read("c").stream("s", GroupFrom::ALL_PENDING).claim(Duration::ZERO);
         let streams = client.send(history).await.unwrap();
         assert_eq!(shape(&streams), [("s", vec![1, 3, 4])]);
@@ -136,7 +137,7 @@ fn claim_gives_what_is_pending_for_too_long_before_what_is_new() {
 }
 
 #[test]
-fn what_was_given_back_is_claimed_first() {
+fn nacked_entries_are_claimed_first() {
     in_both(async |server, client| {
         pending(client, 2, 2).await;
         let nack = client.send(bourn::Raw::new("XNACK s g FATAL IDS 1").arg(id(2))).await;
@@ -154,7 +155,7 @@ fn what_was_given_back_is_claimed_first() {
 }
 
 #[test]
-fn max_count_and_max_size_bound_a_group_read() {
+fn max_count_and_max_size_limit_a_group_read() {
     in_both(async |server, client| {
         let value = [b'x'; 1000];
         client.send(XGroupCreate::new("s", "g", StartAt::START).mk_stream()).await.unwrap();
@@ -175,7 +176,7 @@ fn max_count_and_max_size_bound_a_group_read() {
 }
 
 #[test]
-fn a_consumer_is_made_by_reading() {
+fn consumer_is_created_by_reading() {
     in_both(async |_, client| {
         group(client, 1).await;
         client.send(read("new").stream("s", GroupFrom::New)).await.unwrap();
@@ -186,7 +187,7 @@ fn a_consumer_is_made_by_reading() {
 }
 
 #[test]
-fn a_group_read_without_its_group_is_refused_whole() {
+fn group_read_without_one_of_its_groups_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         group(client, 1).await;

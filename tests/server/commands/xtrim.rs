@@ -1,4 +1,4 @@
-//! XTRIM: what goes, what stays, and what becomes of what is pending.
+//! XTRIM: the removed entries, the remaining ones, and the effect on pending ones.
 
 use super::{SYNTAX, WRONG_TYPE, set_text};
 use crate::both::{add, id, in_both, ms, refusal, run, too_old};
@@ -7,9 +7,9 @@ use bourn::{Feature, GroupFrom, Refs, Trim, XAck, XPendingRange, XRange, XReadGr
 const REFS: [Feature; 3] = [Feature::KeepRef, Feature::DelRef, Feature::Acked];
 
 #[test]
-fn a_trim_counts_what_it_removed() {
+fn trim_counts_the_removed_entries() {
     in_both(async |_, client| {
-        // Nodes have 100 entries, and an approximate trim takes whole ones.
+        // Nodes hold 100 entries, and an approximate trim removes whole nodes.
         let rows = [
             (Trim::max_len(3), 247),
             (Trim::max_len(0), 250),
@@ -35,9 +35,10 @@ fn a_trim_counts_what_it_removed() {
 }
 
 #[test]
-fn refs_say_what_becomes_of_what_is_pending() {
+fn refs_set_the_effect_on_pending_entries() {
     in_both(async |server, client| {
-        // Of four entries, three were given to a consumer, and the first of them is acknowledged.
+        // Of four entries, three were delivered to a consumer, and the first of them is
+        // acknowledged.
         let rows =
             [(Refs::Keep, 3, vec![2, 3]), (Refs::Delete, 3, vec![]), (Refs::Acked, 1, vec![2, 3])];
         for (refs, removed, pending) in rows {
@@ -58,13 +59,13 @@ fn refs_say_what_becomes_of_what_is_pending() {
 }
 
 #[test]
-fn an_approximate_trim_with_refs_and_a_limit_is_one_command() {
+fn approximate_trim_with_refs_and_limit_is_one_command() {
     in_both(async |server, client| {
         super::pending(client, 250, 250).await;
         let trim = XTrim::new("s", Trim::max_len(10).limit(150)).refs(Refs::Delete);
         let result = client.send(trim).await;
         if server.redis_at_least(8, 2) {
-            // 8.2 itself trims nothing when it is to be approximate and to look at references.
+            // Redis 8.2 trims nothing if the trim is approximate and checks references.
             let removed = if server.redis_at_least(8, 6) { 100 } else { 0 };
             assert_eq!(result.unwrap(), removed);
             let read = XReadGroup::new("g", "c").stream("s", GroupFrom::ALL_PENDING);
@@ -76,7 +77,7 @@ fn an_approximate_trim_with_refs_and_a_limit_is_one_command() {
 }
 
 #[test]
-fn what_is_no_stream_is_not_trimmed() {
+fn trim_of_a_key_of_another_type_is_refused() {
     in_both(async |_, client| {
         set_text(client).await;
         assert_eq!(refusal(client.send(XTrim::new("text", Trim::max_len(0))).await), WRONG_TYPE);

@@ -1,16 +1,16 @@
-//! Slots of a cluster: one that nobody serves, one that is on its way to another node.
+//! Cluster slots: an unassigned one, and one that is being migrated to another node.
 
 use super::{Callers, is_refused};
 use crate::both::{id, in_both_from, until};
 use crate::support::{Builder, Server};
 use bourn::{Client, Code, EntryId, ReadFrom, XAdd, XLen, XRead};
 
-/// A node of a cluster, without slots.
+/// A cluster node without slots.
 fn node() -> Builder {
     Server::builder().args(["--cluster-enabled", "yes"])
 }
 
-/// Gives all slots to a node. It serves them when it has been up for two seconds.
+/// Assigns all slots to a node. It serves them when it has been up for two seconds.
 fn give_slots(server: &Server) {
     let slots: Vec<String> = (0..16384).map(|slot| slot.to_string()).collect();
     let words: Vec<&str> =
@@ -19,19 +19,19 @@ fn give_slots(server: &Server) {
 }
 
 #[test]
-fn while_nobody_serves_its_slot_a_command_waits_and_comes_through() {
+fn command_waits_while_its_slot_is_unassigned() {
     in_both_from(&node(), async |server, config| {
         let callers = Callers::connect(&config).await;
-        let connection = callers.patient.connection_id();
+        let connection = callers.long_timeout.connection_id();
         callers.wait_out(Code::ClusterDown, super::a_write, async || give_slots(&server)).await;
-        let length = callers.patient.send(super::a_read()).await.unwrap();
-        assert_eq!(length, 1, "refused ones never ran");
-        assert_eq!(callers.patient.connection_id(), connection);
+        let length = callers.long_timeout.send(super::a_read()).await.unwrap();
+        assert_eq!(length, 1, "refused commands never ran");
+        assert_eq!(callers.long_timeout.connection_id(), connection);
     });
 }
 
 #[test]
-fn while_the_keys_of_a_command_are_on_two_nodes_it_waits_and_comes_through() {
+fn command_waits_while_its_keys_are_on_two_nodes() {
     in_both_from(&node(), async |server, config| {
         let other = node().start();
         give_slots(&server);
@@ -42,23 +42,23 @@ fn while_the_keys_of_a_command_are_on_two_nodes_it_waits_and_comes_through() {
         let slot = server.command(&["CLUSTER", "KEYSLOT", "{t}here"]);
         let there = other.command(&["CLUSTER", "MYID"]);
         let moves = ["CLUSTER", "SETSLOT", &slot, "MIGRATING", &there];
-        until("they have met", async || server.try_command(&moves).is_ok()).await;
-        // A slot on its way: of a command that has one of its keys here and one elsewhere neither node can say anything.
+        until("the nodes know each other", async || server.try_command(&moves).is_ok()).await;
+        // A migrating slot: neither node can run a command with one key on each of them.
         let from_start = ReadFrom::After(EntryId::MIN);
         let read = || XRead::new().stream("{t}here", from_start).stream("{t}there", from_start);
         if !server.redis_at_least(7, 0) {
-            // It sends whoever asks for a key that is not here to the other node.
+            // The node redirects a command with a missing key to the other node.
             is_refused(client.send(read()).await, &Code::Ask);
             return;
         }
         let callers = Callers::connect(&config).await;
-        let connection = callers.patient.connection_id();
+        let connection = callers.long_timeout.connection_id();
         let end = async || {
             server.command(&["CLUSTER", "SETSLOT", &slot, "STABLE"]);
         };
         let streams = callers.wait_out(Code::TryAgain, read, end).await;
         assert_eq!(streams.len(), 1);
-        assert_eq!(callers.patient.send(XLen::new("{t}here")).await.unwrap(), 1);
-        assert_eq!(callers.patient.connection_id(), connection);
+        assert_eq!(callers.long_timeout.send(XLen::new("{t}here")).await.unwrap(), 1);
+        assert_eq!(callers.long_timeout.connection_id(), connection);
     });
 }

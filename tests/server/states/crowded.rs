@@ -1,6 +1,7 @@
-//! A server with too many clients: it says so and hangs up, and some time there is room again.
+//! A server at `maxclients`: it reports an error and closes the connection, until there is capacity
+//! again.
 
-use super::{LATE, LONG, a_read, a_write, listen, meanwhile, until_told};
+use super::{LATE, LONG, a_read, a_write, listen, meanwhile, wait_for_event};
 use crate::both::{in_both_from, kill, run};
 use crate::support::Server;
 use bourn::{
@@ -9,7 +10,7 @@ use bourn::{
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-/// Too many clients: a matter of time, and of nobody's credentials.
+/// Checks that the error is transient and not one of credentials.
 #[track_caller]
 fn is_crowded(error: &ConnectError) {
     assert!(!error.is_permanent() && !error.is_credentials(), "{error:?}");
@@ -19,7 +20,7 @@ fn is_crowded(error: &ConnectError) {
 }
 
 #[test]
-fn a_first_connection_too_many_is_told() {
+fn first_connection_beyond_maxclients_is_an_error() {
     in_both_from(&Server::builder(), async |server, config| {
         let admin = Client::connect(Config::unix(server.socket_path())).await.unwrap();
         run(&admin, "CONFIG SET maxclients 1").await;
@@ -36,27 +37,28 @@ fn a_first_connection_too_many_is_told() {
 }
 
 #[test]
-fn a_client_that_was_crowded_out_is_back_when_there_is_room() {
+fn client_reconnects_when_maxclients_allows_it() {
     in_both_from(&Server::builder(), async |server, config| {
         let admin = Client::connect(Config::unix(server.socket_path())).await.unwrap();
         let short = Duration::from_millis(200);
         for retry in [Retry::Safe, Retry::Never] {
             let config = config.clone().retry(retry);
-            let hurried = Client::connect(config.clone().command_timeout(short)).await.unwrap();
-            let patient = Client::connect(config.command_timeout(LONG)).await.unwrap();
-            let mut events = listen(&hurried).await;
+            let short_timeout =
+                Client::connect(config.clone().command_timeout(short)).await.unwrap();
+            let long_timeout = Client::connect(config.command_timeout(LONG)).await.unwrap();
+            let mut events = listen(&short_timeout).await;
             run(&admin, "CONFIG SET maxclients 1").await;
-            assert_eq!(hurried.send(a_read()).await.unwrap(), 0, "who is in stays in");
-            for client in [&hurried, &patient] {
+            assert_eq!(short_timeout.send(a_read()).await.unwrap(), 0, "existing connections stay");
+            for client in [&short_timeout, &long_timeout] {
                 kill(&admin, client.connection_id().unwrap()).await;
             }
             let is_failed = |event: &Event| matches!(event, Event::ConnectFailed { .. });
-            let told = until_told(&mut events, "the refusal", is_failed).await;
-            let Event::ConnectFailed { error, .. } = told else { panic!("{told:?}") };
+            let event = wait_for_event(&mut events, "the refusal", is_failed).await;
+            let Event::ConnectFailed { error, .. } = event else { panic!("{event:?}") };
             is_crowded(&error);
 
             let start = Instant::now();
-            let error = hurried.send(a_write()).await.unwrap_err();
+            let error = short_timeout.send(a_write()).await.unwrap_err();
             let took = start.elapsed();
             assert_eq!(error.outcome(), Outcome::NotSent);
             let Error::Unsent { reason: Unsent::TimedOut { source: Some(source), .. }, .. } = error
@@ -64,17 +66,17 @@ fn a_client_that_was_crowded_out_is_back_when_there_is_room() {
                 panic!("{error:?}");
             };
             is_crowded(&source);
-            assert!(took >= short && took < short + LATE, "{retry:?}: told after {took:?}");
+            assert!(took >= short && took < short + LATE, "{retry:?}: error after {took:?}");
 
-            let mut waiting = pin!(patient.send(a_read()));
+            let mut waiting = pin!(long_timeout.send(a_read()));
             meanwhile(waiting.as_mut(), async {
                 run(&admin, "CONFIG SET maxclients 100").await;
             })
             .await;
-            assert_eq!(waiting.await.unwrap(), 0, "what was not sent never ran");
+            assert_eq!(waiting.await.unwrap(), 0, "commands not sent never ran");
             let is_up = |event: &Event| matches!(event, Event::Connected { .. });
-            until_told(&mut events, "a connection", is_up).await;
-            assert_eq!(hurried.send(a_read()).await.unwrap(), 0);
+            wait_for_event(&mut events, "a connection", is_up).await;
+            assert_eq!(short_timeout.send(a_read()).await.unwrap(), 0);
         }
     });
 }

@@ -1,6 +1,6 @@
-//! A server that does nothing for a while: CLIENT PAUSE, a halted process.
+//! A server that does nothing for a while: CLIENT PAUSE, or a stopped process.
 
-use super::{LATE, a_read, a_write, listen, nothing_was_told, until_told};
+use super::{LATE, a_read, a_write, assert_no_event, listen, wait_for_event};
 use crate::both::{id, in_both_from, poll_once, until};
 use crate::support::Server;
 use bourn::{Client, Config, Disconnect, Error, Event, Outcome, Retry, XAdd, XLen};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(400);
 
-/// Writes and reads that are all answered, in order, on the connection that there is.
-async fn nobody_notices(config: &Config, halt: impl AsyncFn(), go_on: impl AsyncFn()) {
+/// Checks that all writes and reads are answered, in order, on the existing connection.
+async fn check_unaffected(config: &Config, halt: impl AsyncFn(), go_on: impl AsyncFn()) {
     for retry in [Retry::Safe, Retry::Never] {
         let client = Client::connect(config.clone().retry(retry)).await.unwrap();
         client.send(bourn::Raw::new("DEL s")).await.unwrap();
@@ -27,41 +27,41 @@ async fn nobody_notices(config: &Config, halt: impl AsyncFn(), go_on: impl Async
             assert_eq!(added.unwrap(), id(n), "{retry:?}");
         }
         assert_eq!(length.await.unwrap(), 10, "{retry:?}");
-        nothing_was_told(&mut events);
+        assert_no_event(&mut events);
     }
 }
 
 #[test]
-fn a_pause_that_is_shorter_than_the_deadline_is_not_noticed() {
+fn pause_shorter_than_the_deadline_has_no_effect() {
     in_both_from(&Server::builder(), async |server, config| {
         let halt = async || {
             server.command(&["CLIENT", "PAUSE", "300"]);
         };
-        nobody_notices(&config, halt, async || {}).await;
+        check_unaffected(&config, halt, async || {}).await;
     });
 }
 
 #[test]
-fn a_halt_that_is_shorter_than_the_deadline_is_not_noticed() {
+fn halt_shorter_than_the_deadline_has_no_effect() {
     in_both_from(&Server::builder(), async |server, config| {
-        nobody_notices(&config, async || server.pause(), async || server.resume()).await;
+        check_unaffected(&config, async || server.pause(), async || server.resume()).await;
     });
 }
 
 #[test]
-fn in_a_pause_that_is_longer_the_deadline_holds_and_the_connection_stays() {
+fn pause_longer_than_the_deadline_times_out_and_keeps_the_connection() {
     in_both_from(&Server::builder(), async |server, config| {
         for retry in [Retry::Safe, Retry::Never] {
             server.command(&["DEL", "s"]);
             let config = config.clone().retry(retry).command_timeout(SHORT);
             let client = Client::connect(config).await.unwrap();
             let mut events = listen(&client).await;
-            // As long as three commands may take, and shorter than what is taken for silence: 4 s.
+            // As long as three command timeouts, and shorter than the silence limit of 4 s.
             server.command(&["CLIENT", "PAUSE", "1200"]);
             let start = Instant::now();
             let (write, read) = tokio::join!(client.send(a_write()), client.send(a_read()));
             let took = start.elapsed();
-            assert!(took >= SHORT && took < SHORT + LATE, "{retry:?}: told after {took:?}");
+            assert!(took >= SHORT && took < SHORT + LATE, "{retry:?}: error after {took:?}");
             for error in [write.unwrap_err(), read.unwrap_err()] {
                 assert_eq!(error.outcome(), Outcome::Unknown, "{retry:?}");
                 let Error::TimedOut { waited: SHORT, .. } = error else { panic!("{error:?}") };
@@ -72,16 +72,16 @@ fn in_a_pause_that_is_longer_the_deadline_holds_and_the_connection_stays() {
                 length > 0
             })
             .await;
-            assert_eq!(length, 1, "{retry:?}: it ran after all, and once");
-            nothing_was_told(&mut events);
+            assert_eq!(length, 1, "{retry:?}: it ran once");
+            assert_no_event(&mut events);
         }
     });
 }
 
 #[test]
-fn a_server_that_is_halted_for_long_is_left_after_twice_the_time() {
+fn halted_server_is_left_after_twice_the_command_timeout() {
     in_both_from(&Server::builder(), async |server, config| {
-        // Twice the command's time, of which no less than 2 s count.
+        // Twice the command timeout, which counts as at least 2 s.
         let silence = Duration::from_secs(4);
         let client = Client::connect(config.command_timeout(SHORT)).await.unwrap();
         let connection = client.connection_id();
@@ -96,10 +96,10 @@ fn a_server_that_is_halted_for_long_is_left_after_twice_the_time() {
             matches!(gone, Some(Event::Disconnected { reason: Disconnect::Silent, .. })),
             "{gone:?}"
         );
-        assert!(took >= silence && took < silence + silence / 10, "left after {took:?}");
+        assert!(took >= silence && took < silence + silence / 10, "replaced after {took:?}");
         server.resume();
         let is_up = |event: &Event| matches!(event, Event::Connected { .. });
-        until_told(&mut events, "a connection", is_up).await;
+        wait_for_event(&mut events, "a connection", is_up).await;
         assert_ne!(client.connection_id(), connection);
         until("the write has run", async || {
             client.send(a_read()).await.is_ok_and(|length| length == 1)

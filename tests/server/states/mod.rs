@@ -1,14 +1,15 @@
-//! Servers that are not ready, not willing or not there: each is put into that state, and out of it again.
+//! Servers that are not ready, refuse commands, or are missing. Each test sets the state and resets
+//! it.
 //!
-//! | room | state |
+//! | module | state |
 //! |---|---|
-//! | `passing` | LOADING, BUSY, MASTERDOWN: it passes, and who has time waits for that |
+//! | `passing` | LOADING, BUSY, MASTERDOWN: transient, and commands wait within their deadline |
 //! | `cluster` | CLUSTERDOWN, TRYAGAIN: the same, of a cluster's slots |
 //! | `role` | READONLY, UNBLOCKED: a master that becomes a replica, and a master again |
-//! | `refusing` | NOREPLICAS, OOM, MISCONF, NOPERM: somebody has to mend it |
+//! | `refusing` | NOREPLICAS, OOM, MISCONF, NOPERM: permanent until an operator acts |
 //! | `credentials` | NOAUTH, WRONGPASS |
-//! | `crowded` | too many clients |
-//! | `halted` | CLIENT PAUSE, a halted process |
+//! | `crowded` | `maxclients` reached |
+//! | `halted` | CLIENT PAUSE, a stopped process |
 
 mod cluster;
 mod credentials;
@@ -24,13 +25,13 @@ use std::fmt::Debug;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-/// The time of a command that comes before the state ends.
+/// The timeout of a command that ends before the state does.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// The time of a command that sees the state's end.
+/// The timeout of a command that outlasts the state.
 const LONG: Duration = Duration::from_secs(30);
 
-/// No error comes later than this after its deadline.
+/// No error is later than this after its deadline.
 const LATE: Duration = Duration::from_millis(100);
 
 fn a_write() -> XAdd<'static> {
@@ -41,21 +42,21 @@ fn a_read() -> XLen<'static> {
     XLen::new("s")
 }
 
-/// Refused with this code, and so not run.
+/// Checks that the command was refused with this code, and so did not run.
 #[track_caller]
 fn is_refused<T: Debug>(result: Result<T, Error>, code: &Code) {
     let error = result.expect_err("it is refused");
     assert_eq!((error.code(), error.outcome()), (Some(code), Outcome::NotApplied), "{error:?}");
 }
 
-/// Clients of one server that differ in how they take a refusal.
+/// Clients of one server that react differently to a refusal.
 struct Callers {
-    /// Never sends again.
-    told: Client,
-    /// Sends again, for a short time.
-    hurried: Client,
-    /// Sends again, for a long time.
-    patient: Client,
+    /// Never retries.
+    no_retry: Client,
+    /// Retries for a short time.
+    short_timeout: Client,
+    /// Retries for a long time.
+    long_timeout: Client,
 }
 
 impl Callers {
@@ -65,14 +66,14 @@ impl Callers {
             Client::connect(config).await.expect("the server takes connections")
         };
         Self {
-            told: with(Retry::Never, LONG).await,
-            hurried: with(Retry::Safe, SHORT).await,
-            patient: with(Retry::Safe, LONG).await,
+            no_retry: with(Retry::Never, LONG).await,
+            short_timeout: with(Retry::Safe, SHORT).await,
+            long_timeout: with(Retry::Safe, LONG).await,
         }
     }
 
-    /// The server is in a state that passes, and refuses `command` with `code` until `end`. Returns the reply to a command
-    /// that waited for that.
+    /// Checks that the server refuses `command` with `code` until `end`. Returns the reply to a
+    /// command that waited for that.
     ///
     /// A single command or a transaction ends in its time, or is answered after it; parts of a batch are refused at once.
     async fn wait_out<C: Command>(
@@ -84,43 +85,43 @@ impl Callers {
     where
         C::Reply: Debug,
     {
-        is_refused(self.told.send(command()).await, &code);
+        is_refused(self.no_retry.send(command()).await, &code);
 
         loop {
             let start = Instant::now();
-            let result = self.hurried.send(command()).await;
+            let result = self.short_timeout.send(command()).await;
             let took = start.elapsed();
-            assert!(took > SHORT / 4 && took < SHORT + LATE, "{code}: told after {took:?}");
-            // The last attempt may be under way when the time is over, and nobody knows what becomes of it.
+            assert!(took > SHORT / 4 && took < SHORT + LATE, "{code}: error after {took:?}");
+            // The last attempt may be in flight at the deadline. Its outcome is then unknown.
             if took < SHORT || !matches!(result, Err(Error::TimedOut { .. })) {
                 break is_refused(result, &code);
             }
         }
 
-        match self.told.transact((command(), command())).await {
+        match self.no_retry.transact((command(), command())).await {
             Err(error) => is_refused::<()>(Err(error), &code),
             Ok((first, second)) => panic!("a transaction came through: {first:?} {second:?}"),
         }
         {
-            let mut waiting = pin!(self.patient.transact((command(), command())));
+            let mut waiting = pin!(self.long_timeout.transact((command(), command())));
             meanwhile(waiting.as_mut(), async {
                 for _ in 0..5 {
-                    is_refused(self.told.send(command()).await, &code);
+                    is_refused(self.no_retry.send(command()).await, &code);
                 }
             })
             .await;
         }
         // Answered behind the transaction that was dropped.
         let start = Instant::now();
-        let (first, second) = self.patient.send_all((command(), command())).await;
+        let (first, second) = self.long_timeout.send_all((command(), command())).await;
         is_refused(first, &code);
         is_refused(second, &code);
         assert!(start.elapsed() < SHORT, "{code}: a batch is refused at once");
 
-        let mut waiting = pin!(self.patient.send(command()));
+        let mut waiting = pin!(self.long_timeout.send(command()));
         meanwhile(waiting.as_mut(), async {
             for _ in 0..5 {
-                is_refused(self.told.send(command()).await, &code);
+                is_refused(self.no_retry.send(command()).await, &code);
             }
         })
         .await;
@@ -129,7 +130,7 @@ impl Callers {
     }
 }
 
-/// Does something while a call is under way that does not end meanwhile.
+/// Runs `done` while a call is in flight that must not end before.
 async fn meanwhile<T: Debug, D>(
     call: Pin<&mut impl Future<Output = T>>,
     done: impl Future<Output = D>,
@@ -137,11 +138,11 @@ async fn meanwhile<T: Debug, D>(
     tokio::select! {
         biased;
         done = done => done,
-        result = call => panic!("it ended too soon: {result:?}"),
+        result = call => panic!("the call ended too soon: {result:?}"),
     }
 }
 
-/// How often the server has refused a command with this code.
+/// Returns how often the server refused a command with this code.
 fn refusals(server: &Server, code: &Code) -> u64 {
     let start = format!("errorstat_{code}:count=");
     let stats = server.command(&["INFO", "errorstats"]);
@@ -149,7 +150,7 @@ fn refusals(server: &Server, code: &Code) -> u64 {
     count.map_or(0, |count| count.trim().parse().expect("a count is a number"))
 }
 
-/// A listener that has heard how things stand.
+/// Returns a listener that has received the current state.
 async fn listen(client: &Client) -> Events {
     let mut events = client.events();
     let first = events.next().await;
@@ -158,7 +159,7 @@ async fn listen(client: &Client) -> Events {
 }
 
 /// Waits for an event of this kind.
-async fn until_told(events: &mut Events, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
+async fn wait_for_event(events: &mut Events, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
     loop {
         let event =
             events.next().await.unwrap_or_else(|| panic!("the end of events before {what}"));
@@ -168,9 +169,9 @@ async fn until_told(events: &mut Events, what: &str, is_it: impl Fn(&Event) -> b
     }
 }
 
-/// Nothing has happened to the connection.
+/// Checks that no further event has arrived.
 #[track_caller]
-fn nothing_was_told(events: &mut Events) {
+fn assert_no_event(events: &mut Events) {
     let next = futures_util::FutureExt::now_or_never(events.next());
     assert!(next.is_none(), "{next:?}");
 }

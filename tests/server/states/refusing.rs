@@ -1,12 +1,13 @@
-//! Refusals that somebody has to mend: told at once, whatever the settings say, and nobody else is concerned.
+//! Refusals that an operator must fix: returned at once, whatever the settings, and without an
+//! effect on other commands.
 
-use super::{a_read, a_write, is_refused, listen, nothing_was_told, refusals};
+use super::{a_read, a_write, assert_no_event, is_refused, listen, refusals};
 use crate::both::{in_both_from, until};
 use crate::support::Server;
 use bourn::{Client, Code, Config, Retry};
 use std::fs;
 
-/// Between `begin` and `end` writes are refused with `code`, reads are not.
+/// Checks that writes are refused with `code` between `begin` and `end`, and reads are not.
 fn writes_are_refused(code: &Code, begin: impl AsyncFn(&Server), end: impl AsyncFn(&Server)) {
     in_both_from(&Server::builder(), async |server, config| {
         writes_are_refused_to(&config, &server, code, &begin, &end).await;
@@ -33,7 +34,7 @@ async fn writes_are_refused_to(
         assert_eq!(refusals(server, code) - before, 1, "{code}: sent once");
         let (write, read) = client.send_all((a_write(), a_read())).await;
         is_refused(write, code);
-        assert_eq!(read.unwrap(), 2, "{code}: the neighbour is answered");
+        assert_eq!(read.unwrap(), 2, "{code}: the other command is answered");
         let (before, write, after) =
             tokio::join!(client.send(a_read()), client.send(a_write()), client.send(a_read()));
         is_refused(write, code);
@@ -43,13 +44,13 @@ async fn writes_are_refused_to(
     end(server).await;
     for (client, events) in clients.iter().zip(&mut listeners) {
         client.send(a_write()).await.unwrap();
-        nothing_was_told(events);
+        assert_no_event(events);
     }
-    assert_eq!(clients[0].send(a_read()).await.unwrap(), 4, "{code}: refused ones never ran");
+    assert_eq!(clients[0].send(a_read()).await.unwrap(), 4, "{code}: refused commands never ran");
 }
 
 #[test]
-fn too_few_replicas_are_told_at_once() {
+fn noreplicas_is_returned_at_once() {
     let set = async |server: &Server, least| {
         server.command(&["CONFIG", "SET", "min-replicas-to-write", least]);
     };
@@ -57,7 +58,7 @@ fn too_few_replicas_are_told_at_once() {
 }
 
 #[test]
-fn no_memory_is_told_at_once() {
+fn oom_is_returned_at_once() {
     let set = async |server: &Server, bytes| {
         server.command(&["CONFIG", "SET", "maxmemory", bytes]);
     };
@@ -65,8 +66,8 @@ fn no_memory_is_told_at_once() {
 }
 
 #[test]
-fn a_disk_that_takes_nothing_is_told_at_once() {
-    // A folder lies where the server would put its file, so that saving fails.
+fn misconf_is_returned_at_once() {
+    // A folder is in the place of the server's file, so that saving fails.
     let file = |server: &Server| server.socket_path().with_file_name("dump.rdb");
     let save = async |server: &Server, status: &str| {
         let wanted = format!("rdb_last_bgsave_status:{status}");
@@ -90,7 +91,7 @@ fn a_disk_that_takes_nothing_is_told_at_once() {
 }
 
 #[test]
-fn a_permission_that_was_taken_away_is_told_at_once() {
+fn noperm_is_returned_at_once() {
     let allow = async |server: &Server, rule| {
         server.command(&["ACL", "SETUSER", "worker", "on", ">p", "~*", "+@all", rule]);
     };

@@ -1,6 +1,6 @@
-//! A master that becomes a replica, and a master again: as a failover looks to those who stay connected.
+//! A master that becomes a replica, and a master again: a failover as seen by connected clients.
 
-use super::{Callers, LONG, a_read, a_write, is_refused, listen, meanwhile, until_told};
+use super::{Callers, LONG, a_read, a_write, is_refused, listen, meanwhile, wait_for_event};
 use crate::both::{add, in_both_from, ms, run, until, until_blocked};
 use crate::support::{Server, free_port};
 use bourn::{
@@ -9,7 +9,7 @@ use bourn::{
 };
 use std::pin::pin;
 
-/// Makes it a replica of nobody who answers; its data stays.
+/// Makes the server a replica of a master that does not exist. Its data stays.
 fn demote(server: &Server) {
     server.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
 }
@@ -19,19 +19,23 @@ fn promote(server: &Server) {
 }
 
 #[test]
-fn a_write_to_a_replica_waits_until_it_is_a_master() {
+fn write_to_a_replica_waits_until_it_is_a_master() {
     in_both_from(&Server::builder(), async |server, config| {
         let callers = Callers::connect(&config).await;
-        add(&callers.patient, "s", 1..=3).await;
+        add(&callers.long_timeout, "s", 1..=3).await;
         demote(&server);
-        assert_eq!(callers.patient.send(a_read()).await.unwrap(), 3, "it still reads");
+        assert_eq!(callers.long_timeout.send(a_read()).await.unwrap(), 3, "reads still work");
         callers.wait_out(Code::ReadOnly, a_write, async || promote(&server)).await;
-        assert_eq!(callers.patient.send(a_read()).await.unwrap(), 4, "refused ones never ran");
+        assert_eq!(
+            callers.long_timeout.send(a_read()).await.unwrap(),
+            4,
+            "refused commands never ran"
+        );
     });
 }
 
 #[test]
-fn a_write_to_a_replica_looks_for_the_master_on_another_connection() {
+fn write_to_a_replica_reconnects_to_find_the_master() {
     in_both_from(&Server::builder(), async |server, config| {
         let client = Client::connect(config.clone().command_timeout(LONG)).await.unwrap();
         let never = Client::connect(config.retry(Retry::Never)).await.unwrap();
@@ -41,15 +45,15 @@ fn a_write_to_a_replica_looks_for_the_master_on_another_connection() {
         let mut write = pin!(client.send(a_write()));
         meanwhile(write.as_mut(), async {
             let is_gone = |event: &Event| matches!(event, Event::Disconnected { .. });
-            let gone = until_told(&mut events, "the end of a connection", is_gone).await;
+            let gone = wait_for_event(&mut events, "the end of a connection", is_gone).await;
             assert!(
                 matches!(gone, Event::Disconnected { reason: Disconnect::Stale, .. }),
                 "{gone:?}"
             );
-            // By now its connection would be old enough, too.
+            // By now the connection of `never` would be old enough too.
             is_refused(never.send(a_write()).await, &Code::ReadOnly);
             let is_up = |event: &Event| matches!(event, Event::Connected { .. });
-            until_told(&mut events, "a connection", is_up).await;
+            wait_for_event(&mut events, "a connection", is_up).await;
             assert_eq!(never.send(a_read()).await.unwrap(), 0);
         })
         .await;
@@ -57,16 +61,16 @@ fn a_write_to_a_replica_looks_for_the_master_on_another_connection() {
         write.await.unwrap();
         assert_eq!(never.send(a_read()).await.unwrap(), 1);
         assert_ne!(client.connection_id(), connections.0);
-        assert_eq!(never.connection_id(), connections.1, "who is told keeps the connection");
+        assert_eq!(never.connection_id(), connections.1, "without retries, the connection is kept");
     });
 }
 
-/// What the group `g` has not been given of `s`.
+/// Reads the entries of `s` that were never delivered to the group `g`.
 fn new() -> XReadGroup<'static> {
     XReadGroup::new("g", "c").stream("s", GroupFrom::New)
 }
 
-/// A reader, and the client that made the group `g` of `s`, which is empty.
+/// A reader, and the client that created the empty stream `s` with the group `g`.
 async fn reader(config: Config, retry: Retry) -> (Client, Reader) {
     let client = Client::connect(config.retry(retry)).await.unwrap();
     client.send(XGroupCreate::new("s", "g", StartAt::START).mk_stream()).await.unwrap();
@@ -75,14 +79,14 @@ async fn reader(config: Config, retry: Retry) -> (Client, Reader) {
 }
 
 #[test]
-fn a_group_read_that_a_role_change_ended_goes_on_when_there_is_a_master() {
+fn group_read_ended_by_a_role_change_is_retried_until_there_is_a_master() {
     in_both_from(&Server::builder(), async |server, config| {
         let (client, mut reader) = reader(config, Retry::Safe).await;
         let mut read = pin!(reader.read(new().block(LONG)));
         meanwhile(read.as_mut(), async {
             until_blocked(&client, 1).await;
             demote(&server);
-            // Refused once is read again, and that is refused as a write.
+            // The read that ended is retried, and the retry is refused as a write.
             until("it is read again", async || super::refusals(&server, &Code::ReadOnly) >= 2)
                 .await;
             promote(&server);
@@ -97,7 +101,7 @@ fn a_group_read_that_a_role_change_ended_goes_on_when_there_is_a_master() {
 }
 
 #[test]
-fn a_group_read_that_a_role_change_ended_is_told_if_nothing_is_sent_again() {
+fn group_read_ended_by_a_role_change_fails_without_retries() {
     in_both_from(&Server::builder(), async |server, config| {
         let (client, mut reader) = reader(config, Retry::Never).await;
         let mut events = reader.events();
@@ -107,9 +111,9 @@ fn a_group_read_that_a_role_change_ended_is_told_if_nothing_is_sent_again() {
             demote(&server);
             is_refused(read.await, &Code::Unblocked);
         }
-        // The server hangs up after that.
+        // The server closes the connection after that.
         let is_gone = |event: &Event| matches!(event, Event::Disconnected { .. });
-        until_told(&mut events, "the end of the connection", is_gone).await;
+        wait_for_event(&mut events, "the end of the connection", is_gone).await;
         is_refused(reader.read(new().block(LONG)).await, &Code::ReadOnly);
         promote(&server);
         add(&client, "s", 1..=1).await;
@@ -118,14 +122,14 @@ fn a_group_read_that_a_role_change_ended_is_told_if_nothing_is_sent_again() {
 }
 
 #[test]
-fn a_group_read_that_somebody_ended_is_told_and_the_next_one_reads() {
+fn group_read_ended_by_client_unblock_fails_and_the_next_one_reads() {
     in_both_from(&Server::builder(), async |server, config| {
         for retry in [Retry::Safe, Retry::Never] {
             server.command(&["FLUSHALL"]);
             let (client, mut reader) = reader(config.clone(), retry).await;
             let connection = reader.connection_id();
             let unblock =
-                Raw::new("CLIENT UNBLOCK").arg(connection.expect("it is said")).arg("ERROR");
+                Raw::new("CLIENT UNBLOCK").arg(connection.expect("the id is known")).arg("ERROR");
             {
                 let mut read = pin!(reader.read(new().block(LONG)));
                 meanwhile(read.as_mut(), until_blocked(&client, 1)).await;

@@ -1,14 +1,15 @@
-//! Many tasks on one connection that is cut again and again, with pushes between the replies, and futures that are dropped
-//! at random: nobody is ever given another's reply, and what each was told of its entry is true.
+//! Many tasks on one connection that is cut repeatedly, with pushes between the replies and futures
+//! dropped at random. No task gets the reply of another, and the outcome of each entry is correct.
 //!
-//! | told | on the server |
+//! | result | on the server |
 //! |---|---|
 //! | the entry's id | there once, under that id |
 //! | not sent, or its future was never polled | not there |
 //! | unknown, or its future was dropped after a poll | there at most once |
 //!
-//! The pushes: another connection asks for CLIENT TRACKING in broadcast mode with the storm's connection to redirect to, so
-//! the server tells it of every change of the stream. In RESP3 it goes through a relay that counts them on the way.
+//! The pushes: another connection enables CLIENT TRACKING in broadcast mode, redirected to the
+//! storm's connection, so that the server notifies it of every change of the stream. In RESP3 a
+//! relay counts them.
 
 mod pushes;
 mod worker;
@@ -28,16 +29,16 @@ use worker::{Fate, Worker};
 
 const TASKS: u64 = 64;
 
-/// Entries that each task adds and is told the ids of.
+/// The number of confirmed entries of each task.
 const EACH: u64 = 3_125;
 
 const ENTRIES: u64 = TASKS * EACH;
 
-/// How often the connection is cut.
+/// The number of times the connection is cut.
 const CUTS: u64 = 8;
 
 #[test]
-fn nobody_gets_anothers_reply_and_what_is_told_of_an_entry_is_true() {
+fn no_task_gets_the_reply_of_another_and_every_outcome_is_correct() {
     let seed = Random::seed();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     in_both_on(runtime.worker_threads(2), &Server::builder(), async |server, config, protocol| {
@@ -73,7 +74,7 @@ async fn storm(server: &Server, config: Config, protocol: Protocol, seed: u64) {
     for worker in workers {
         fates.extend(worker.await.unwrap());
     }
-    // Behind everything that was sent before.
+    // After everything that was sent before.
     client.send(Raw::new("PING")).await.unwrap();
 
     let there = read_back(&other).await;
@@ -101,33 +102,33 @@ async fn storm(server: &Server, config: Config, protocol: Protocol, seed: u64) {
         "{confirmed} confirmed; of {unknown} unknown and {dropped} dropped {ran} ran; {pushes} pushes"
     );
     assert!(confirmed >= ENTRIES && unknown > 0 && dropped > 0);
-    assert_eq!(there.len() as u64, confirmed + ran, "and nothing else is there");
+    assert_eq!(there.len() as u64, confirmed + ran, "the stream has other entries");
     assert!(pushes > 1000 || protocol == Protocol::Resp2, "only {pushes} pushes");
 }
 
-/// Cuts the connection whenever a part of the work is done; ends when all of it is.
+/// Cuts the connection whenever a part of the work is done. Ends when all work is done.
 async fn cut(
     client: &Client,
     other: &Client,
     mut tracker: Tracker,
     mut progress: mpsc::UnboundedReceiver<u64>,
 ) {
-    tracker.redirect(client.connection_id().expect("the server says it")).await;
+    tracker.redirect(client.connection_id().expect("the id is known")).await;
     let (mut confirmed, mut cuts) = (0, 0);
     while let Some(more) = progress.recv().await {
         confirmed += more;
         if cuts < CUTS && confirmed >= (cuts + 1) * ENTRIES / (CUTS + 1) {
             cuts += 1;
             let before = client.connection_id();
-            kill(other, before.expect("the server says it")).await;
+            kill(other, before.expect("the id is known")).await;
             until("there is another connection", async || client.connection_id() != before).await;
-            tracker.redirect(client.connection_id().expect("the server says it")).await;
+            tracker.redirect(client.connection_id().expect("the id is known")).await;
         }
     }
     assert!(confirmed >= ENTRIES && cuts == CUTS, "{confirmed} confirmed, {cuts} cuts");
 }
 
-/// All entries of the stream: the number in each.
+/// Returns all entries of the stream, with the number in each.
 async fn read_back(client: &Client) -> HashMap<EntryId, u64> {
     let mut all = HashMap::new();
     let mut start = Unbounded;

@@ -1,4 +1,4 @@
-//! Pushes on a connection of somebody else's: who has them sent, and who counts them.
+//! Pushes on another connection: a tracker that redirects them, and a relay that counts them.
 
 use crate::support::Server;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A connection that has the server send news of every key to another one.
+/// A connection that lets the server notify another one about every key.
 pub(super) struct Tracker(BufReader<TcpStream>);
 
 impl Tracker {
@@ -22,14 +22,14 @@ impl Tracker {
         assert_eq!(line, "+OK\r\n", "{words}");
     }
 
-    /// Has them sent to this connection from now on.
+    /// Redirects the notifications to this connection from now on.
     pub(super) async fn redirect(&mut self, connection: i64) {
         self.ask("CLIENT TRACKING OFF").await;
         self.ask(&format!("CLIENT TRACKING ON REDIRECT {connection} BCAST")).await;
     }
 }
 
-/// Passes bytes on, and counts the news among those that the server says.
+/// Relays bytes, and counts the notifications of the server.
 pub(super) async fn relay(listener: TcpListener, port: u16, pushes: Arc<AtomicU64>) {
     loop {
         let (client, _) = listener.accept().await.expect("connections come");
@@ -42,9 +42,9 @@ pub(super) async fn relay(listener: TcpListener, port: u16, pushes: Arc<AtomicU6
             let (mut from_server, mut to_server) = server.into_split();
             let up = tokio::io::copy(&mut from_client, &mut to_server);
             let down = async {
-                const NEWS: &[u8] = b"invalidate";
+                const MESSAGE: &[u8] = b"invalidate";
                 let mut bytes = vec![0; 64 << 10];
-                // The end of what was read before, where a word may have begun.
+                // The end of the bytes read before, which may contain the start of a word.
                 let mut kept = 0;
                 loop {
                     let read = from_server.read(&mut bytes[kept..]).await.unwrap_or(0);
@@ -52,13 +52,13 @@ pub(super) async fn relay(listener: TcpListener, port: u16, pushes: Arc<AtomicU6
                         return;
                     }
                     let end = kept + read;
-                    let news = memchr::memmem::find_iter(&bytes[..end], NEWS).count();
-                    pushes.fetch_add(news as u64, Ordering::Relaxed);
-                    kept = end.min(NEWS.len() - 1);
+                    let messages = memchr::memmem::find_iter(&bytes[..end], MESSAGE).count();
+                    pushes.fetch_add(messages as u64, Ordering::Relaxed);
+                    kept = end.min(MESSAGE.len() - 1);
                     bytes.copy_within(end - kept..end, 0);
                 }
             };
-            // One end is enough: both sockets are closed with it.
+            // When one direction ends, both sockets are closed.
             tokio::select! {
                 _ = up => {}
                 () = down => {}

@@ -1,4 +1,4 @@
-//! One task of the storm: it adds entries in every way there is, and remembers what it was told of each.
+//! One task of the storm: adds entries with every method, and records the outcome of each.
 
 use super::EACH;
 use crate::both::{Random, poll_once};
@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use tokio::sync::mpsc;
 
-/// What a task knows of an entry.
+/// The outcome of an entry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fate {
     Confirmed(EntryId),
@@ -29,7 +29,7 @@ impl Fate {
     }
 }
 
-/// One task's work: its entries have the numbers `task << 32 | n`.
+/// The work of one task. Its entries have the numbers `task << 32 | n`.
 pub(super) struct Worker {
     client: Client,
     random: Random,
@@ -44,7 +44,7 @@ impl Worker {
         Self { client, random, next: task << 32, fates: Vec::new(), confirmed: 0 }
     }
 
-    /// Adds until enough is confirmed, and tells how much of it as it goes.
+    /// Adds entries until enough are confirmed, and reports the progress.
     pub(super) async fn work(mut self, progress: mpsc::UnboundedSender<u64>) -> Vec<(u64, Fate)> {
         while self.confirmed < EACH {
             let before = self.confirmed;
@@ -62,10 +62,10 @@ impl Worker {
                 _ => {
                     let nonce = self.nonce();
                     let result = self.client.send(XAdd::new("s").field("nonce", nonce)).await;
-                    self.tell(nonce, Fate::of(&result));
+                    self.record(nonce, Fate::of(&result));
                 }
             }
-            // Whoever listens may have heard enough.
+            // The receiver may be gone already.
             let _ = progress.send(self.confirmed - before);
         }
         self.fates
@@ -76,12 +76,12 @@ impl Worker {
         self.next
     }
 
-    fn tell(&mut self, nonce: u64, fate: Fate) {
+    fn record(&mut self, nonce: u64, fate: Fate) {
         self.confirmed += u64::from(matches!(fate, Fate::Confirmed(_)));
         self.fates.push((nonce, fate));
     }
 
-    /// Polls so many times, letting others run in between, and drops the future if it has not ended.
+    /// Polls a future several times, yielding in between, and drops it if it is still pending.
     async fn poll_and_drop(&mut self, polls: usize) {
         let nonce = self.nonce();
         let mut fate = Fate::Dropped;
@@ -95,10 +95,10 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
         }
-        self.tell(nonce, fate);
+        self.record(nonce, fate);
     }
 
-    /// Asks for something that only this task has asked for.
+    /// Sends an ECHO with a text that only this task sends.
     async fn echo(&mut self) {
         let text = format!("only {}", self.nonce());
         if self.random.below(4) == 0 {
@@ -107,12 +107,12 @@ impl Worker {
             return;
         }
         match self.client.send(Raw::new("ECHO").arg(&text)).await {
-            Ok(said) => assert_eq!(said.as_str(), Some(text.as_str())),
+            Ok(echoed) => assert_eq!(echoed.as_str(), Some(text.as_str())),
             Err(error) => assert_ne!(error.outcome(), Outcome::NotApplied, "{error:?}"),
         }
     }
 
-    /// Several entries at once.
+    /// Adds several entries at once.
     async fn batch(&mut self, transaction: bool) {
         let nonces: Vec<u64> = (0..1 + self.random.below(16)).map(|_| self.nonce()).collect();
         let adds: Vec<_> =
@@ -127,7 +127,7 @@ impl Worker {
         };
         assert_eq!(fates.len(), nonces.len());
         for (nonce, fate) in nonces.into_iter().zip(fates) {
-            self.tell(nonce, fate);
+            self.record(nonce, fate);
         }
     }
 }

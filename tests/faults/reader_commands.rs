@@ -1,5 +1,5 @@
-//! Commands on a reader's own connection: each gets its own reply or none, whatever was dropped before it, and a server
-//! that is overdue is given up, unless it may rightly still be at a read.
+//! Commands on a reader's own connection: each gets its own reply or none, whatever was dropped
+//! before it. An overdue connection is closed, unless the server may still be blocked in a read.
 
 use super::echo::entry;
 use super::peer::{Peer, Server, config, ends, ms, poll_once, settle};
@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 
 const DAY: Duration = ms(86_400_000);
 
-/// A reader, and the other end of its connection: the client's is the first, this one the second.
+/// A reader, and the peer of its connection: the client's connection is the first, this one the
+/// second.
 async fn reader(server: &Server, config: bourn::Config) -> ((Client, Peer), Reader, Peer) {
     let client = server.connect(config).await;
     let (reader, peer) = ends(async { tokio::join!(client.0.reader(), server.greet()) }).await;
@@ -23,7 +24,7 @@ async fn reader(server: &Server, config: bourn::Config) -> ((Client, Peer), Read
     (client, reader.unwrap(), peer)
 }
 
-/// A read that waits for 200 ms.
+/// A read that blocks for 200 ms.
 fn read() -> Blocking<XRead<'static>> {
     XRead::new().stream("s", ReadFrom::START).block(ms(200))
 }
@@ -34,20 +35,20 @@ fn ids(streams: &Streams) -> Vec<u64> {
     streams.iter().map(|entry| entry.id().ms()).collect()
 }
 
-/// Sends a command and drops it, once it is queued or in the line for room.
+/// Sends a command and drops it once it is queued or waits for budget.
 async fn drop_send(reader: &mut Reader, command: impl DedicatedCommand<DedicatedReply: Debug>) {
     let mut dropped = Box::pin(reader.send(command));
     assert!(poll_once(&mut dropped).await.is_none());
 }
 
-/// Begins a read and drops it.
+/// Starts a read and drops it.
 async fn drop_read(reader: &mut Reader, read: Blocking<XRead<'_>>) {
     let mut dropped = Box::pin(reader.read(read));
     assert!(poll_once(&mut dropped).await.is_none());
 }
 
-/// The next command and the next read go to this connection, and each brings what it answers.
-async fn next_ones_work(reader: &mut Reader, peer: &mut Peer, scene: &str) {
+/// Checks that the next command and the next read use this connection, and get their own replies.
+async fn check_next(reader: &mut Reader, peer: &mut Peer, scene: &str) {
     let (len, request) =
         ends(async { tokio::join!(reader.send(XLen::new("next")), peer.answer(":9\r\n")) }).await;
     assert_eq!((len.expect(scene), request.as_str()), (9, "XLEN next"), "{scene}");
@@ -69,8 +70,9 @@ fn is_lost<T>(result: &Result<T, Error>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_commands_reply_goes_to_nobody() {
-    // Its reply comes before the next command is queued, while that waits, and with that one's.
+async fn reply_of_a_dropped_command_is_discarded() {
+    // The reply of the dropped command arrives before the next command is queued, while that waits,
+    // or together with its reply.
     for scene in ["before", "while", "with"] {
         let server = Server::new();
         let (_client, mut reader, mut peer) = reader(&server, config()).await;
@@ -92,9 +94,9 @@ async fn a_dropped_commands_reply_goes_to_nobody() {
         })
         .await;
         assert_eq!(len.expect(scene), 2, "{scene}");
-        // The same with a read behind it: entries for one who has gone are not the read's.
+        // The same with a read after it: entries for a dropped command are not the read's.
         drop_send(&mut reader, XRead::new().stream("dropped", ReadFrom::START)).await;
-        assert!(!reader.is_under_way(), "{scene}: a command is no read");
+        assert!(!reader.is_under_way(), "{scene}: a command is not a read");
         let (streams, requests) = ends(async {
             tokio::join!(reader.read(read()), async {
                 [peer.answer(entry(666)).await, peer.answer(entry(3)).await]
@@ -103,13 +105,13 @@ async fn a_dropped_commands_reply_goes_to_nobody() {
         .await;
         assert_eq!(ids(&streams.expect(scene)), [3], "{scene}");
         assert_eq!(requests, ["XREAD STREAMS dropped 0-0", READ], "{scene}");
-        next_ones_work(&mut reader, &mut peer, scene).await;
+        check_next(&mut reader, &mut peer, scene).await;
         assert_eq!(server.dials().len(), 2, "{scene}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_behind_a_dropped_wait_waits_for_its_end() {
+async fn command_after_a_dropped_wait_is_answered_when_the_wait_ends() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config().command_timeout(ms(700))).await;
     drop_send(&mut reader, Wait::new(1, Block::Forever)).await;
@@ -125,19 +127,19 @@ async fn what_comes_behind_a_dropped_wait_waits_for_its_end() {
     })
     .await;
     assert_eq!((len.unwrap(), start.elapsed()), (2, ms(699)));
-    next_ones_work(&mut reader, &mut peer, "it ended").await;
-    // It does not end in time, and nobody waits for it any more: another connection is made.
+    check_next(&mut reader, &mut peer, "it ended").await;
+    // The wait does not end in time and its caller is gone: another connection is made.
     drop_send(&mut reader, Wait::new(1, Block::Forever)).await;
     let start = Instant::now();
-    is_late(ends(reader.send(XLen::new("s"))).await, ms(700), "behind a wait");
+    is_late(ends(reader.send(XLen::new("s"))).await, ms(700), "after a wait");
     assert_eq!(start.elapsed(), ms(700));
     assert!(!peer.rest().await.is_empty());
     let mut peer = server.greet().await;
-    next_ones_work(&mut reader, &mut peer, "it did not end").await;
+    check_next(&mut reader, &mut peer, "it did not end").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_after_the_connection_was_lost_goes_to_another_one_and_the_id_tells() {
+async fn wait_after_a_reconnect_is_visible_in_the_connection_id() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config()).await;
     let add = XAdd::new("jobs").field("v", "a");
@@ -157,13 +159,14 @@ async fn a_wait_after_the_connection_was_lost_goes_to_another_one_and_the_id_tel
     .await;
     assert_eq!(replicas.unwrap(), 3);
     assert_eq!((before, reader.connection_id()), (Some(2), Some(3)));
-    next_ones_work(&mut reader, &mut peer, "on the next one").await;
+    check_next(&mut reader, &mut peer, "on the next one").await;
     assert_eq!(reader.connection_id(), Some(3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_room_and_is_dropped_or_late_is_never_sent() {
-    // As `Config::budget_bytes` says a request takes 128 bytes beside its own: 1 KiB is room for one of these.
+async fn command_dropped_or_timed_out_while_it_waits_for_budget_is_not_sent() {
+    // As documented at `Config::budget_bytes`, a request costs 128 bytes in addition to its own: 1
+    // KiB fits one of these.
     let keys = ["x", "y"].map(|letter| letter.repeat(750));
     for scene in ["dropped", "late"] {
         let server = Server::new();
@@ -183,14 +186,15 @@ async fn who_waits_for_room_and_is_dropped_or_late_is_never_sent() {
         let request = peer.answer(entry(1)).await;
         assert_eq!(request, format!("XREAD BLOCK 0 STREAMS {} 0-0", keys[0]), "{scene}");
         assert_eq!(ids(&ends(reader.read(read())).await.unwrap()), [1], "{scene}");
-        next_ones_work(&mut reader, &mut peer, scene).await;
+        check_next(&mut reader, &mut peer, scene).await;
         assert_eq!(server.dials().len(), 2, "{scene}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overdue_server_is_given_up_unless_it_may_still_be_at_a_read() {
-    // When the command is sent, which ends 100 ms later, and whether the read, which has 300 ms, is then over.
+async fn overdue_connection_is_closed_unless_a_read_may_still_block() {
+    // When the command is sent (it ends 100 ms later), and whether the read, which has 300 ms, is
+    // overdue by then.
     let rows = [(0, false), (100, false), (199, false), (200, true), (201, true), (1800, true)];
     for (sent, is_over) in rows {
         let scene = format!("sent after {sent} ms");
@@ -208,33 +212,33 @@ async fn an_overdue_server_is_given_up_unless_it_may_still_be_at_a_read() {
         if is_over {
             let mut peer = server.greet().await;
             is_late(ends(reader.read(read())).await, ms(300), &scene);
-            next_ones_work(&mut reader, &mut peer, &scene).await;
+            check_next(&mut reader, &mut peer, &scene).await;
         } else {
             peer.send(entry(1) + ":666\r\n").await;
             assert_eq!(ids(&ends(reader.read(read())).await.unwrap()), [1], "{scene}");
-            next_ones_work(&mut reader, &mut peer, &scene).await;
+            check_next(&mut reader, &mut peer, &scene).await;
             assert_eq!(server.dials().len(), 2, "{scene}");
         }
     }
-    // A read for ever is never overdue.
+    // A read with `BLOCK 0` is never overdue.
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config().command_timeout(ms(100))).await;
     drop_read(&mut reader, XRead::new().stream("s", ReadFrom::START).block_forever()).await;
     sleep(DAY).await;
-    is_late(ends(reader.send(XLen::new("late"))).await, ms(100), "for ever");
+    is_late(ends(reader.send(XLen::new("late"))).await, ms(100), "block 0");
     peer.requests(2).await;
     peer.send(entry(1) + ":666\r\n").await;
     assert_eq!(ids(&ends(reader.read(read())).await.unwrap()), [1]);
-    next_ones_work(&mut reader, &mut peer, "for ever").await;
+    check_next(&mut reader, &mut peer, "block 0").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_of_an_earlier_connection_does_not_cost_the_next_one() {
+async fn timeout_of_an_earlier_connection_does_not_close_the_next_one() {
     let server = Server::new();
     let config = config().block_grace(ms(100)).command_timeout(ms(100));
     let (_client, mut reader, peer) = reader(&server, config).await;
     drop_read(&mut reader, read()).await;
-    // The read's own time is over; only then does the server hang up.
+    // The server hangs up only after the read's deadline.
     sleep(ms(500)).await;
     drop(peer);
     let mut peer = server.greet().await;
@@ -245,12 +249,12 @@ async fn a_time_out_of_an_earlier_connection_does_not_cost_the_next_one() {
     is_late(ends(reader.read(read())).await, ms(300), "the read that was dropped");
     settle().await;
     assert_eq!((server.dials().len(), server.open()), (dials, 2));
-    next_ones_work(&mut reader, &mut peer, "behind it").await;
+    check_next(&mut reader, &mut peer, "after it").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_reads_reply_that_had_come_survives_the_connection() {
-    // An overdue command gives the connection up; or the server does.
+async fn received_reply_of_a_dropped_read_survives_its_connection() {
+    // An overdue command closes the connection, or the server does.
     for scene in ["overdue", "hung up"] {
         let server = Server::new();
         let config = config().command_timeout(ms(100));
@@ -274,7 +278,7 @@ async fn a_dropped_reads_reply_that_had_come_survives_the_connection() {
         let mut peer = server.greet().await;
         assert!(reader.is_under_way(), "{scene}");
         assert_eq!(ids(&ends(reader.read(read())).await.expect(scene)), [1], "{scene}");
-        next_ones_work(&mut reader, &mut peer, scene).await;
+        check_next(&mut reader, &mut peer, scene).await;
     }
 }
 
@@ -283,7 +287,7 @@ fn add() -> XAdd<'static> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_is_cut_may_have_run_and_one_that_never_left_goes_out_once() {
+async fn cut_command_is_unknown_and_unsent_command_is_sent_once() {
     let len = encode(&add()).len();
     for k in 0..=len {
         let scene = format!("reset after {k} bytes");
@@ -305,9 +309,9 @@ async fn a_command_that_is_cut_may_have_run_and_one_that_never_left_goes_out_onc
         };
         let (added, mut peer) = ends(async { tokio::join!(reader.send(add()), cut) }).await;
         assert_eq!((added.is_ok(), is_lost(&added)), (k == 0, k > 0), "{scene}: {added:?}");
-        next_ones_work(&mut reader, &mut peer, &scene).await;
+        check_next(&mut reader, &mut peer, &scene).await;
     }
-    // And the reply, at every byte of it.
+    // The reply is cut at every byte too.
     let reply = "$3\r\n1-1\r\n";
     for k in 0..=reply.len() {
         let scene = format!("hung up after {k} bytes of the reply");
@@ -321,12 +325,12 @@ async fn a_command_that_is_cut_may_have_run_and_one_that_never_left_goes_out_onc
         let (added, mut peer) = ends(async { tokio::join!(reader.send(add()), cut) }).await;
         let whole = k == reply.len();
         assert_eq!((added.is_ok(), is_lost(&added)), (whole, !whole), "{scene}: {added:?}");
-        next_ones_work(&mut reader, &mut peer, &scene).await;
+        check_next(&mut reader, &mut peer, &scene).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_finds_no_connection_was_not_sent() {
+async fn command_without_a_connection_is_not_sent() {
     for (wait, after) in [(None, ms(700)), (Some(ms(200)), ms(300))] {
         let server = Server::new();
         let config = config().command_timeout(ms(700)).block_grace(ms(100));
@@ -348,11 +352,11 @@ async fn a_command_that_finds_no_connection_was_not_sent() {
         assert_eq!(start.elapsed(), after);
         server.unplan();
         let mut peer = server.greet().await;
-        next_ones_work(&mut reader, &mut peer, "a server again").await;
+        check_next(&mut reader, &mut peer, "after a reconnect").await;
     }
 }
 
-/// What a command on its own connection came to, without its type.
+/// Returns the result of a command without its type.
 async fn outcome(reader: &mut Reader, name: &str) -> Result<(), Error> {
     match name {
         "WAIT" => reader.send(Wait::new(1, Block::Forever)).await.map(drop),
@@ -365,7 +369,7 @@ async fn outcome(reader: &mut Reader, name: &str) -> Result<(), Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_of_another_shape_concerns_its_command_alone() {
+async fn reply_of_another_type_fails_only_its_command() {
     let server = Server::new();
     let (_client, mut reader, mut peer) = reader(&server, config()).await;
     let rows = [
@@ -379,7 +383,7 @@ async fn a_reply_of_another_shape_concerns_its_command_alone() {
     for (name, shapes) in rows {
         for shape in shapes {
             let scene = format!("{name}: {shape:?}");
-            // A read stands before it, and keeps its reply.
+            // A read comes before it, and keeps its reply.
             drop_read(&mut reader, read()).await;
             let (result, ()) = ends(async {
                 tokio::join!(outcome(&mut reader, name), async {
@@ -392,17 +396,17 @@ async fn a_reply_of_another_shape_concerns_its_command_alone() {
             let decode = matches!(&error, Error::Decode { command, .. } if *command == name);
             assert!(decode && error.outcome() == Outcome::Unknown, "{scene}: {error:?}");
             assert_eq!(ids(&ends(reader.read(read())).await.expect(&scene)), [1], "{scene}");
-            next_ones_work(&mut reader, &mut peer, &scene).await;
+            check_next(&mut reader, &mut peer, &scene).await;
         }
         let refused = peer.answer("-NOPERM no\r\n");
         let (result, _) = ends(async { tokio::join!(outcome(&mut reader, name), refused) }).await;
         assert_eq!(result.unwrap_err().code(), Some(&Code::NoPerm), "{name}");
-        next_ones_work(&mut reader, &mut peer, name).await;
+        check_next(&mut reader, &mut peer, name).await;
     }
     assert_eq!(server.dials().len(), 2);
 }
 
-/// The time after which a command is overdue, and the connection then given up.
+/// Returns the time after which a command is overdue and its connection is closed.
 async fn deadline(
     command: impl DedicatedCommand<DedicatedReply: Debug>,
     grace: Duration,
@@ -416,12 +420,12 @@ async fn deadline(
     is_late(late, after, "a mute server");
     assert!(peer.rest().await.is_empty());
     let mut peer = server.greet().await;
-    next_ones_work(&mut reader, &mut peer, "after a mute server").await;
+    check_next(&mut reader, &mut peer, "after a mute server").await;
     after
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_has_its_own_time_and_the_grace_and_other_commands_the_command_timeout() {
+async fn wait_deadline_is_its_timeout_plus_grace_and_others_have_the_command_timeout() {
     let waits = Block::For(ms(2000));
     for grace in [ms(0), ms(1), ms(300)] {
         assert_eq!(deadline(Wait::new(1, waits), grace).await, ms(2000) + grace);
@@ -430,7 +434,7 @@ async fn a_wait_has_its_own_time_and_the_grace_and_other_commands_the_command_ti
         assert_eq!(deadline(Hello::new(), grace).await, ms(700));
         assert_eq!(deadline(add(), grace).await, ms(700));
     }
-    // There is none for a wait for ever, nor for one beyond what a clock can say.
+    // There is no deadline for `Block::Forever`, nor for a duration beyond the range of the clock.
     for wait in [Block::Forever, Block::For(Duration::MAX)] {
         let server = Server::new();
         let (_client, mut reader, mut peer) = reader(&server, config()).await;
@@ -440,6 +444,6 @@ async fn a_wait_has_its_own_time_and_the_grace_and_other_commands_the_command_ti
             peer.send(":2\r\n").await;
         });
         assert_eq!(replicas.unwrap(), 2);
-        next_ones_work(&mut reader, &mut peer, "after a day").await;
+        check_next(&mut reader, &mut peer, "after a day").await;
     }
 }

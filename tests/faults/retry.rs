@@ -1,5 +1,5 @@
-//! What is sent again: what reads, what may run twice, and what the server refused because it was not ready. Nothing else,
-//! not for ever, and never beyond the deadline.
+//! Retries: read-only and idempotent commands, and commands refused because the server was not
+//! ready. Nothing else is retried, retries are bounded, and none happens after the deadline.
 
 use super::peer::{Peer, Server, config, ends, ms, settle};
 use bourn::{
@@ -16,7 +16,8 @@ fn safe() -> Config {
 
 const ID: &str = "$3\r\n1-1\r\n";
 
-/// What came of a command whose connection ended when the server had read it, and whether it was sent again.
+/// Returns the result of a command whose connection ended after the server had read it, and whether
+/// it was sent again.
 async fn cut<C>(config: Config, command: C, reply: &str) -> (Result<C::Reply, Error>, bool)
 where
     C: Command + Send + 'static,
@@ -30,7 +31,7 @@ where
     drop(peer);
     let mut peer = server.greet().await;
     settle().await;
-    // Whoever comes later is answered, whatever became of it.
+    // Later commands are answered, whatever its result.
     let later = tokio::spawn(async move { client.send(XLen::new("later")).await });
     let request = peer.request().await;
     let again = request == first;
@@ -53,7 +54,7 @@ fn is_lost<T: Debug>(result: Result<T, Error>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_reads_or_may_run_twice_is_sent_again_after_a_cut() {
+async fn read_only_and_idempotent_commands_are_retried_after_a_cut() {
     let (len, again) = cut(safe(), XLen::new("s"), ":3\r\n").await;
     assert_eq!((len.unwrap(), again), (3, true));
     let (range, again) = cut(safe(), XRange::new("s", ..), "*0\r\n").await;
@@ -64,7 +65,7 @@ async fn what_reads_or_may_run_twice_is_sent_again_after_a_cut() {
     let create = XGroupCreate::new("s", "g", bourn::StartAt::End);
     let (created, again) =
         cut(safe(), create, "-BUSYGROUP Consumer Group name already exists\r\n").await;
-    // It may be this very command that made it, the first time.
+    // The first attempt may have created the group.
     assert!(again);
     is_lost(created);
     let add = XAdd::new("s").idmp("p", "1").field("k", "v");
@@ -73,7 +74,7 @@ async fn what_reads_or_may_run_twice_is_sent_again_after_a_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_do_harm_twice_is_not() {
+async fn non_idempotent_commands_are_not_retried_after_a_cut() {
     let (added, again) = cut(safe(), XAdd::new("s").field("k", "v"), ID).await;
     assert!(!again);
     is_lost(added);
@@ -87,14 +88,14 @@ async fn what_may_do_harm_twice_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_if_the_settings_say_so() {
+async fn retry_never_sends_nothing_again() {
     let (len, again) = cut(safe().retry(Retry::Never), XLen::new("s"), ":3\r\n").await;
     assert!(!again);
     is_lost(len);
 }
 
 #[tokio::test(start_paused = true)]
-async fn command_that_ends_every_connection_is_sent_less_and_less_often_until_its_deadline() {
+async fn command_that_ends_every_connection_is_retried_less_and_less_often_until_its_deadline() {
     let server = Server::new();
     let (client, peer) = server.connect(safe().command_timeout(ms(60_000))).await;
     let start = Instant::now();
@@ -123,7 +124,7 @@ async fn command_that_ends_every_connection_is_sent_less_and_less_often_until_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_broke_the_protocol_would_do_so_again() {
+async fn protocol_error_is_not_retried() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     let call = tokio::spawn(async move { client.send(XLen::new("s")).await });
@@ -134,7 +135,7 @@ async fn what_broke_the_protocol_would_do_so_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_sent_again_as_one_and_only_if_all_of_it_may_be() {
+async fn batch_is_retried_as_a_whole_and_only_if_every_command_may_be() {
     for (write, again) in [(false, true), (true, false)] {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe()).await;
@@ -164,7 +165,7 @@ async fn a_batch_is_sent_again_as_one_and_only_if_all_of_it_may_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_of_a_batch_is_told_and_not_asked_again() {
+async fn partly_answered_batch_is_not_retried() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     let call = tokio::spawn(async move { client.send_all((XLen::new("s"), XLen::new("t"))).await });
@@ -178,7 +179,7 @@ async fn what_came_of_a_batch_is_told_and_not_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_one_is_a_batch() {
+async fn batch_of_one_is_not_retried_after_an_error_reply() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     let call = tokio::spawn(async move { client.send_all([XLen::new("s")]).await });
@@ -188,7 +189,7 @@ async fn a_batch_of_one_is_a_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_script_that_failed_is_not_run_again_whatever_it_says() {
+async fn failed_script_is_not_retried_whatever_its_error() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     let call = tokio::spawn(async move { client.send(Raw::new("EVAL script 0")).await });
@@ -196,7 +197,7 @@ async fn a_script_that_failed_is_not_run_again_whatever_it_says() {
     assert!(ends(call).await.unwrap().is_err());
 }
 
-/// Refuses a command so often, and then takes it.
+/// Refuses a command this many times, then accepts it.
 async fn refuse(peer: &mut Peer, refusal: &str, times: usize, reply: &str) -> Vec<Instant> {
     let mut at = Vec::new();
     for _ in 0..times {
@@ -209,7 +210,7 @@ async fn refuse(peer: &mut Peer, refusal: &str, times: usize, reply: &str) -> Ve
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_not_ready_is_asked_again_less_and_less_often() {
+async fn server_that_is_not_ready_is_retried_with_backoff() {
     let refusals = [
         "LOADING Redis is loading the dataset in memory",
         "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
@@ -220,20 +221,20 @@ async fn a_server_that_is_not_ready_is_asked_again_less_and_less_often() {
     for refusal in refusals {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe()).await;
-        // It has not run, so that even a write is sent again.
+        // The command has not run, so that even a write is sent again.
         let call = tokio::spawn(async move { client.send(XAdd::new("s").field("k", "v")).await });
         let at = ends(refuse(&mut peer, refusal, 7, ID)).await;
         assert_eq!(ends(call).await.unwrap().unwrap().to_string(), "1-1", "{refusal}");
         let waits: Vec<Duration> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
         for (wait, bound) in waits.iter().zip([20, 40, 80, 160, 320, 500, 500]) {
-            // Timers here are as coarse as a millisecond.
+            // Timers have a resolution of one millisecond.
             assert!(*wait >= ms(bound / 2) && *wait <= ms(bound + 1), "{refusal}: {waits:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_stays_so_is_told_before_the_deadline() {
+async fn server_that_stays_unready_is_reported_by_the_deadline() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe().command_timeout(ms(1000))).await;
     let start = Instant::now();
@@ -254,7 +255,7 @@ async fn one_that_stays_so_is_told_before_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_is_left_when_what_it_owes_has_come() {
+async fn readonly_closes_the_connection_after_the_replies_in_flight() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     tokio::time::sleep(ms(5000)).await;
@@ -264,7 +265,7 @@ async fn a_replica_is_left_when_what_it_owes_has_come() {
     assert_eq!(peer.requests(2).await, ["XADD s * k v", "XLEN s"]);
     peer.send("-READONLY You can't write against a read only replica.\r\n").await;
     settle().await;
-    // The neighbour is not harmed.
+    // The other command in flight is not affected.
     peer.send(":5\r\n").await;
     assert_eq!(ends(read).await.unwrap().unwrap(), 5);
     let mut peer = server.greet().await;
@@ -274,7 +275,7 @@ async fn a_replica_is_left_when_what_it_owes_has_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_young_connection_to_a_replica_is_kept() {
+async fn readonly_on_a_young_connection_keeps_it() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     let write = tokio::spawn(async move { client.send(XAdd::new("s").field("k", "v")).await });
@@ -284,7 +285,7 @@ async fn a_young_connection_to_a_replica_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_were_forgotten_are_given_once_more() {
+async fn noauth_reconnects_and_authenticates_once_more() {
     let server = Server::new();
     let (client, mut peer) = server.connect(safe()).await;
     tokio::time::sleep(ms(5000)).await;
@@ -297,7 +298,7 @@ async fn credentials_that_were_forgotten_are_given_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_has_to_mend_is_told_at_once() {
+async fn permanent_errors_are_returned_at_once() {
     for code in ["ERR", "OOM", "NOPERM", "NOREPLICAS", "MISCONF", "WRONGTYPE", "UNKNOWNCODE"] {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe()).await;
@@ -310,11 +311,11 @@ async fn what_somebody_has_to_mend_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_goes_on_reading_what_may_be_read_twice() {
+async fn reader_retries_reads_after_an_id_but_not_from_the_end() {
     let entries = "%1\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-1\r\n*2\r\n$1\r\nk\r\n$1\r\nv\r\n";
     for (from, again) in [
         (ReadFrom::After(bourn::EntryId::new(1, 1)), true),
-        // What is added between the two reads would be missed.
+        // Entries added between the two reads would be missed.
         (ReadFrom::End, false),
     ] {
         let server = Server::new();
@@ -338,7 +339,7 @@ async fn a_reader_goes_on_reading_what_may_be_read_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_a_role_change_ended_goes_on_elsewhere_but_not_one_that_somebody_ended() {
+async fn read_unblocked_by_a_role_change_is_retried_but_not_by_client_unblock() {
     let forced = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
     for (text, again) in [(forced, true), ("UNBLOCKED client unblocked via CLIENT UNBLOCK", false)]
     {
@@ -367,7 +368,7 @@ async fn a_read_that_a_role_change_ended_goes_on_elsewhere_but_not_one_that_some
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_lost_once_is_not_said_to_be_unsent_or_refused() {
+async fn command_lost_once_stays_unknown_if_its_retry_is_unsent_or_refused() {
     for refused in [false, true] {
         let server = Server::new();
         let (client, mut peer) = server.connect(safe().command_timeout(ms(1000))).await;
@@ -390,7 +391,7 @@ async fn what_was_lost_once_is_not_said_to_be_unsent_or_refused() {
             server.plan(vec![super::wire::Plan::Refuse; 100]);
             drop(peer);
         }
-        // It may have acknowledged, the first time.
+        // The first attempt may have acknowledged the entry.
         let error = ends(call).await.unwrap().unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
     }
@@ -438,7 +439,7 @@ async fn ran_then_refused_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_was_lost_once_is_not_said_to_be_unsent_whatever_came_between() {
+async fn read_lost_once_stays_unknown_if_its_retry_is_unsent_or_refused() {
     for refused in [false, true] {
         let server = Server::new();
         let config = safe().command_timeout(ms(1000)).reconnect(ms(10), ms(10));

@@ -1,13 +1,14 @@
-//! Pushes and attributes at every boundary of a recorded session in RESP3: in front of each reply, and of each value in one.
+//! Pushes and attributes at every boundary of a recorded RESP3 session: before each reply, and
+//! before each value inside one.
 //!
-//! | what | between replies | inside a reply |
+//! | inserted | between replies | inside a reply |
 //! |---|---|---|
-//! | a push | changes nothing | ends the connection: what was whole is delivered, the others may have run |
-//! | an attribute | changes nothing | changes nothing |
-//! | a push and an attribute | change nothing | end the connection |
-//! | an attribute, and a push in the place of its value | end the connection | end the connection |
+//! | a push | ignored | ends the connection: complete replies are delivered, the others unknown |
+//! | an attribute | ignored | ignored |
+//! | a push and an attribute | ignored | ends the connection |
+//! | an attribute, and a push in place of its value | ends the connection | ends the connection |
 //!
-//! Behind the last reply an attribute is the beginning of a reply that nobody asked for.
+//! After the last reply, an attribute is the start of an unsolicited reply.
 
 use super::peer::{Peer, Server, config, ends, ms, settle};
 use bourn::resp::ProtocolError;
@@ -21,7 +22,7 @@ use std::fmt::Debug;
 const PUSH: &str = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\ns\r\n";
 const ATTRIBUTE: &str = "|1\r\n$14\r\nkey-popularity\r\n*2\r\n$1\r\ns\r\n:90\r\n";
 
-/// A reply as the server sent it.
+/// A reply recorded from a real server.
 macro_rules! recorded {
     ($name:literal) => {
         include_bytes!(concat!("../fixtures/replies/redis-8.10.2/resp3/", $name, ".resp"))
@@ -29,19 +30,19 @@ macro_rules! recorded {
     };
 }
 
-/// What is put in at a boundary.
+/// The bytes inserted at a boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stray {
+enum Inserted {
     Push,
     Attribute,
     PushAndAttribute,
     AttributeAndPush,
 }
 
-const STRAYS: [Stray; 4] =
-    [Stray::Push, Stray::Attribute, Stray::PushAndAttribute, Stray::AttributeAndPush];
+const INSERTED: [Inserted; 4] =
+    [Inserted::Push, Inserted::Attribute, Inserted::PushAndAttribute, Inserted::AttributeAndPush];
 
-impl Stray {
+impl Inserted {
     fn bytes(self) -> String {
         match self {
             Self::Push => PUSH.to_owned(),
@@ -51,7 +52,7 @@ impl Stray {
         }
     }
 
-    /// Whether there is a push where none may be.
+    /// Whether there is a push where none is allowed.
     fn is_wrong(self, inside: bool) -> bool {
         match self {
             Self::Push | Self::PushAndAttribute => inside,
@@ -61,16 +62,16 @@ impl Stray {
     }
 }
 
-/// A place in front of a value.
+/// A position before a value.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     at: usize,
-    /// Which of the frames it is in, or in front of.
+    /// The frame that contains the position, or that starts there.
     frame: usize,
     inside: bool,
 }
 
-/// Every boundary of these bytes but the last.
+/// Returns every boundary of these bytes except the last.
 fn places(bytes: &[u8]) -> Vec<Place> {
     let (mut places, mut at, mut frame) = (Vec::new(), 0, 0);
     while at < bytes.len() {
@@ -94,11 +95,11 @@ fn places(bytes: &[u8]) -> Vec<Place> {
     places
 }
 
-fn with(bytes: &[u8], at: usize, stray: Stray) -> Vec<u8> {
-    [&bytes[..at], stray.bytes().as_bytes(), &bytes[at..]].concat()
+fn with(bytes: &[u8], at: usize, inserted: Inserted) -> Vec<u8> {
+    [&bytes[..at], inserted.bytes().as_bytes(), &bytes[at..]].concat()
 }
 
-/// What a session's replies are, one after another.
+/// Returns the replies of a session, one after another.
 fn replies() -> Vec<u8> {
     let queued = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n".as_slice();
     [
@@ -119,12 +120,12 @@ fn replies() -> Vec<u8> {
     .concat()
 }
 
-/// Of each result of a session the frame that it is whole with.
+/// The frame that completes each result of a session.
 const LAST_FRAMES: [usize; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13];
 
 const REQUESTS: usize = 14;
 
-/// A result to compare: a refusal is as good as a reply.
+/// A result to compare. An error reply counts as a reply.
 type Shown = Result<String, Error>;
 
 fn shown<T: Debug>(result: Result<T, Error>) -> Shown {
@@ -147,11 +148,11 @@ fn streams(result: Result<Streams, Error>) -> Shown {
     }))
 }
 
-/// The commands of a session, all in flight at once.
+/// Sends the commands of a session, all in flight at once.
 async fn session(client: &Client) -> Vec<Shown> {
     let id = EntryId::new(1, 1);
     let add = || XAdd::new("s").id(id).field("a", "1");
-    // As many as the replies may say.
+    // As many ids as the replies may count.
     let ids = [id; 9];
     let ack = || XAck::new("s", "g", &ids);
     let claim = XAutoClaim::new("s", "g", "c", ms(0), bourn::EntryId::MIN).count(1);
@@ -183,7 +184,7 @@ async fn session(client: &Client) -> Vec<Shown> {
     ]
 }
 
-/// The session with these bytes for replies.
+/// Runs the session with these bytes as replies.
 async fn answered(client: &Client, peer: &mut Peer, bytes: &[u8], piece: usize) -> Vec<Shown> {
     let answer = async {
         peer.requests(REQUESTS).await;
@@ -193,7 +194,7 @@ async fn answered(client: &Client, peer: &mut Peer, bytes: &[u8], piece: usize) 
     results
 }
 
-/// What the session's results are if nothing comes in between.
+/// Returns the session's results without inserted bytes.
 async fn undisturbed() -> Vec<String> {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
@@ -210,7 +211,7 @@ fn is_broken(result: Shown, what: &str) {
     assert_eq!(error.outcome(), Outcome::Unknown, "{what}");
 }
 
-/// The next command is answered, on the connection with this number.
+/// Checks that the next command is answered, on the connection with this number.
 async fn next_works(server: &Server, client: &Client, mut peer: Peer, number: usize, what: &str) {
     if number > 1 {
         assert!(peer.rest().await.is_empty(), "{what}: nothing is sent again");
@@ -223,21 +224,21 @@ async fn next_works(server: &Server, client: &Client, mut peer: Peer, number: us
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_every_position_of_a_session() {
+async fn pushes_and_attributes_in_every_position_of_a_session() {
     let expected = undisturbed().await;
     let bytes = replies();
     let places = places(&bytes);
     assert_eq!(places.last().map(|place| place.frame), LAST_FRAMES.last().copied());
     let mut tried = 0;
     for place in places {
-        for stray in STRAYS {
+        for inserted in INSERTED {
             for piece in [usize::MAX, 7] {
-                let what = format!("{stray:?} at {place:?}, in pieces of {piece}");
+                let what = format!("{inserted:?} at {place:?}, in pieces of {piece}");
                 let server = Server::new();
                 let (client, mut peer) = server.connect(config()).await;
-                let sent = with(&bytes, place.at, stray);
+                let sent = with(&bytes, place.at, inserted);
                 let results = answered(&client, &mut peer, &sent, piece).await;
-                let wrong = stray.is_wrong(place.inside);
+                let wrong = inserted.is_wrong(place.inside);
                 for ((result, expected), last) in
                     results.into_iter().zip(&expected).zip(LAST_FRAMES)
                 {
@@ -256,47 +257,47 @@ async fn in_every_position_of_a_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_the_last_reply_of_a_session() {
+async fn pushes_and_attributes_after_the_last_reply_of_a_session() {
     let expected = undisturbed().await;
     let bytes = replies();
-    for stray in STRAYS {
+    for inserted in INSERTED {
         for piece in [usize::MAX, 7] {
-            let what = format!("{stray:?} in pieces of {piece}");
+            let what = format!("{inserted:?} in pieces of {piece}");
             let server = Server::new();
             let (client, mut peer) = server.connect(config()).await;
-            let sent = with(&bytes, bytes.len(), stray);
+            let sent = with(&bytes, bytes.len(), inserted);
             for (result, expected) in
                 answered(&client, &mut peer, &sent, piece).await.into_iter().zip(&expected)
             {
                 assert_eq!(&result.expect(&what), expected, "{what}");
             }
             settle().await;
-            // What describes a value is the beginning of one, and nobody asked for that.
-            let number = if stray == Stray::Push { 1 } else { 2 };
+            // An attribute is the start of a value that no command requested.
+            let number = if inserted == Inserted::Push { 1 } else { 2 };
             next_works(&server, &client, peer, number, &what).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_every_position_of_a_handshake() {
+async fn pushes_and_attributes_in_every_position_of_a_handshake() {
     let bytes = [recorded!("hello3"), b"+OK\r\n+OK\r\n"].concat();
     for place in places(&bytes) {
-        for stray in STRAYS {
+        for inserted in INSERTED {
             for piece in [usize::MAX, 7] {
-                let what = format!("{stray:?} at {place:?}, in pieces of {piece}");
+                let what = format!("{inserted:?} at {place:?}, in pieces of {piece}");
                 let server = Server::new();
                 let answer = async {
                     let mut peer = server.accept().await;
                     peer.requests(3).await;
-                    peer.send_in_pieces(&with(&bytes, place.at, stray), piece).await;
+                    peer.send_in_pieces(&with(&bytes, place.at, inserted), piece).await;
                     peer
                 };
                 let (client, mut peer) = ends(async {
                     tokio::join!(Client::connect_with(config(), server.dialler()), answer)
                 })
                 .await;
-                if stray.is_wrong(place.inside) {
+                if inserted.is_wrong(place.inside) {
                     let error = client.expect_err(&what);
                     assert_eq!(error.outcome(), Outcome::NotSent, "{what}");
                     let Error::Connect(connect) = &error else { panic!("{what}: {error:?}") };
@@ -317,13 +318,13 @@ async fn in_every_position_of_a_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_every_position_of_a_blocking_read() {
+async fn pushes_and_attributes_in_every_position_of_a_blocking_read() {
     let bytes = recorded!("xreadgroup");
     let again = recorded!("xread");
     for place in places(bytes) {
-        for stray in STRAYS {
+        for inserted in INSERTED {
             for piece in [usize::MAX, 7] {
-                let what = format!("{stray:?} at {place:?}, in pieces of {piece}");
+                let what = format!("{inserted:?} at {place:?}, in pieces of {piece}");
                 let server = Server::new();
                 let (client, _peer) = server.connect(config()).await;
                 let (reader, mut peer) = tokio::join!(client.reader(), server.greet());
@@ -332,11 +333,11 @@ async fn in_every_position_of_a_blocking_read() {
                 let (result, ()) = ends(async {
                     tokio::join!(reader.read(read), async {
                         peer.request().await;
-                        peer.send_in_pieces(&with(bytes, place.at, stray), piece).await;
+                        peer.send_in_pieces(&with(bytes, place.at, inserted), piece).await;
                     })
                 })
                 .await;
-                if stray.is_wrong(place.inside) {
+                if inserted.is_wrong(place.inside) {
                     is_broken(streams(result), &what);
                     assert!(peer.rest().await.is_empty(), "{what}");
                     peer = server.greet().await;
@@ -354,27 +355,27 @@ async fn in_every_position_of_a_blocking_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_hears_pushes_and_takes_no_attribute() {
-    for stray in STRAYS {
+async fn idle_connection_accepts_pushes_and_rejects_attributes() {
+    for inserted in INSERTED {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
         let mut events = client.events();
         events.next().await;
-        peer.send(stray.bytes()).await;
+        peer.send(inserted.bytes()).await;
         settle().await;
-        let number = if stray == Stray::Push { 1 } else { 2 };
+        let number = if inserted == Inserted::Push { 1 } else { 2 };
         if number == 2 {
             let event = events.next().await;
             let Some(bourn::Event::Disconnected { reason: Disconnect::Protocol(wrong), .. }) =
                 event
             else {
-                panic!("{stray:?}: {event:?}");
+                panic!("{inserted:?}: {event:?}");
             };
-            let expected = match stray {
-                Stray::AttributeAndPush => ProtocolError::Push,
+            let expected = match inserted {
+                Inserted::AttributeAndPush => ProtocolError::Push,
                 _ => ProtocolError::Unasked,
             };
-            assert_eq!(wrong, expected, "{stray:?}");
+            assert_eq!(wrong, expected, "{inserted:?}");
         }
         next_works(&server, &client, peer, number, "while idle").await;
     }

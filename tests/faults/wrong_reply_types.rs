@@ -1,5 +1,5 @@
-//! Every type of RESP value in the place of every command's reply: a value where the command may answer so, an error that
-//! says so where not, and nobody else is concerned.
+//! Every RESP type in place of every command's reply: a value where the command accepts the type, a
+//! decode error otherwise. Other commands are not affected.
 
 use super::peer::{Peer, Server, config, ends};
 use bourn::{
@@ -10,8 +10,8 @@ use bourn::{
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// The name of a shape and its bytes.
-const SHAPES: [(&str, &str); 44] = [
+/// The name of a reply type and its bytes.
+const REPLIES: [(&str, &str); 44] = [
     ("null", "_\r\n"),
     ("null bulk string", "$-1\r\n"),
     ("null array", "*-1\r\n"),
@@ -65,14 +65,14 @@ const ERRORS: [(&str, &str); 4] = [
     ("attribute and error", "|1\r\n+k\r\n+v\r\n-ERR no\r\n"),
 ];
 
-/// Sends the command between two others; all three replies come at once.
+/// Sends the command between two others. All three replies arrive at once.
 async fn ask<C: Command>(
     client: &Client,
     peer: &mut Peer,
     command: C,
     reply: &str,
 ) -> Result<C::Reply, Error> {
-    let (before, asked, after, ()) = ends(async {
+    let (before, result, after, ()) = ends(async {
         tokio::join!(
             client.send(XLen::new("before")),
             client.send(command),
@@ -85,10 +85,10 @@ async fn ask<C: Command>(
     })
     .await;
     assert_eq!((before.expect(reply), after.expect(reply)), (11, 22), "neighbours of {reply:?}");
-    asked
+    result
 }
 
-/// `right` is the command's usual reply, `fine` the shapes that it takes beside it.
+/// `right` is the command's usual reply, `fine` the other types that it accepts.
 async fn check<C>(command: C, right: &str, fine: &[&str])
 where
     C: Command + Clone,
@@ -96,14 +96,14 @@ where
 {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
-    for (name, reply) in SHAPES {
-        let asked = ask(&client, &mut peer, command.clone(), reply).await;
-        match asked {
+    for (name, reply) in REPLIES {
+        let result = ask(&client, &mut peer, command.clone(), reply).await;
+        match result {
             Ok(value) => {
                 assert!(fine.contains(&name), "{} takes {name} for {value:?}", C::NAME);
             }
             Err(error) => {
-                assert!(!fine.contains(&name), "{} does not take {name}: {error:?}", C::NAME);
+                assert!(!fine.contains(&name), "{} does not accept {name}: {error:?}", C::NAME);
                 assert!(matches!(error, Error::Decode { .. }), "{} {name}: {error:?}", C::NAME);
                 assert_eq!(error.outcome(), Outcome::Unknown, "{} {name}", C::NAME);
             }
@@ -118,26 +118,26 @@ where
     for attribute in ["|0\r\n", "|1\r\n+ttl\r\n:3600\r\n", "|1\r\n*1\r\n:1\r\n%1\r\n:1\r\n_\r\n"] {
         let reply = format!("{attribute}{right}");
         let described = ask(&client, &mut peer, command.clone(), &reply).await;
-        assert_eq!(described.expect(&reply), plain, "{} behind an attribute", C::NAME);
+        assert_eq!(described.expect(&reply), plain, "{} after an attribute", C::NAME);
     }
-    assert_eq!(server.dials().len(), 1, "{}: the connection lives on", C::NAME);
+    assert_eq!(server.dials().len(), 1, "{}: the connection is kept", C::NAME);
 }
 
 const ID: EntryId = EntryId::new(1, 2);
 const ENTRIES: &str = "*1\r\n*2\r\n$3\r\n1-2\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n";
 const COUNTS: [&str; 4] = ["0", "1", "7", "bulk 7"];
-const NOTHING: [&str; 4] = ["null", "null bulk string", "null array", "attribute and null"];
-const NONE_OF_THEM: [&str; 6] =
+const NULLS: [&str; 4] = ["null", "null bulk string", "null array", "attribute and null"];
+const EMPTY: [&str; 6] =
     ["null", "null bulk string", "null array", "attribute and null", "empty array", "empty set"];
 /// Redis 6.2 has nulls among the entries that it claims.
 const NULL_ENTRIES: [&str; 2] = ["array of nulls", "array of one null"];
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_with_a_count_takes_counts() {
+async fn count_commands_reject_replies_of_any_other_type() {
     check(XLen::new("s"), ":5\r\n", &COUNTS).await;
     check(XAck::new("s", "g", &[ID; 7]), ":5\r\n", &COUNTS).await;
     check(XDel::new("s", &[ID; 7]), ":5\r\n", &COUNTS).await;
-    // More than the ids given is not a reply to this request.
+    // A count above the number of ids is not a reply to this request.
     check(XAck::new("s", "g", ID), ":1\r\n", &["0", "1"]).await;
     check(XDel::new("s", ID), ":1\r\n", &["0", "1"]).await;
     check(XTrim::new("s", Trim::max_len(1)), ":5\r\n", &COUNTS).await;
@@ -145,7 +145,7 @@ async fn who_answers_with_a_count_takes_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_with_a_yes_or_ok_takes_nothing_else() {
+async fn yes_or_ok_commands_reject_replies_of_any_other_type() {
     check(XGroupDestroy::new("s", "g"), ":1\r\n", &["0", "1"]).await;
     check(XGroupCreateConsumer::new("s", "g", "c"), ":0\r\n", &["0", "1"]).await;
     let ok = ["OK", "bulk OK", "verbatim OK"];
@@ -154,29 +154,29 @@ async fn who_answers_with_a_yes_or_ok_takes_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_with_an_id_takes_ids() {
+async fn id_commands_reject_replies_of_any_other_type() {
     // `7` is short for `7-0`, as everywhere in Redis.
     let ids = ["bulk id", "simple id", "verbatim id", "bulk 7"];
     check(XAdd::new("s").field("f", "v"), "$3\r\n1-2\r\n", &ids).await;
     let add = XAdd::new("s").field("f", "v").no_mk_stream();
-    check(add, "$3\r\n1-2\r\n", &[&ids[..], &NOTHING].concat()).await;
+    check(add, "$3\r\n1-2\r\n", &[&ids[..], &NULLS].concat()).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_with_entries_takes_lists_of_entries() {
-    let fine = [&NONE_OF_THEM[..], &NULL_ENTRIES].concat();
+async fn entry_commands_reject_replies_of_any_other_type() {
+    let fine = [&EMPTY[..], &NULL_ENTRIES].concat();
     check(XRange::new("s", ..), ENTRIES, &fine).await;
     check(XRevRange::new("s", ..), ENTRIES, &fine).await;
     let claim = XClaim::new("s", "g", "c", Duration::ZERO, &[ID; 2]);
     check(claim.clone(), ENTRIES, &fine).await;
-    let ids = [&NONE_OF_THEM[..], &["array of ids"]].concat();
+    let ids = [&EMPTY[..], &["array of ids"]].concat();
     check(claim.just_id(), "*1\r\n$3\r\n1-2\r\n", &ids).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_with_streams_takes_nulls_arrays_and_maps_of_them() {
-    // A set is no list of streams in any version of RESP.
-    let fine = [&NOTHING[..], &["empty array", "empty map"]].concat();
+async fn stream_reads_accept_only_nulls_arrays_and_maps() {
+    // A set is not a list of streams in any version of RESP.
+    let fine = [&NULLS[..], &["empty array", "empty map"]].concat();
     let (map, list) =
         (format!("%1\r\n$1\r\ns\r\n{ENTRIES}"), format!("*1\r\n*2\r\n$1\r\ns\r\n{ENTRIES}"));
     for right in [&map, &list] {
@@ -186,23 +186,23 @@ async fn who_answers_with_streams_takes_nulls_arrays_and_maps_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_with_a_page_or_a_summary_takes_nothing_else() {
+async fn page_and_summary_commands_reject_replies_of_any_other_type() {
     let claim = XAutoClaim::new("s", "g", "c", Duration::ZERO, EntryId::MIN);
     check(claim.clone(), &format!("*3\r\n$3\r\n0-0\r\n{ENTRIES}*0\r\n"), &[]).await;
     check(claim.just_id(), "*3\r\n$3\r\n0-0\r\n*1\r\n$3\r\n1-2\r\n*0\r\n", &[]).await;
     let summary = "*4\r\n:1\r\n$3\r\n1-2\r\n$3\r\n1-2\r\n*1\r\n*2\r\n$1\r\nc\r\n$1\r\n1\r\n";
     check(XPending::new("s", "g"), summary, &[]).await;
     let range = XPending::new("s", "g").range(.., 10);
-    check(range, "*1\r\n*4\r\n$3\r\n1-2\r\n$1\r\nc\r\n:5\r\n:1\r\n", &NONE_OF_THEM).await;
+    check(range, "*1\r\n*4\r\n$3\r\n1-2\r\n$1\r\nc\r\n:5\r\n:1\r\n", &EMPTY).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_raw_command_takes_whatever_comes() {
+async fn raw_command_accepts_any_reply() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
-    for (name, reply) in SHAPES {
+    for (name, reply) in REPLIES {
         let value = ask(&client, &mut peer, Raw::new("ANY"), reply).await.expect(name);
-        assert_eq!(value.is_null(), NOTHING.contains(&name), "{name}: {value:?}");
+        assert_eq!(value.is_null(), NULLS.contains(&name), "{name}: {value:?}");
     }
     for (name, reply) in ERRORS {
         let error = ask(&client, &mut peer, Raw::new("ANY"), reply).await.expect_err(name);
@@ -211,7 +211,7 @@ async fn a_raw_command_takes_whatever_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_takes_ok_queued_and_as_many_results_as_commands() {
+async fn transaction_requires_ok_queued_and_one_result_per_command() {
     let queued = "+QUEUED\r\n";
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
@@ -238,14 +238,14 @@ async fn a_transaction_takes_ok_queued_and_as_many_results_as_commands() {
     let (a, b) = transact(["+OK\r\n", queued, queued, "*2\r\n-ERR a\r\n+x\r\n"]).await.unwrap();
     assert!(matches!(a, Err(Error::Server(_))), "{a:?}");
     assert!(matches!(b, Err(Error::Decode { .. })), "{b:?}");
-    // Attributes describe; they do not change what is described.
+    // Attributes do not change the value that they describe.
     let attribute = "|1\r\n+k\r\n+v\r\n";
     let replies =
         ["+OK\r\n", queued, queued, "*2\r\n:1\r\n:2\r\n"].map(|r| format!("{attribute}{r}"));
     let described = transact(replies.each_ref().map(String::as_str)).await;
     let (a, b) = described.expect("the transaction ran");
     assert_eq!((a.unwrap(), b.unwrap()), (1, 2));
-    for (name, reply) in SHAPES {
+    for (name, reply) in REPLIES {
         if name != "OK" {
             let error = transact([reply, queued, queued, "*2\r\n:1\r\n:2\r\n"]).await;
             let error = error.expect_err(name);
@@ -273,9 +273,9 @@ async fn a_transaction_takes_ok_queued_and_as_many_results_as_commands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_transaction_says_why_and_was_not_applied() {
+async fn refused_transaction_has_the_reason_and_is_not_applied() {
     let rows = [
-        // What was refused while queueing, whatever EXEC says of it.
+        // The error of the queued command takes precedence over EXEC's.
         (["+OK\r\n", "+QUEUED\r\n", "-OOM no memory\r\n", "-EXECABORT discarded\r\n"], "OOM"),
         (["+OK\r\n", "-NOPERM no\r\n", "-ERR no\r\n", "-EXECABORT discarded\r\n"], "NOPERM"),
         (["+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "-EXECABORT discarded\r\n"], "EXECABORT"),

@@ -1,15 +1,15 @@
-//! The byte budget: it is given back whatever becomes of a call, and room is given in the order of asking.
+//! The byte budget: it is released however a call ends, and callers get it in first-poll order.
 
 use super::peer::{Server, config, ends, ms, poll_once, settle};
 use super::wire::Plan;
 use bourn::{Client, Config, Error, Outcome, Unsent, WhenFull, XLen};
 use tokio::time::{Instant, sleep};
 
-/// What a request takes beside its bytes, as `Config::budget_bytes` says.
+/// The cost of a request in addition to its bytes, as documented at `Config::budget_bytes`.
 const REQUEST: usize = 128;
 const BUDGET: usize = 4096;
 
-/// A key with which XLEN takes exactly so much of the budget.
+/// A key with which XLEN takes exactly `cost` bytes of the budget.
 fn key_for(cost: usize) -> String {
     let bytes = cost - REQUEST;
     let key = |len: usize| "k".repeat(len);
@@ -21,7 +21,7 @@ fn failing() -> Config {
     config().budget_bytes(BUDGET).when_full(WhenFull::Fail).command_timeout(ms(300))
 }
 
-/// One command that takes the whole budget, which is answered: so there is nothing of anyone else's in it.
+/// Sends one command that takes the whole budget. It is answered, so the whole budget was free.
 async fn whole_budget_is_free(server: &Server, client: &Client, peer: &mut super::peer::Peer) {
     let dials = server.dials().len();
     let (whole, half) = (key_for(BUDGET), key_for(BUDGET / 2));
@@ -47,7 +47,7 @@ async fn whole_budget_is_free(server: &Server, client: &Client, peer: &mut super
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_shall_not_wait_is_told_at_once_and_is_not_sent() {
+async fn full_budget_with_when_full_fail_fails_at_once_and_sends_nothing() {
     let server = Server::new();
     let (client, mut peer) = server.connect(failing()).await;
     let (half, start) = (key_for(BUDGET / 2), Instant::now());
@@ -68,7 +68,7 @@ async fn who_shall_not_wait_is_told_at_once_and_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_beyond_the_budget_goes_alone() {
+async fn command_larger_than_the_budget_is_sent_alone() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().budget_bytes(BUDGET)).await;
     let beyond = "x".repeat(10 * BUDGET);
@@ -91,7 +91,7 @@ async fn a_command_beyond_the_budget_goes_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_is_given_back_whatever_becomes_of_a_call() {
+async fn budget_is_released_however_a_call_ends() {
     let key = key_for(BUDGET / 4);
     for end in ["answered", "an error", "late", "dropped", "lost", "dropped unsent", "late unsent"]
     {
@@ -134,7 +134,8 @@ async fn the_budget_is_given_back_whatever_becomes_of_a_call() {
                     for call in calls.drain(..) {
                         assert!(matches!(call.await, Err(Error::TimedOut { .. })));
                     }
-                    // What was sent and has timed out still owes its reply, and keeps its room until then.
+                    // A request that was sent and timed out still awaits its reply. It keeps its
+                    // budget until then.
                     let full = client.send(XLen::new("s")).await.unwrap_err();
                     assert_eq!(full.outcome(), Outcome::NotSent);
                     peer.send(":1\r\n:1\r\n:1\r\n:1\r\n").await;
@@ -159,8 +160,9 @@ async fn the_budget_is_given_back_whatever_becomes_of_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn room_is_given_in_the_order_of_asking() {
-    // One that takes nearly all of the budget is not overtaken by small ones, and they go in their order.
+async fn budget_is_granted_in_first_poll_order() {
+    // A command that takes nearly all of the budget is not overtaken by small ones. Those keep
+    // their order.
     let server = Server::new();
     let (client, mut peer) = server.connect(config().budget_bytes(BUDGET)).await;
     let mut names: Vec<String> = (0..30).map(|n| format!("{n:02}{}", "s".repeat(300))).collect();
@@ -170,7 +172,7 @@ async fn room_is_given_in_the_order_of_asking() {
     for call in &mut calls {
         assert!(poll_once(call).await.is_none());
     }
-    // They are polled backwards; it is the first poll that counts.
+    // They are polled in reverse: the first poll determines the order.
     calls.reverse();
     let all = futures_util::future::join_all(calls);
     let (results, order) = ends(async {
@@ -190,7 +192,7 @@ async fn room_is_given_in_the_order_of_asking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_the_line_lets_the_next_one_in() {
+async fn dropping_a_queued_call_admits_the_next_one() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().budget_bytes(BUDGET)).await;
     let (most, rest) = (key_for(BUDGET - 500), key_for(400));
@@ -198,7 +200,7 @@ async fn who_leaves_the_line_lets_the_next_one_in() {
     let mut large = Box::pin(client.send(XLen::new(&most)));
     assert!(poll_once(&mut first).await.is_none());
     assert!(poll_once(&mut large).await.is_none());
-    // A task of its own, which nothing wakes but its turn.
+    // A separate task, which only its turn wakes.
     let (clone, key) = (client.clone(), rest.clone());
     let small = tokio::spawn(async move { clone.send(XLen::new(&key)).await });
     assert_eq!(peer.request().await.len(), 5 + most.len());
@@ -210,7 +212,7 @@ async fn who_leaves_the_line_lets_the_next_one_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stands_in_line_when_the_client_is_closed_is_sent_home_at_once() {
+async fn close_ends_calls_that_wait_for_budget_at_once() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().budget_bytes(BUDGET)).await;
     let most = key_for(BUDGET - 100);
@@ -228,7 +230,7 @@ async fn who_stands_in_line_when_the_client_is_closed_is_sent_home_at_once() {
         let error = ends(call).await.unwrap().unwrap_err();
         assert!(matches!(error, Error::Unsent { reason: Unsent::Closed, .. }), "{error:?}");
     }
-    // What is under way is still finished.
+    // Commands in flight complete.
     peer.answer(":1\r\n").await;
     ends(close).await;
     assert_eq!((ends(first).await.unwrap(), start.elapsed()), (1, ms(0)));
@@ -236,8 +238,8 @@ async fn who_stands_in_line_when_the_client_is_closed_is_sent_home_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_timed_out_in_the_line_stands_in_nobodys_way() {
-    // Its future has ended and is kept, as in a `select!` whose other branch goes on.
+async fn timed_out_queued_call_does_not_block_the_next_one() {
+    // The future has completed and is kept, as in a `select!` whose other branch continues.
     let server = Server::new();
     let (client, mut peer) =
         server.connect(config().budget_bytes(BUDGET).command_timeout(ms(300))).await;
@@ -256,8 +258,9 @@ async fn who_has_timed_out_in_the_line_stands_in_nobodys_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_line_goes_on_when_the_room_of_dropped_calls_is_free() {
-    // Without a connection dropped calls are taken out when there is one again: then the line moves.
+async fn budget_of_dropped_calls_is_released_on_reconnect() {
+    // Without a connection, dropped calls are removed at the next connection. Then the queue
+    // advances.
     let server = Server::new();
     let (client, peer) = server.connect(config().budget_bytes(BUDGET)).await;
     server.plan([Plan::Refuse; 3]);
@@ -278,14 +281,14 @@ async fn who_waits_in_line_goes_on_when_the_room_of_dropped_calls_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_not_polled_holds_nobody_up_beyond_its_time() {
+async fn unpolled_queued_call_blocks_others_only_until_its_deadline() {
     let server = Server::new();
     let config = config().budget_bytes(1024).command_timeout(ms(1000));
     let (client, mut peer) = server.connect(config).await;
     let key = "x".repeat(750);
     let mut first = Box::pin(client.send(XLen::new(&key)));
     assert!(poll_once(&mut first).await.is_none());
-    // Stands in the line, and is forgotten there.
+    // Queued, and not polled again.
     let mut forgotten = Box::pin(client.send(XLen::new(&key)));
     assert!(poll_once(&mut forgotten).await.is_none());
     tokio::time::sleep(ms(500)).await;

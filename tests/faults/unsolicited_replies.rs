@@ -1,4 +1,5 @@
-//! A reply reaches its own command or nobody: replies that nobody asked for, pushes and attributes between replies.
+//! A reply is delivered to its own command or discarded: unsolicited replies, and pushes and
+//! attributes between replies.
 
 use super::peer::{Peer, Server, config, ends, hello_reply, ms, poll_once, settle};
 use bourn::{Client, ConnectReason, EntryId, Error, Raw, XLen, XRead, resp::ProtocolError};
@@ -7,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 use tokio::time::{Instant, sleep};
 
-/// The next command gets its own reply, and on a new connection.
+/// Checks that the next command gets its own reply on a new connection.
 async fn next_works_on_a_new_connection(server: &Server, client: &Client, what: &str) -> Peer {
     let answer = async {
         let mut peer = server.greet().await;
@@ -22,34 +23,34 @@ async fn next_works_on_a_new_connection(server: &Server, client: &Client, what: 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_too_many_behind_an_answer_ends_the_connection() {
+async fn extra_reply_after_a_reply_ends_the_connection() {
     for piece in [usize::MAX, 1] {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
-        let (asked, ()) = tokio::join!(client.send(XLen::new("a")), async {
+        let (result, ()) = tokio::join!(client.send(XLen::new("a")), async {
             peer.request().await;
             peer.send_in_pieces(b":1\r\n:666\r\n", piece).await;
         });
-        assert_eq!(asked.unwrap(), 1);
+        assert_eq!(result.unwrap(), 1);
         assert!(peer.rest().await.is_empty());
-        next_works_on_a_new_connection(&server, &client, "behind an answer").await;
+        next_works_on_a_new_connection(&server, &client, "after a reply").await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_too_many_behind_a_batch_ends_the_connection() {
+async fn extra_reply_after_a_batch_ends_the_connection() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
-    let (asked, ()) = tokio::join!(client.send_all((XLen::new("a"), XLen::new("b"))), async {
+    let (result, ()) = tokio::join!(client.send_all((XLen::new("a"), XLen::new("b"))), async {
         peer.requests(2).await;
         peer.send(":1\r\n:2\r\n:666\r\n").await;
     });
-    assert_eq!((asked.0.unwrap(), asked.1.unwrap()), (1, 2));
-    next_works_on_a_new_connection(&server, &client, "behind a batch").await;
+    assert_eq!((result.0.unwrap(), result.1.unwrap()), (1, 2));
+    next_works_on_a_new_connection(&server, &client, "after a batch").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_while_nobody_waits_ends_the_connection() {
+async fn reply_on_an_idle_connection_ends_it() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     peer.send(":666\r\n").await;
@@ -58,8 +59,9 @@ async fn a_reply_while_nobody_waits_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_that_came_before_its_command_was_sent_is_not_that_commands() {
-    // It lies in the socket when the command is queued, and is read before the command is written.
+async fn reply_received_before_a_command_is_sent_is_not_delivered_to_it() {
+    // The reply is in the socket when the command is queued, and is read before the command is
+    // written.
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     peer.send(":666\r\n").await;
@@ -67,7 +69,7 @@ async fn a_reply_that_came_before_its_command_was_sent_is_not_that_commands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_reply_while_nobody_waits_ends_the_connection() {
+async fn half_a_reply_on_an_idle_connection_ends_it() {
     for half in [":6", ":", "$3\r\n66", "*1\r\n"] {
         let server = Server::new();
         let (client, mut peer) = server.connect(config()).await;
@@ -78,7 +80,7 @@ async fn half_a_reply_while_nobody_waits_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_too_many_behind_the_handshake_is_nobodys() {
+async fn extra_reply_after_the_handshake_is_not_delivered() {
     for stray in [":666\r\n", ":66", "-ERR too late\r\n"] {
         let server = Server::new();
         let answer = async {
@@ -92,7 +94,7 @@ async fn a_reply_too_many_behind_the_handshake_is_nobodys() {
                 .await;
         match client {
             Ok(client) => {
-                // Nothing is ever asked on this connection.
+                // No command is ever sent on this connection.
                 next_works_on_a_new_connection(&server, &client, stray).await;
                 assert!(peer.rest().await.is_empty(), "{stray:?}");
             }
@@ -106,7 +108,7 @@ async fn a_reply_too_many_behind_the_handshake_is_nobodys() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pushes_answer_nobody_wherever_they_come_between_replies() {
+async fn pushes_between_replies_are_not_delivered_to_any_command() {
     let pushes = [
         ">0\r\n",
         ">1\r\n+x\r\n",
@@ -140,7 +142,7 @@ async fn pushes_answer_nobody_wherever_they_come_between_replies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_never_ends_does_not_move_a_deadline() {
+async fn endless_push_does_not_move_a_deadline() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config().command_timeout(ms(200))).await;
     let start = Instant::now();
@@ -157,7 +159,7 @@ async fn a_push_that_never_ends_does_not_move_a_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attributes_belong_to_the_reply_behind_them() {
+async fn attributes_belong_to_the_reply_after_them() {
     let rows = [
         ("|1\r\n+k\r\n+v\r\n:5\r\n", 5),
         ("|0\r\n:5\r\n", 5),
@@ -186,8 +188,8 @@ async fn attributes_belong_to_the_reply_behind_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streamed_replies_end_where_they_end_however_they_are_cut() {
-    // Nothing comes behind them: whoever waits for more than the end would wait for ever.
+async fn streamed_replies_end_at_their_end_however_they_are_cut() {
+    // Nothing follows the reply: a parser that waits for more than its end would never return.
     let replies = [
         "$?\r\n;0\r\n",
         "$?\r\n;2\r\nab\r\n;1\r\nc\r\n;0\r\n",
@@ -220,7 +222,7 @@ async fn streamed_replies_end_where_they_end_however_they_are_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_nothing_is_answered_at_once_and_takes_nobodys_reply() {
+async fn empty_batch_completes_at_once_and_takes_no_reply() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let start = Instant::now();
@@ -250,7 +252,7 @@ async fn a_batch_of_nothing_is_answered_at_once_and_takes_nobodys_reply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_polled_again_after_its_end_takes_nobodys_reply() {
+async fn future_polled_after_completion_takes_no_reply() {
     let server = Server::new();
     let (client, mut peer) = server.connect(config()).await;
     let mut over = Box::pin(client.send(XLen::new("a")));
@@ -260,7 +262,7 @@ async fn a_future_polled_again_after_its_end_takes_nobodys_reply() {
     assert!(poll_once(&mut next).await.is_none());
     peer.answer(":2\r\n").await;
     settle().await;
-    // It may panic, as the futures of async functions do, or wait for ever.
+    // It may panic, as the futures of async functions do, or stay pending.
     let mut cx = Context::from_waker(Waker::noop());
     let again = catch_unwind(AssertUnwindSafe(|| over.as_mut().poll(&mut cx)));
     assert!(!matches!(again, Ok(Poll::Ready(_))), "{again:?}");
