@@ -1,7 +1,8 @@
-//! The codec against the clock, without a server: `cargo bench --bench codec`.
+//! Measures the codec by time, without a server: `cargo bench --bench codec`.
 //!
-//! Each reply is a server's (`tests/server/shapes.rs` holds the shapes to that). Beside the work stand its limits: a copy of
-//! the bytes, and a bare walk over the headers. Clocks differ: only ratios within one run are worth anything.
+//! Each reply is that of a server (`tests/server/shapes.rs` checks the shapes). The limits are
+//! measured too: a copy of the bytes, and a bare walk over the headers. Machines differ: only
+//! ratios within one run are meaningful.
 
 mod headers;
 mod shapes;
@@ -14,7 +15,7 @@ use criterion::{Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// A reply, and how many entries are in it.
+/// A reply, and the number of its entries.
 struct Reply {
     shape: &'static str,
     entries: usize,
@@ -64,7 +65,7 @@ fn decoding(criterion: &mut Criterion) {
     }
 }
 
-/// Scans, indexes, and touches every field.
+/// Scans and indexes a reply, and touches every field.
 fn decode(bytes: &Bytes) -> usize {
     let frame = Frame::parse(bytes.clone(), Limits::default()).expect("a frame");
     let touched =

@@ -1,7 +1,8 @@
-//! Work to be counted in instructions, which do not depend on the clock. `scripts/instructions` runs it under callgrind.
+//! Work to be counted in instructions, independent of the clock. `scripts/instructions` runs it
+//! under callgrind.
 //!
-//! `instructions WORK SHAPE TIMES` does the work on a reply of that shape so many times; the difference of two runs is the
-//! cost of the work.
+//! `instructions WORK SHAPE TIMES` does the work `TIMES` times on a reply of that shape. The
+//! difference of two runs is the cost of the work.
 
 mod headers;
 mod served;
@@ -15,7 +16,7 @@ use std::hint::black_box;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [work, shape, times] = args.as_slice() else {
-        // `cargo test --benches` runs it without arguments, with a flag of the harness that it does not have.
+        // `cargo test --benches` runs it without these arguments, and with a flag of the harness.
         return;
     };
     let times = times.parse().expect("a number");
@@ -38,7 +39,7 @@ fn main() {
     }
 }
 
-/// Each task adds so many entries; once before, so that what is counted is the steady state.
+/// Runs `tasks` tasks that each add entries; once before, so that the steady state is counted.
 fn xadd(tasks: usize, times: usize) {
     served::run(async {
         let client = served::client(Vec::new()).await;
@@ -90,13 +91,13 @@ fn bytewise(reply: &[u8]) {
     assert_eq!(scanner.scan(reply), Ok(Some(reply.len())));
 }
 
-/// Indexes a reply that the connection has scanned, and touches every field.
+/// Indexes a reply that was scanned by the connection, and touches every field.
 fn index(reply: &Bytes) {
     let frame = Frame::parse(reply.clone(), Limits::default()).expect("a frame");
     touch(frame);
 }
 
-/// Copies, scans, indexes, and touches every field.
+/// Copies, scans and indexes a reply, and touches every field.
 fn decode(reply: &[u8]) {
     touch(Frame::parse(Bytes::copy_from_slice(reply), Limits::default()).expect("a frame"));
 }

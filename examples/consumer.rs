@@ -1,4 +1,5 @@
-//! The smallest consumer: takes entries of a group, and acknowledges them, until none comes for a second.
+//! The smallest consumer: reads entries of a group and acknowledges them, until none arrives for a
+//! second.
 //! `cargo run --example consumer -- redis://127.0.0.1`
 
 use bourn::{Client, Code, Error, GroupFrom, StartAt, XAck, XGroupCreate, XReadGroup};
@@ -10,7 +11,7 @@ async fn main() -> Result<(), Error> {
     let client = Client::connect(url).await?;
     let create = XGroupCreate::new("greetings", "readers", StartAt::START).mk_stream();
     match client.send(create).await {
-        // Somebody else made the group: that is as good.
+        // Another process has created the group: that is fine.
         Err(error) if error.code() == Some(&Code::BusyGroup) => {}
         result => result?,
     }

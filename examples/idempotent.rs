@@ -1,10 +1,11 @@
-//! A job may be done twice; its effect need not be: customers are charged once, though the answer is lost now and then after the
-//! money has moved, and the job is tried again.
+//! A job can run twice, but its effect happens once. Customers are charged once, although the
+//! payment provider's reply is sometimes lost after the charge, and the job is retried.
 //!
 //! `cargo run --release --example idempotent -- [URL]`
 //!
-//! The job's idempotency key is the same for every attempt. Who has the effect keeps it: a payment provider that takes such a key,
-//! a table with a unique column, in here a map. Redis alone cannot do that for an effect that is elsewhere.
+//! The job's idempotency key is the same for every attempt. The system that has the effect stores
+//! it: a payment provider that accepts such keys, or a table with a unique column. Here it is a
+//! map. Redis alone cannot ensure this for an effect in another system.
 
 use bourn::queue::{BoxError, Enqueue, Fail, Job, Queue, QueueError, RawBytes, RetryPolicy};
 use bourn::{Client, Exists, Unlink};
@@ -17,18 +18,18 @@ use tokio::sync::Notify;
 const STREAM: &str = "payments";
 const CUSTOMERS: usize = 100;
 
-/// A payment provider as they are.
+/// A simulated payment provider.
 #[derive(Default)]
 struct Provider {
-    /// The receipt of each key that it has seen.
+    /// The receipt of each key.
     receipts: HashMap<String, usize>,
-    /// What each customer has paid.
+    /// The amount that each customer has paid.
     paid: HashMap<String, u32>,
     calls: usize,
 }
 
 impl Provider {
-    /// Charges the customer, unless it was asked to with this key before: then its answer is the same as then.
+    /// Charges the customer. A repeated key returns the first receipt and charges nothing.
     fn charge(&mut self, key: String, customer: &str) -> usize {
         self.calls += 1;
         let next = self.receipts.len() + 1;
@@ -59,7 +60,7 @@ async fn payments(client: &Client) -> Result<bool, BoxError> {
     for n in 1..CUSTOMERS {
         producer.enqueue(&format!("customer {n}")).await?;
     }
-    // Somebody clicks twice: where the server has IDMP (Redis 8.6) a key of one's own makes one job of both.
+    // A user clicks twice: with IDMP (Redis 8.6) a unique key makes both clicks one job.
     let mut ids = Vec::new();
     for _click in 0..2 {
         let click = Enqueue::new().unique("order 7");
@@ -82,9 +83,9 @@ async fn payments(client: &Client) -> Result<bool, BoxError> {
             let mut provider = used.lock().expect("no panic under the lock");
             let receipt = provider.charge(job.idempotency_key(), &job);
             if receipt % 5 == 0 && job.attempt() == 1 {
-                return Err(Fail::retry("the provider's answer was lost"));
+                return Err(Fail::retry("the provider's reply was lost"));
             }
-            // Each fifth customer is asked for twice.
+            // For every fifth customer the reply is lost once.
             if provider.calls == CUSTOMERS + CUSTOMERS / 5 {
                 is_over.notify_one();
             }

@@ -1,4 +1,4 @@
-//! Three queues and one worker: urgent jobs first, and with ageing none of the others waits for ever.
+//! Three queues and one worker: urgent jobs first; with ageing no queue starves.
 //!
 //! `cargo run --release --example priorities -- [URL]`
 
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-// In a cluster, the part in braces keeps them in one slot.
+// In a cluster, the part in braces puts them in one slot.
 const STREAMS: [&str; 3] = ["{tasks}:high", "{tasks}:normal", "{tasks}:low"];
 const GROUP: &str = "task-processors";
 const EACH: usize = 12;
@@ -33,7 +33,7 @@ async fn both(client: &Client) -> Result<bool, BoxError> {
     let ageing = order(client, Priority::StrictWithAging(5)).await?;
     println!("with ageing  {ageing}");
 
-    // Strict: sorted. With ageing: somebody less urgent gets a turn before the last urgent one.
+    // Strict: sorted. With ageing: a less urgent job runs before the last urgent one.
     let sorted = ["h", "n", "l"].map(|letter| letter.repeat(EACH)).concat();
     let last_urgent = ageing.rfind('h');
     let is_fair = ageing.find('l') < last_urgent && ageing.find('n') < last_urgent;
@@ -41,13 +41,14 @@ async fn both(client: &Client) -> Result<bool, BoxError> {
     Ok(strict == sorted && is_fair)
 }
 
-/// Does all jobs, one at a time: the first letters of their priorities, in the order in which they were done.
+/// Runs all jobs, one at a time. Returns the first letters of their priorities, in order of
+/// completion.
 async fn order(client: &Client, priority: Priority) -> Result<String, BoxError> {
     let mut queues: Vec<Queue<String>> = Vec::new();
     for stream in STREAMS {
         queues.push(Queue::builder(client, stream).group(GROUP).open(RawBytes).await?);
     }
-    // The least urgent ones are there first.
+    // The least urgent jobs are added first.
     for (queue, stream) in queues.iter().zip(STREAMS).rev() {
         let (_, name) = stream.split_at("{tasks}:".len());
         let jobs: Vec<String> = (0..EACH).map(|_| name.to_owned()).collect();

@@ -1,9 +1,11 @@
-//! The queue's metrics for Prometheus, at `http://127.0.0.1:PORT/metrics`, while a worker does a job every now and then.
+//! Serves the queue's metrics for Prometheus at `http://127.0.0.1:PORT/metrics`, while a worker
+//! runs jobs.
 //!
 //! `cargo run --release --features metrics --example prometheus -- [--port PORT] [--once] [URL]`
 //!
-//! Until Ctrl-C; with `--once` until it has scraped itself and found what it looked for. Any recorder of the `metrics` crate will
-//! do: this one is metrics-exporter-prometheus, which makes the text, and thirty lines that serve it.
+//! It runs until Ctrl-C; with `--once` until it has scraped all expected metrics from itself. Any
+//! recorder of the `metrics` crate can be used. This one is metrics-exporter-prometheus, which
+//! renders the text, and thirty lines that serve it.
 
 use bourn::queue::{BoxError, Fail, Flat, Job, Queue};
 use bourn::{Client, Exists, Unlink};
@@ -49,7 +51,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     println!("http://{address}/metrics");
     let upkeep = metrics.clone();
     tokio::spawn(async move {
-        // What was measured is put into its buckets also if nobody asks for it.
+        // The samples must be moved into buckets even if no client scrapes.
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
             upkeep.run_upkeep();
@@ -80,18 +82,19 @@ async fn work(client: &Client, address: SocketAddr, once: bool) -> Result<(), Bo
             result = tokio::signal::ctrl_c() => Ok(result?),
         }
     };
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let stop = async { tell.send(stop.await) };
+    let (send, received) = tokio::sync::oneshot::channel();
+    let stop = async { send.send(stop.await) };
     let report = queue.worker().run(stop, |job: Job<Pairs>| async move {
         let wait = job.id().ms() % 30;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         if wait == 7 { Err(Fail::dead("the seventh millisecond")) } else { Ok(()) }
     });
     println!("{}", report.await?);
-    told.await?
+    received.await?
 }
 
-/// Scrapes until all four are there. What the server says of itself is asked for about every ten seconds.
+/// Scrapes until all four metrics are present. Gauges are read from the server about every ten
+/// seconds.
 async fn scraped(address: SocketAddr) -> Result<(), BoxError> {
     loop {
         let mut stream = TcpStream::connect(address).await?;
@@ -108,7 +111,7 @@ async fn scraped(address: SocketAddr) -> Result<(), BoxError> {
     }
 }
 
-/// As much HTTP as it takes: whatever is asked, the answer is the metrics.
+/// A minimal HTTP server: every request returns the metrics.
 async fn serve(listener: TcpListener, metrics: PrometheusHandle) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let text = metrics.render();

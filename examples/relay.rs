@@ -1,5 +1,5 @@
-//! From one stream to another, exactly once: each change of an order becomes an invoice, though one relay stands still in the middle
-//! of it, loses its job to another one, and then goes on as if nothing had happened.
+//! Relays entries from one stream to another, exactly once. Each change of an order becomes an
+//! invoice, although one relay stalls, loses its job to another one, and then continues.
 //!
 //! `cargo run --release --example relay -- [URL]`
 
@@ -11,12 +11,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-// In a cluster, the part in braces keeps them in one slot, as a transaction needs it.
+// In a cluster, the part in braces puts them in one slot, as a transaction requires.
 const ORDERS: &str = "{orders}:changes";
 const INVOICES: &str = "{orders}:invoices";
 const COUNT: usize = 200;
 
-/// A relay that shows no sign of life for this long is dead, or as good as dead.
+/// A relay without a heartbeat for this long counts as dead.
 const LEASE: Duration = Duration::from_millis(500);
 
 #[tokio::main]
@@ -44,8 +44,8 @@ async fn relay(client: &Client, url: &str) -> Result<bool, BoxError> {
     }
 
     let (url, (took, taken), (go, gone)) = (url.to_owned(), oneshot::channel(), mpsc::channel());
-    let zombie = std::thread::spawn(move || zombie(&url, took, &gone));
-    println!("a relay has taken {} and stands still", taken.await?);
+    let stalled = std::thread::spawn(move || stall(&url, took, &gone));
+    println!("a relay has taken {} and stalls", taken.await?);
 
     let mut consumer = orders.consumer().prefetch(16).start().await?;
     let mut done = 0;
@@ -54,18 +54,19 @@ async fn relay(client: &Client, url: &str) -> Result<bool, BoxError> {
         let order = order?;
         let invoice = format!("invoice of {}", order.payload());
         if order.attempt() > 1 {
-            println!("another one is given {} after the lease", order.payload());
+            println!("another relay receives {} after the lease", order.payload());
         }
-        // The invoice is added and the order is done: both or neither.
+        // Adds the invoice and acknowledges the order atomically.
         let (acked, _) = order.ack_then(&invoices, &invoice).await?;
         done += usize::from(acked == Acked::Done);
     }
     println!("relayed: {}", consumer.close().await);
 
     go.send(())?;
-    let (acked, id) = zombie.join().map_err(|_| "the relay panicked")??;
-    // With IDMP (Redis 8.6) it is told the id of the invoice that there is already; otherwise its own is deleted again.
-    println!("the first one goes on, and relays it again: {acked:?}, {id:?}");
+    let (acked, id) = stalled.join().map_err(|_| "the relay panicked")??;
+    // With IDMP (Redis 8.6) it gets the id of the existing invoice; otherwise its own is deleted
+    // again.
+    println!("the first relay continues, and relays it again: {acked:?}, {id:?}");
 
     let entries = client.send(XRange::new(INVOICES, ..)).await?;
     let each: BTreeSet<_> = entries.iter().filter_map(|entry| entry.get("payload")).collect();
@@ -74,8 +75,9 @@ async fn relay(client: &Client, url: &str) -> Result<bool, BoxError> {
     Ok(acked == Acked::AlreadyGone && entries.len() == COUNT && each.len() == COUNT && left == 0)
 }
 
-/// Takes an order and stands still, with its heartbeats: there is no thread to send them. Then it does what it was about to do.
-fn zombie(
+/// Takes an order and blocks the thread, so that no heartbeats are sent. Then it completes the
+/// order.
+fn stall(
     url: &str,
     took: oneshot::Sender<String>,
     go_on: &mpsc::Receiver<()>,

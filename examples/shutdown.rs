@@ -1,9 +1,10 @@
-//! A worker that is told to stop in the middle of its work: what runs comes to its end, what does not in time is given back, and
-//! what was not begun is there for the next worker.
+//! Stops a worker in the middle of its work. Running jobs complete; those that take too long are
+//! released; jobs that were not started stay in the queue for the next worker.
 //!
 //! `cargo run --release --example shutdown -- [--wait] [URL]`
 //!
-//! It stops on Ctrl-C and SIGTERM, and when it has done half of the jobs: with `--wait` on a signal only.
+//! It stops on Ctrl-C and SIGTERM, and when half of the jobs are done; with `--wait` on a signal
+//! only.
 
 use bourn::queue::{BoxError, Fail, Job, Queue, RawBytes};
 use bourn::{Client, Exists, Unlink};
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 const STREAM: &str = "shutdown:jobs";
 const JOBS: usize = 40;
 
-/// How long a job may go on when the worker stops.
+/// The time that a job may run after the worker is stopped.
 const GRACE: Duration = Duration::from_millis(300);
 
 #[tokio::main]
@@ -43,7 +44,7 @@ async fn work(client: &Client, waits: bool) -> Result<bool, BoxError> {
         added?;
     }
 
-    // How often each job was done.
+    // The number of times each job was done.
     let done: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
     let (half, all) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = |endless: &'static str| {
@@ -52,7 +53,7 @@ async fn work(client: &Client, waits: bool) -> Result<bool, BoxError> {
             let (done, half, all) = (Arc::clone(&done), Arc::clone(&half), Arc::clone(&all));
             async move {
                 if *job == endless {
-                    println!("  job {endless} takes longer than anybody waits");
+                    println!("  job {endless} takes longer than the grace period");
                     std::future::pending::<()>().await;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -70,14 +71,14 @@ async fn work(client: &Client, waits: bool) -> Result<bool, BoxError> {
         }
     };
 
-    println!("the first worker begins");
+    println!("the first worker starts");
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => println!("  interrupted"),
             _ = terminate.recv() => println!("  terminated"),
-            () = half.notified(), if !waits => println!("  half of it is done: that will do"),
+            () = half.notified(), if !waits => println!("  half of the jobs are done: stopping"),
         }
     };
     let first = queue.worker().concurrency(4).grace(GRACE).run(stop, handler("3")).await?;
@@ -87,7 +88,7 @@ async fn work(client: &Client, waits: bool) -> Result<bool, BoxError> {
     let (ready, again) = (stats.ready.unwrap_or(0), stats.waiting_retry);
     println!("{ready} ready, {again} given back, {in_flight} in flight, {consumers} consumers");
 
-    println!("the second worker begins");
+    println!("the second worker starts");
     let second = queue.worker().concurrency(4).run(all.notified(), handler("")).await?;
     println!("the second worker's report: {second}");
     let done = done.lock().expect("no panic under the lock");

@@ -1,7 +1,8 @@
-//! Every command once, in the order in which one might come to need it; what each did is printed.
+//! Runs every command once, in the order in which a program might need them, and prints the
+//! results.
 //!
-//! `cargo run --example tour -- redis://127.0.0.1`. It works on the keys `tour` and `{tour}:spare`, which must not exist, and
-//! removes them at the end. What the server is too old for is said by name.
+//! `cargo run --example tour -- redis://127.0.0.1`. It uses the keys `tour` and `{tour}:spare`,
+//! which must not exist, and removes them at the end. It prints which commands need a newer server.
 
 use bourn::{
     Auth, Block, Client, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause,
@@ -17,7 +18,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 const KEY: &str = "tour";
-// In a cluster, the part in braces keeps it in the slot of `tour`.
+// In a cluster, the part in braces puts it in the slot of `tour`.
 const SPARE: &str = "{tour}:spare";
 const GROUP: &str = "billing";
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,8 +50,9 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints what a command answered, or that the server is too old for it. Any other error ends the tour.
-fn tell<T: Debug>(what: &str, result: Result<T, Error>) -> Result<(), Error> {
+/// Prints the reply of a command, or that the server is too old for it. Any other error ends the
+/// tour.
+fn show<T: Debug>(what: &str, result: Result<T, Error>) -> Result<(), Error> {
     match result.map(|reply| format!("{reply:?}")) {
         Ok(reply) => println!("  {what:<28} {}", if reply == "()" { "OK" } else { &reply }),
         Err(Error::TooOld(error)) => println!("  {what:<28} {error}"),
@@ -65,49 +67,49 @@ async fn entries(client: &Client) -> Result<(), Error> {
     let ids = client.send_all(adds).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     println!("  {:<28} {ids:?}", "XADD, five in one trip");
     let add = XAdd::new(SPARE).field("sku", 1);
-    tell("XADD NOMKSTREAM", client.send(add.no_mk_stream()).await)?;
+    show("XADD NOMKSTREAM", client.send(add.no_mk_stream()).await)?;
     let add = XAdd::new(KEY).idmp("shop-1", "order-6").field("sku", 600);
-    tell("XADD IDMP, safe to repeat", client.send(add).await)?;
-    tell("XLEN", client.send(XLen::new(KEY)).await)?;
-    tell("XRANGE, the first two", client.send(XRange::new(KEY, ..).count(2)).await)?;
-    tell("XREVRANGE, the last one", client.send(XRevRange::new(KEY, ..).count(1)).await)?;
+    show("XADD IDMP, safe to repeat", client.send(add).await)?;
+    show("XLEN", client.send(XLen::new(KEY)).await)?;
+    show("XRANGE, the first two", client.send(XRange::new(KEY, ..).count(2)).await)?;
+    show("XREVRANGE, the last one", client.send(XRevRange::new(KEY, ..).count(1)).await)?;
     let read = XRead::new().stream(KEY, id(4)).stream(SPARE, ReadFrom::START);
     let streams = client.send(read.count(1)).await?;
-    tell("XREAD, above 4-0", Ok(streams.iter().collect::<Vec<_>>()))
+    show("XREAD, above 4-0", Ok(streams.iter().collect::<Vec<_>>()))
 }
 
 async fn groups(client: &Client) -> Result<(), Error> {
     println!("\nGroups: each entry goes to one consumer, and is pending until it is acknowledged.");
     let create = XGroupCreate::new(KEY, GROUP, StartAt::START).mk_stream();
-    tell("XGROUP CREATE", client.send(create).await)?;
+    show("XGROUP CREATE", client.send(create).await)?;
     let ann = XGroupCreateConsumer::new(KEY, GROUP, "ann");
-    tell("XGROUP CREATECONSUMER", client.send(ann).await)?;
+    show("XGROUP CREATECONSUMER", client.send(ann).await)?;
     let mut reader = client.reader().await?;
     let read = XReadGroup::new(GROUP, "ann").stream(KEY, GroupFrom::New).count(4);
     let batch = reader.read(read.block(SECOND)).await?;
-    tell("XREADGROUP, on a reader", Ok(batch.iter().collect::<Vec<_>>()))?;
-    tell("XACK", client.send(XAck::new(KEY, GROUP, id(1))).await)?;
+    show("XREADGROUP, on a reader", Ok(batch.iter().collect::<Vec<_>>()))?;
+    show("XACK", client.send(XAck::new(KEY, GROUP, id(1))).await)?;
     let done = XAckDel::new(KEY, GROUP, id(2)).refs(Refs::Acked);
-    tell("XACKDEL", client.send(done).await)?;
-    tell("XPENDING", client.send(XPending::new(KEY, GROUP)).await)?;
-    tell("XPENDING, one by one", client.send(XPending::new(KEY, GROUP).range(.., 10)).await)
+    show("XACKDEL", client.send(done).await)?;
+    show("XPENDING", client.send(XPending::new(KEY, GROUP)).await)?;
+    show("XPENDING, one by one", client.send(XPending::new(KEY, GROUP).range(.., 10)).await)
 }
 
 async fn recovery(client: &Client) -> Result<(), Error> {
-    println!("\nRecovery: what somebody was given and did not finish.");
+    println!("\nRecovery: entries that were delivered and not finished.");
     let nack = XNack::new(KEY, GROUP, NackMode::Fail, id(3));
-    tell("XNACK, ann gives one back", client.send(nack).await)?;
+    show("XNACK, ann gives one back", client.send(nack).await)?;
     let claim = XClaim::new(KEY, GROUP, "bob", Duration::ZERO, id(3));
-    tell("XCLAIM, bob takes it", client.send(claim).await)?;
+    show("XCLAIM, bob takes it", client.send(claim).await)?;
     let claim = XAutoClaim::new(KEY, GROUP, "bob", Duration::ZERO, EntryId::MIN);
-    tell("XAUTOCLAIM, and the others", client.send(claim).await)?;
+    show("XAUTOCLAIM, and the others", client.send(claim).await)?;
     let back = XGroupSetId::new(KEY, GROUP, id(4));
-    tell("XGROUP SETID", client.send(back).await)?;
-    tell("XGROUP DELCONSUMER", client.send(XGroupDelConsumer::new(KEY, GROUP, "ann")).await)
+    show("XGROUP SETID", client.send(back).await)?;
+    show("XGROUP DELCONSUMER", client.send(XGroupDelConsumer::new(KEY, GROUP, "ann")).await)
 }
 
 async fn look(client: &Client) -> Result<(), Error> {
-    println!("\nLooking: what the server knows of a stream.");
+    println!("\nInspection: the state of a stream at the server.");
     let info = client.send(XInfoStream::new(KEY)).await?;
     println!(
         "  {:<28} {} entries, {} groups, last id {}, deleted up to {:?}",
@@ -133,44 +135,44 @@ async fn look(client: &Client) -> Result<(), Error> {
     ] {
         println!("  {name:<28} {} lines", lines.len());
     }
-    tell("TYPE", client.send(Type::new(KEY)).await)
+    show("TYPE", client.send(Type::new(KEY)).await)
 }
 
 async fn retention(client: &Client) -> Result<(), Error> {
-    println!("\nRetention: how a stream stays short, and how it ends.");
-    tell("XDEL", client.send(XDel::new(KEY, id(1))).await)?;
-    tell("XDELEX", client.send(XDelEx::new(KEY, id(3)).refs(Refs::Delete)).await)?;
+    println!("\nRetention: trimming, expiring and deleting a stream.");
+    show("XDEL", client.send(XDel::new(KEY, id(1))).await)?;
+    show("XDELEX", client.send(XDelEx::new(KEY, id(3)).refs(Refs::Delete)).await)?;
     let trim = Trim::max_len(1);
-    tell("XTRIM, to the newest one", client.send(XTrim::new(KEY, trim)).await)?;
+    show("XTRIM, to the newest one", client.send(XTrim::new(KEY, trim)).await)?;
     let dedup = XCfgSet::new(KEY).idmp_duration(SECOND * 60).idmp_max_size(1000);
-    tell("XCFGSET", client.send(dedup).await)?;
+    show("XCFGSET", client.send(dedup).await)?;
     let last = client.send(XInfoStream::new(KEY)).await?.last_entry.map_or(id(5), |e| e.id());
     let record = XIdmpRecord::new(KEY, "shop-1", "order-7", last);
-    tell("XIDMPRECORD", client.send(record).await)?;
+    show("XIDMPRECORD", client.send(record).await)?;
     let next = EntryId::new(last.ms() + 1000, 0);
-    tell("XSETID", client.send(XSetId::new(KEY, next)).await)?;
-    tell("XGROUP DESTROY", client.send(XGroupDestroy::new(KEY, GROUP)).await)?;
-    tell("EXPIRE", client.send(Expire::new(KEY, SECOND * 60)).await)?;
-    tell("PEXPIRE", client.send(PExpire::new(KEY, SECOND * 60)).await)?;
-    tell("EXISTS", client.send(Exists::new(KEY).and(SPARE)).await)?;
-    tell("DEL", client.send(Del::new(KEY)).await)?;
-    tell("UNLINK", client.send(Unlink::new(SPARE)).await)
+    show("XSETID", client.send(XSetId::new(KEY, next)).await)?;
+    show("XGROUP DESTROY", client.send(XGroupDestroy::new(KEY, GROUP)).await)?;
+    show("EXPIRE", client.send(Expire::new(KEY, SECOND * 60)).await)?;
+    show("PEXPIRE", client.send(PExpire::new(KEY, SECOND * 60)).await)?;
+    show("EXISTS", client.send(Exists::new(KEY).and(SPARE)).await)?;
+    show("DEL", client.send(Del::new(KEY)).await)?;
+    show("UNLINK", client.send(Unlink::new(SPARE)).await)
 }
 
 async fn connection(client: &Client) -> Result<(), Error> {
-    println!("\nThe connection, which everyone shares.");
-    tell("PING", client.send(Ping::new()).await)?;
-    tell("ECHO", client.send(Echo::new("hello")).await)?;
-    tell("CLIENT ID", client.send(ClientId::new()).await)?;
-    tell("CLIENT GETNAME", client.send(ClientGetName::new()).await)?;
+    println!("\nThe shared connection.");
+    show("PING", client.send(Ping::new()).await)?;
+    show("ECHO", client.send(Echo::new("hello")).await)?;
+    show("CLIENT ID", client.send(ClientId::new()).await)?;
+    show("CLIENT GETNAME", client.send(ClientGetName::new()).await)?;
     let reader = client.reader().await?;
     let id = reader.connection_id().unwrap_or_default();
-    tell("CLIENT UNBLOCK, a reader", client.send(ClientUnblock::new(id)).await)?;
-    tell("CLIENT KILL, the same", client.send(ClientKill::new(id)).await)?;
+    show("CLIENT UNBLOCK, a reader", client.send(ClientUnblock::new(id)).await)?;
+    show("CLIENT KILL, the same", client.send(ClientKill::new(id)).await)?;
     let pause = ClientPause::new(Duration::from_millis(1)).write_only();
-    tell("CLIENT PAUSE", client.send(pause).await)?;
-    tell("CLIENT UNPAUSE", client.send(ClientUnpause::new()).await)?;
-    tell("ROLE", client.send(Role::new()).await)?;
+    show("CLIENT PAUSE", client.send(pause).await)?;
+    show("CLIENT UNPAUSE", client.send(ClientUnpause::new()).await)?;
+    show("ROLE", client.send(Role::new()).await)?;
     for (name, refused) in [
         ("CLUSTER SLOTS", client.send(ClusterSlots::new()).await.err()),
         ("CLUSTER SHARDS", client.send(ClusterShards::new()).await.err()),
@@ -179,27 +181,27 @@ async fn connection(client: &Client) -> Result<(), Error> {
         println!("  {name:<28} {said}");
     }
     let (len, ping) = client.transact((XLen::new(KEY), Ping::new())).await?;
-    tell("MULTI, XLEN, PING, EXEC", len.and_then(|len| ping.map(|()| len)))
+    show("MULTI, XLEN, PING, EXEC", len.and_then(|len| ping.map(|()| len)))
 }
 
 async fn own_connection(client: &Client) -> Result<(), Error> {
-    println!("\nA connection of one's own, for what blocks or changes it.");
+    println!("\nA dedicated connection, for commands that block or change it.");
     let mut own: Reader = client.reader().await?;
     let hello = own.send(Hello::new()).await?;
     println!("  {:<28} {}, RESP{}", "HELLO", hello.server, hello.proto);
-    // A server without passwords says so; where one is set, this is how to give it.
+    // The server returns an error if no password is set; otherwise this is how to send one.
     let auth = own.send(Auth::new("no such password")).await;
     println!("  {:<28} {}", "AUTH", auth.err().map_or_else(|| "OK".into(), |error| reason(&error)));
-    tell("CLIENT SETNAME", own.send(ClientSetName::new("tour")).await)?;
-    tell("CLIENT NO-EVICT", own.send(ClientNoEvict::on()).await)?;
+    show("CLIENT SETNAME", own.send(ClientSetName::new("tour")).await)?;
+    show("CLIENT NO-EVICT", own.send(ClientNoEvict::on()).await)?;
     own.send(XAdd::new(SPARE).field("sku", 1)).await?;
     let soon = Block::For(Duration::from_millis(10));
-    tell("WAIT, for no replica", own.send(Wait::new(0, soon)).await)?;
-    tell("WAITAOF, for nothing", own.send(WaitAof::new(false, 0, soon)).await)?;
+    show("WAIT, for no replica", own.send(Wait::new(0, soon)).await)?;
+    show("WAITAOF, for nothing", own.send(WaitAof::new(false, 0, soon)).await)?;
     own.send(Unlink::new(SPARE)).await.map(drop)
 }
 
-/// An error and what is behind it.
+/// Returns an error with its cause.
 fn reason(error: &Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

@@ -1,4 +1,6 @@
-//! A client for Redis Streams, and for nothing else: Redis 6.2 to 8.10, Valkey 8.1 and 9.1, RESP2 and RESP3.
+//! An async client for Redis Streams, with a job queue built on consumer groups.
+//!
+//! Supports Redis 6.2 to 8.10 and Valkey 8.1 and 9.1, with RESP2 and RESP3.
 //!
 //! ```no_run
 //! use bourn::{Client, GroupFrom, StartAt, XAck, XAdd, XGroupCreate, XReadGroup};
@@ -28,43 +30,51 @@
 //! | module | content |
 //! |---|---|
 //! | [`guide`] | documentation pages |
-//! | [`Client`], [`Reader`], [`Tail`] | one connection for everyone; one of your own for reads that block |
-//! | [`queue`] | a work queue on a consumer group: retries, leases, dead letters |
-//! | [`command`] | a type for each command: its arguments, its reply |
+//! | [`Client`], [`Reader`], [`Tail`] | the shared connection; dedicated ones for blocking reads |
+//! | [`queue`] | a job queue on a consumer group: retries, leases, dead letters |
+//! | [`command`] | one type per command: its arguments and its reply |
 //! | [`entry`] | entries read in place: [`Entries`], [`EntryRef`], [`Entry`] |
-//! | [`id`] | [`EntryId`], and what each command takes in an id's place |
+//! | [`id`] | [`EntryId`], and what each command accepts in place of an id |
 //! | [`error`] | [`Error`], and whether the command may have run: [`Outcome`] |
-//! | [`Config`] | which server, how long, how much |
-//! | [`Events`] | what becomes of a connection |
-//! | [`resp`] | RESP itself, for those who bring their own connection |
+//! | [`Config`] | address, timeouts, limits |
+//! | [`Events`] | connection state changes: connected, lost, reconnecting |
+//! | [`resp`] | the RESP protocol, for use with your own connection |
 //!
 //! # Promises
 //!
-//! * Commands of one [`Client`] run in the order in which their futures were first polled, but for one that is repeated. A
-//!   reply reaches its own command or nobody.
-//! * Every future ends by its deadline, but for a read that is to wait for ever. Every error says whether the command may have run.
-//! * Nothing that may have run is sent again, unless it reads or may run twice ([`Safety`]); [`Retry`] says what is.
-//! * Every future can be dropped at any time: no other command is concerned, and a dropped [`Reader::read`] loses no entry.
-//! * Bytes from the network never panic, and never make it allocate more than they justify.
+//! * Commands of one [`Client`] run in the order in which their futures were first polled. A
+//!   command that is retried is the exception.
+//! * A reply is delivered to the command that caused it, or discarded. It is never delivered to
+//!   another command.
+//! * Every future completes by its deadline, except a read that blocks without a limit.
+//! * Every error says whether the command may have run.
+//! * A command that may have run is retried only if it is read-only or idempotent: see [`Safety`]
+//!   and [`Retry`].
+//! * Every future is cancel-safe: dropping it does not affect other commands. A dropped
+//!   [`Reader::read`] loses no entry.
+//! * Untrusted input never causes a panic, nor allocations out of proportion to the bytes received.
 //!
 //! # Features
 //!
-//! `tokio` (default): the connection, the client, the reader and the queue. Without it the pure half builds alone, with no runtime in
-//! the tree: protocol, ids, entries, commands.
+//! `tokio` (default): the connection, the client, the reader and the queue. Without it the crate
+//! has no runtime dependency. It then contains the protocol, ids, entries and commands.
 //!
 //! `tls`: `rediss://` and `valkeys://` URLs, and `Config::tls`, with rustls and ring.
 //!
-//! `serde`: structs as fields of an entry ([`XAdd`]`::record`, [`Entry`]`::record`), payloads of any serde type for the queue
-//! (`queue::Json`, `queue::Record`), and `Serialize` for ids, XINFO, XPENDING and the queue's statistics.
+//! `serde`: structs as fields of an entry ([`XAdd`]`::record`, [`Entry`]`::record`), and queue
+//! payloads of any serde type (`queue::Json`, `queue::Record`). Also `Serialize` for ids, XINFO,
+//! XPENDING and the queue's statistics.
 //!
-//! `metrics`: what the queue does, as counters, gauges and histograms of the `metrics` crate.
+//! `metrics`: counters, gauges and histograms of the queue, through the `metrics` crate.
 //!
-//! `tracing`: events of the `tracing` crate. Connected is INFO. Disconnected and reconnecting are WARN, at first and then
-//! once a minute. A failed attempt of a job and a lost lease are WARN, a dead-lettered job is ERROR. Each job runs in a span
-//! `job`; `queue::Propagate` carries a trace context to it.
+//! `tracing`: events of the `tracing` crate. A new connection is INFO. Disconnected and
+//! reconnecting are WARN, at first and then once a minute. A failed attempt of a job and a lost
+//! lease are WARN, a dead-lettered job is ERROR. Each job runs in a span `job`. `queue::Propagate`
+//! carries a trace context to it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// Implements `Debug` of errors as their text and its causes, for `unwrap` and for `main` that returns a `Result`.
+/// Implements `Debug` of errors as their text and its causes, for `unwrap` and for a `main` that
+/// returns a `Result`.
 macro_rules! debug_is_display {
     ($($type:ty),+) => {$(
         impl std::fmt::Debug for $type {

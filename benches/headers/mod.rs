@@ -1,6 +1,6 @@
-//! A bare walk over the headers of a reply: the limit that decoding is held against.
+//! A bare walk over the headers of a reply: the limit for decoding.
 
-/// The least that any reader of RESP does: looks at each length, and at nothing else.
+/// Reads each length and nothing else: the minimum work of any RESP reader.
 pub(crate) fn walk(mut rest: &[u8]) {
     let mut values = 0usize;
     while let Some((&kind, tail)) = rest.split_first() {

@@ -1,17 +1,18 @@
-//! A client of a server that is part of this process and answers at once: what is counted does not depend on a socket.
+//! A client of a server in the same process that replies at once: the count does not depend on a
+//! socket.
 
 use bourn::resp::{Limits, Scanner};
 use bourn::{Client, Config, EntryId, GroupFrom, Reader, XAck, XAdd, XReadGroup};
 use std::future::ready;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-/// Runs on one thread, and on nothing that depends on the clock.
+/// Runs on one thread, without anything that depends on the clock.
 pub(crate) fn run(work: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime").block_on(work);
 }
 
-/// A client whose XREADGROUP is answered with these bytes.
+/// Returns a client whose XREADGROUP returns these bytes.
 pub(crate) async fn client(batch: Vec<u8>) -> Client {
     let dial = move || {
         let (ours, theirs) = duplex(1 << 20);
@@ -21,7 +22,7 @@ pub(crate) async fn client(batch: Vec<u8>) -> Client {
     Client::connect_with(Config::tcp("served", 1), dial).await.expect("it answers")
 }
 
-/// Each of so many tasks adds so many entries of 1 × 16 bytes, one after the other.
+/// Runs `tasks` tasks that each add `each` entries of 1 × 16 bytes, one after the other.
 pub(crate) async fn xadd(client: &Client, tasks: usize, each: usize) {
     let add = |client: Client| async move {
         for _ in 0..each {
@@ -35,7 +36,7 @@ pub(crate) async fn xadd(client: &Client, tasks: usize, each: usize) {
     }
 }
 
-/// So many batches are read, every field is touched, and each batch is acknowledged at once.
+/// Reads `batches` batches, touches every field, and acknowledges each batch at once.
 pub(crate) async fn drain(client: &Client, reader: &mut Reader, batches: usize) -> usize {
     let mut touched = 0;
     let mut ids = Vec::new();

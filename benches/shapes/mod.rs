@@ -1,24 +1,25 @@
-//! Replies of the shapes that are measured, as a server writes them. `tests/server/shapes.rs` holds them to that.
+//! Replies of the measured shapes, as a server writes them. `tests/server/shapes.rs` checks this.
 
 /// One entry's fields: names and values.
 pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The id of an entry: made by a clock, three to the millisecond.
+/// Returns the id of an entry: as if made by a clock, three per millisecond.
 pub(crate) fn id(n: usize) -> (u64, u64) {
     let n = n as u64;
     (1_700_000_000_000 + n / 3, n % 3)
 }
 
-/// So many entries of so many fields, each value of so many bytes.
+/// Returns entries with this number of fields, and values of this number of bytes.
 pub(crate) fn even(entries: usize, fields: usize, bytes: usize) -> Vec<Fields> {
     (0..entries)
         .map(|n| (0..fields).map(|f| (name(f), value(n * fields + f, bytes))).collect())
         .collect()
 }
 
-/// As [`even`], with values of anything between half and one and a half times that length, from entry to entry.
+/// As [`even`], with values between half and one and a half times that length, varying between
+/// entries.
 pub(crate) fn uneven(entries: usize, fields: usize, bytes: usize) -> Vec<Fields> {
-    // Lengths that come again after a prime number of values: no entry is like the one before.
+    // The lengths repeat after a prime number of values: no entry is like the one before.
     let len = |n: usize| bytes / 2 + (n * 7) % 61 * bytes / 60;
     let field = |n: usize, f: usize| (name(f), value(n, len(n * fields + f)));
     (0..entries).map(|n| (0..fields).map(|f| field(n, f)).collect()).collect()
@@ -32,7 +33,7 @@ fn value(n: usize, bytes: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().skip(n % 26).take(bytes).collect()
 }
 
-/// What XRANGE answers.
+/// Returns the reply of XRANGE.
 pub(crate) fn range(entries: &[Fields]) -> Vec<u8> {
     let mut out = Vec::new();
     array(&mut out, entries.len());
@@ -40,7 +41,7 @@ pub(crate) fn range(entries: &[Fields]) -> Vec<u8> {
     out
 }
 
-/// What XREADGROUP answers, with the same entries in each of these streams.
+/// Returns the reply of XREADGROUP, with the same entries in each of these streams.
 pub(crate) fn streams(keys: &[&str], entries: &[Fields], resp3: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let header = format!("{}{}\r\n", if resp3 { '%' } else { '*' }, keys.len());

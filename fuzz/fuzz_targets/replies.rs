@@ -1,4 +1,4 @@
-//! Any frames for any command's reply. What holds is in `src/replies.rs`.
+//! Any frames as any command's reply. The properties are in `src/replies.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bourn_fuzz::replies::holds(data));

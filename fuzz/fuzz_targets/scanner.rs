@@ -1,4 +1,5 @@
-//! Any bytes in any pieces: frames, an error, or not yet complete. What holds is in `src/scanner.rs`.
+//! Any bytes in any pieces: frames, an error, or incomplete. The properties are in
+//! `src/scanner.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bourn_fuzz::scanner::holds(data));

@@ -1,4 +1,4 @@
-//! Any text for a URL. What holds is in `src/url.rs`.
+//! Any text as a URL. The properties are in `src/url.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bourn_fuzz::url::holds(data));

@@ -1,4 +1,4 @@
-//! An entry id is read as its two halves are, one by one, and printed as it is read.
+//! An entry id parses like its two halves, and prints as it was parsed.
 
 use bourn::EntryId;
 
@@ -6,7 +6,7 @@ use bourn::EntryId;
 ///
 /// # Panics
 ///
-/// It does not hold.
+/// A property does not hold.
 pub fn holds(data: &[u8]) {
     let read = EntryId::parse(data);
     assert_eq!(read.ok(), slow(data), "{}", data.escape_ascii());
@@ -26,11 +26,11 @@ pub fn holds(data: &[u8]) {
     }
 }
 
-/// One or two decimal numbers of 64 bits with a `-` between them.
+/// Parses one or two decimal numbers of 64 bits with a `-` between them.
 pub fn slow(text: &[u8]) -> Option<EntryId> {
     let text = std::str::from_utf8(text).ok()?;
     let number = |digits: &str| {
-        // Rust's own parser takes a sign.
+        // Rust's own parser accepts a sign.
         if digits.starts_with('+') { None } else { digits.parse::<u64>().ok() }
     };
     match text.split_once('-') {

@@ -1,7 +1,8 @@
-//! What holds for every input, as plain functions over bytes that panic where it does not.
+//! Properties that hold for every input, as plain functions over bytes that panic otherwise.
 //!
-//! The targets under `fuzz_targets/` call them with what libFuzzer makes up, and `tests/corpus.rs` of the crate itself,
-//! which has this file as a module, with the corpora and inputs of its own.
+//! The targets under `fuzz_targets/` call them with the inputs of libFuzzer. `tests/corpus.rs` of
+//! the crate itself, which includes this file as a module, calls them with the corpora and its own
+//! inputs.
 
 pub mod entry_id;
 pub mod replies;

@@ -1,7 +1,9 @@
-//! Any frame may answer any command: its reply is read, or is an error, in memory that the frame's length bounds.
+//! Any frame may be the reply of any command: it is decoded, or is an error, in memory proportional
+//! to the frame.
 //!
-//! An input is a byte, odd or even, and the rest: even, frames one behind the other; odd, bytes that [`shapes`] makes a
-//! reply of. What is read as entries is what the slow way reads, with two allocations at most.
+//! The first byte of an input selects its form. Even: the rest are frames one after the other. Odd:
+//! [`shapes`] builds a reply from the rest. Decoded entries equal those of the slow decoder, with
+//! two allocations at most.
 
 use super::{shapes, slow};
 use bourn::command::*;
@@ -9,11 +11,12 @@ use bourn::resp::{Frame, Limits, Scanner, Value};
 use bytes::Bytes;
 use std::fmt::Debug;
 
-/// Frames of one input that are looked at.
+/// The maximum number of frames of one input that are checked.
 const FRAMES: usize = 16;
 
-/// Memory that a reply may take for each byte of the frame. The most is a value tree's: a null of three bytes is a value
-/// of 32, in a vector that moves to one of twice the length; or an array of one, of four bytes, is a vector of 128.
+/// The maximum memory of a reply per byte of the frame. A value tree needs most: a null of three
+/// bytes is a value of 32, in a vector that is reallocated to twice the length; or an array of one,
+/// of four bytes, is a vector of 128.
 const FACTOR: u64 = 40;
 
 /// Frames up to this length are kept in place.
@@ -23,7 +26,7 @@ const INLINE: usize = 38;
 ///
 /// # Panics
 ///
-/// It does not hold.
+/// A property does not hold.
 pub fn holds(data: &[u8]) {
     let Some((&mode, rest)) = data.split_first() else { return };
     if mode % 2 == 1 {
@@ -103,7 +106,7 @@ fn every(frame: &Frame) {
         XSetId<'_>,
         XTrim<'_>,
     );
-    // The fast way does not take streamed forms, which the tree has as any other.
+    // The fast decoder does not accept streamed forms, which the tree decodes like any other.
     let streamed = frame.as_bytes().windows(3).any(|bytes| bytes == b"?\r\n");
     if !streamed {
         as_slow(frame);
@@ -126,12 +129,12 @@ where
 
 fn as_slow(frame: &Frame) {
     let value = Value::from(frame);
-    // A frame that is not small is shared from here on, as one that was split off a read buffer is.
+    // A frame that is not small is shared from here on, like one that was split off a read buffer.
     let shared = frame.clone();
     let mut reply = None;
     let info = allocation_counter::measure(|| reply = XRange::reply(shared).ok());
     let reply = reply.map(|entries| {
-        // A frame so small that it lies in itself is copied out first.
+        // A frame that is small enough to be stored inline is copied out first.
         let most = if frame.as_bytes().len() <= INLINE { 4 } else { 2 };
         assert!(info.count_total <= most, "{} allocations for entries", info.count_total);
         slow::of_entries(&entries)

@@ -1,24 +1,25 @@
-//! The scanner finds the same frames however the bytes are cut, and those that the slow parser finds.
+//! The scanner finds the same frames however the bytes are split, and the same as the slow parser.
 //!
-//! An input is a byte of flags, a number of sizes, the sizes of the pieces that the bytes come in (used over and over),
-//! and the bytes. An odd byte of flags: limits so small that they matter, and the smaller the larger it is.
+//! An input is a byte of flags, a number of sizes, the sizes of the pieces in which the bytes
+//! arrive (repeated), and the bytes. With an odd byte of flags the limits are small enough to
+//! matter, and the smaller the larger it is.
 
 use bourn::resp::{DecodeError, Frame, Limits, ProtocolError, Scanner, Value};
 
-/// Frames that are looked into; of the others only the lengths are compared.
+/// The maximum number of frames whose content is compared; of the others only the lengths are.
 const LOOKED_INTO: usize = 64;
 
 /// Inputs up to this length are also given byte by byte.
 const BYTE_BY_BYTE: usize = 1024;
 
-/// So many bytes at most are awaited before what has come is looked at.
+/// The maximum number of bytes that the scanner awaits before it checks those that have arrived.
 const MOST_AHEAD: usize = 96;
 
 /// Runs one input.
 ///
 /// # Panics
 ///
-/// It does not hold.
+/// A property does not hold.
 pub fn holds(data: &[u8]) {
     let Some((&[flags, sizes], rest)) = data.split_first_chunk() else { return };
     let (sizes, bytes) = rest.split_at(usize::from(sizes % 16).min(rest.len()));
@@ -31,19 +32,19 @@ pub fn holds(data: &[u8]) {
     agrees(bytes, limits, &sizes);
 }
 
-/// These limits.
+/// Returns these limits.
 pub fn small(reply_bytes: usize, line_bytes: usize, depth: usize) -> Limits {
     let mut limits = Limits::default();
     (limits.reply_bytes, limits.line_bytes, limits.depth) = (reply_bytes, line_bytes, depth);
     limits
 }
 
-/// Whole, in pieces of these sizes and byte by byte the bytes give the same frames and the same end, and the slow
-/// parser's.
+/// Checks that the bytes give the same frames and the same end as a whole, in pieces of these
+/// sizes, byte by byte, and with the slow parser.
 ///
 /// # Panics
 ///
-/// It does not hold.
+/// A property does not hold.
 pub fn agrees(bytes: &[u8], limits: Limits, sizes: &[usize]) {
     let whole = run(bytes, limits, &[], false);
     let mut pieces = vec![sizes];
@@ -74,24 +75,26 @@ pub fn agrees(bytes: &[u8], limits: Limits, sizes: &[usize]) {
     assert_eq!(slow.map(|value| value.map(|(_, len)| len)), fast, "the end, slow and fast");
 }
 
-/// What was found in some bytes.
+/// The result of scanning some bytes.
 #[derive(Debug, PartialEq)]
 struct Found {
-    /// The lengths of the frames, one behind the other.
+    /// The lengths of the frames, in order.
     frames: Vec<usize>,
-    /// What ended it; `None` if more bytes could follow.
+    /// The error at the end; `None` if more bytes could follow.
     error: Option<ProtocolError>,
 }
 
-/// Gives the bytes to a scanner in pieces of these sizes, over and over; whole if there are none.
+/// Passes the bytes to a scanner in pieces of these sizes, repeatedly; as a whole if there are
+/// none.
 ///
-/// A scanner may wait for the least that must follow before it looks at what has come, and so see an error later than
-/// one that is given all at once. Where there is one to be seen, `wrong`, some bytes more must bring it out.
+/// A scanner may wait for the minimum that must follow before it checks the bytes that have
+/// arrived. So it may detect an error later than one that gets all bytes at once. If there is an
+/// error, `wrong`, some more bytes must reveal it.
 fn run(bytes: &[u8], limits: Limits, sizes: &[usize], wrong: bool) -> Found {
     let mut scanner = Scanner::new(limits);
     let mut found = Found { frames: Vec::new(), error: None };
     let mut sizes = sizes.iter().copied().cycle();
-    // What is not yet taken off as a frame, and how much of it has come.
+    // The bytes not yet removed as a frame, and how many of them have arrived.
     let (mut rest, mut come) = (bytes, 0);
     loop {
         let more = sizes.next().unwrap_or(bytes.len());
@@ -128,7 +131,7 @@ fn run(bytes: &[u8], limits: Limits, sizes: &[usize], wrong: bool) -> Found {
     }
 }
 
-/// Scans to the end and keeps nothing.
+/// Scans to the end and discards the result.
 fn forget(bytes: &[u8], limits: Limits) {
     let mut scanner = Scanner::new(limits);
     let mut rest = bytes;
@@ -137,17 +140,17 @@ fn forget(bytes: &[u8], limits: Limits) {
     }
 }
 
-/// The slow parser, whose memory is in proportion to the bytes too.
+/// Runs the slow parser, whose memory is proportional to the bytes too.
 fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Value, usize)>, ProtocolError> {
     let mut value = Ok(None);
     let info = allocation_counter::measure(|| value = Value::parse(bytes, limits));
-    // A null of three bytes is a value of 32, in a vector that moves to one of twice the length.
+    // A null of three bytes is a value of 32, in a vector that is reallocated to twice the length.
     let most = 40 * bytes.len() as u64 + (64 << 10);
     assert!(info.bytes_max <= most, "{} bytes of memory for {}", info.bytes_max, bytes.len());
     value
 }
 
-/// What a frame says of itself is what the slow parser's value is.
+/// Checks that the properties of a frame match the slow parser's value.
 fn looks_like(bytes: &[u8], limits: Limits, value: &Value) {
     let frame = Frame::parse(bytes.to_vec(), limits).expect("a frame that the scanner found");
     let written = written(value);
@@ -159,7 +162,7 @@ fn looks_like(bytes: &[u8], limits: Limits, value: &Value) {
     assert_eq!(frame.error(), text);
     assert_eq!(frame.as_bytes(), bytes);
 
-    // What is written is read again, and is then what is written.
+    // Written bytes parse to the same value, and are written the same again.
     let mut unlimited = limits;
     (unlimited.reply_bytes, unlimited.line_bytes) = (usize::MAX, usize::MAX);
     let again = Value::parse(&written, unlimited).expect("RESP").expect("a whole value").0;
@@ -176,7 +179,7 @@ fn elements(frame: Frame, value: &Value) {
         _ => &[],
     };
     let elements: Result<_, DecodeError> = frame.elements();
-    // One whose end is not announced is not taken apart.
+    // An array whose length is not announced is not split.
     if let Ok(Some(elements)) = elements {
         assert_eq!(elements.len(), list.len(), "the number of elements");
         for (element, value) in elements.iter().zip(list).take(LOOKED_INTO) {

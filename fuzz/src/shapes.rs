@@ -1,6 +1,7 @@
-//! Replies nearly as servers send them, made from any bytes: deeper into the decoders than bytes alone would come.
+//! Replies similar to those of servers, built from any bytes: they reach deeper into the decoders
+//! than random bytes.
 
-/// Bytes that decide; zeros when they are used up, for which every choice is the plain and short one.
+/// The bytes that decide; zeros when they are used up, for which every choice is the simplest one.
 #[derive(Debug)]
 pub struct Source<'a>(pub &'a [u8]);
 
@@ -20,7 +21,7 @@ impl<'a> Source<'a> {
         self.bytes(len).iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
     }
 
-    /// So many bytes, zeros behind the last.
+    /// Returns `len` bytes, with zeros after the last.
     fn bytes(&mut self, len: usize) -> Vec<u8> {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
@@ -30,7 +31,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// One reply, of a shape that some command answers with.
+/// Returns one reply, of a shape that some command returns.
 pub fn reply(source: &mut Source<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     match source.below(8) {
@@ -75,7 +76,7 @@ pub fn reply(source: &mut Source<'_>) -> Vec<u8> {
     out
 }
 
-/// Names, and what makes their values.
+/// A field: its name, and the function that writes its value.
 type Field = (&'static str, fn(&mut Source<'_>, &mut Vec<u8>));
 
 const STREAM: [Field; 10] = [
@@ -136,7 +137,7 @@ const NODE: [Field; 7] = [
     ("health", string),
 ];
 
-/// A map of these fields, nearly.
+/// Writes a map of approximately these fields.
 fn named(source: &mut Source<'_>, out: &mut Vec<u8>, fields: &[Field]) {
     let n = u8::try_from(fields.len()).expect("a few fields");
     let (map, wrong) = (source.below(2) == 0, source.below(3 * n));
@@ -258,7 +259,7 @@ fn bulk(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A value of any type, with others in it down to this depth.
+/// Writes a value of any type, nested up to this depth.
 fn any(source: &mut Source<'_>, out: &mut Vec<u8>, depth: u8) {
     let len = source.below(4);
     match source.below(if depth == 0 { 10 } else { 17 }) {

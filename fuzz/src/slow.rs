@@ -1,4 +1,4 @@
-//! Entries and streams read from a value tree, one by one: what the fast index is tested against.
+//! Decodes entries and streams from a value tree, one by one: the oracle for the fast index.
 
 use bourn::resp::Value;
 use bourn::{Entries, EntryId, EntryRef, Streams};
@@ -6,9 +6,9 @@ use bourn::{Entries, EntryId, EntryRef, Streams};
 /// The entries of one stream.
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch {
-    /// What came as an entry.
+    /// The entries that are not null.
     pub entries: Vec<Entry>,
-    /// How many nulls came in place of one.
+    /// The number of nulls in place of entries.
     pub nulls: usize,
 }
 
@@ -17,13 +17,13 @@ pub struct Batch {
 pub struct Entry {
     /// Its id.
     pub id: EntryId,
-    /// Names and values; `None` if its body is gone.
+    /// Names and values; `None` if the entry was deleted.
     pub fields: Option<Vec<(Vec<u8>, Vec<u8>)>>,
-    /// Idle milliseconds and the number of deliveries, as `XREADGROUP ... CLAIM` has them.
+    /// Idle milliseconds and the number of deliveries, as in `XREADGROUP ... CLAIM`.
     pub delivery: Option<(i64, u64)>,
 }
 
-/// The entries that XRANGE and its kin answer with; `None` if the value is no such reply.
+/// Returns the entries of a reply like that of XRANGE; `None` if the value is not such a reply.
 pub fn batch(value: &Value) -> Option<Batch> {
     let mut batch = Batch::default();
     for value in list_or_null(value)? {
@@ -35,7 +35,7 @@ pub fn batch(value: &Value) -> Option<Batch> {
     Some(batch)
 }
 
-/// The streams that XREAD and XREADGROUP answer with; `None` if the value is no such reply.
+/// Returns the streams of a reply of XREAD or XREADGROUP; `None` if the value is not such a reply.
 pub fn streams(value: &Value) -> Option<Vec<(Vec<u8>, Batch)>> {
     match value.described() {
         Value::Null => Some(Vec::new()),
@@ -55,12 +55,12 @@ fn stream(key: &Value, entries: &Value) -> Option<(Vec<u8>, Batch)> {
     Some((key.as_bytes()?.to_vec(), batch(entries)?))
 }
 
-/// The same, of what was read in place.
+/// Returns the same from entries that were read in place.
 pub fn of_entries(entries: &Entries) -> Batch {
     Batch { entries: entries.iter().map(of_entry).collect(), nulls: entries.nulls() }
 }
 
-/// The same, of what was read in place.
+/// Returns the same from streams that were read in place.
 pub fn of_streams(streams: &Streams) -> Vec<(Vec<u8>, Batch)> {
     streams.streams().map(|s| (s.key().to_vec(), of_entries(s.entries()))).collect()
 }
@@ -106,7 +106,7 @@ fn entry(parts: &[Value]) -> Option<Entry> {
     Some(Entry { id, fields, delivery })
 }
 
-/// A simple or bulk string. A verbatim one is none of an entry's.
+/// Returns a simple or bulk string. An entry contains no verbatim string.
 fn string(value: &Value) -> Option<&[u8]> {
     match value.described() {
         Value::Simple(text) | Value::Bulk(text) => Some(text),

@@ -1,13 +1,13 @@
-//! A URL is read or refused, and its password is not shown.
+//! A URL is parsed or rejected, and its password is not shown.
 
 use bourn::Config;
 use std::fmt::Write;
 
-/// Runs one input: as a URL, and as a password inside of others.
+/// Runs one input: as a URL, and as the password in others.
 ///
 /// # Panics
 ///
-/// It does not hold.
+/// A property does not hold.
 pub fn holds(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match text.parse::<Config>() {

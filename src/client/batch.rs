@@ -1,4 +1,4 @@
-//! Several commands in one round trip: tuples of different ones, or many of one kind.
+//! Several commands in one round trip: a tuple of different ones, or many of one type.
 
 use super::pieces::{PIECE_BYTES, Pieces};
 use crate::command::{self, Command, Safety};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Commands that are sent together.
 ///
-/// Implemented for tuples of up to twelve commands and for vectors; not to be implemented elsewhere.
+/// Implemented for tuples of up to twelve commands and for vectors. Sealed.
 pub trait Batch: sealed::Sealed {
     /// The results, in the order of the commands.
     type Results;
@@ -37,33 +37,33 @@ pub trait Batch: sealed::Sealed {
     fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results;
 }
 
-/// A command's name, what it needs, and what an error reply to it means.
+/// A command's name, the features it needs, and the outcome that an error reply to it means.
 pub(super) type Named = (&'static str, Features, Refusal);
 
 /// The next command's reply: the command's name and its safety go in.
 type Next<'a> = &'a mut dyn FnMut(&'static str, Safety) -> Result<Frame, Error>;
 
-/// What can be sent as a batch: a tuple of commands, or anything that iterates over commands.
+/// Types that can be sent as a batch: a tuple of commands, or anything that iterates over commands.
 ///
-/// `Kind` tells the two apart; it is always inferred.
+/// `Kind` distinguishes the two. It is always inferred.
 pub trait IntoBatch<Kind> {
-    /// The commands in hand.
+    /// The collected commands.
     type Batch: Batch;
 
     /// Collects the commands.
     fn into_batch(self) -> Self::Batch;
 }
 
-/// Says that a batch is a tuple.
+/// Marks a batch that is a tuple.
 #[derive(Debug, Clone, Copy)]
 pub enum TupleKind {}
 
-/// Says that a batch is an iterator.
+/// Marks a batch that is an iterator.
 #[derive(Debug, Clone, Copy)]
 pub enum IterKind {}
 
 mod sealed {
-    #[expect(unnameable_types, reason = "sealed: what a batch is, is known")]
+    #[expect(unnameable_types, reason = "sealed: implemented for tuples and vectors only")]
     pub trait Sealed {}
 }
 
@@ -173,7 +173,7 @@ tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j);
 tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k);
 tuple!(A a, B b, C c, D d, E e, F f, G g, H h, I i, J j, K k, L l);
 
-/// The commands of a batch with their sizes, if all may be sent.
+/// The commands of a batch with their sizes, or the reason why they cannot be sent.
 #[derive(Debug)]
 pub(super) struct Measured<B> {
     pub(super) batch: B,
@@ -191,13 +191,13 @@ impl<B: Batch> Measured<B> {
         Self { batch, measures }
     }
 
-    /// How many commands, and their bytes together.
+    /// Returns the number of commands, and the sum of their bytes.
     pub(super) fn size(&self) -> Result<Size, Unsent> {
         let measures = self.measures.as_ref().map_err(Unsent::clone)?;
         self.size_of(&(0..measures.len()))
     }
 
-    /// The same of a range of the commands.
+    /// Returns the same for a range of the commands.
     pub(super) fn size_of(&self, which: &Range<usize>) -> Result<Size, Unsent> {
         let measures = self.measures.as_ref().map_err(Unsent::clone)?;
         let bytes = measures.get(which.clone()).unwrap_or_default().iter();
@@ -215,7 +215,8 @@ impl<B: Batch> Measured<B> {
         self.measures.as_ref().is_ok_and(|measures| self.batch.write_some(which, measures, out))
     }
 
-    /// Each command's result from the replies in order; where those end, from the failure.
+    /// Returns each command's result: from the replies in order, and from the failure where those
+    /// end.
     pub(super) fn results(
         &self,
         frames: Vec<Frame>,
@@ -233,7 +234,7 @@ impl<B: Batch> Measured<B> {
         self.batch.results(&mut next, server)
     }
 
-    /// The command's name, what it needs, and what an error reply to it means; of each, in order.
+    /// Returns each command's [`Named`], in order.
     pub(super) fn named(&self) -> Vec<Named> {
         let mut named = Vec::new();
         self.batch.name_each(&mut |each| named.push(each));
@@ -241,7 +242,7 @@ impl<B: Batch> Measured<B> {
     }
 }
 
-/// The replies as a list.
+/// Returns the replies as a list.
 pub(super) fn frames(replies: Replies) -> Vec<Frame> {
     match replies {
         Replies::None => Vec::new(),
@@ -258,8 +259,8 @@ impl<B: Batch> Request for Pipelined<B> {
     type Output = B::Results;
     type Measure = ();
 
-    /// All of them are sent again, or none. Of what changes something, a refusal the second time would not say that the first
-    /// has not run either.
+    /// All of them are sent again, or none. For a batch that writes, a refusal of the second
+    /// attempt would not prove that the first one has not run.
     fn safety(&self) -> Safety {
         if self.0.batch.only_reads() { Safety::ReadOnly } else { Safety::Write }
     }
@@ -287,18 +288,19 @@ impl<B: Batch> Request for Pipelined<B> {
     }
 }
 
-/// The results to come of [`Client::send_all`](super::Client::send_all).
+/// The future of [`Client::send_all`](super::Client::send_all), with its results.
 ///
-/// It holds the commands and not what they were made from, so that it can be sent to another task.
+/// It owns the commands and does not borrow what they were made from, so it can be sent to another
+/// task.
 #[derive(Debug)]
-#[must_use = "a batch is not sent before its future is awaited"]
+#[must_use = "a batch is not sent until its future is awaited"]
 pub struct SendAll<'a, B>(How<'a, B>);
 
 #[derive(Debug)]
 enum How<'a, B> {
-    /// As one request.
+    /// Sent as one request.
     Whole(Call<'a, Pipelined<B>>),
-    /// In pieces, with room between them for the commands of others.
+    /// Sent in pieces, so that commands of other tasks can run between them.
     Pieces(Box<Pieces<'a, B>>),
 }
 
@@ -313,7 +315,8 @@ impl<'a, B: Batch> SendAll<'a, B> {
         })
     }
 
-    /// Sets the time that the batch has, as [`Sending::within`](super::Sending::within) does for a command.
+    /// Sets the time limit of the batch, as [`Sending::within`](super::Sending::within) does for a
+    /// command.
     pub fn within(self, time: Duration) -> Self {
         Self(match self.0 {
             How::Whole(call) => How::Whole(call.within(time)),

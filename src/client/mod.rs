@@ -1,4 +1,4 @@
-//! Client: what users hold; sends a command to the right connection.
+//! The client handle: sends commands over the shared connection, and opens dedicated ones.
 
 mod batch;
 mod pieces;
@@ -23,17 +23,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use transaction::Transaction;
 
-/// A connection to a server, shared by everyone who has a clone of it.
+/// A connection to a server, shared by all its clones.
 ///
-/// Clones are cheap and use the same connection; commands of many tasks go out together. It is kept up for ever: when it is
-/// lost, another one is made, and commands that were not sent yet wait for it within their own time.
+/// Clones are cheap and use the same connection. Commands of many tasks are sent together. When the
+/// connection is lost, the client reconnects indefinitely. Commands that were not sent yet wait for
+/// the new connection until their own deadline.
 ///
-/// A command is sent when its future is first polled, after all commands whose futures were polled before. Dropping the
-/// future before that sends nothing; dropping it later throws the reply away, and the command runs, unless it was still
-/// waiting for another connection. No other command is concerned either way.
+/// A command is sent when its future is first polled, after all commands whose futures were polled
+/// before. Dropping the future before that sends nothing. Dropping it later discards the reply: the
+/// command runs, unless it was still waiting for a new connection. Other commands are not affected.
 ///
-/// When the last clone is dropped, what is queued is still finished; [`Client::close`] waits for that. Without a connection
-/// nothing can be: what waits for one then ends as unsent.
+/// When the last clone is dropped, queued commands are still completed; [`Client::close`] waits for
+/// that. Without a connection they cannot complete: commands that wait for one then end as unsent.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), bourn::Error> {
@@ -52,12 +53,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server: a URL or a [`Config`]. Returns when the connection stands, or with the reason why there is none.
+    /// Connects to a server, given as a URL or a [`Config`].
     ///
-    /// It tries once, unless [`Config::wait_for_server`] says for how long to try. [`Client::lazy`] does not wait at all.
+    /// Returns when the connection is established, or with the reason why it failed. There is one
+    /// attempt, unless [`Config::wait_for_server`] sets how long to try. [`Client::lazy`] does not
+    /// wait at all.
     ///
-    /// The connection runs on the tokio runtime that this is called in, or on that of [`Config::runtime`]; it needs the I/O and time
-    /// drivers. Commands can then be sent from any runtime or executor.
+    /// The connection runs on the current tokio runtime, or on that of [`Config::runtime`]. The
+    /// runtime needs the I/O and time drivers. Commands can then be sent from any runtime or
+    /// executor.
     ///
     /// # Cancel safety
     ///
@@ -65,8 +69,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for settings that are wrong, [`Error::Connect`] if there is no connection within the connect
-    /// timeout. Only this first connection is an error of this function; later ones are tried for ever.
+    /// [`Error::Config`] if the settings are invalid. [`Error::Connect`] if no connection is
+    /// established within the connect timeout. Only the first connection can fail here: later ones
+    /// are retried indefinitely.
     pub async fn connect<C>(config: C) -> Result<Self, Error>
     where
         C: TryInto<Config>,
@@ -75,11 +80,12 @@ impl Client {
         Self::open(config.try_into()?, Dialler::by_address()).await
     }
 
-    /// Connects by calling `dial` for each connection: through a proxy, over a stream of your own, to a fake in a test.
+    /// Connects by calling `dial` for each connection: through a proxy, over your own stream, or to
+    /// a fake server in a test.
     ///
-    /// A write of the stream that fails must not have sent any of its bytes, as `AsyncWrite` has it; otherwise what is said not to
-    /// be sent may be. The settings' address is not used, but for its host where TLS is asked for: it is what the certificate is checked
-    /// against.
+    /// A write of the stream that fails must not have sent any of its bytes, as `AsyncWrite`
+    /// requires. Otherwise a command that is reported as unsent may have been sent. The settings'
+    /// address is not used, except for TLS: the certificate is checked against its host.
     ///
     /// # Cancel safety
     ///
@@ -101,11 +107,13 @@ impl Client {
         Self::open(config.try_into()?, Dialler::by(dial)).await
     }
 
-    /// Makes a client that needs no server yet: a task connects, and goes on trying.
+    /// Creates a client that does not need a server yet. A background task connects, and retries
+    /// until it succeeds.
     ///
-    /// Commands that are sent before there is a connection wait for it within their own time, and end as not sent if there is none.
-    /// [`Client::ready`] waits for the connection, [`Client::is_connected`] says whether there is one, and [`Client::events`]
-    /// reports each attempt that failed.
+    /// Commands that are sent before there is a connection wait for it until their own deadline,
+    /// and then end as not sent. [`Client::ready`] waits for the connection.
+    /// [`Client::is_connected`] returns whether there is one. [`Client::events`] reports each
+    /// failed attempt.
     ///
     /// ```no_run
     /// # use bourn::{Client, Error};
@@ -118,7 +126,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for settings that are wrong, and outside a tokio runtime if the settings name none.
+    /// [`Error::Config`] if the settings are invalid, or if they name no runtime and this is called
+    /// outside a tokio runtime.
     pub fn lazy<C>(config: C) -> Result<Self, Error>
     where
         C: TryInto<Config>,
@@ -127,7 +136,8 @@ impl Client {
         Self::open_lazy(config.try_into()?, Dialler::by_address())
     }
 
-    /// Makes a client as [`Client::lazy`] does, which connects by calling `dial` as [`Client::connect_with`] does.
+    /// Creates a client like [`Client::lazy`] that connects by calling `dial` like
+    /// [`Client::connect_with`].
     ///
     /// # Errors
     ///
@@ -159,11 +169,13 @@ impl Client {
 
     /// Sends a command and waits for its reply.
     ///
-    /// A read that blocks is no such command: it does not compile. [`Client::reader`] has a connection for those.
+    /// A read that blocks does not compile here. Send it with [`Client::reader`], on a dedicated
+    /// connection.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before its first poll the command is not sent. Dropped later it may run, and its reply is thrown away.
+    /// If the future is dropped before its first poll, the command is not sent. If it is dropped
+    /// later, the command may run, and its reply is discarded.
     ///
     /// # Errors
     ///
@@ -173,15 +185,16 @@ impl Client {
         Sending(self.connection.call(One(command)))
     }
 
-    /// Sends several commands in one round trip; each has its own result, in order.
+    /// Sends several commands in one round trip. Each has its own result, in order.
     ///
-    /// A tuple of up to twelve commands gives a tuple of results; anything that iterates over commands of one type gives a
-    /// vector. The commands keep their order, but they are not a transaction. One that may not be sent at all, refused or too
-    /// large, keeps all of them from being sent: each result then has its reason.
+    /// A tuple of up to twelve commands returns a tuple of results. An iterator over commands of
+    /// one type returns a vector. The commands keep their order, but they are not a transaction. If
+    /// one command cannot be sent, because it is refused or too large, none is sent: each result
+    /// then has the reason.
     ///
-    /// Up to 64 KiB go out at once, and other tasks' commands do not come in between. A larger batch is sent in pieces of that
-    /// size, a few at a time, and others' commands get their turn between them; those pieces for which there is no time left are
-    /// not sent.
+    /// Up to 64 KiB are sent at once, without commands of other tasks in between. A larger batch is
+    /// sent in pieces of that size, a few at a time, and commands of other tasks may run between
+    /// the pieces. Pieces whose deadline has passed are not sent.
     ///
     /// ```no_run
     /// # use bourn::{Client, Error, XAdd, XLen};
@@ -193,16 +206,19 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// As [`Client::send`], for all of them together; pieces of a large batch that were not written yet are not sent.
+    /// As [`Client::send`], for all of them together. Pieces of a large batch that were not written
+    /// yet are not sent.
     pub fn send_all<K, B: IntoBatch<K>>(&self, commands: B) -> SendAll<'_, B::Batch> {
         SendAll::new(&self.connection, commands.into_batch())
     }
 
-    /// Sends several commands as one transaction, in one round trip: all of them run, with nothing in between, or none.
+    /// Sends several commands as one transaction, in one round trip. Either all of them run, with
+    /// nothing in between, or none.
     ///
-    /// `MULTI`, the commands, `EXEC`. A command that the server refuses while queueing (a wrong argument, no memory, no
-    /// permission) discards the whole; one that fails while running does not undo the others, so each has its own result.
-    /// In a cluster all keys must be in one slot.
+    /// Sends `MULTI`, the commands, `EXEC`. If the server refuses a command while queueing (invalid
+    /// argument, out of memory, no permission), the whole transaction is discarded. A command that
+    /// fails while running does not undo the others, so each has its own result. In a cluster all
+    /// keys must be in one slot.
     ///
     /// ```no_run
     /// # use bourn::{Client, EntryId, Error, XAck, XAdd};
@@ -218,14 +234,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Server`] if it was discarded: with the error of the command that was refused, if one was. Nothing was done
-    /// then. [`Error::Decode`] if the server refused MULTI itself and yet ran one of the commands, for they were then single
-    /// ones. Others as in [`Client::send`].
+    /// [`Error::Server`] if the transaction was discarded: with the error of the first refused
+    /// command, if there is one. None of the commands has run then. [`Error::Decode`] if the server
+    /// refused MULTI itself and yet ran one of the commands: they were then single ones. Others as
+    /// in [`Client::send`].
     pub fn transact<K, B: IntoBatch<K>>(&self, commands: B) -> Transact<'_, B::Batch> {
         Transact(self.connection.call(Transaction::new(commands.into_batch())))
     }
 
-    /// A connection of its own for reads that block.
+    /// Opens a dedicated connection for reads that block.
     ///
     /// # Cancel safety
     ///
@@ -238,11 +255,13 @@ impl Client {
         Reader::open(Arc::clone(&self.config), self.dialler.clone()).await
     }
 
-    /// The entries of a stream as they are added: a [`Stream`](futures_core::Stream) that does not end.
+    /// Returns the entries of a stream as they are added: a [`Stream`](futures_core::Stream) that
+    /// does not end.
     ///
-    /// `XREAD BLOCK` on a connection of its own, again and again from the last id on. [`ReadFrom::End`] is resolved once,
-    /// when the stream is first polled, so nothing that is added from then on is missed. Should the stream be deleted and begun
-    /// again with lower ids, those are below the cursor and are not seen.
+    /// Runs `XREAD BLOCK` repeatedly on a dedicated connection, continuing after the last id
+    /// received. [`ReadFrom::End`] is resolved once, when the stream is first polled: every entry
+    /// added after that is returned. If the key is deleted and created again with lower ids, those
+    /// entries are below the cursor and are not returned.
     ///
     /// ```no_run
     /// # use bourn::{Client, ReadFrom};
@@ -258,11 +277,12 @@ impl Client {
         Tail::new(Arc::clone(&self.config), self.dialler.clone(), key.as_ref(), from.into())
     }
 
-    /// Returns the entries of a range of ids, oldest first: a [`Stream`](futures_core::Stream) that ends with the range.
+    /// Returns the entries of a range of ids, oldest first: a [`Stream`](futures_core::Stream) that
+    /// ends with the range.
     ///
-    /// `XRANGE key start end COUNT n`, page by page, on a connection of its own: a long range does not delay the commands of
-    /// this client. Any of Rust's ranges over [`EntryId`] will do, `..` for the whole stream. For one page,
-    /// [`XRange`](crate::XRange) is enough.
+    /// Runs `XRANGE key start end COUNT n`, page by page, on a dedicated connection: a long range
+    /// does not delay the commands of this client. Accepts any of Rust's ranges over [`EntryId`],
+    /// `..` for the whole stream. For a single page, [`XRange`](crate::XRange) is enough.
     ///
     /// ```no_run
     /// # use bourn::{Client, EntryId};
@@ -283,7 +303,7 @@ impl Client {
 
     /// Returns the entries of a range of ids, newest first. Otherwise as [`Client::range`].
     ///
-    /// `XREVRANGE key end start COUNT n`. The range is written from its lower end to its upper one.
+    /// `XREVRANGE key end start COUNT n`. The range is given from its lower end to its upper end.
     ///
     /// ```no_run
     /// # use bourn::Client;
@@ -307,8 +327,8 @@ impl Client {
         RangeStream::new(config, dialler, key.as_ref(), &range, true)
     }
 
-    /// What becomes of the connection: when it is lost, why, and when there is one again. A reader's connection has
-    /// [`Reader::events`] of its own.
+    /// Returns the connection's state changes: when it is lost, why, and when it is established
+    /// again. A reader's connection has its own [`Reader::events`].
     ///
     /// ```no_run
     /// # use bourn::{Client, Event};
@@ -328,42 +348,49 @@ impl Client {
         self.connection.shared().events().listen()
     }
 
-    /// Waits until there is a connection, for at most this long. Returns at once if there is one.
+    /// Waits until there is a connection, at most for `within`. Returns at once if there is one.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing: the client goes on connecting.
+    /// Dropping the future changes nothing: the client keeps connecting.
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`] with the error of the last attempt, when the time is over; [`Error::Lost`] if the client is closed.
+    /// [`Error::Connect`] with the error of the last attempt, when the time is over.
+    /// [`Error::Lost`] if the client is closed.
     pub async fn ready(&self, within: Duration) -> Result<(), Error> {
         self.connection.ready(within).await
     }
 
     /// Whether there is a connection and no reply on it is overdue. Takes no round trip.
     ///
-    /// For a health check: a connection that is found broken later counts as one until then. [`Client::ready`] waits for one, and
-    /// `client.send(Ping::new()).within(time)` asks the server.
+    /// Intended for health checks. A broken connection counts as connected until the failure is
+    /// detected. [`Client::ready`] waits for a connection, and
+    /// `client.send(Ping::new()).within(time)` checks the server.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connection.shared().is_connected()
     }
 
-    /// The number of requests that are not answered yet, whether they were written or not. A batch or a transaction is one.
+    /// Returns the number of requests that are not answered yet, written or not. A batch or a
+    /// transaction counts as one.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {
         self.connection.shared().requests()
     }
 
-    /// The bytes of the requests that are not answered yet, as [`Config::budget_bytes`] counts them.
+    /// Returns the bytes of the requests that are not answered yet, as [`Config::budget_bytes`]
+    /// counts them.
     #[must_use]
     pub fn bytes_in_flight(&self) -> usize {
         self.connection.shared().bytes()
     }
 
-    /// Closes the connection, for every clone: what is under way is finished, what comes later fails with
-    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed. Readers and tails are not concerned.
+    /// Closes the connection for this client and all its clones.
+    ///
+    /// Commands in flight complete. Later commands fail with
+    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed. Readers and
+    /// tails keep their own connections.
     ///
     /// # Cancel safety
     ///
@@ -372,8 +399,9 @@ impl Client {
         self.connection.close().await;
     }
 
-    /// Who answers: Redis, Valkey or another, in which version, and what that can do; of the connection that was made last.
-    /// `None` if the server does not say it (before Redis 6.0).
+    /// Returns the server's flavour, version and supported features, as reported when the
+    /// connection was last established. `None` if the server does not report them (before Redis
+    /// 6.0).
     ///
     /// ```no_run
     /// # use bourn::{Client, Feature};
@@ -387,8 +415,8 @@ impl Client {
         self.connection.shared().server()
     }
 
-    /// The connection's id at the server, as in CLIENT LIST; of the connection that was made last. `None` if the server does
-    /// not say it (before Redis 6.0).
+    /// Returns the id of the current or last connection at the server, as in CLIENT LIST. `None` if
+    /// the server does not report it (before Redis 6.0).
     #[must_use]
     pub fn connection_id(&self) -> Option<i64> {
         self.connection.shared().server_id()

@@ -1,8 +1,9 @@
-//! A large batch, sent in pieces, so that others' commands get their turn between them.
+//! A large batch, sent in pieces, so that commands of other tasks can run between them.
 //!
-//! A server answers in order: a PING behind 10 MB of XADD waits for all of it. So no more than a few pieces are under way at a time.
-//! How many is found by their time: while a piece takes little longer than the fastest one did, it is the way to the server that
-//! takes the time and not the work, and one more piece costs others nothing.
+//! A server answers in order: a PING behind 10 MB of XADD waits for all of it. So only a few pieces
+//! are in flight at a time. The number is adjusted by measured time. While a piece takes little
+//! longer than the fastest one did, the network and not the server limits throughput. One more
+//! piece in flight then delays other commands little.
 
 use super::batch::{Batch, Measured, frames};
 use crate::command::Safety;
@@ -18,10 +19,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A piece has no more bytes than this, unless it is a single command.
+/// The maximum size of a piece, unless it is a single command.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// The least number of pieces under way.
+/// The minimum number of pieces in flight.
 const LEAST_UNDER_WAY: usize = 4;
 
 #[derive(Debug)]
@@ -35,21 +36,21 @@ pub(super) struct Pieces<'a, B> {
     under_way: VecDeque<UnderWay<'a, B>>,
     most_under_way: usize,
     fastest: Duration,
-    /// What came of the pieces, in order.
-    came: Vec<Came>,
+    /// The results of the pieces, in order.
+    results: Vec<PieceResult>,
 }
 
 #[derive(Debug)]
 struct UnderWay<'a, B> {
     call: Call<'a, Piece<B>>,
     since: Instant,
-    /// Came before a piece that was sent before it.
-    came: Option<Came>,
+    /// The result, if it arrived before that of an earlier piece.
+    result: Option<PieceResult>,
 }
 
-/// What came of one piece.
+/// The result of one piece.
 #[derive(Debug)]
-struct Came {
+struct PieceResult {
     commands: usize,
     frames: std::vec::IntoIter<Frame>,
     failure: Failed,
@@ -68,7 +69,7 @@ impl<'a, B: Batch> Pieces<'a, B> {
             under_way: VecDeque::new(),
             most_under_way: LEAST_UNDER_WAY,
             fastest: Duration::MAX,
-            came: Vec::new(),
+            results: Vec::new(),
         }
     }
 
@@ -82,17 +83,19 @@ impl<'a, B: Batch> Pieces<'a, B> {
         let time = self.time;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now().checked_add(time));
         loop {
-            // From the oldest on: those that are sent again keep their order.
-            for piece in self.under_way.iter_mut().filter(|piece| piece.came.is_none()) {
-                if let Poll::Ready(came) = Pin::new(&mut piece.call).poll(cx) {
-                    piece.came = Some(came);
+            // Oldest first: pieces that are sent again keep their order.
+            for piece in self.under_way.iter_mut().filter(|piece| piece.result.is_none()) {
+                if let Poll::Ready(result) = Pin::new(&mut piece.call).poll(cx) {
+                    piece.result = Some(result);
                 }
             }
-            while let Some(came) = self.under_way.front_mut().and_then(|piece| piece.came.take()) {
+            while let Some(result) =
+                self.under_way.front_mut().and_then(|piece| piece.result.take())
+            {
                 if let Some(piece) = self.under_way.pop_front() {
                     self.learn(piece.since.elapsed());
                 }
-                self.came.push(came);
+                self.results.push(result);
             }
             if self.under_way.len() >= self.most_under_way {
                 return Poll::Pending;
@@ -104,11 +107,11 @@ impl<'a, B: Batch> Pieces<'a, B> {
                 return Poll::Pending;
             };
             let call = self.connection.call(piece).until(deadline, time);
-            self.under_way.push_back(UnderWay { call, since: Instant::now(), came: None });
+            self.under_way.push_back(UnderWay { call, since: Instant::now(), result: None });
         }
     }
 
-    /// One more piece, or one less, by the time that a piece took.
+    /// Adds or removes one piece in flight, depending on the time that a piece took.
     fn learn(&mut self, took: Duration) {
         self.fastest = self.fastest.min(took);
         if took < self.fastest.saturating_mul(3) / 2 {
@@ -118,12 +121,12 @@ impl<'a, B: Batch> Pieces<'a, B> {
         }
     }
 
-    /// The next piece of what is left.
+    /// Takes the next piece of the commands that are left.
     fn cut(&mut self) -> Option<Piece<B>> {
         let start = self.left.next()?;
         let bytes = |end| self.all.size_of(&(start..end)).map_or(0, |size| size.bytes);
         let mut end = start + 1;
-        // The sizes are known: this adds up numbers.
+        // The sizes are measured already: this only adds numbers.
         let mut sum = bytes(end);
         while end < self.left.end {
             sum += self.all.size_of(&(end..end + 1)).map_or(0, |size| size.bytes);
@@ -137,13 +140,13 @@ impl<'a, B: Batch> Pieces<'a, B> {
     }
 
     fn results(&mut self) -> B::Results {
-        let mut pieces = std::mem::take(&mut self.came).into_iter();
+        let mut pieces = std::mem::take(&mut self.results).into_iter();
         let mut piece = pieces.next();
         let mut next = |command, safety| {
             if piece.as_ref().is_some_and(|piece| piece.commands == 0) {
                 piece = pieces.next();
             }
-            let Some(Came { commands, frames, failure, waited }) = &mut piece else {
+            let Some(PieceResult { commands, frames, failure, waited }) = &mut piece else {
                 return Err(error(command, None, Duration::ZERO, (safety, 0)));
             };
             *commands -= 1;
@@ -154,7 +157,7 @@ impl<'a, B: Batch> Pieces<'a, B> {
     }
 }
 
-/// A few commands of a batch, as one request.
+/// Some commands of a batch, as one request.
 #[derive(Debug)]
 struct Piece<B> {
     all: Arc<Measured<B>>,
@@ -162,7 +165,7 @@ struct Piece<B> {
 }
 
 impl<B: Batch> Request for Piece<B> {
-    type Output = Came;
+    type Output = PieceResult;
     type Measure = ();
 
     fn safety(&self) -> Safety {
@@ -177,7 +180,18 @@ impl<B: Batch> Request for Piece<B> {
         self.all.write_some(&self.which, out)
     }
 
-    fn finish(&self, replies: Replies, failure: Failed, waited: Duration, _: Asked<'_>) -> Came {
-        Came { commands: self.which.len(), frames: frames(replies).into_iter(), failure, waited }
+    fn finish(
+        &self,
+        replies: Replies,
+        failure: Failed,
+        waited: Duration,
+        _: Asked<'_>,
+    ) -> PieceResult {
+        PieceResult {
+            commands: self.which.len(),
+            frames: frames(replies).into_iter(),
+            failure,
+            waited,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One command on its way, and its deadline.
+//! One command in flight, and its deadline.
 
 use crate::command::Command;
 use crate::connection::{Call, One};
@@ -8,16 +8,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// The reply to come of [`Client::send`](super::Client::send).
+/// The future of [`Client::send`](super::Client::send), with the command's reply.
 #[derive(Debug)]
-#[must_use = "a command is not sent before its future is awaited"]
+#[must_use = "a command is not sent until its future is awaited"]
 pub struct Sending<'a, C>(pub(super) Call<'a, One<C>>);
 
 impl<C: Command> Sending<'_, C> {
-    /// Sets the time that this command has, in place of [`Config::command_timeout`](crate::Config::command_timeout): from the first
-    /// poll to the reply. Without effect once it was polled.
+    /// Sets the time limit of this command, from the first poll to the reply, instead of
+    /// [`Config::command_timeout`](crate::Config::command_timeout). No effect after the first poll.
     ///
-    /// Unlike a time-out around the future, this one says in its error whether the command may have run.
+    /// Unlike a timeout around the future, the error says whether the command may have run.
     ///
     /// ```no_run
     /// # use bourn::{Client, Error, Ping};

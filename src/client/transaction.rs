@@ -23,7 +23,7 @@ impl<B: Batch> Transaction<B> {
         Self(Measured::new(batch))
     }
 
-    /// The results from the replies: OK, as many times QUEUED as there are commands, and EXEC's.
+    /// Returns the results from the replies: OK, one QUEUED per command, and the reply of EXEC.
     fn results(
         &self,
         mut replies: Vec<Frame>,
@@ -36,16 +36,16 @@ impl<B: Batch> Transaction<B> {
         let Some(exec) = replies.pop() else {
             return Err(error("EXEC", None, waited, (Safety::Write, 0)));
         };
-        // Without MULTI the commands have run one by one: their results are not those of a transaction.
+        // Without MULTI the commands ran one by one: their results are not those of a transaction.
         let expected = iter::once("OK").chain(iter::repeat("QUEUED"));
         for (reply, expected) in replies.iter().zip(expected) {
-            if !says(reply, expected) {
-                return Err(unlike("MULTI", expected, reply));
+            if !is_simple(reply, expected) {
+                return Err(unexpected("MULTI", expected, reply));
             }
         }
         let decode = |source| Error::Decode { command: "EXEC", source };
         if exec.error().is_some() {
-            return Err(unlike("EXEC", "a reply to each command", &exec));
+            return Err(unexpected("EXEC", "a reply to each command", &exec));
         }
         let replies = exec.elements().map_err(decode)?;
         let replies = replies.ok_or_else(|| decode(DecodeError::new("an array", "null")))?;
@@ -56,17 +56,17 @@ impl<B: Batch> Transaction<B> {
         Ok(self.0.results(replies, None, waited, server))
     }
 
-    /// The error why the transaction was discarded, and what the command needs that it is of; `None` unless the replies prove
-    /// that none of the commands has run.
+    /// Returns the error that discarded the transaction, and the features that the refused command
+    /// needs. `None` unless the replies prove that none of the commands has run.
     ///
-    /// | MULTI | the commands | EXEC | the error is that of |
+    /// | MULTI | the commands | EXEC | the error returned |
     /// |---|---|---|---|
-    /// | OK | one is refused | EXECABORT | the first command that was refused |
-    /// | OK | QUEUED | EXECABORT ... because of: READONLY ... | EXEC, with the code behind `because of: ` |
-    /// | OK | QUEUED | another error, as MOVED | EXEC |
-    /// | refused | all are refused | an error | MULTI |
+    /// | OK | one is refused | EXECABORT | that of the first refused command |
+    /// | OK | QUEUED | EXECABORT ... because of: READONLY ... | that of EXEC, with the code after `because of: ` |
+    /// | OK | QUEUED | another error, e.g. MOVED | that of EXEC |
+    /// | refused | all are refused | an error | that of MULTI |
     ///
-    /// When MULTI was refused the commands were single ones: if one of them was not refused, it has run.
+    /// If MULTI was refused, the commands were single ones: one that was not refused has run.
     fn discarded(&self, replies: &[Frame]) -> Option<(ServerError, Features)> {
         let [multi, queued @ .., exec] = replies else { return None };
         let exec = exec.error()?;
@@ -81,8 +81,8 @@ impl<B: Batch> Transaction<B> {
             let none_ran = refused.into_iter().all(|refused| refused == Some(true));
             return none_ran.then(|| (not_run(ServerError::new("MULTI", text)), Features::NONE));
         }
-        let is_queued = |reply: &Frame| says(reply, "QUEUED") || reply.error().is_some();
-        if !says(multi, "OK") || !queued.iter().all(is_queued) {
+        let is_queued = |reply: &Frame| is_simple(reply, "QUEUED") || reply.error().is_some();
+        if !is_simple(multi, "OK") || !queued.iter().all(is_queued) {
             return None;
         }
         let error = ServerError::new("EXEC", exec);
@@ -95,22 +95,22 @@ impl<B: Batch> Transaction<B> {
             let (name, needs, _) = self.0.named().get(nth).copied()?;
             return Some((not_run(ServerError::new(name, text)), needs));
         }
-        let cause = error.message().strip_prefix(BECAUSE);
+        let cause = error.message().strip_prefix(ABORT_REASON);
         let cause = cause.map(|cause| ServerError::new("EXEC", cause));
         Some((not_run(cause.unwrap_or(error)), Features::NONE))
     }
 }
 
-/// The server's words before the error of a transaction that it would not begin.
-const BECAUSE: &[u8] = b"Transaction discarded because of: ";
+/// The prefix of the error text of EXEC, when the server did not start the transaction.
+const ABORT_REASON: &[u8] = b"Transaction discarded because of: ";
 
-/// Whether a reply is this one word, attributes before it aside.
-fn says(reply: &Frame, word: &str) -> bool {
+/// Whether a reply is this simple string, ignoring attributes before it.
+fn is_simple(reply: &Frame, word: &str) -> bool {
     matches!(reply.cursor().value("a word"), Ok(Token::Simple(text)) if text == word.as_bytes())
 }
 
-/// The error for a reply that is not the one word it should be.
-fn unlike(command: &'static str, expected: &'static str, reply: &Frame) -> Error {
+/// Returns the error for a reply that is not the expected simple string.
+fn unexpected(command: &'static str, expected: &'static str, reply: &Frame) -> Error {
     let text = reply.as_bytes().strip_suffix(b"\r\n").unwrap_or(reply.as_bytes());
     Error::Decode { command, source: DecodeError::text(expected, text) }
 }
@@ -151,13 +151,14 @@ impl<B: Batch> Request for Transaction<B> {
     }
 }
 
-/// The results to come of [`Client::transact`](super::Client::transact).
+/// The future of [`Client::transact`](super::Client::transact), with its results.
 #[derive(Debug)]
-#[must_use = "a transaction is not sent before its future is awaited"]
+#[must_use = "a transaction is not sent until its future is awaited"]
 pub struct Transact<'a, B>(pub(super) Call<'a, Transaction<B>>);
 
 impl<B: Batch> Transact<'_, B> {
-    /// Sets the time that the transaction has, as [`Sending::within`](super::Sending::within) does for a command.
+    /// Sets the time limit of the transaction, as [`Sending::within`](super::Sending::within) does
+    /// for a command.
     pub fn within(self, time: Duration) -> Self {
         Self(self.0.within(time))
     }

@@ -1,20 +1,21 @@
-//! Abilities: which of several ways a server allows. Pure.
+//! Abilities: the commands and options of a server that a queue uses. No I/O.
 //!
 //! | ability | with it | without |
 //! |---|---|---|
-//! | `claim` (Redis 8.4) | XREADGROUP CLAIM brings what others let lie, and wakes for it | XAUTOCLAIM, about once a second |
-//! | `nack` (8.8) | XNACK gives an entry back | XCLAIM makes it look idle |
+//! | `claim` (Redis 8.4) | XREADGROUP CLAIM returns abandoned entries, and wakes for them | XAUTOCLAIM, about once a second |
+//! | `nack` (8.8) | XNACK gives an entry back | XCLAIM sets its idle time |
 //! | `ack_del` (8.2) | XACKDEL | XDEL, XACK |
-//! | `idmp` (8.6) | XADD IDMP: an unknown outcome is made known by sending it again | the outcome stays unknown |
-//! | `max_count` (8.10) | one read in order of priority | a read for each stream |
-//! | `max_size` (8.10) | the server bounds a reply's bytes | its entries are counted after those that came before |
-//! | `deleted` (7.0) | XAUTOCLAIM clears entries away that were deleted while pending | they are claimed as nulls, and acknowledged |
+//! | `idmp` (8.6) | XADD IDMP: an unknown outcome is resolved by sending the job again | the outcome stays unknown |
+//! | `max_count` (8.10) | one read in order of priority | one read per stream |
+//! | `max_size` (8.10) | the server limits the bytes of a reply | the number of entries is estimated from earlier ones |
+//! | `deleted` (7.0) | XAUTOCLAIM removes entries that were deleted while pending | they are claimed as nulls, and acknowledged |
 //!
-//! All ways mean the same. Of a server that is neither Redis nor Valkey nothing is taken for granted.
+//! The result is the same with all of them. For a server that is neither Redis nor Valkey, no
+//! ability is assumed.
 
 use crate::server::{Feature, Flavour, Server, Version};
 
-/// What a server can do that matters to a queue.
+/// The abilities of a server that matter to a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Abilities {
     pub(crate) claim: bool,
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_server_has_what_its_version_has() {
+    fn abilities_follow_the_server_version() {
         let of = |name, version| Abilities::of(Some(&Server::new(name, version)));
         let none = Abilities::default();
         let deleted = Abilities { deleted: true, ..none };

@@ -1,6 +1,7 @@
-//! Acks: many acknowledgements in one command; each still has its own answer.
+//! Acks: many acknowledgements in one command; each still has its own result.
 //!
-//! While one command is on its way, others gather for the next: nobody waits for a batch to fill.
+//! While one command is in flight, others gather for the next: no acknowledgement waits for a batch
+//! to fill.
 //!
 //! | retention | Redis 8.2 | before |
 //! |---|---|---|
@@ -8,11 +9,12 @@
 //! | keep until all acked | `XACKDEL s g ACKED IDS n id ...` | `XACK s g id ...` |
 //! | lossy | `XACK s g id ...` | the same |
 //!
-//! XDEL comes first: cut in between, it leaves a pending entry without a payload, which cannot run twice. The other order
-//! would leave an entry that a group made anew at 0 runs again.
+//! XDEL comes first: if the pipeline is interrupted, a pending entry without a payload is left,
+//! which cannot run twice. In the other order, an entry would be left that runs again in a group
+//! created at 0.
 
 use super::Acked;
-use super::clerk::{AckResult, Pause, helps};
+use super::clerk::{AckResult, Pause, is_transient};
 use super::core::Core;
 use super::desk::{AckOrder, Desk};
 use super::plan::PAGE;
@@ -23,7 +25,7 @@ use crate::error::Error;
 use crate::id::EntryId;
 use std::time::Instant;
 
-/// Sends these, and tells everyone what came of them.
+/// Sends these acknowledgements, and reports each result to its caller.
 pub(super) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
     let mut acks = acks;
     for (level, core) in desk.levels.iter().enumerate() {
@@ -41,10 +43,10 @@ pub(super) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
     }
 }
 
-/// One acknowledgement has come to its end.
+/// Records the result of one acknowledgement.
 fn end(desk: &Desk, ack: AckOrder, result: AckResult) {
     if result.is_err() {
-        // Should it be given to us again, it is acknowledged again.
+        // If the entry is delivered again, it is acknowledged again.
         desk.note_done(ack.key, Instant::now());
     }
     desk.held().end(ack.key, ack.ticket);
@@ -55,12 +57,12 @@ fn end(desk: &Desk, ack: AckOrder, result: AckResult) {
         (Err(_), _) => {}
     }
     if let Some(reply) = ack.reply {
-        // Who asked may have gone away.
+        // The caller may have dropped its future.
         let _ = reply.send(result);
     }
 }
 
-/// Sends an acknowledgement until it is answered; for as long as a lease, and no longer.
+/// Sends an acknowledgement until there is a reply, at most for the duration of a lease.
 async fn until_done(desk: &Desk, core: &Core, ids: &[EntryId]) -> Vec<AckResult> {
     let until = Instant::now() + core.settings.lease;
     let mut pause = Pause::default();
@@ -69,14 +71,14 @@ async fn until_done(desk: &Desk, core: &Core, ids: &[EntryId]) -> Vec<AckResult>
             Ok(results) => return results.into_iter().map(Ok).collect(),
             Err(error) => error,
         };
-        if !helps(&error) || Instant::now() >= until || desk.ended.is_cancelled() {
+        if !is_transient(&error) || Instant::now() >= until || desk.ended.is_cancelled() {
             return ids.iter().map(|_| Err(error.clone().into())).collect();
         }
         pause.wait().await;
     }
 }
 
-/// Acknowledges these once.
+/// Acknowledges these entries once.
 async fn once(core: &Core, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     let settings = &core.settings;
     let (stream, group) = (&settings.stream, &settings.group);
@@ -87,7 +89,7 @@ async fn once(core: &Core, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     };
     if let Some(refs) = refs.filter(|_| core.abilities().ack_del) {
         let ack = XAckDel::new(stream, group, ids);
-        // What is the default is left out: it is not in all of the servers' documentation.
+        // The default is omitted: not all servers document it.
         let ack = if refs == Refs::Keep { ack } else { ack.refs(refs) };
         let outcomes = core.client.send(ack).await?;
         let outcome = |outcome: DeleteOutcome| match outcome {
@@ -104,7 +106,8 @@ async fn once(core: &Core, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     } else {
         core.client.send(ack).await?
     };
-    // The server says how many were pending, not which. All of them were, unless a lease was lost.
+    // The server reports how many were pending, not which. All of them were, unless a lease was
+    // lost.
     let all = u64::try_from(ids.len()).is_ok_and(|count| count == acked);
     let outcome = if all { Acked::Done } else { Acked::AlreadyGone };
     Ok(vec![outcome; ids.len()])

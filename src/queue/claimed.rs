@@ -1,7 +1,7 @@
-//! Claimed: what was taken over, with the number of its attempt.
+//! Claimed: claimed entries, with the number of the attempt.
 //!
-//! The number is read from the server after the claim, when nobody else can change it any more; never reckoned from what was
-//! listed before.
+//! The number is read from the server after the claim, when no other consumer can change it. It is
+//! never computed from an earlier listing.
 
 use super::core::Core;
 use super::desk::Desk;
@@ -13,16 +13,17 @@ use crate::id::EntryId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// An entry that is ours now.
+/// An entry that now belongs to this consumer.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) entry: Entry,
     pub(super) attempt: u32,
-    /// Before the command was sent that made it ours.
+    /// The time before the command was sent that claimed it.
     pub(super) since: Instant,
 }
 
-/// The number of each entry's attempt, as the server has it. Entries that are no longer ours are left out.
+/// Returns the entries with the attempt numbers of the server. Entries that are no longer ours are
+/// omitted.
 pub(super) async fn with_attempts(
     core: &Core,
     me: &[u8],
@@ -49,7 +50,7 @@ pub(super) async fn with_attempts(
     Ok(taken)
 }
 
-/// Claims these, which were idle for so long; they count as delivered once more.
+/// Claims entries that were idle for this long. This counts as another delivery.
 pub(super) async fn take(
     desk: &Desk,
     core: &Core,
@@ -68,8 +69,9 @@ pub(super) async fn take(
     Ok(taken)
 }
 
-/// Takes what the server delivered to us in a reply that never came, as it was listed by an answer that was asked for then. It
-/// was not run, so it does not count as delivered once more. And whether there was time for all of it.
+/// Claims entries that were delivered to us in a reply that was lost, as listed by a request sent
+/// at `asked`. They were not run, so this does not count as another delivery. Also returns whether
+/// there was time for all of them.
 pub(super) async fn recover(
     desk: &Desk,
     core: &Core,
@@ -102,7 +104,8 @@ pub(super) async fn recover(
     Ok((taken, true))
 }
 
-/// Redis 6.2 claims entries that were deleted, and does not say which. They are pending for us, and nowhere else.
+/// Acknowledges deleted entries. Redis 6.2 claims them without their ids: they are the ones that
+/// are pending for us and not in the stream.
 pub(super) async fn clear_nulls(
     desk: &Desk,
     core: &Core,
@@ -132,7 +135,8 @@ pub(super) async fn clear_nulls(
     Ok(())
 }
 
-/// Deletes what was delivered at most once, before anyone sees it: a group that is made anew would deliver it again.
+/// Deletes at-most-once entries before they are delivered: a group that is created again would
+/// deliver them again.
 pub(super) async fn delete(desk: &Desk, level: usize, entries: &Entries) -> Result<(), Error> {
     let Some(core) = desk.core(level).filter(|core| core.settings.retention.deletes()) else {
         return Ok(());
@@ -140,9 +144,9 @@ pub(super) async fn delete(desk: &Desk, level: usize, entries: &Entries) -> Resu
     let ids: Vec<EntryId> = entries.ids().collect();
     for ids in ids.chunks(PAGE) {
         let mut pause = super::clerk::Pause::default();
-        // Deleting twice does no harm; giving up would lose them all.
+        // Deleting twice does no harm; an error here would lose all of them.
         while let Err(error) = core.client.send(XDel::new(&core.settings.stream, ids)).await {
-            if !super::clerk::helps(&error) {
+            if !super::clerk::is_transient(&error) {
                 return Err(error);
             }
             pause.wait().await;

@@ -1,17 +1,19 @@
-//! Clerk: the task that sends what was decided: many acknowledgements in one command, everything else on its own.
+//! Clerk: the task that sends decisions: many acknowledgements in one command, everything else
+//! individually.
 //!
-//! | decided | XNACK (Redis 8.8) | otherwise |
+//! | decision | XNACK (Redis 8.8) | otherwise |
 //! |---|---|---|
 //! | retry now | `XNACK FAIL` | `XCLAIM ~retry 0 id IDLE lease JUSTID` |
 //! | retry later, below the lease | | `XCLAIM ~retry 0 id IDLE lease-wait JUSTID` |
 //! | retry later, beyond it | | `XCLAIM ~park:b 0 id IDLE b-wait RETRYCOUNT attempt JUSTID` |
-//! | released | `XNACK SILENT` | `XCLAIM ~retry 0 id IDLE lease RETRYCOUNT attempt-1 JUSTID` |
+//! | release | `XNACK SILENT` | `XCLAIM ~retry 0 id IDLE lease RETRYCOUNT attempt-1 JUSTID` |
 //!
-//! Among more than 10,000 pending entries, from Redis 8.4 on, the `IDLE` is left out, for it would take the server long: the job then
-//! waits for a whole lease, or for as long as its park says.
+//! With more than 10,000 pending entries, from Redis 8.4 on, `IDLE` is omitted, because it would be
+//! slow at the server. The job then waits for a whole lease, or for the duration of its delay
+//! bucket.
 //!
-//! None of these asks whose the entry is, so they are sent only while our lease is believed in. An acknowledgement is sent
-//! even after it: the job *is* done.
+//! None of these commands checks the owner, so they are sent only while our lease is valid. An
+//! acknowledgement is sent even after that: the job *is* done.
 
 use super::acks;
 use super::core::Core;
@@ -31,20 +33,20 @@ use tokio::task::JoinSet;
 
 pub(super) type AckResult = Result<Acked, QueueError>;
 
-/// What is to become of a job that is not done.
+/// The decision on a job that is not done.
 #[derive(Debug, Clone)]
 pub(super) enum Decision {
-    /// Another attempt after this long.
+    /// Retry after this delay.
     Retry(Duration),
-    /// As if it had never been delivered.
+    /// Release, as if it had never been delivered.
     Release,
-    /// Nobody decided: another attempt at once.
+    /// Retry at once: the job was dropped without a decision.
     Drop,
-    /// To the dead letters, and why.
+    /// Move to the dead-letter stream, with this reason.
     Bury(Arc<str>),
 }
 
-/// A job that is decided.
+/// A job with a decision.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) desk: Arc<Desk>,
@@ -54,7 +56,7 @@ pub(super) struct Case {
     pub(super) entry: Entry,
 }
 
-/// The pause before something is tried again: at least, and at most.
+/// The pause between two tries: minimum and maximum.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 impl Case {
@@ -80,18 +82,19 @@ impl Case {
         self.desk.core(self.key.0).ok_or(QueueError::Stopped)
     }
 
-    /// Whether the entry is still ours to decide about.
+    /// Whether our lease is still valid.
     pub(super) fn is_ours(&self) -> bool {
         self.desk.held().is_held(self.key, self.ticket, Instant::now())
     }
 
-    /// It is over, for better or worse.
+    /// Ends the holding, whatever the outcome.
     pub(super) fn end(&self) {
         self.desk.held().end(self.key, self.ticket);
         self.desk.room.notify_waiters();
     }
 
-    /// Does what was decided. Tries again as long as the lease is believed in, and it is known not to be done.
+    /// Carries out the decision. Retries while the lease is valid and the decision is known not to
+    /// be applied.
     pub(super) async fn settle(&self, decision: Decision) -> Result<(), QueueError> {
         let ending = match decision {
             Decision::Retry(_) => Ending::Retried,
@@ -122,8 +125,9 @@ impl Case {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            // It may have been done, and another may be at it by now: nobody asks whose it is.
-            if !helps(&error) || error.outcome() == Outcome::Unknown {
+            // It may have been applied, and another consumer may have the job: the command does not
+            // check the owner.
+            if !is_transient(&error) || error.outcome() == Outcome::Unknown {
                 return Err(error.into());
             }
             pause.wait().await;
@@ -135,7 +139,8 @@ impl Case {
         let settings = &core.settings;
         let (stream, group, id) = (&settings.stream, &settings.group, self.key.1);
         let lease = settings.lease;
-        // Who reads without CLAIM is not woken by XNACK, and does not see what is no one's.
+        // A consumer that reads without CLAIM is not woken by XNACK, and does not see entries
+        // without an owner.
         let nacks = core.abilities().nack && !settings.parks();
         let mode = match decision {
             Decision::Retry(wait) if wait.is_zero() => Some(NackMode::Fail),
@@ -146,7 +151,8 @@ impl Case {
         if let Some(mode) = mode.filter(|_| nacks) {
             return core.client.send(XNack::new(stream, group, mode, id)).await.map(drop);
         }
-        // In a crowd it waits for a whole lease, or as long as its park says.
+        // With many pending entries, it waits for a whole lease, or for the duration of its delay
+        // bucket.
         let crowded = core.is_crowded().await?;
         let claim = |owner, idle| {
             let claim = XClaim::new(stream, group, owner, Duration::ZERO, id);
@@ -169,8 +175,8 @@ impl Case {
         core.client.send(claim.just_id()).await.map(drop)
     }
 
-    /// Moves it to the dead letters. If that cannot be for as long as a lease, the job is given back, to be moved by whoever
-    /// is given it next.
+    /// Moves the job to the dead-letter stream. If that fails for the duration of a lease, the job
+    /// is given back, and its next consumer moves it.
     async fn bury(&self, reason: Arc<str>) -> Result<(), QueueError> {
         let core = self.core()?;
         let burial = Burial::new(self, &reason);
@@ -200,8 +206,8 @@ impl Case {
     }
 }
 
-/// Whether sending it again may help.
-pub(super) fn helps(error: &Error) -> bool {
+/// Whether the error is transient, so that retrying may succeed.
+pub(super) fn is_transient(error: &Error) -> bool {
     match error {
         Error::Server(error) => error.code().is_retryable(),
         Error::TooOld(_) | Error::Config(_) => false,
@@ -215,7 +221,7 @@ pub(super) fn helps(error: &Error) -> bool {
     }
 }
 
-/// The time between two tries, longer each time.
+/// The increasing delay between two tries.
 #[derive(Debug, Default)]
 pub(super) struct Pause(u32);
 
@@ -228,7 +234,7 @@ impl Pause {
     }
 }
 
-/// Sends what is decided, until the consumer has ended and nothing is left.
+/// Sends decisions, until the consumer has ended and none is left.
 pub(super) async fn run(desk: Arc<Desk>) {
     let mut others = JoinSet::new();
     loop {
@@ -240,7 +246,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
                 return;
             }
             super::first(super::first(ordered, desk.ended.cancelled()), async {
-                // Something that is under way may be all that is left.
+                // Decisions in progress may be all that is left.
                 if others.join_next().await.is_none() {
                     std::future::pending::<()>().await;
                 }
@@ -254,7 +260,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
         if !orders.acks.is_empty() {
             acks::send(&desk, orders.acks).await;
         }
-        // Those that are ready to decide, decide first: then one command carries them all.
+        // Let ready tasks make their decisions first: one command then carries them all.
         tokio::task::yield_now().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Consumer: the tasks that carry out the plan; a Stream of deliveries.
+//! Consumer: a Stream of deliveries, and the tasks behind it.
 
 use super::clerk;
 use super::core::Core;
@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How a consumer is to be: from [`Queue::consumer`].
-#[must_use = "it is begun by start"]
+/// Configures and starts a [`Consumer`]. Created by [`Queue::consumer`].
+#[must_use = "a `ConsumerBuilder` does nothing until `start` is called"]
 pub struct ConsumerBuilder<T> {
     queue: Queue<T>,
     prefetch: usize,
@@ -34,20 +34,23 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
         Self { queue, prefetch: 1, bytes: 64 << 20 }
     }
 
-    /// How many jobs are fetched before anyone asks for them; 1 by default, and at least. Their leases are kept, but another
-    /// consumer could have been at them already.
+    /// Sets how many jobs are fetched in advance. Default and minimum 1. Their leases are renewed,
+    /// but another consumer could have run them already.
     pub fn prefetch(self, jobs: usize) -> Self {
         Self { prefetch: jobs.max(1), ..self }
     }
 
-    /// How many bytes of payload such jobs may have together; 64 MiB by default. One job may be larger.
+    /// Sets the limit on the payload bytes of prefetched jobs together. Default 64 MiB. A single
+    /// job may be larger.
     ///
-    /// Before Redis 8.10 the server does not keep to it; then it is reckoned from those that are there.
+    /// Redis 8.10 enforces it. For older servers it is estimated from the size of the buffered
+    /// jobs.
     pub fn max_bytes(self, bytes: usize) -> Self {
         Self { bytes: bytes.max(1), ..self }
     }
 
-    /// Begins: connects for reads that block, and tries again as long as the server cannot be reached.
+    /// Starts the consumer: opens a dedicated connection, and retries while the server is
+    /// unreachable.
     ///
     /// # Cancel safety
     ///
@@ -55,7 +58,8 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
     ///
     /// # Errors
     ///
-    /// As [`Client::reader`](crate::Client::reader), if it will not pass: a password that is refused, settings that are wrong.
+    /// As [`Client::reader`](crate::Client::reader), if the error is permanent: a rejected
+    /// password, invalid settings.
     pub async fn start(self) -> Result<Consumer<T>, QueueError> {
         let Self { queue, prefetch, bytes } = self;
         let limits = Limits { buffered: prefetch, bytes, undecided: usize::MAX };
@@ -71,13 +75,15 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
     }
 }
 
-/// Jobs as they come: a [`Stream`](futures_core::Stream) of [`Delivery`], or [`Consumer::next`].
+/// Receives jobs: as a [`Stream`](futures_core::Stream) of [`Delivery`], or with
+/// [`Consumer::next`].
 ///
-/// It reconnects, makes the group again, and takes over what others left behind, all by itself; an error ends it, for it is one
-/// that will not pass: the key is not a stream, or the user may not read it. Jobs whose payload cannot be read never get
-/// here: they go to the dead letters.
+/// Reconnects, recreates the group and claims abandoned jobs automatically. An error is permanent
+/// and ends the stream: the key is not a stream, or the user lacks permission. Jobs whose payload
+/// cannot be decoded are not returned: they are moved to the dead-letter stream.
 ///
-/// Dropping it is as [`Consumer::close`], in the background; jobs in hand can be decided after that.
+/// Dropping it has the effect of [`Consumer::close`], in the background. Deliveries in flight can
+/// still be settled after that.
 pub struct Consumer<T> {
     queues: Vec<Queue<T>>,
     pub(super) desk: Arc<Desk>,
@@ -85,7 +91,7 @@ pub struct Consumer<T> {
 }
 
 impl<T: Send + 'static> Consumer<T> {
-    /// The first queue is the most urgent one.
+    /// Starts a consumer of several queues. The first queue is the most urgent one.
     pub(super) async fn start(
         queues: Vec<Queue<T>>,
         ageing: u32,
@@ -106,7 +112,7 @@ impl<T: Send + 'static> Consumer<T> {
         Ok(Self { queues, desk, jobs })
     }
 
-    /// The next job; `None` when the consumer is closed.
+    /// Returns the next job; `None` when the consumer is closed.
     ///
     /// # Cancel safety
     ///
@@ -114,7 +120,7 @@ impl<T: Send + 'static> Consumer<T> {
     ///
     /// # Errors
     ///
-    /// What will not pass: there are no more jobs after it.
+    /// Errors are permanent: there are no more jobs after one.
     pub async fn next(&mut self) -> Option<Result<Delivery<T>, QueueError>> {
         std::future::poll_fn(|cx| self.poll_job(cx)).await
     }
@@ -133,7 +139,8 @@ impl<T: Send + 'static> Consumer<T> {
         }
     }
 
-    /// The next entry, unread. What was lost while it lay here is passed over.
+    /// Returns the next entry, not decoded. Entries whose lease was lost while they were buffered
+    /// are skipped.
     pub(super) fn poll_hold(
         &mut self,
         cx: &mut Context<'_>,
@@ -143,7 +150,7 @@ impl<T: Send + 'static> Consumer<T> {
             match next {
                 Some(Ok(hold)) if hold.lease.is_lost() => drop(hold),
                 Some(Ok(mut hold)) => {
-                    hold.hand_out();
+                    hold.mark_delivered();
                     return Poll::Ready(Some(Ok(hold)));
                 }
                 other => return Poll::Ready(other),
@@ -151,7 +158,7 @@ impl<T: Send + 'static> Consumer<T> {
         }
     }
 
-    /// Reads the payload; what cannot be read goes to the dead letters.
+    /// Decodes the payload. A job that cannot be decoded is moved to the dead-letter stream.
     pub(super) fn open(&self, hold: Hold) -> Option<Delivery<T>> {
         open(&self.queues, hold)
     }
@@ -160,31 +167,31 @@ impl<T: Send + 'static> Consumer<T> {
         &self.queues
     }
 
-    /// What has become of its jobs so far.
+    /// Returns the counts of the outcomes so far.
     #[must_use]
     pub fn report(&self) -> Report {
         self.desk.tally.report()
     }
 
-    /// The consumer's name, as the server knows it.
+    /// Returns the consumer's name at the server.
     #[must_use]
     pub fn name(&self) -> Arc<[u8]> {
         self.desk.name()
     }
 
-    /// Takes no more jobs on, gives back those that nobody has asked for, waits until those in hand are decided, and removes
-    /// the consumer from the group.
+    /// Closes the consumer: fetches no more jobs, releases prefetched jobs, waits until deliveries
+    /// in flight are settled, and removes the consumer from the group.
     ///
     /// # Cancel safety
     ///
-    /// It goes on in the background when the future is dropped.
+    /// Closing continues in the background when the future is dropped.
     pub async fn close(mut self) -> Report {
         self.shut();
         self.desk.ended.cancelled().await;
         self.desk.tally.report()
     }
 
-    /// Takes no more jobs on, and gives back those that nobody has asked for.
+    /// Stops fetching, and releases prefetched jobs.
     pub(super) fn shut(&mut self) {
         self.desk.closing.cancel();
         self.jobs.close();
@@ -194,7 +201,7 @@ impl<T: Send + 'static> Consumer<T> {
     }
 }
 
-/// A connection for reads that block. A server that cannot be reached now may be later.
+/// Opens a connection for reads that block. Retries while the server is unreachable.
 async fn reader(client: &Client) -> Result<Reader, Error> {
     let mut pause = clerk::Pause::default();
     loop {
@@ -205,12 +212,12 @@ async fn reader(client: &Client) -> Result<Reader, Error> {
     }
 }
 
-/// Opens a queue, once the server is there.
+/// Opens a queue. Retries while the error is transient.
 async fn opened(core: &Core) -> Result<(), QueueError> {
     let mut pause = clerk::Pause::default();
     loop {
         match core.opened().await {
-            Err(QueueError::Redis(error)) if clerk::helps(&error) => pause.wait().await,
+            Err(QueueError::Redis(error)) if clerk::is_transient(&error) => pause.wait().await,
             result => return result,
         }
     }
@@ -258,7 +265,7 @@ async fn supervise(desk: Arc<Desk>, reading: Reading) {
     tasks.spawn(clerk::run(Arc::clone(&desk)));
     let tidying = CancellationToken::new();
     let janitor = tokio::spawn(janitor::run(Arc::clone(&desk), tidying.clone()));
-    // Whatever becomes of it, even a panic: the others are told.
+    // However reading ends, even in a panic, the other tasks must be stopped.
     let _ = tokio::spawn(reading.run()).await;
     desk.closing.cancel();
     while !desk.is_idle() {
@@ -267,7 +274,7 @@ async fn supervise(desk: Arc<Desk>, reading: Reading) {
             news.await;
         }
     }
-    // What was decided is done before the name is removed.
+    // Decisions are carried out before the name is removed.
     let settled = async {
         while !desk.held().is_empty() {
             let news = desk.news();
@@ -279,15 +286,15 @@ async fn supervise(desk: Arc<Desk>, reading: Reading) {
     first(settled, tokio::time::sleep(LAST)).await;
     tidying.cancel();
     let _ = janitor.await;
-    // A name that is left behind is removed by another consumer's janitor.
+    // If the name stays, the janitor of another consumer removes it.
     let _ = tokio::time::timeout(LEAVE, janitor::leave(&desk)).await;
     desk.ended.cancel();
     desk.ordered.notify_one();
     while tasks.join_next().await.is_some() {}
 }
 
-/// How long is waited for the last replies.
+/// The time to wait for the last replies.
 const LAST: Duration = Duration::from_secs(5);
 
-/// How long is waited for the name to be removed.
+/// The time to wait for the name to be removed.
 const LEAVE: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Core: what the handles of one queue share.
+//! Core: the state shared by all handles of one queue.
 
 use super::abilities::Abilities;
 use super::event::{KEPT, QueueEvent};
@@ -13,24 +13,24 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, broadcast};
 
-/// What the handles of one queue share.
+/// The state shared by all handles of one queue.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) client: Client,
     pub(super) settings: Settings,
-    /// Whether the key of the dead letters was last seen to hold something else.
+    /// Whether the key of the dead-letter stream held another type when it was last used.
     pub(super) blocked: AtomicBool,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
-    /// How much is pending, and when that was asked.
+    /// The number of pending entries, and when it was read.
     pending: Mutex<Option<(Instant, u64)>>,
 }
 
-/// So many pending entries are a crowd.
+/// The number of pending entries above which setting an idle time is slow.
 const CROWD: u64 = 10_000;
 
-/// For how long their number is believed.
-const BELIEVED: Duration = Duration::from_secs(1);
+/// The time for which that number is cached.
+const CACHED: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(super) fn new(client: Client, settings: Settings) -> Self {
@@ -45,7 +45,8 @@ impl Core {
         }
     }
 
-    /// Creates the stream and the group, and validates the settings against the server, unless that was done before.
+    /// Creates the stream and the group, and validates the settings against the server, unless that
+    /// was done before.
     pub(super) async fn opened(&self) -> Result<(), QueueError> {
         self.opened.get_or_try_init(|| self.open()).await.copied()
     }
@@ -88,21 +89,22 @@ impl Core {
         Ok(())
     }
 
-    /// What the server can do that answers now.
+    /// Returns the abilities of the server that is connected now.
     pub(super) fn abilities(&self) -> Abilities {
         Abilities::of(self.client.server().as_deref())
     }
 
-    /// Whether making an entry look idle would take the server long.
+    /// Whether setting an entry's idle time would be slow at the server.
     ///
-    /// From Redis 8.4 on pending entries are kept in the order of their last delivery as well, and one that is to look older than
-    /// it is walks past all younger ones: 15 ms among 100,000.
+    /// From Redis 8.4 on, pending entries are also kept in the order of their last delivery.
+    /// Inserting an entry with a longer idle time walks past all entries with a shorter one: 15 ms
+    /// among 100,000.
     pub(super) async fn is_crowded(&self) -> Result<bool, Error> {
         if !self.abilities().claim {
             return Ok(false);
         }
         let known = *self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, count)) = known.filter(|(at, _)| at.elapsed() < BELIEVED) {
+        if let Some((_, count)) = known.filter(|(at, _)| at.elapsed() < CACHED) {
             return Ok(count > CROWD);
         }
         let Settings { stream, group, .. } = &self.settings;
@@ -112,10 +114,10 @@ impl Core {
         Ok(count > CROWD)
     }
 
-    pub(super) fn tell(&self, event: QueueEvent) {
+    pub(super) fn emit(&self, event: QueueEvent) {
         #[cfg(feature = "tracing")]
         event.trace(&self.settings.stream);
-        // Nobody has to listen.
+        // There may be no receiver.
         let _ = self.events.send(event);
     }
 
@@ -123,7 +125,7 @@ impl Core {
         self.events.subscribe()
     }
 
-    /// What tells a job from every other one.
+    /// Returns a key that is unique to the job.
     pub(super) fn idempotency_key(&self, id: EntryId) -> String {
         let Settings { stream, group, .. } = &self.settings;
         format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())

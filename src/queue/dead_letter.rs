@@ -1,4 +1,5 @@
-//! Where jobs go that failed too often, or that nobody will ever be able to do; how they get there.
+//! Moves jobs to the dead-letter stream: those without attempts left, and those with a permanent
+//! error.
 //!
 //! ```text
 //! MULTI
@@ -8,16 +9,17 @@
 //! EXEC
 //! ```
 //!
-//! | what happens | what is done |
+//! | event | action |
 //! |---|---|
-//! | no memory, a replica, no permission: EXECABORT | nothing was done: tried again, a little later each time |
-//! | the key is not a stream: XADD fails, and XACK does not | the entry is added to its own stream again; an event; no more moves before the key was looked at |
-//! | someone else had finished it (XACK and XDEL answer 0) | the copy that was just made is deleted |
+//! | out of memory, a replica, no permission: EXECABORT | nothing was applied: retried with increasing delays |
+//! | the key is not a stream: XADD fails, and XACK does not | the entry is added to its own stream again; an event is emitted; no more moves until the key was checked |
+//! | another consumer had finished the job (XACK and XDEL return 0) | the new copy is deleted |
 //! | the reply is lost | sent again: with IDMP (Redis 8.6) it is the same copy, without it the second one is deleted |
 //!
-//! With IDMP a copy may be an earlier mover's: `_by` says whose it is, and only a mover's own one is deleted.
+//! With IDMP, the copy may have been added by another consumer. `_by` identifies it: each consumer
+//! deletes only its own.
 
-use super::clerk::{Case, Pause, helps};
+use super::clerk::{Case, Pause, is_transient};
 use super::core::Core;
 use super::event::QueueEvent;
 use crate::client::Client;
@@ -29,10 +31,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How many fields of a dead letter are ours; they come first.
+/// The number of fields that are added to a dead letter; they come first.
 pub(super) const OWN_FIELDS: usize = 6;
 
-/// Names of the fields that a dead letter begins with.
+/// The names of the fields at the start of a dead letter.
 pub(super) const ID: &str = "_id";
 pub(super) const GROUP: &str = "_group";
 pub(super) const ATTEMPT: &str = "_attempt";
@@ -40,17 +42,17 @@ pub(super) const WHY: &str = "_why";
 pub(super) const AT: &str = "_at";
 pub(super) const BY: &str = "_by";
 
-/// A job on its way to the dead letters.
+/// A job that is being moved to the dead-letter stream.
 #[derive(Debug)]
 pub(super) struct Burial {
     id: EntryId,
     attempt: u32,
     why: Arc<str>,
     at_ms: u64,
-    /// Whose copy it is.
+    /// Identifies the copy.
     by: String,
     entry: Entry,
-    /// Whether a try has had no answer: then there may be a copy already.
+    /// Whether the outcome of an attempt is unknown: there may be a copy already.
     unknown: AtomicBool,
 }
 
@@ -69,22 +71,23 @@ impl Burial {
     }
 }
 
-/// Tells that a job cannot be moved.
+/// Emits the event that a job cannot be moved.
 pub(super) fn blocked(core: &Core, id: EntryId, error: &Error) {
-    core.tell(QueueEvent::DeadLetterBlocked { id, error: Arc::new(error.clone()) });
+    core.emit(QueueEvent::DeadLetterBlocked { id, error: Arc::new(error.clone()) });
 }
 
-/// What became of a move.
+/// The result of a move.
 #[derive(Debug)]
 pub(super) enum Buried {
-    /// The job is where it should be.
+    /// The job was moved, or only acknowledged if there is no dead-letter stream.
     Moved,
-    /// The key of the dead letters is not a stream, and the job was put back into its own.
+    /// The key of the dead-letter stream is not a stream, and the job was added to its own stream
+    /// again.
     PutBack(Error),
 }
 
-/// Moves a job to the dead letters; without those it is acknowledged, and that is all. An error says that it is not moved, or
-/// that this is not known.
+/// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. An error
+/// means that it was not moved, or that the outcome is unknown.
 pub(super) async fn bury(core: &Core, burial: &Burial) -> Result<Buried, Error> {
     let result = match &core.settings.dead_letter {
         Some(dlq) => to(core, dlq, burial).await,
@@ -97,14 +100,14 @@ pub(super) async fn bury(core: &Core, burial: &Burial) -> Result<Buried, Error> 
     };
     if matches!(result, Ok(Buried::Moved)) {
         let (attempts, reason) = (burial.attempt, Arc::clone(&burial.why));
-        core.tell(QueueEvent::DeadLettered { id: burial.id, attempts, reason });
+        core.emit(QueueEvent::DeadLettered { id: burial.id, attempts, reason });
     }
     result
 }
 
 async fn to(core: &Core, dlq: &[u8], burial: &Burial) -> Result<Buried, Error> {
     if core.blocked.load(Ordering::Acquire) {
-        // Not moved before the key is seen to be a stream again, or nothing.
+        // No move before the key is known to be a stream again, or missing.
         core.client.send(XLen::new(dlq)).await?;
         core.blocked.store(false, Ordering::Release);
     }
@@ -135,7 +138,8 @@ async fn to(core: &Core, dlq: &[u8], burial: &Burial) -> Result<Buried, Error> {
     })?;
     match (copy, acked) {
         (Ok(_), Ok(1..)) => Ok(Buried::Moved),
-        // The group had forgotten what was pending, and the stream still had the job: this copy is all that there is.
+        // The group had lost its pending entries, and the stream still had the job: this copy is
+        // the only one.
         (Ok(_), Ok(0)) if deleted.is_ok_and(|deleted| deleted > 0) => Ok(Buried::Moved),
         (Ok(copy), Ok(0)) => {
             spare(core, dlq, burial, copy).await?;
@@ -155,13 +159,13 @@ async fn to(core: &Core, dlq: &[u8], burial: &Burial) -> Result<Buried, Error> {
     }
 }
 
-/// Somebody had acknowledged the job before: the copy is one too many, unless it is all that there is.
+/// Handles a job that was acknowledged before: deletes the copy, unless it is the only one.
 async fn spare(core: &Core, dlq: &[u8], burial: &Burial, copy: EntryId) -> Result<(), Error> {
     if core.abilities().idmp {
         let found = core.client.send(XRange::new(dlq, copy..=copy)).await?;
         let by = found.first().and_then(|entry| entry.get(BY));
         let own = by == Some(burial.by.as_bytes());
-        // Our own first try may have been the one that acknowledged it.
+        // Our own first attempt may have acknowledged the job.
         if !own || burial.unknown.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -169,14 +173,14 @@ async fn spare(core: &Core, dlq: &[u8], burial: &Burial, copy: EntryId) -> Resul
     core.client.send(XDel::new(dlq, copy)).await.map(drop)
 }
 
-/// The entry was acknowledged, and is nowhere: it is added to its own stream again, at the end.
+/// Adds an entry to the end of its own stream again. It was acknowledged and is in no stream.
 pub(super) async fn put_back(client: &Client, stream: &[u8], entry: &Entry) -> Result<(), Error> {
     let mut pause = Pause::default();
     loop {
         match client.send(XAdd::new(stream).fields(entry.fields())).await {
             Ok(_) => return Ok(()),
-            // It is in our hands alone: better twice than not at all.
-            Err(error) if helps(&error) => pause.wait().await,
+            // This process has the only copy: a duplicate is better than a loss.
+            Err(error) if is_transient(&error) => pause.wait().await,
             Err(error) => return Err(error),
         }
     }

@@ -1,4 +1,4 @@
-//! Delivery: a job in hand; ack, nack, extend, dead-letter.
+//! Delivery: a job in flight; ack, nack, extend, dead-letter.
 
 use super::clerk::Decision;
 use super::headers::Headers;
@@ -16,19 +16,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
-/// What came of an acknowledgement.
+/// The result of an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Acked {
-    /// The job is done, by us.
+    /// The job was pending, and is now acknowledged.
     Done,
-    /// It was not pending any more: somebody else has finished it, after our lease was lost; or we had, and the reply was lost.
+    /// The job was no longer pending. Another worker finished it after this lease was lost, or this
+    /// acknowledgement was applied before and its reply was lost.
     ///
-    /// Before Redis 8.2 the server says how many of those that are acknowledged together were pending, not which. If it was not
-    /// all of them, each is told so.
+    /// Before Redis 8.2 the server reports how many of the jobs acknowledged together were pending,
+    /// not which. If some were not, all of them get this result.
     AlreadyGone,
 }
 
-/// What is to become of a job that is not done.
+/// The decision on a job that is not done.
 ///
 /// ```
 /// # use bourn::queue::Nack;
@@ -38,7 +39,7 @@ pub enum Acked {
 /// # let _ = (later, never);
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "it is given to nack"]
+#[must_use = "a `Nack` does nothing until it is passed to `nack`"]
 pub struct Nack {
     kind: Kind,
     why: Option<Arc<str>>,
@@ -56,42 +57,44 @@ impl Nack {
         Self { kind, why: None }
     }
 
-    /// Another attempt at once; to the dead letters, if it was the last one.
+    /// Retries at once. Moves the job to the dead-letter stream if this was the last attempt.
     pub fn now() -> Self {
         Self::of(Kind::Now)
     }
 
-    /// Another attempt after this long; to the dead letters, if it was the last one. Cut to the lease, unless
-    /// [`QueueBuilder::max_delay`](super::QueueBuilder::max_delay) is longer than that.
+    /// Retries after this delay. Moves the job to the dead-letter stream if this was the last
+    /// attempt. The delay is cut to the lease, unless
+    /// [`QueueBuilder::max_delay`](super::QueueBuilder::max_delay) is longer than the lease.
     pub fn after(wait: Duration) -> Self {
         Self::of(Kind::Verdict(Verdict::RetryAfter(wait)))
     }
 
-    /// Another attempt after the policy's wait; to the dead letters, if it was the last one.
+    /// Retries after the policy's delay. Moves the job to the dead-letter stream if this was the
+    /// last attempt.
     pub fn policy() -> Self {
         Self::of(Kind::Verdict(Verdict::Retry))
     }
 
-    /// To the dead letters.
+    /// Moves the job to the dead-letter stream.
     pub fn dead(why: impl Into<Arc<str>>) -> Self {
         Self::of(Kind::Verdict(Verdict::Dead)).because(why)
     }
 
-    /// Back, as if it had never been delivered: for a consumer that stops.
+    /// Releases the job as if it had never been delivered, for a consumer that stops.
     pub fn release() -> Self {
         Self::of(Kind::Release)
     }
 
-    /// Why. It is what the dead letter says, should it become one.
+    /// Sets the reason. It is recorded if the job becomes a dead letter.
     pub fn because(self, why: impl Into<Arc<str>>) -> Self {
         Self { why: Some(why.into()), ..self }
     }
 }
 
-/// A job in hand, to be decided: [`Delivery::ack`] when it is done, [`Delivery::nack`] when it is not.
+/// A job in flight. Call [`Delivery::ack`] when it is done, [`Delivery::nack`] when it is not.
 ///
-/// Its lease is kept by heartbeats until then. Dropped without a decision it is given back for another attempt at once, which
-/// [`Report::dropped`](super::Report::dropped) counts.
+/// Heartbeats renew its lease until then. If it is dropped without either, the job is retried at
+/// once, and [`Report::dropped`](super::Report::dropped) counts it.
 pub struct Delivery<T> {
     payload: T,
     acker: Acker,
@@ -102,13 +105,13 @@ impl<T> Delivery<T> {
         Self { payload, acker: Acker { hold } }
     }
 
-    /// What is to be done.
+    /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.payload
     }
 
-    /// The payload, and what decides about the job.
+    /// Splits the delivery into the payload and the [`Acker`].
     #[must_use]
     pub fn split(self) -> (T, Acker) {
         (self.payload, self.acker)
@@ -134,39 +137,42 @@ impl<T> Delivery<T> {
     }
 }
 
-/// What decides about a job: [`Delivery`] without the payload.
+/// A [`Delivery`] without the payload, which settles the job.
 #[derive(Debug)]
 pub struct Acker {
     pub(super) hold: Hold,
 }
 
 impl Acker {
-    /// The job is done.
+    /// Acknowledges the job as done.
     ///
-    /// It is sent together with others that are acknowledged at about the same time, and again if the connection is lost: for as
-    /// long as a lease. Also when our lease is lost, for the job *is* done.
+    /// Acknowledgements of about the same time are sent together. If the connection is lost, they
+    /// are sent again, for the duration of a lease. An acknowledgement is sent even after the lease
+    /// was lost, because the job *is* done.
     ///
     /// # Cancel safety
     ///
-    /// Decided when it is called; dropping the future leaves it to itself.
+    /// The decision is made when this is called. Dropping the future does not undo it.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`] if the server refuses it or cannot be reached for as long as a lease: the job will be delivered
-    /// again. [`QueueError::Stopped`] if the consumer ended before.
+    /// [`QueueError::Redis`] if the server refuses it, or is unreachable for the duration of a
+    /// lease: the job will be delivered again. [`QueueError::Stopped`] if the consumer ended
+    /// before.
     pub fn ack(self) -> impl Future<Output = Result<Acked, QueueError>> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
         self.hold.ack(Ending::Done, Some(sender));
         async move { receiver.await.unwrap_or(Err(QueueError::Stopped)) }
     }
 
-    /// The job is done, and this is to be done next: both or neither, in one transaction. Both queues must be on the same
-    /// server, and in a cluster in one slot.
+    /// Acknowledges the job and adds the next one, atomically in one transaction. Both queues must
+    /// be on the same server, and in a cluster in the same slot.
     ///
-    /// If somebody else has finished the job before, nothing is added: what was, is deleted again. Where the server has IDMP
-    /// (Redis 8.6) what two workers add for the same job is one entry.
+    /// If another worker finished the job before, no job is added: the new entry is deleted again.
+    /// On a server with IDMP (Redis 8.6) the jobs that two workers add for the same job are one
+    /// entry.
     ///
-    /// The id is that of the new entry; `None` if there is none of ours.
+    /// Returns the id of the new entry; `None` if this call added none.
     ///
     /// # Cancel safety
     ///
@@ -174,7 +180,8 @@ impl Acker {
     ///
     /// # Errors
     ///
-    /// As [`Acker::ack`], and [`QueueError::Codec`] if the payload cannot be written; the job is then given back.
+    /// As [`Acker::ack`], and [`QueueError::Codec`] if the payload cannot be encoded. The job is
+    /// then retried.
     pub fn ack_then<U: 'static>(
         self,
         out: &Queue<U>,
@@ -186,7 +193,7 @@ impl Acker {
                 let (case, out) = (self.hold.decided(), Arc::clone(out.core()));
                 let desk = Arc::clone(&case.desk);
                 desk.order(async move {
-                    // Who asked may have gone away.
+                    // The caller may have dropped its future.
                     let _ = sender.send(moving::ack_then(&case, &out, &fields).await);
                 });
             }
@@ -195,7 +202,7 @@ impl Acker {
         async move { receiver.await.unwrap_or(Err(QueueError::Stopped)) }
     }
 
-    /// The job is not done.
+    /// Reports that the job is not done, with a decision.
     ///
     /// # Cancel safety
     ///
@@ -203,8 +210,9 @@ impl Acker {
     ///
     /// # Errors
     ///
-    /// [`QueueError::LeaseLost`] if somebody else may have the job by now: nothing is done then.
-    /// [`QueueError::Redis`] if the server could not be told; the job comes back when its lease is over.
+    /// [`QueueError::LeaseLost`] if another worker may have the job: nothing was done.
+    /// [`QueueError::Redis`] if a command failed: the job is delivered again when its lease
+    /// expires.
     pub fn nack(self, nack: Nack) -> impl Future<Output = Result<(), QueueError>> + Send + use<> {
         let Nack { kind, why } = nack;
         let retry = self.hold.desk.core(self.hold.key.0).map(|core| core.settings.retry.clone());
@@ -223,16 +231,17 @@ impl Acker {
         self.hold.decide(decision)
     }
 
-    /// Begins the lease anew. Heartbeats do that by themselves: this is for who wants to know now whether the job is ours.
+    /// Renews the lease. Heartbeats do this automatically: call it to check at once whether the
+    /// lease is still valid.
     ///
     /// # Cancel safety
     ///
-    /// It may have been done if the future is dropped.
+    /// The lease may have been renewed when the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`QueueError::LeaseLost`] if it is not; [`QueueError::Redis`] if the server could not be asked, which does not end the
-    /// lease.
+    /// [`QueueError::LeaseLost`] if the lease is lost. [`QueueError::Redis`] if a command failed,
+    /// which does not end the lease.
     pub async fn extend(&self) -> Result<(), QueueError> {
         let Hold { desk, key, ticket, .. } = &self.hold;
         if *ticket == 0 {
@@ -260,43 +269,44 @@ impl Acker {
         if still.is_empty() { Err(QueueError::LeaseLost) } else { Ok(()) }
     }
 
-    /// Whether the job is still ours.
+    /// Returns the lease, which shows whether the job still belongs to this consumer.
     #[must_use]
     pub fn lease(&self) -> &Lease {
         &self.hold.lease
     }
 
-    /// The id of the job's entry, the same for every attempt.
+    /// Returns the id of the job's entry, the same for every attempt.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.hold.key.1
     }
 
-    /// Which attempt it is, the first being 1, as the server counts.
+    /// Returns the number of the attempt, starting at 1, as the server counts.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.hold.attempt
     }
 
-    /// When the job was enqueued, by the server's clock, to the millisecond.
+    /// Returns when the job was enqueued, by the server's clock, in milliseconds.
     #[must_use]
     pub fn enqueued_at(&self) -> SystemTime {
         self.id().time().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// What was said about the job when it was enqueued.
+    /// Returns the headers that were set when the job was enqueued.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(self.hold.entry.by_ref())
     }
 
-    /// The entry itself, with the fields that are the queue's own.
+    /// Returns the entry itself, including the queue's own fields.
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.hold.entry
     }
 
-    /// What tells this job from every other one, the same for every attempt: stream, group and id. For who must not do it twice.
+    /// Returns a key that is unique to the job and the same for every attempt: stream, group and
+    /// id. For idempotent handlers.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         let core = self.hold.desk.core(self.hold.key.0);
@@ -304,7 +314,7 @@ impl Acker {
     }
 }
 
-/// What it has in common with [`Acker`].
+/// Dereferences to the [`Acker`].
 impl<T> std::ops::Deref for Delivery<T> {
     type Target = Acker;
 

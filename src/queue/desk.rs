@@ -1,11 +1,12 @@
-//! Desk: what the tasks of one consumer share: what it holds, what room there is, what is to be done about it.
+//! Desk: the shared state of one consumer's tasks: held leases, free capacity, and pending
+//! decisions.
 //!
-//! | task | file | does |
+//! | task | file | purpose |
 //! |---|---|---|
-//! | reader | `reading` | carries out the plan, hands out entries |
-//! | keeper | `keeper` | heartbeats, leases that lapse |
-//! | clerk | `clerk` | acknowledges, many at once; whatever else was decided |
-//! | janitor | `janitor` | ghosts, dead consumers, trimming |
+//! | reader | `reading` | carries out the plan, delivers entries |
+//! | keeper | `keeper` | heartbeats, expired leases |
+//! | clerk | `clerk` | sends acknowledgements, many at once, and other decisions |
+//! | janitor | `janitor` | deleted pending entries, abandoned consumers, trimming |
 
 use super::core::Core;
 use super::event::QueueEvent;
@@ -26,18 +27,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// How much a consumer takes on.
+/// The limits of a consumer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Entries that nobody has asked for yet.
+    /// Entries that are buffered: the caller has not received them yet.
     pub(super) buffered: usize,
-    /// Their bytes.
+    /// The bytes of buffered entries.
     pub(super) bytes: usize,
-    /// Entries that are not decided yet, those included.
+    /// Entries that are not decided yet, including buffered ones.
     pub(super) undecided: usize,
 }
 
-/// What the tasks of one consumer share.
+/// The shared state of one consumer's tasks.
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) client: Client,
@@ -46,27 +47,27 @@ pub(super) struct Desk {
     pub(super) tally: Tally,
     name: Mutex<Arc<[u8]>>,
     held: Mutex<Held<CancellationToken>>,
-    /// Jobs that were run here and may be pending for us without being in our hands, and since when: their lease was lost, or
-    /// what was decided about them may not have been heard.
+    /// Jobs that were run here and may be pending for us without being held, with the time. Their
+    /// lease was lost, or the outcome of the decision is unknown.
     run: Mutex<HashMap<Key, Instant>>,
-    /// Jobs that are done, though nobody could be told, and since when.
+    /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<HashMap<Key, Instant>>,
     pub(super) buffered: AtomicUsize,
     pub(super) bytes: AtomicUsize,
     pub(super) undecided: AtomicUsize,
-    /// An entry was taken out of the buffer, or decided.
+    /// Notified when an entry is delivered to the caller or decided.
     pub(super) room: Notify,
-    /// Something is held that was not before.
+    /// Notified when an entry is held.
     pub(super) taken: Notify,
     orders: Mutex<Orders>,
     pub(super) ordered: Notify,
-    /// Nothing new is taken on.
+    /// Cancelled when no new entries are fetched.
     pub(super) closing: CancellationToken,
-    /// All is done.
+    /// Cancelled when everything is done.
     pub(super) ended: CancellationToken,
 }
 
-/// What is decided and not done yet.
+/// Decisions that are not carried out yet.
 #[derive(Default)]
 pub(super) struct Orders {
     pub(super) acks: Vec<AckOrder>,
@@ -113,12 +114,12 @@ impl Desk {
         }
     }
 
-    /// The consumer's name.
+    /// Returns the consumer's name.
     pub(super) fn name(&self) -> Arc<[u8]> {
         Arc::clone(&lock(&self.name))
     }
 
-    /// Takes another name: the old one may have been given up for dead, and removed.
+    /// Changes the name: another consumer may have removed the old one as abandoned.
     pub(super) fn rename(&self) {
         *lock(&self.name) = fresh_name();
     }
@@ -135,7 +136,7 @@ impl Desk {
         self.levels.first().map(|core| &core.settings)
     }
 
-    /// How many entries more may be taken on.
+    /// Returns how many more entries may be fetched.
     pub(super) fn room(&self) -> usize {
         let Limits { buffered, bytes, undecided } = self.limits;
         let held = self.buffered.load(Ordering::Acquire);
@@ -146,18 +147,19 @@ impl Desk {
         if held_bytes == 0 {
             return left;
         }
-        // As many as fit, if they are as large as those that are there.
+        // As many as fit, assuming the average size of the buffered ones.
         let one = (held_bytes / held.max(1)).max(1);
         left.min(bytes.saturating_sub(held_bytes) / one)
     }
 
-    /// The bytes that may still be buffered.
+    /// Returns the bytes that may still be buffered.
     pub(super) fn room_bytes(&self) -> usize {
         self.limits.bytes.saturating_sub(self.bytes.load(Ordering::Acquire))
     }
 
-    /// Takes an entry on that a command brought which was sent at `since`. `None` if it is in our hands already, or if it came so
-    /// late that somebody else may have it. Leases that have lapsed by now must have been told.
+    /// Holds an entry that was delivered by a command sent at `since`. `None` if it is held
+    /// already, or if it arrived so late that another consumer may have it. Expired leases must
+    /// have been reported before.
     pub(super) fn take(
         self: &Arc<Self>,
         key: Key,
@@ -184,45 +186,46 @@ impl Desk {
         Some(Hold::new(Arc::clone(self), key, ticket, attempt, entry, lease))
     }
 
-    /// Cancels what is no longer believed in.
+    /// Cancels the jobs whose lease has expired.
     pub(super) fn lapse(&self, now: Instant) {
         let lost = self.held().lapsed(now);
         self.lose(lost, now);
     }
 
-    /// These leases are lost.
+    /// Marks these leases as lost.
     pub(super) fn lose(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
         for (key, token) in lost {
             self.note_run(key, now);
             token.cancel();
             self.tally.add(key.0, Ending::LeaseLost, 1);
             if let Some(core) = self.core(key.0) {
-                core.tell(QueueEvent::LeaseLost { id: key.1 });
+                core.emit(QueueEvent::LeaseLost { id: key.1 });
             }
         }
     }
 
-    /// It was run, and may be pending for us without being in our hands.
+    /// Records that the job was run, and may be pending for us without being held.
     pub(super) fn note_run(&self, key: Key, now: Instant) {
         lock(&self.run).insert(key, now);
     }
 
-    /// Whether it was run here not long ago: it is not recovered, but counts as delivered once more when it is claimed.
+    /// Whether the job was run here recently: it is then not recovered, but counts as another
+    /// delivery when it is claimed.
     pub(super) fn was_run(&self, key: Key) -> bool {
         lock(&self.run).contains_key(&key)
     }
 
-    /// It is done, and could not be acknowledged.
+    /// Records that the job is done, and could not be acknowledged.
     pub(super) fn note_done(&self, key: Key, now: Instant) {
         lock(&self.done).insert(key, now);
     }
 
-    /// Whether it is done already: then it is acknowledged, not run again.
+    /// Whether the job is done: it is then acknowledged, not run again.
     pub(super) fn is_done(&self, key: Key) -> bool {
         lock(&self.done).contains_key(&key)
     }
 
-    /// Forgets what was run before, and what was done much longer ago.
+    /// Forgets jobs that were run before, and jobs that were done much longer ago.
     pub(super) fn forget_run(&self, now: Instant, lease: Duration) {
         let since = |leases| now.checked_sub(lease * leases).unwrap_or(now);
         lock(&self.run).retain(|_, at| *at >= since(4));
@@ -243,52 +246,53 @@ impl Desk {
         std::mem::take(&mut *lock(&self.orders))
     }
 
-    /// Whether nothing is in anybody's hands any more.
+    /// Whether all entries are decided.
     pub(super) fn is_idle(&self) -> bool {
         self.undecided.load(Ordering::Acquire) == 0
     }
 
-    /// Waits for news of entries decided or taken out; look at what it is about after this is made, then await it.
+    /// Waits until an entry is delivered or decided. Create this, then check the condition, then
+    /// await it.
     pub(super) fn news(&self) -> impl Future<Output = ()> + '_ {
         let mut notified = Box::pin(self.room.notified());
         notified.as_mut().enable();
         notified
     }
 
-    /// So many entries had vanished while they were pending.
+    /// Records pending entries that were missing from the stream.
     pub(super) fn vanished(&self, level: usize, ids: &[EntryId]) {
         let Some(core) = self.core(level).filter(|_| !ids.is_empty()) else { return };
-        // With delete on ack it is what an acknowledgement leaves that was cut off half way.
+        // With delete on ack these are left by an interrupted acknowledgement.
         if core.settings.retention.deletes() {
             return;
         }
         self.count_lost(level, u64::try_from(ids.len()).unwrap_or(u64::MAX));
     }
 
-    /// So many entries are lost.
+    /// Counts lost entries.
     pub(super) fn count_lost(&self, level: usize, entries: u64) {
         let Some(core) = self.core(level).filter(|_| entries > 0) else { return };
         self.tally.add(level, Ending::Lost, entries);
-        core.tell(QueueEvent::Lost { entries });
+        core.emit(QueueEvent::Lost { entries });
     }
 }
 
-/// What the names of our consumers begin with.
+/// The prefix of our consumer names.
 pub(super) const OURS: &[u8] = b"bourn-";
 
-/// A name that nobody has had before: the host, the process, and chance.
+/// Returns a unique name, from the host, the process id and a random number.
 fn fresh_name() -> Arc<[u8]> {
     let host = std::env::var("HOSTNAME")
         .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
         .unwrap_or_default();
     let mut name = String::from_utf8_lossy(OURS).into_owned();
     name.extend(host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)));
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     let _ = write!(name, "-{}-{:016x}", std::process::id(), fastrand::u64(..));
     name.into_bytes().into()
 }
 
-/// What panicked under this lock was not ours, and left it whole.
+/// Locks a mutex. No code that runs under these locks can leave the data inconsistent by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

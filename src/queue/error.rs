@@ -1,4 +1,4 @@
-//! The errors of a queue, and whether the operation may have been done. Pure.
+//! The errors of a queue, and whether the operation may have been done. No I/O.
 
 use super::codec::CodecError;
 use crate::error::{Code, Error, Outcome};
@@ -18,8 +18,8 @@ pub enum QueueError {
     /// The lease of the job is lost: another worker may have the job. Nothing was done.
     #[error("lease lost: another worker may have the job")]
     LeaseLost,
-    /// The consumer stopped before the operation was confirmed. If it was not done, the job is delivered again when its
-    /// lease expires.
+    /// The consumer stopped before the operation was confirmed. If it was not done, the job is
+    /// delivered again when its lease expires.
     #[error("the consumer stopped before the operation was confirmed; it may have been done")]
     Stopped,
     /// The settings do not fit each other or the server.
@@ -34,22 +34,25 @@ pub enum SettingsError {
     /// The key of the stream holds a value of another type.
     #[error("the key {0} of the stream holds a value that is not a stream")]
     NotAStream(Box<str>),
-    /// The key of the dead-letter stream holds a value of another type: no job could be moved there.
+    /// The key of the dead-letter stream holds a value of another type: no job could be moved
+    /// there.
     #[error("the key {0} of the dead-letter stream holds a value that is not a stream")]
     DeadLettersNotAStream(Box<str>),
-    /// Other groups read the stream, and entries would be deleted before those groups have read them: their names.
+    /// Other groups read the stream, and entries would be deleted before those groups have read
+    /// them. Contains their names.
     #[error("other groups read the stream too: {0}; use Retention::KeepUntilAllAcked")]
     OtherGroups(Box<str>),
-    /// A duration or a name is invalid: the rule that it breaks.
+    /// A duration or a name is invalid. Contains the rule that it violates.
     #[error("{0}")]
     Value(&'static str),
-    /// The queues of a merged worker differ in a setting that they must have in common: its name.
+    /// The queues of a merged worker differ in a setting that they must share. Contains its name.
     #[error("the queues of a merged worker must have the same {0}")]
     Differ(&'static str),
-    /// A merged worker was given the same stream twice: its key.
+    /// A merged worker was given the same stream twice. Contains the key.
     #[error("a merged worker cannot use the same stream twice: {0}")]
     SameStream(Box<str>),
-    /// The server is too old for a setting or an option: which command it needs, and since when there is one.
+    /// The server is too old for a setting or an option. Contains the required command and its
+    /// server version.
     #[error("the server is too old: {0}")]
     TooOld(&'static str),
 }

@@ -1,74 +1,76 @@
-//! QueueEvent: what happens at a queue that its owner may want to know.
+//! QueueEvent: events of a queue, for monitoring.
 
 use crate::error::Error;
 use crate::id::EntryId;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
-/// Something that happened to a queue, seen by this process.
+/// An event of a queue, as seen by this process.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum QueueEvent {
-    /// A consumer could not be served. It tries again, a little later each time.
+    /// A consumer's operation failed. It is retried with increasing delays.
     Interrupted {
-        /// Why.
+        /// The error.
         error: Arc<Error>,
     },
-    /// The stream or the group was not there, and was made again from the stream's beginning. What the stream had held is
-    /// gone, if it was deleted.
+    /// The stream or the group was missing, and was created again, starting at the beginning of the
+    /// stream. If the stream was deleted, its entries are lost.
     Created,
-    /// The server knows less than it knew: the last id that it gave out is below one that we were given. It lost what it had
-    /// acknowledged, in a failover or a restart.
+    /// The server's last generated id is lower than an id that this process has received. The
+    /// server lost acknowledged data in a failover or a restart.
     RolledBack {
-        /// The highest id that we have seen.
+        /// The highest id that this process has received.
         seen: EntryId,
-        /// The last one that the server knows of.
+        /// The last generated id of the server.
         last: EntryId,
     },
-    /// The lease of a job was lost while it ran: the process or the connection stood still for too long, or someone finished
-    /// or took the entry. The job was cancelled; another worker may be at it.
+    /// The lease of a job was lost while it ran. The process or the connection stalled for too
+    /// long, or another client finished or claimed the entry. The job was cancelled; another worker
+    /// may run it.
     LeaseLost {
         /// The job.
         id: EntryId,
     },
-    /// A job went to the dead letters.
+    /// A job was moved to the dead-letter stream.
     DeadLettered {
         /// The job.
         id: EntryId,
-        /// How often it had been tried.
+        /// The number of attempts.
         attempts: u32,
-        /// Why.
+        /// The last error.
         reason: Arc<str>,
     },
-    /// A job cannot go to the dead letters: their key holds something else, or the server has no room. It stays pending, or
-    /// was put back, and is tried again later. Somebody should look.
+    /// A job cannot be moved to the dead-letter stream: its key holds another type, or the server
+    /// is out of memory. The job stays pending, or was added to its own stream again. It is retried
+    /// later. An operator should investigate.
     DeadLetterBlocked {
         /// The job.
         id: EntryId,
-        /// Why.
+        /// The error.
         error: Arc<Error>,
     },
-    /// Entries vanished while they were pending: trimmed or deleted by somebody else, or by a lossy retention; by that also
-    /// before they were read.
+    /// Pending entries are missing from the stream: trimmed or deleted by others, or by a lossy
+    /// retention. With a lossy retention, unread entries are counted too.
     Lost {
-        /// How many.
+        /// The number of entries.
         entries: u64,
     },
-    /// A consumer that no longer exists was removed; it held nothing.
+    /// An abandoned consumer was removed. It had nothing pending.
     ConsumerRemoved {
         /// Its name.
         name: Arc<[u8]>,
     },
-    /// So many events were dropped, for they were not taken in time.
+    /// Events were dropped, because they were not received in time.
     Missed {
-        /// How many.
+        /// The number of events.
         events: u64,
     },
 }
 
 #[cfg(feature = "tracing")]
 impl QueueEvent {
-    /// Emits it as an event of `tracing`.
+    /// Emits the event through `tracing`.
     pub(super) fn trace(&self, stream: &[u8]) {
         use tracing::{debug, error, info, warn};
         let stream = stream.escape_ascii();
@@ -86,7 +88,7 @@ impl QueueEvent {
             Self::Lost { entries } => {
                 warn!(target: "bourn", %stream, entries, "pending entries are gone from the stream");
             }
-            // The connection's own warnings say so, at a bounded rate.
+            // The connection reports this itself, with rate-limited warnings.
             Self::Interrupted { error } if error.code().is_none() => {
                 debug!(target: "bourn", %stream, %error, "consumer interrupted");
             }
@@ -102,19 +104,20 @@ impl QueueEvent {
     }
 }
 
-/// The events of a queue, as seen by the process: from [`Queue::events`](super::Queue::events).
+/// The events of a queue, as seen by this process. Created by
+/// [`Queue::events`](super::Queue::events).
 ///
-/// A listener that is slow holds nothing up: beyond 256 the oldest events are dropped, and [`QueueEvent::Missed`] says how
-/// many.
+/// A slow receiver does not block the queue. Beyond 256 events the oldest are dropped, and
+/// [`QueueEvent::Missed`] reports how many.
 #[derive(Debug)]
 pub struct QueueEvents(pub(super) broadcast::Receiver<QueueEvent>);
 
 impl QueueEvents {
-    /// The next event; `None` when the queue and all that works on it are gone.
+    /// Returns the next event; `None` when the queue and everything created from it are dropped.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is taken by a future that is dropped.
+    /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<QueueEvent> {
         match self.0.recv().await {
             Ok(event) => Some(event),
@@ -124,5 +127,5 @@ impl QueueEvents {
     }
 }
 
-/// How many events are kept for a listener.
+/// The number of events that are kept for a receiver.
 pub(super) const KEPT: usize = 256;

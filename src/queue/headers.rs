@@ -1,55 +1,55 @@
-//! Headers: what is said of a job beside its payload. Pure.
+//! Headers: metadata of a job next to its payload. No I/O.
 //!
-//! A header is a field of the entry with `_h:` before its name. Names that begin with `_` are the queue's own, so no
-//! payload has such a field.
+//! A header is a field of the entry with `_h:` before its name. Names that begin with `_` are
+//! reserved for the queue, so a payload has no such field.
 //!
-//! | field | what it is |
+//! | field | content |
 //! |---|---|
 //! | `_h:<name>` | a header |
-//! | `_` | nothing: an entry needs a field, and this payload has none |
-//! | other names that begin with `_` | where a dead letter comes from, and why |
+//! | `_` | empty: an entry needs a field, and the payload has none |
+//! | other names that begin with `_` | the origin of a dead letter, and the reason |
 //! | all others | the payload |
 
 use super::codec::show;
 use crate::EntryRef;
 use std::fmt;
 
-/// What the names of the queue's own fields begin with.
+/// The prefix of the queue's own field names.
 pub(crate) const RESERVED: u8 = b'_';
 
-/// What the names of headers begin with.
+/// The prefix of header names.
 pub(crate) const PREFIX: &[u8] = b"_h:";
 
-/// The headers of an entry, where they lie: its fields named `_h:<name>`.
+/// The headers of an entry, borrowed from it: its fields named `_h:<name>`.
 #[derive(Clone, Copy)]
 pub struct Headers<'a>(EntryRef<'a>);
 
 impl<'a> Headers<'a> {
-    /// The headers of this entry.
+    /// Returns the headers of this entry.
     #[must_use]
     pub fn new(entry: EntryRef<'a>) -> Self {
         Self(entry)
     }
 
-    /// The first header of this name, which is the name without `_h:`.
+    /// Returns the first header with this name, given without `_h:`.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
         let name = name.as_ref();
         self.iter().find(|(header, _)| *header == name).map(|(_, value)| value)
     }
 
-    /// Names, without `_h:`, and values, in order. A name may come more than once.
+    /// Returns names, without `_h:`, and values, in order. A name may repeat.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
         self.0.fields().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)))
     }
 
-    /// How many headers there are.
+    /// Returns the number of headers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there is none.
+    /// Whether there are no headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()

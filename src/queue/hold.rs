@@ -1,4 +1,4 @@
-//! Hold: an entry in somebody's hands, until it is decided what becomes of it; Lease: whether it still is ours.
+//! Hold: an entry in flight, until it is decided; Lease: whether it still belongs to this consumer.
 
 use super::clerk::{self, AckResult, Decision};
 use super::desk::{AckOrder, Desk};
@@ -14,11 +14,12 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Whether a job is still ours to do.
+/// The lease of a job: whether the job still belongs to this consumer.
 ///
-/// It is, as long as heartbeats reach the server in time. When they do not, somebody else will be given the job: what is not done
-/// yet should not be done. A [`Worker`](super::Worker) cancels its handler then; who takes jobs from a
-/// [`Consumer`](super::Consumer) waits for [`Lease::lost`] beside the work.
+/// It is valid as long as heartbeats reach the server in time. When they do not, another worker
+/// gets the job, and the work should stop. A [`Worker`](super::Worker) cancels its handler then.
+/// When using a [`Consumer`](super::Consumer) directly, `select!` on [`Lease::lost`] alongside your
+/// work.
 #[derive(Debug, Clone)]
 pub struct Lease {
     desk: Weak<Desk>,
@@ -32,33 +33,35 @@ impl Lease {
         Self { desk, key, ticket, token }
     }
 
-    /// Waits until the lease is lost; for ever, if it never is.
+    /// Waits until the lease is lost; indefinitely, if it never is.
     ///
     /// # Cancel safety
     ///
     /// Can be dropped and called again at any time.
     pub async fn lost(&self) {
         let mut cancelled = pin!(self.token.cancelled());
-        // A process that stood still wakes to everything at once: its own clock knows first.
+        // After a stall, everything becomes ready at once: the process's own clock detects the loss
+        // first.
         poll_fn(|cx| if self.is_lost() { Poll::Ready(()) } else { cancelled.as_mut().poll(cx) })
             .await;
     }
 
-    /// Whether the lease is lost: by a heartbeat's word, or because none was confirmed for three quarters of a lease.
+    /// Whether the lease is lost: reported by a heartbeat, or because none was confirmed for three
+    /// quarters of a lease.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.token.is_cancelled() || self.deadline().is_some_and(|until| until <= Instant::now())
     }
 
-    /// Until when the job is ours if no further heartbeat is confirmed. `None` if the lease is lost, if the job is decided, and in
-    /// a queue that delivers at most once, where there are no leases.
+    /// Returns when the lease expires if no further heartbeat is confirmed. `None` if the lease is
+    /// lost, if the job is settled, and in an at-most-once queue, which has no leases.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.desk.upgrade()?.held().until(self.key, self.ticket)
     }
 }
 
-/// An entry in somebody's hands. Dropped without a decision it is given back.
+/// An entry in flight. If dropped without a decision, it is given back.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) desk: Arc<Desk>,
@@ -67,7 +70,7 @@ pub(super) struct Hold {
     pub(super) attempt: u32,
     pub(super) entry: Entry,
     pub(super) lease: Lease,
-    /// Its bytes, while nobody has asked for it yet.
+    /// The size of its fields, while it is buffered.
     buffered: Option<usize>,
     decided: bool,
 }
@@ -88,8 +91,8 @@ impl Hold {
         Self { desk, key, ticket, attempt, entry, lease, buffered: Some(bytes), decided: false }
     }
 
-    /// Somebody has it now.
-    pub(super) fn hand_out(&mut self) {
+    /// Marks the entry as delivered: it no longer counts as buffered.
+    pub(super) fn mark_delivered(&mut self) {
         if let Some(bytes) = self.buffered.take() {
             self.desk.buffered.fetch_sub(1, Ordering::AcqRel);
             self.desk.bytes.fetch_sub(bytes, Ordering::AcqRel);
@@ -101,7 +104,7 @@ impl Hold {
         self.ticket == 0
     }
 
-    /// It is to be acknowledged: done or discarded.
+    /// Orders an acknowledgement, of a done or discarded job.
     pub(super) fn ack(mut self, ending: Ending, reply: Option<oneshot::Sender<AckResult>>) {
         self.decided = true;
         if self.at_most_once() {
@@ -116,7 +119,7 @@ impl Hold {
         self.desk.order_ack(AckOrder { key, ticket, ending, reply });
     }
 
-    /// Something else is to become of it; the future says what came of that, and can be dropped.
+    /// Orders another decision. The future returns its result, and can be dropped.
     pub(super) fn decide(
         mut self,
         decision: Decision,
@@ -130,14 +133,14 @@ impl Hold {
         } else {
             case.silence(&decision);
             self.desk.order(async move {
-                // Who asked may have gone away.
+                // The caller may have dropped its future.
                 let _ = sender.send(case.settle(decision).await);
             });
         }
         async move { receiver.await.unwrap_or(Err(super::QueueError::Stopped)) }
     }
 
-    /// It is decided elsewhere.
+    /// Marks the entry as decided. The caller carries out the decision.
     pub(super) fn decided(mut self) -> clerk::Case {
         self.decided = true;
         clerk::Case::of(&self)
@@ -147,14 +150,14 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         let unseen = self.buffered.is_some();
-        self.hand_out();
+        self.mark_delivered();
         if !self.decided && !self.at_most_once() {
             let case = clerk::Case::of(self);
-            // What nobody has seen does not count as an attempt.
+            // A delivery that was never returned to the caller does not count as an attempt.
             let decision = if unseen { Decision::Release } else { Decision::Drop };
             case.silence(&decision);
             self.desk.order(async move {
-                // There is nobody to be told.
+                // No caller waits for the result.
                 let _ = case.settle(decision).await;
             });
         }

@@ -1,13 +1,14 @@
-//! Janitor: ghosts, empty consumers, safe trimming; every ten seconds or so, in every consumer.
+//! Janitor: deleted pending entries, abandoned consumers, safe trimming; about every ten seconds,
+//! in every consumer.
 //!
-//! With many consumers each of them does it now and then, so that together they do it about as often as one would.
+//! With many consumers each one runs it less often, so that the total rate stays that of one.
 //!
-//! | what | how |
+//! | task | method |
 //! |---|---|
-//! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than anything> cursor COUNT 100 JUSTID` lists them and lets them go (Redis 7.0) |
-//! | names of consumers that are gone | those that bourn made up, with nothing pending and silent for ten leases, in two looks that far apart |
-//! | what every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs |
-//! | what a lossy retention has no room for | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age` |
+//! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than any idle time> cursor COUNT 100 JUSTID` lists and removes them (Redis 7.0) |
+//! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
+//! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs |
+//! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age` |
 
 use super::core::Core;
 use super::desk::{Desk, OURS};
@@ -30,27 +31,27 @@ use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(10);
 
-/// How many pages of pending entries are looked through each time.
+/// The number of pages of pending entries to scan each time.
 const PAGES: usize = 10;
 
-/// Longer than any entry was ever idle, in milliseconds that a server takes.
+/// Longer than any idle time, in milliseconds that a server accepts.
 const NEVER: Duration = Duration::from_millis(9_000_000_000_000_000);
 
-/// What it has seen before.
+/// The state kept between runs.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Where the search for ghosts goes on.
+    /// The cursor of the scan for deleted entries.
     cursor: Option<EntryId>,
-    /// Entries that were gone before the group was given them.
+    /// Entries that were deleted before they were delivered to the group.
     skipped: u64,
     /// Consumers that have a gauge.
     #[cfg(feature = "metrics")]
     gauges: Vec<String>,
-    /// Consumers that looked dead, and since when.
+    /// Consumers that looked abandoned, and since when.
     dead: HashMap<Vec<u8>, Instant>,
 }
 
-/// Until told to stop.
+/// Runs until stopped.
 pub(super) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
     let mut seen: Vec<Seen> = desk.levels.iter().map(|_| Seen::default()).collect();
     while !stop.is_cancelled() {
@@ -59,7 +60,7 @@ pub(super) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
             return;
         }
         for ((level, core), seen) in desk.levels.iter().enumerate().zip(&mut seen) {
-            // What could not be done is done the next time; the reader tells what is wrong.
+            // A failed task is repeated the next time; the reader reports errors.
             let _ = tidy(&desk, core, level, seen).await;
         }
     }
@@ -75,7 +76,7 @@ async fn tidy(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result
         return Ok(());
     }
     if core.abilities().deleted && !core.settings.at_most_once {
-        ghosts(desk, core, level, seen).await?;
+        clear_deleted(desk, core, level, seen).await?;
     }
     let (now, horizon) = (Instant::now(), core.settings.lease * 10);
     let me = desk.name();
@@ -90,7 +91,7 @@ async fn tidy(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result
         let since = *seen.dead.entry(name.clone()).or_insert(now);
         if now.saturating_duration_since(since) >= horizon {
             remove(core, &name).await?;
-            core.tell(QueueEvent::ConsumerRemoved { name: name.into() });
+            core.emit(QueueEvent::ConsumerRemoved { name: name.into() });
         }
     }
     if core.settings.retention.is_lossy() {
@@ -99,7 +100,7 @@ async fn tidy(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result
     trim(core).await
 }
 
-/// Counts what a lossy retention took away before anyone had it.
+/// Counts entries that a lossy retention deleted before they were delivered.
 async fn skipped(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result<(), Error> {
     let Settings { stream, group, .. } = &core.settings;
     let ask = (XInfoGroups::new(stream), XInfoStream::new(stream));
@@ -113,12 +114,17 @@ async fn skipped(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Res
     Ok(())
 }
 
-/// Lets go of what is pending and no longer in the stream.
-async fn ghosts(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result<(), Error> {
+/// Removes pending entries that are no longer in the stream.
+async fn clear_deleted(
+    desk: &Desk,
+    core: &Core,
+    level: usize,
+    seen: &mut Seen,
+) -> Result<(), Error> {
     let (stream, group, me) = (&core.settings.stream, &core.settings.group, desk.name());
     for _ in 0..PAGES {
         let start = seen.cursor.unwrap_or(EntryId::MIN);
-        // 100 without COUNT.
+        // The server uses 100 without COUNT.
         let look = XAutoClaim::new(stream, group, &*me, NEVER, start).just_id();
         let page = core.client.send(look).await?;
         desk.vanished(level, page.deleted.as_deref().unwrap_or_default());
@@ -130,7 +136,7 @@ async fn ghosts(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Resu
     Ok(())
 }
 
-/// Trims what nobody needs any more, or what there is no room for.
+/// Trims entries that no group needs any more, or that exceed the retention.
 async fn trim(core: &Core) -> Result<(), Error> {
     let stream = &core.settings.stream;
     let trim = match core.settings.retention {
@@ -148,12 +154,12 @@ async fn trim(core: &Core) -> Result<(), Error> {
     core.client.send(XTrim::new(stream, trim.approximate())).await.map(drop)
 }
 
-/// The id that an entry of this age has by our clock.
+/// Returns the id that an entry of this age has by the local clock.
 pub(super) fn oldest(age: Duration) -> Option<EntryId> {
     std::time::SystemTime::now().checked_sub(age).map(EntryId::from_time)
 }
 
-/// The least id that any group still needs: of what is pending in it, and of what it has not read.
+/// Returns the lowest id that any group still needs, pending or not yet read.
 async fn needed(core: &Core) -> Result<Option<EntryId>, Error> {
     let stream = &core.settings.stream;
     let groups = core.client.send(XInfoGroups::new(stream)).await?;
@@ -168,11 +174,11 @@ async fn needed(core: &Core) -> Result<Option<EntryId>, Error> {
     Ok(least)
 }
 
-/// Removes our own name, at the end.
+/// Removes our own consumer names, at the end.
 pub(super) async fn leave(desk: &Desk) {
     let me = desk.name();
     for core in desk.levels.iter().filter(|core| !core.settings.at_most_once) {
-        // A name that is left behind is removed by another consumer's janitor.
+        // If the name stays, the janitor of another consumer removes it.
         let _ = remove(core, &me).await;
     }
     for core in desk.levels.iter().filter(|core| core.settings.at_most_once) {
@@ -181,7 +187,8 @@ pub(super) async fn leave(desk: &Desk) {
     }
 }
 
-/// Removes a consumer that has nothing pending. Should it have been given something in this very moment, that is put back.
+/// Removes a consumer that has nothing pending. An entry that is delivered to it at that moment is
+/// kept for a retry.
 async fn remove(core: &Core, name: &[u8]) -> Result<(), Error> {
     let (stream, group) = (&core.settings.stream, &core.settings.group);
     let look = || XPendingRange::new(stream, group, .., LOOK);

@@ -1,4 +1,4 @@
-//! Keeper: the task that keeps leases: heartbeats in time, and the word to stop when they do not get through.
+//! Keeper: the task that sends heartbeats in time, and cancels jobs whose heartbeats fail.
 
 use super::core::Core;
 use super::desk::Desk;
@@ -10,7 +10,7 @@ use crate::id::EntryId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Until the consumer has ended.
+/// Runs until the consumer has ended.
 pub(super) async fn run(desk: Arc<Desk>) {
     let Some(lease) = desk.settings().map(|settings| settings.lease) else { return };
     let tick = lease / 24;
@@ -19,7 +19,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
         let next = desk.held().next();
         let wait = async {
             match next {
-                // Never at once: what is due and gets no answer is tried again a little later.
+                // Never at once: a heartbeat without a reply is retried a little later.
                 Some(at) => tokio::time::sleep_until((at.max(Instant::now() + tick)).into()).await,
                 None => taken.await,
             }
@@ -32,7 +32,8 @@ pub(super) async fn run(desk: Arc<Desk>) {
             let held = desk.held();
             (held.due(now), held.next_lapse())
         };
-        // The answer must come while there is time left to ask again, and what lapses by then is told in time.
+        // The reply must arrive while there is time for another attempt, and expired leases are
+        // reported in time.
         let limit = lease / 6;
         let work = async {
             beat(&desk, &beats.sure, limit).await;
@@ -47,11 +48,11 @@ pub(super) async fn run(desk: Arc<Desk>) {
     }
 }
 
-/// Begins these leases anew; what is not pending any more is lost.
+/// Renews these leases. Those of entries that are no longer pending are lost.
 async fn beat(desk: &Desk, keys: &[Key], limit: Duration) {
     let sent = Instant::now();
     let me = desk.name();
-    // Something may have been decided since they were due.
+    // Some may have been decided since they were due.
     let keys = desk.held().beatable(keys, sent);
     for (core, keys) in by_level(desk, &keys) {
         let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
@@ -71,7 +72,7 @@ fn claim<'a>(core: &'a Core, me: &'a [u8], ids: &'a [EntryId]) -> XClaimJustId<'
     XClaim::new(stream, group, me, Duration::ZERO, ids).just_id()
 }
 
-/// Which of these nobody has taken over. Those that somebody has are lost.
+/// Returns those that no other consumer has claimed. The others are lost.
 async fn still_ours(desk: &Desk, keys: &[Key], limit: Duration) -> Vec<Key> {
     let asked = Instant::now();
     let me = desk.name();
@@ -93,11 +94,11 @@ async fn still_ours(desk: &Desk, keys: &[Key], limit: Duration) -> Vec<Key> {
     ours
 }
 
-/// The keys of each stream.
+/// Groups the keys by stream.
 fn by_level<'a>(
     desk: &'a Desk,
     keys: &'a [Key],
 ) -> impl Iterator<Item = (&'a Arc<Core>, &'a [Key])> {
-    // They are sorted, the stream first.
+    // They are sorted by stream.
     keys.chunk_by(|a, b| a.0 == b.0).filter_map(|keys| Some((desk.core(keys.first()?.0)?, keys)))
 }

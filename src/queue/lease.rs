@@ -1,25 +1,27 @@
-//! Lease: what is held, until when; which heartbeats are due; when to stop believing. Pure.
+//! Tracks the leases that this consumer holds: expiry, due heartbeats, and lost leases. No I/O.
 //!
-//! An entry is held from the moment before the command was sent that brought it, and each heartbeat that was confirmed begins
-//! the lease anew, again from the moment before it was sent. So the server's idle time is never longer than what is thought here.
+//! A lease starts at the moment before the command was sent that delivered the entry. Each
+//! confirmed heartbeat restarts it, again at the moment before it was sent. So the server's idle
+//! time is never longer than the age assumed here.
 //!
-//! | age of what was last confirmed | what is done |
+//! | age of the last confirmation | action |
 //! |---|---|
-//! | 1/3 of the lease | a heartbeat: XCLAIM JUSTID; what its reply does not list is gone |
-//! | 1/2 | asks first whose it is, and claims only what is still ours: it may have been taken over in the meantime |
-//! | 3/4 | nobody believes in it any more: the job is cancelled, and no heartbeat is sent again |
+//! | 1/3 of the lease | a heartbeat: XCLAIM JUSTID; entries missing from its reply are gone |
+//! | 1/2 | asks for the owner first, and claims only what is still ours: another consumer may have claimed it |
+//! | 3/4 | the lease is considered lost: the job is cancelled, and no heartbeat is sent again |
 //!
-//! The last quarter is for what takes time on the way: a heartbeat that is sent with the last belief reaches the server before
-//! anyone else may claim the entry, unless it takes a quarter of the lease to get there.
+//! The last quarter is a margin for delays. A heartbeat that is sent just before the lease counts
+//! as lost reaches the server before another consumer may claim the entry, unless that takes a
+//! quarter of the lease.
 
 use crate::id::EntryId;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Which entry: its stream's place in the list of streams, and its id.
+/// An entry: the index of its stream in the list of streams, and its id.
 pub(crate) type Key = (usize, EntryId);
 
-/// Everything that one consumer holds. `M` is what is told when a lease ends.
+/// All entries that one consumer holds. `M` is returned when a lease ends.
 #[derive(Debug)]
 pub(crate) struct Held<M> {
     lease: Duration,
@@ -29,31 +31,32 @@ pub(crate) struct Held<M> {
 
 #[derive(Debug)]
 struct Holding<M> {
-    /// Which holding of this entry it is: it may come back after its lease was lost.
+    /// Distinguishes holdings of the same entry: it may come back after its lease was lost.
     ticket: u64,
-    /// Before the command was sent that was last confirmed.
+    /// The time before the last confirmed command was sent.
     since: Instant,
     decided: Decided,
     mark: M,
 }
 
-/// What is on its way to the server about an entry.
+/// The decision about an entry that is being sent to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decided {
-    /// Nothing: heartbeats go out.
+    /// No decision: heartbeats are sent.
     Not,
-    /// That it is done. Should it be given to us again, it is not run again, however long that takes.
+    /// The job is done. If the entry is delivered again, it is not run again, however long that
+    /// takes.
     Done,
-    /// That it is given back. It may be given to us again before we hear that this has been heard.
+    /// The job is given back. The entry may be delivered again before the confirmation arrives.
     GivenBack,
 }
 
-/// Which heartbeats to send.
+/// The heartbeats to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Beats {
-    /// Nobody else may have claimed these yet.
+    /// No other consumer may have claimed these yet.
     pub(crate) sure: Vec<Key>,
-    /// Ask whose these are, and claim those that are still ours.
+    /// The owner of these must be checked: only those that are still ours are claimed.
     pub(crate) doubtful: Vec<Key>,
 }
 
@@ -62,7 +65,7 @@ impl<M> Held<M> {
         Self { lease, jobs: HashMap::new(), tickets: 0 }
     }
 
-    /// Until when a lease is believed in that was last confirmed by what was sent then.
+    /// Returns when a lease is considered lost, if its last confirmed command was sent at `since`.
     pub(crate) fn deadline(&self, since: Instant) -> Instant {
         since + self.lease / 4 * 3
     }
@@ -79,16 +82,17 @@ impl<M> Held<M> {
         self.jobs.contains_key(&key)
     }
 
-    /// Everything that is held.
+    /// Returns all entries that are held.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
         self.jobs.keys().copied()
     }
 
-    /// Holds an entry that a command brought which was sent at `since`, and returns its ticket. `None` if it is in our hands
-    /// already: the server gave it again, to ourselves, and it must not run twice. Its lease begins anew then.
+    /// Holds an entry that was delivered by a command sent at `since`, and returns its ticket.
+    /// `None` if it is held already: the server delivered it to this consumer again, and it must
+    /// not run twice. Its lease is then renewed.
     ///
-    /// What arrived when its lease was over already, because the process stood still, is held for no time at all: the next
-    /// look at it finds it lost.
+    /// An entry may arrive after its lease was over, because the process stalled. It is then held
+    /// with an expired lease, and the next check finds it lost.
     pub(crate) fn take(&mut self, key: Key, since: Instant, now: Instant, mark: M) -> Option<u64> {
         let most = self.lease / 4 * 3;
         if let Some(holding) = self.jobs.get_mut(&key) {
@@ -108,19 +112,20 @@ impl<M> Held<M> {
         Some(ticket)
     }
 
-    /// Whether this holding is still believed in.
+    /// Whether this holding has a valid lease.
     pub(crate) fn is_held(&self, key: Key, ticket: u64, now: Instant) -> bool {
         let holding = self.jobs.get(&key).filter(|holding| holding.ticket == ticket);
         holding.is_some_and(|holding| self.believes(holding.since, now))
     }
 
-    /// Until when this holding is believed in; `None` if it is lost.
+    /// Returns when the lease of this holding expires; `None` if it is lost.
     pub(crate) fn until(&self, key: Key, ticket: u64) -> Option<Instant> {
         let holding = self.jobs.get(&key).filter(|holding| holding.ticket == ticket)?;
         Some(self.deadline(holding.since))
     }
 
-    /// No more heartbeats for this holding, for they would undo what is decided about it. False if it is lost.
+    /// Stops heartbeats for this holding, which would undo the decision. False if the lease is
+    /// lost.
     pub(crate) fn decide(&mut self, key: Key, ticket: u64, decided: Decided, now: Instant) -> bool {
         let held = self.is_held(key, ticket, now);
         if let Some(holding) = self.jobs.get_mut(&key).filter(|_| held) {
@@ -129,18 +134,18 @@ impl<M> Held<M> {
         held
     }
 
-    /// The holding is over, whether it was lost before or not.
+    /// Ends the holding, whether its lease was lost or not.
     pub(crate) fn end(&mut self, key: Key, ticket: u64) -> Option<M> {
         self.jobs.get(&key).filter(|holding| holding.ticket == ticket)?;
         self.jobs.remove(&key).map(|holding| holding.mark)
     }
 
-    /// What is no longer believed in, and is held no longer.
+    /// Removes and returns the holdings whose lease is lost.
     pub(crate) fn lapsed(&mut self, now: Instant) -> Vec<(Key, M)> {
         let lost: Vec<Key> = self
             .jobs
             .iter()
-            // Of what is decided already nobody is to be told.
+            // Holdings that are decided already are not reported.
             .filter(|(_, holding)| {
                 holding.decided == Decided::Not && !self.believes(holding.since, now)
             })
@@ -149,7 +154,7 @@ impl<M> Held<M> {
         lost.into_iter().filter_map(|key| Some((key, self.jobs.remove(&key)?.mark))).collect()
     }
 
-    /// Which heartbeats are due.
+    /// Returns the heartbeats that are due.
     pub(crate) fn due(&self, now: Instant) -> Beats {
         let mut beats = Beats { sure: Vec::new(), doubtful: Vec::new() };
         for (key, holding) in &self.jobs {
@@ -162,14 +167,14 @@ impl<M> Held<M> {
             }
             if age < self.lease / 2 { &mut beats.sure } else { &mut beats.doubtful }.push(*key);
         }
-        // In the order of ids, so that neighbours are asked about together.
+        // In the order of ids, so that neighbours are checked together.
         beats.sure.sort_unstable();
         beats.doubtful.sort_unstable();
         beats
     }
 
-    /// Of these, what a heartbeat may be sent for now: something may have been decided since they were due, or their time may be
-    /// up.
+    /// Returns those of the keys for which a heartbeat may still be sent. Some may have been
+    /// decided or expired since they were due.
     pub(crate) fn beatable(&self, keys: &[Key], now: Instant) -> Vec<Key> {
         let may = |key: &&Key| {
             self.jobs.get(key).is_some_and(|holding| {
@@ -179,7 +184,8 @@ impl<M> Held<M> {
         keys.iter().filter(may).copied().collect()
     }
 
-    /// When to look again for heartbeats that are due and for leases that lapse. `None` while nothing is held.
+    /// Returns when to check again for due heartbeats and expired leases. `None` while nothing is
+    /// held.
     pub(crate) fn next(&self) -> Option<Instant> {
         let oldest = self
             .jobs
@@ -189,13 +195,13 @@ impl<M> Held<M> {
         Some(oldest.min()? + self.lease / 3)
     }
 
-    /// When the first lease lapses if nothing is confirmed. `None` while nothing is held.
+    /// Returns when the first lease expires if nothing is confirmed. `None` while nothing is held.
     pub(crate) fn next_lapse(&self) -> Option<Instant> {
         Some(self.next()? - self.lease / 3 + self.lease / 4 * 3)
     }
 
-    /// A heartbeat for these, sent then, was answered with what is still pending. Returns what is not: it was finished or
-    /// removed elsewhere, and is held no longer.
+    /// Records the reply to a heartbeat for `asked`, sent at `sent`: the entries that are still
+    /// pending. Removes and returns the others, which were finished or claimed elsewhere.
     pub(crate) fn beaten(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
         let mut gone = Vec::new();
         for key in asked {
@@ -252,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_counts_from_when_it_was_sent() {
+    fn heartbeat_counts_from_when_it_was_sent() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         let ticket = held.take(key(1), start, start, ()).unwrap();
@@ -260,13 +266,13 @@ mod tests {
         assert_eq!(held.until(key(1), ticket), Some(at(start, 13)));
         assert!(held.is_held(key(1), ticket, at(start, 12)));
         assert!(!held.is_held(key(1), ticket, at(start, 13)));
-        // One that was sent before and answered later takes nothing back.
+        // A heartbeat sent earlier and confirmed later does not shorten the lease.
         held.beaten(at(start, 2), &[key(1)], &[key(1)]);
         assert_eq!(held.until(key(1), ticket), Some(at(start, 13)));
     }
 
     #[test]
-    fn what_a_heartbeat_does_not_find_is_gone_and_told_once() {
+    fn entry_missing_from_a_heartbeat_reply_is_gone_and_reported_once() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         held.take(key(1), start, start, "one").unwrap();
@@ -275,13 +281,13 @@ mod tests {
         assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), [(key(1), "one")]);
         assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), []);
         assert!(held.holds(key(2)));
-        // What came after the question was asked is not concerned.
+        // An entry that arrived after the heartbeat was sent is not affected.
         held.take(key(1), at(start, 5), at(start, 5), "again").unwrap();
         assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), []);
     }
 
     #[test]
-    fn what_is_held_is_not_taken_twice_and_what_was_lost_is() {
+    fn held_entry_is_not_taken_twice_and_a_lost_one_is_taken_again() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         let first = held.take(key(1), start, start, "first").unwrap();
@@ -298,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn lapsed_leases_are_told_once_and_decided_ones_never() {
+    fn expired_leases_are_reported_once_and_decided_ones_never() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         held.take(key(1), start, start, "one").unwrap();
@@ -314,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrives_too_late_is_lost_at_once() {
+    fn entry_that_arrives_too_late_is_lost_at_once() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         let ticket = held.take(key(1), start, at(start, 30), ()).unwrap();
@@ -323,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_may_come_again_before_that_is_confirmed() {
+    fn entry_given_back_may_come_again_before_that_is_confirmed() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         let first = held.take(key(1), start, start, "first").unwrap();
@@ -335,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn no_heartbeat_is_sent_for_what_was_decided_or_lost_since_it_was_due() {
+    fn no_heartbeat_is_sent_for_entries_decided_or_lost_since_it_was_due() {
         let start = Instant::now();
         let mut held = Held::new(LEASE);
         let one = held.take(key(1), start, start, ()).unwrap();

@@ -2,14 +2,14 @@
 //!
 //! | name | kind | labels | |
 //! |---|---|---|---|
-//! | `redis_streams_processed` | counter | `stream` | jobs whose handler ended with success |
-//! | `redis_streams_duration_seconds` | histogram | `stream` | how long handlers took |
+//! | `redis_streams_processed` | counter | `stream` | jobs whose handler succeeded |
+//! | `redis_streams_duration_seconds` | histogram | `stream` | run time of handlers |
 //! | `redis_streams_length` | gauge | `stream` | entries in the stream |
-//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs in a consumer's hands, or waiting under `~retry` or a `~park` |
-//! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by how they ended: the names of [`Report`](super::Report) |
+//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs pending for a consumer, or waiting under `~retry` or a `~park` |
+//! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by outcome: the names of [`Report`](super::Report) |
 //! | `bourn_dead_letters` | gauge | `stream`, `group` | dead letters |
 //!
-//! Gauges are what the server says, about every ten seconds, from each process that consumes.
+//! Every consuming process reads the gauges from the server about every ten seconds.
 
 use super::core::Core;
 use crate::command::{ConsumerInfo, XLen};
@@ -21,12 +21,12 @@ fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// The counter of jobs that ended so.
+/// Returns the counter of jobs with this outcome.
 pub(super) fn jobs(stream: &[u8], group: &[u8], outcome: &'static str) -> Counter {
     counter!("bourn_jobs_total", "stream" => text(stream), "group" => text(group), "outcome" => outcome)
 }
 
-/// How long one handler takes.
+/// Measures the run time of one handler.
 pub(super) struct Timer<'a> {
     core: &'a Core,
     start: Instant,
@@ -47,8 +47,8 @@ impl<'a> Timer<'a> {
     }
 }
 
-/// Asks the server for what the gauges show. `known` are the consumers that had a gauge the last time: those that are gone have
-/// nothing pending.
+/// Reads the gauges from the server. `known` are the consumers that had a gauge the last time:
+/// those that are gone have nothing pending.
 pub(super) async fn measure(
     core: &Core,
     consumers: &[ConsumerInfo],

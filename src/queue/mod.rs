@@ -1,4 +1,4 @@
-//! A work queue on a consumer group: at least once, on streams alone.
+//! A job queue on a consumer group, with at-least-once delivery.
 //!
 //! ```no_run
 //! use bourn::Client;
@@ -22,46 +22,61 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # How it stands on streams
+//! # How it works
 //!
-//! A job is an entry. It stays the same entry from XADD to its end: a retry is never a copy. The group's list of pending entries is
-//! the table of leases: whose it is, since when, and how often it was delivered. Nothing else is kept: no other key but the
-//! dead letters, no script, no clock but the server's idle time and the process's own. So whatever dies, what is on the
-//! server is enough to go on.
+//! A job is a single stream entry and keeps its id for life: a retry is never a copy. The group's
+//! pending entries list (PEL) is the lease table: it records each job's owner, idle time and
+//! delivery count. There is no other state: no other key except the dead-letter stream, no script.
+//! The only clocks are the server's idle time and the process's own. So the state on the server is
+//! always enough to continue after a crash.
 //!
-//! | | |
+//! | event | commands |
 //! |---|---|
 //! | a job is enqueued | XADD, with IDMP where the server has it |
-//! | a worker takes it | XREADGROUP, no more than it has hands for |
-//! | it takes long | a heartbeat, XCLAIM JUSTID, every third of a lease |
-//! | it is done | XACKDEL, or XDEL and XACK: many at once |
-//! | it fails | it waits as a pending entry of `~retry`, and is claimed when its time has come |
-//! | it failed too often | MULTI: XADD to the dead letters, XACK, XDEL |
-//! | its worker dies | it is claimed when it has been idle for as long as a lease |
+//! | a worker fetches jobs | XREADGROUP, at most as many as it has free worker slots |
+//! | a job takes long | a heartbeat, XCLAIM JUSTID, every third of a lease |
+//! | a job is done | XACKDEL, or XDEL and XACK: many jobs at once |
+//! | a job fails | it waits as a pending entry of `~retry`, and is claimed when its delay is over |
+//! | the last attempt fails | MULTI: XADD to the dead-letter stream, XACK, XDEL |
+//! | a worker dies | its jobs are claimed when they have been idle for a whole lease |
 //!
 //! # Promises
 //!
-//! * **At least once.** What was enqueued, `Ok`, is done by a handler that returned `Ok`, or lies among the dead letters, or was
-//!   discarded; as long as the server keeps what it acknowledged, and some worker lives for longer than a lease.
-//! * **Nothing is acknowledged before it is done.**
-//! * **One job, one id**, over all its attempts: what a handler needs so as not to do it twice.
-//! * **No more attempts than the policy says**, also for a job that kills its worker. The server counts: one that is set back
-//!   in a failover counts again, and what is released does not count.
-//! * **Twice only if** a lease was lost (the process or its connection stood still for three quarters of it), the server
-//!   lost an acknowledgement in a failover or a restart, or a job was enqueued again after an unknown outcome.
-//! * Jobs are delivered in the order of their ids; retries come later; in which order they end nobody knows.
+//! * **At least once.** Every job for which `enqueue` returned `Ok` is completed, moved to the
+//!   dead-letter stream, or discarded. This holds as long as the server keeps what it acknowledged,
+//!   and some worker lives for longer than a lease.
+//! * **No job is acknowledged before it is done.**
+//! * **A job has one id** for all its attempts. Handlers can use it to be idempotent.
+//! * **No more attempts than the policy allows**, also for a job that crashes its worker. The
+//!   server counts the attempts. If a failover resets the count, attempts are counted again. A
+//!   released delivery does not count.
+//! * **A job can run twice only if** its lease expired (the process or connection stalled for three
+//!   quarters of it), the server lost an acknowledgement in a failover or a restart, or the job was
+//!   enqueued again after an unknown outcome.
+//! * Jobs are delivered in the order of their ids. Retries are delivered later. Completion order is
+//!   not guaranteed.
 //!
-//! Not promised: that nothing is lost when a failover or a power cut loses what the server had acknowledged
-//! ([`QueueEvent::RolledBack`] tells), or when entries are trimmed or deleted by others.
+//! Jobs can be lost when a failover or a power cut loses what the server had acknowledged (reported
+//! as [`QueueEvent::RolledBack`]), or when others trim or delete entries.
 //!
-//! With [`QueueBuilder::at_most_once`] a job is forgotten as it is handed out, and none of this holds.
+//! With [`QueueBuilder::at_most_once`] a job is removed as it is delivered, and none of these
+//! guarantees hold.
 //!
 //! # Metrics
 //!
-//! With the feature `metrics`, through the facade of that name: the counter `redis_streams_processed{stream}`, the histogram
-//! `redis_streams_duration_seconds{stream}`, the gauges `redis_streams_length{stream}` and
-//! `redis_streams_pending{stream,group,consumer}`; the counter `bourn_jobs_total{stream,group,outcome}`, whose outcomes are the
-//! fields of [`Report`], and the gauge `bourn_dead_letters{stream,group}`. Gauges are what the server says about every ten seconds.
+//! The feature `metrics` publishes these through the `metrics` facade:
+//!
+//! | name | kind | labels |
+//! |---|---|---|
+//! | `redis_streams_processed` | counter | `stream` |
+//! | `redis_streams_duration_seconds` | histogram | `stream` |
+//! | `redis_streams_length` | gauge | `stream` |
+//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` |
+//! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` |
+//! | `bourn_dead_letters` | gauge | `stream`, `group` |
+//!
+//! The values of `outcome` are the fields of [`Report`]. Gauges are read from the server about
+//! every ten seconds.
 
 mod abilities;
 mod acks;
@@ -131,14 +146,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// A queue: a stream, a group, and how its jobs are dealt with. Clones are cheap.
+/// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.
 pub struct Queue<T> {
     core: Arc<Core>,
     codec: Arc<dyn Codec<T>>,
 }
 
 impl Queue<Bytes> {
-    /// A queue on this stream, opened by [`QueueBuilder::open`], which says what its jobs are.
+    /// Creates a builder for a queue on this stream. [`QueueBuilder::open`] sets the type of its
+    /// jobs.
     pub fn builder(client: &Client, stream: impl AsRef<[u8]>) -> QueueBuilder {
         QueueBuilder::new(client, stream.as_ref())
     }
@@ -157,7 +173,7 @@ impl<T: 'static> Queue<T> {
         self.encoded_with(payload, &[])
     }
 
-    /// The fields of a job: payload, headers, and the trace context.
+    /// Returns the fields of a job: payload, headers, and the trace context.
     fn encoded_with(
         &self,
         payload: &T,
@@ -183,37 +199,37 @@ impl<T: 'static> Queue<T> {
         self.codec.decode(Payload::new(entry.by_ref()))
     }
 
-    /// The key of the stream.
+    /// Returns the key of the stream.
     #[must_use]
     pub fn stream(&self) -> &[u8] {
         &self.core.settings.stream
     }
 
-    /// The group.
+    /// Returns the name of the consumer group.
     #[must_use]
     pub fn group(&self) -> &[u8] {
         &self.core.settings.group
     }
 
-    /// The key of the dead letters; `None` if jobs that failed too often are given up.
+    /// Returns the key of the dead-letter stream; `None` if jobs without attempts left are dropped.
     #[must_use]
     pub fn dead_letter_key(&self) -> Option<&[u8]> {
         self.core.settings.dead_letter.as_deref()
     }
 
-    /// The client that it speaks through.
+    /// Returns the client that the queue uses.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.core.client
     }
 
-    /// Adds jobs.
+    /// Creates a producer, which adds jobs.
     #[must_use]
     pub fn producer(&self) -> Producer<T> {
         Producer::new(self.clone())
     }
 
-    /// Takes jobs, to be decided one by one.
+    /// Configures a consumer, which receives jobs that are acknowledged one by one.
     pub fn consumer(&self) -> ConsumerBuilder<T>
     where
         T: Send,
@@ -221,7 +237,7 @@ impl<T: 'static> Queue<T> {
         ConsumerBuilder::new(self.clone())
     }
 
-    /// Runs jobs through a handler.
+    /// Configures a worker, which runs a handler for each job.
     pub fn worker(&self) -> WorkerBuilder<T>
     where
         T: Send,
@@ -229,41 +245,44 @@ impl<T: 'static> Queue<T> {
         WorkerBuilder::new(vec![self.clone()], Priority::Strict)
     }
 
-    /// The jobs that failed too often.
+    /// Returns a handle to the dead letters, for inspection and redrive.
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetters<T> {
         DeadLetters::new(self.clone())
     }
 
-    /// How the queue stands, as the server sees it: a few commands, most of them of one moment.
+    /// Returns the queue's statistics, as the server reports them. Most of its commands run in one
+    /// transaction.
     ///
     /// # Cancel safety
     ///
-    /// It reads.
+    /// Read-only.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`]; with [`Code::NoGroup`](crate::Code::NoGroup) or [`Code::Err`](crate::Code::Err) if the stream or
-    /// the group is not there.
+    /// [`QueueError::Redis`]; with [`Code::NoGroup`](crate::Code::NoGroup) or
+    /// [`Code::Err`](crate::Code::Err) if the stream or the group does not exist.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
         stats::stats(&self.core).await
     }
 
-    /// Whether anything is amiss: nobody reads, jobs wait for too long or were left alone, there are dead letters, the group is
-    /// not there.
+    /// Checks the queue for problems: no consumer, jobs that wait too long or are abandoned, dead
+    /// letters, a missing group.
     ///
     /// # Cancel safety
     ///
-    /// It reads.
+    /// Read-only.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`] if a command fails. Without a connection it is degraded, at once.
+    /// [`QueueError::Redis`] if a command fails. Returns [`Health::Degraded`] at once if there is
+    /// no connection.
     pub async fn health(&self) -> Result<Health, QueueError> {
         stats::health(&self.core).await
     }
 
-    /// What happens at the queue from now on, as seen by this handle and its clones, and by what was made from them.
+    /// Returns the queue's events from now on, as seen by this handle, its clones, and the
+    /// producers, consumers and workers created from them.
     #[must_use]
     pub fn events(&self) -> QueueEvents {
         QueueEvents(self.core.listen())
@@ -285,13 +304,13 @@ impl<T: 'static> fmt::Debug for Queue<T> {
     }
 }
 
-/// One of two.
+/// One of two values.
 enum Either<A, B> {
     Left(A),
     Right(B),
 }
 
-/// Waits for either of two; the other one is dropped.
+/// Waits for the first of two futures and drops the other one.
 async fn first<A: Future, B: Future>(a: A, b: B) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     poll_fn(|cx| {

@@ -1,4 +1,5 @@
-//! Moving: an entry is acknowledged and deleted here, and another one is added there, in one transaction.
+//! Moving: acknowledges and deletes an entry in one stream, and adds one to another, in one
+//! transaction.
 //!
 //! ```text
 //! MULTI
@@ -8,14 +9,15 @@
 //! EXEC
 //! ```
 //!
-//! If XADD fails, for there is something else than a stream, the entry is added to its own stream again.
+//! If XADD fails, because the target is not a stream, the entry is added to its own stream again.
 //!
-//! XACK and XDEL that both answer 0 say that somebody else had finished with it. With IDMP (Redis 8.6) the entry is then the one that was
-//! added by the first; without it, it is one too many, and deleted again: it is there for a moment.
+//! If XACK and XDEL both return 0, another consumer had finished the entry. With IDMP (Redis 8.6)
+//! the new entry is then the one that the other consumer added. Without it, it is a duplicate and
+//! is deleted: it exists for a moment.
 
 use super::Acked;
 use super::QueueError;
-use super::clerk::{Case, Pause, helps};
+use super::clerk::{Case, Pause, is_transient};
 use super::codec::FieldList;
 use super::core::Core;
 use super::dead_letter;
@@ -27,16 +29,16 @@ use crate::error::Error;
 use crate::id::EntryId;
 use std::time::{Duration, Instant};
 
-/// What came of a move: whether it was ours, and the new entry, if there is one of ours.
+/// The result of a move: whether the entry was ours, and the id of the new entry, if there is one.
 pub(super) type Moved = (Acked, Option<EntryId>);
 
-/// From where to where.
+/// The source and the target of a move.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move<'a> {
     pub(super) from: &'a [u8],
     pub(super) group: &'a [u8],
     pub(super) entry: &'a Entry,
-    /// Whether the entry is deleted where it was.
+    /// Whether the entry is deleted from its stream.
     pub(super) deletes: bool,
     pub(super) to: &'a [u8],
     /// Whether the server has IDMP.
@@ -44,7 +46,7 @@ pub(super) struct Move<'a> {
 }
 
 impl Move<'_> {
-    /// Again and again for so long, until it is known.
+    /// Retries for this duration, until the outcome is known.
     pub(super) async fn until_known<'f>(
         &'f self,
         client: &Client,
@@ -55,7 +57,7 @@ impl Move<'_> {
         let mut pause = Pause::default();
         loop {
             match self.once(client, fields.clone()).await {
-                Err(error) if helps(&error) && Instant::now() < until => pause.wait().await,
+                Err(error) if is_transient(&error) && Instant::now() < until => pause.wait().await,
                 result => return result,
             }
         }
@@ -83,7 +85,7 @@ impl Move<'_> {
         let (acked, deleted) = (acked?, deleted?);
         let added = match added {
             Ok(added) => added,
-            // The other stream is none, and what was here is acknowledged.
+            // The target is not a stream, and the entry was acknowledged.
             Err(error) => {
                 if acked > 0 || deleted > 0 {
                     dead_letter::put_back(client, from, entry).await?;
@@ -91,7 +93,8 @@ impl Move<'_> {
                 return Err(error);
             }
         };
-        // A group that was made again has forgotten what was pending; what the stream still had was not finished by anybody.
+        // A group that was created again has lost its pending entries. An entry still in the stream
+        // was not finished.
         if acked > 0 || deleted > 0 {
             return Ok((Acked::Done, Some(added)));
         }
@@ -103,7 +106,8 @@ impl Move<'_> {
     }
 }
 
-/// Adds what is next and acknowledges the job; again and again for as long as a lease, until it is known.
+/// Adds the next job and acknowledges this one. Retries for the duration of a lease, until the
+/// outcome is known.
 pub(super) async fn ack_then(
     case: &Case,
     out: &Core,

@@ -1,21 +1,22 @@
-//! Parks: the names under which entries wait for a retry, and for how long. Pure.
+//! Delay buckets: the consumer names under which entries wait for a retry. No I/O.
 //!
-//! The name says after how much idle time an entry may be claimed, and the entry is made to look idle for the rest when it is
-//! put there. So XINFO CONSUMERS shows what waits: `~park:10m` with 12 pending.
+//! The name contains the idle time after which an entry may be claimed. When an entry is put there,
+//! its idle time is set to the difference. So XINFO CONSUMERS shows what waits: `~park:10m` with 12
+//! pending.
 
 use std::time::Duration;
 
-/// Who owns an entry that waits in place, for less than a lease.
+/// The owner of an entry that waits in place, for less than a lease.
 pub(crate) const RETRY: &[u8] = b"~retry";
 
-/// What the names of parks begin with.
+/// The prefix of the names of delay buckets.
 const PREFIX: &[u8] = b"~park:";
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Every park there is: its name, and how long an entry waits there at most.
+/// All delay buckets: the name, and the maximum delay.
 const PARKS: [(&[u8], Duration); 8] = [
     (b"~park:1s", s(1)),
     (b"~park:5s", s(5)),
@@ -27,10 +28,11 @@ const PARKS: [(&[u8], Duration); 8] = [
     (b"~park:24h", s(24 * 3_600)),
 ];
 
-/// The longest wait for which there is a park.
+/// The longest delay that has a bucket.
 pub(crate) const LONGEST: Duration = s(24 * 3_600);
 
-/// Where an entry waits for so long, and how idle it is made to look. In place if that is less than the lease.
+/// Returns the owner of an entry with this delay, and the idle time to set. In place if the delay
+/// is shorter than the lease.
 pub(crate) fn put(wait: Duration, lease: Duration) -> (&'static [u8], Duration) {
     if wait < lease {
         return (RETRY, lease - wait);
@@ -40,12 +42,12 @@ pub(crate) fn put(wait: Duration, lease: Duration) -> (&'static [u8], Duration) 
     park.map_or((RETRY, lease), |(name, bucket)| (*name, *bucket - wait))
 }
 
-/// How long entries wait in the park of this name; `None` if it is no park.
+/// Returns the delay of the bucket with this name; `None` if it is not a bucket.
 pub(crate) fn bucket(name: &[u8]) -> Option<Duration> {
     PARKS.iter().find(|(park, _)| *park == name).map(|(_, bucket)| *bucket)
 }
 
-/// About how often the entries of this owner are looked at.
+/// Returns the approximate interval at which the entries of this owner are checked.
 pub(crate) fn poll(name: &[u8]) -> Duration {
     bucket(name).map_or(s(1), |bucket| (bucket / 20).max(s(1)))
 }
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_may_be_claimed_when_its_wait_is_over() {
+    fn entry_is_claimable_when_its_delay_is_over() {
         let lease = s(30);
         let rows = [
             (s(0), RETRY, s(30)),
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn parks_are_known_by_name_and_looked_at_by_their_length() {
+    fn buckets_are_known_by_name_and_checked_by_their_length() {
         assert_eq!(bucket(b"~park:2m"), Some(s(120)));
         assert_eq!(bucket(b"~park:3m"), None);
         assert_eq!(poll(b"~park:1s"), s(1));

@@ -1,23 +1,25 @@
-//! Plan: what a consumer does next. Pure.
+//! Plan: decides the next step of a consumer. No I/O.
 //!
-//! It is asked again and again, told what came of each step, and never waits itself. Time and chance are arguments.
+//! The plan is called for each step, receives the result of each step, and never waits itself. Time
+//! and randomness are arguments.
 //!
-//! | in this order | when |
+//! | step, in this order | condition |
 //! |---|---|
-//! | [`Step::Rest`] | something went wrong a moment ago |
-//! | [`Step::Create`] | the group was not there: made again, from the stream's beginning |
-//! | [`Step::Full`] | there is no room for another entry |
-//! | [`Step::Recover`] | a read ended without its reply: what it may have brought is pending for us |
-//! | [`Step::Sweep`] | about once a second, where reads do not bring what others let lie |
-//! | [`Step::Census`], [`Step::Look`] | about once a second, where entries are parked: each owner has a time of its own |
+//! | [`Step::Rest`] | a step failed a moment ago |
+//! | [`Step::Create`] | the group was missing: it is created from the stream's beginning |
+//! | [`Step::Full`] | there is no capacity for another entry |
+//! | [`Step::Recover`] | the reply of a read was lost: its entries are pending for us |
+//! | [`Step::Sweep`] | about once a second, where reads do not return abandoned entries |
+//! | [`Step::Census`], [`Step::Look`] | about once a second, where delay buckets are used: each owner has its own interval |
 //! | [`Step::Read`] | otherwise |
 //!
 //! # Two ways to wait for a retry
 //!
-//! Where every wait is shorter than the lease, an entry waits *in place*: it is made to look as idle as it takes to be
-//! claimed in due time, by the same claim that takes over what a dead worker left. Where a wait may be longer, entries are
-//! *parked* under names that say how long (`~park:10m`), and each owner's entries are looked at on their own, for a claim that
-//! ignores owners would take parked ones after the lease already.
+//! Where every delay is shorter than the lease, an entry waits *in place*. Its idle time is set so
+//! that it becomes claimable when the delay is over, by the same claim that takes over a dead
+//! worker's entries. Where a delay may be longer, entries are kept in *delay buckets*, under
+//! consumer names that contain the duration (`~park:10m`). Each owner's entries are then checked
+//! separately: a claim that ignores owners would take them after the lease already.
 
 use super::abilities::Abilities;
 use super::park;
@@ -26,85 +28,86 @@ use crate::id::EntryId;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The longest that a read blocks.
+/// The longest time that a read blocks.
 const BLOCK: Duration = Duration::from_secs(5);
 
-/// About how often is looked for what others let lie, where reads do not bring it.
+/// The approximate interval of checks for abandoned entries, where reads do not return them.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// So many calls of one sweep at most: each looks at a thousand pending entries, and the cursor is kept for the next sweep.
+/// The maximum number of calls per sweep. Each scans a thousand pending entries; the cursor is kept
+/// for the next sweep.
 const CALLS: u32 = 10;
 
-/// The most entries that one command claims or reads.
+/// The maximum number of entries that one command claims or reads.
 pub(crate) const PAGE: usize = 100;
 
-/// The most pending entries that one command lists.
+/// The maximum number of pending entries that one command lists.
 pub(crate) const LOOK: u64 = 1_000;
 
-/// The pause after something went wrong: at least, and at most.
+/// The pause after a failure: minimum and maximum.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// What the plan does not change by itself.
+/// The settings of a plan, which do not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) lease: Duration,
-    /// Whether waits may be longer than the lease.
+    /// Whether delays may be longer than the lease.
     pub(crate) parks: bool,
-    /// Whether entries are forgotten as they are read.
+    /// Whether entries are removed as they are read.
     pub(crate) at_most_once: bool,
-    /// How many streams, the first being the most urgent.
+    /// The number of streams, the first being the most urgent.
     pub(crate) levels: usize,
-    /// One pass in so many begins at a less urgent stream; never if 0.
+    /// One pass in this many begins at a less urgent stream; never if 0.
     pub(crate) ageing: u32,
 }
 
-/// What to do now.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Wait this long.
+    /// Wait for this duration.
     Rest(Duration),
-    /// Wait until there is room.
+    /// Wait until there is capacity.
     Full,
-    /// Make the groups that are not there.
+    /// Create the missing groups.
     Create,
-    /// Take what is pending for us and not in our hands.
+    /// Claim entries that are pending for us and not held.
     Recover(usize),
-    /// XAUTOCLAIM from the cursor on.
+    /// XAUTOCLAIM, continuing at the cursor.
     Sweep { level: usize, cursor: EntryId, count: usize },
-    /// XPENDING: who has entries pending.
+    /// XPENDING: the owners of pending entries.
     Census(usize),
-    /// XPENDING for one owner, from behind the cursor on.
+    /// XPENDING for one owner, continuing after the cursor.
     Look { level: usize, owner: Vec<u8>, after: Option<EntryId> },
     /// XREADGROUP.
     Read(Read),
 }
 
-/// How to read.
+/// The parameters of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Read {
-    /// The streams, the first being served first.
+    /// The streams, in the order in which they are served.
     pub(crate) levels: Vec<usize>,
-    /// How many entries, of each stream.
+    /// The number of entries per stream.
     pub(crate) count: usize,
-    /// How many of all streams together.
+    /// The number of entries of all streams together.
     pub(crate) max_count: Option<usize>,
     pub(crate) block: Option<Duration>,
-    /// Brings what was idle for this long as well.
+    /// Also returns entries that were idle for this long.
     pub(crate) claim: Option<Duration>,
 }
 
-/// What came of a step, if nothing did.
+/// The reason why a step failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// The stream or the group is not there.
+    /// The stream or the group does not exist.
     NoGroup,
-    /// The reply did not come: the server may have done it.
+    /// The reply was lost: the server may have executed the command.
     Unknown,
-    /// It was not done.
+    /// The command was not executed.
     Refused,
 }
 
-/// An owner whose entries are to be looked at.
+/// An owner whose entries are to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owner {
     level: usize,
@@ -115,27 +118,28 @@ struct Owner {
 #[derive(Debug)]
 pub(crate) struct Plan {
     terms: Terms,
-    /// Nothing is done before.
+    /// No step is taken before this time.
     quiet: Option<Instant>,
-    /// How often something went wrong in a row.
+    /// The number of failures in a row.
     troubles: u32,
     create: bool,
     /// For each stream, whether a reply was lost.
     recover: Vec<bool>,
     sweep_at: Option<Instant>,
-    /// For each stream, where the sweep goes on, and how many calls it has left this time.
+    /// For each stream, the cursor of the sweep, and the number of calls left in it.
     cursors: Vec<(EntryId, u32)>,
-    /// For each stream, whether its owners are still to be asked for.
+    /// For each stream, whether its owners are still to be listed.
     census: Vec<bool>,
     owners: VecDeque<Owner>,
-    /// When each kind of park is looked at again.
+    /// The time of the next check of each delay bucket.
     parks: Vec<(usize, Vec<u8>, Instant)>,
     passes: u32,
-    /// How many streams of this pass were read without waiting, where one read cannot serve them in order.
+    /// The number of streams of this pass that were read without blocking, where one read cannot
+    /// serve them in order.
     asked: usize,
-    /// How many entries the last read asked for.
+    /// The number of entries that the last read requested.
     count: usize,
-    /// Whether this pass has brought anything.
+    /// Whether this pass has returned any entry.
     brought: bool,
 }
 
@@ -160,7 +164,7 @@ impl Plan {
         }
     }
 
-    /// What to do now, with room for so many entries; `random` is between 0 and 1.
+    /// Returns the next step, with capacity for `room` entries; `random` is between 0 and 1.
     pub(crate) fn next(
         &mut self,
         now: Instant,
@@ -176,7 +180,7 @@ impl Plan {
             return Step::Create;
         }
         if room == 0 {
-            // When there is room again, the most urgent stream comes first again.
+            // When there is capacity again, the most urgent stream comes first again.
             if self.asked > 0 {
                 self.pass();
             }
@@ -210,12 +214,12 @@ impl Plan {
         Some(Step::Sweep { level, cursor: *cursor, count: room.min(PAGE) })
     }
 
-    /// A sweep was done, and goes on there; `None` for from the beginning. One that brought as much as it could does not count: there
-    /// is more, and it is not to wait until the next second.
+    /// Records a sweep and its cursor; `None` at the end. A sweep that was full does not count:
+    /// there are more entries, and they should not wait for the next second.
     pub(crate) fn swept(&mut self, level: usize, cursor: Option<EntryId>, is_full: bool) {
         self.well();
         if let Some((at, calls)) = self.cursors.get_mut(level) {
-            // At the end it begins anew the next time.
+            // A sweep that has ended starts from the beginning the next time.
             *calls = match cursor {
                 Some(_) if is_full => *calls,
                 Some(_) => calls.saturating_sub(1),
@@ -239,7 +243,7 @@ impl Plan {
         Some(Step::Look { level, owner: name, after })
     }
 
-    /// These have entries pending in this stream.
+    /// Records the owners of pending entries in this stream.
     pub(crate) fn counted(&mut self, level: usize, owners: Vec<Vec<u8>>, now: Instant) {
         self.well();
         if let Some(due) = self.census.get_mut(level) {
@@ -251,7 +255,7 @@ impl Plan {
             match known {
                 Some((.., at)) if *at > now => continue,
                 Some((.., at)) => *at = now + poll,
-                // There are only so many kinds of parks; other owners are looked at each time.
+                // The number of delay buckets is fixed; other owners are checked each time.
                 None if poll > SWEEP => self.parks.push((level, name.clone(), now + poll)),
                 None => {}
             }
@@ -259,7 +263,8 @@ impl Plan {
         }
     }
 
-    /// What is pending for the owner that was looked at: which of it to claim now, and after how long it may be. At most `room`.
+    /// Returns which pending entries of the listed owner to claim now, at most `room`, and the
+    /// minimum idle time.
     pub(crate) fn looked(
         &mut self,
         page: &[PendingEntry],
@@ -275,7 +280,7 @@ impl Plan {
         let ids: Vec<EntryId> =
             page.iter().filter(due).filter(mine).map(|entry| entry.id).take(most).collect();
         let after = match ids.last() {
-            // The rest of the page is looked at again when there is room.
+            // The rest of the page is listed again when there is capacity.
             Some(last) if ids.len() == most => Some(*last),
             _ if u64::try_from(page.len()).is_ok_and(|len| len >= LOOK) => {
                 page.last().map(|entry| entry.id)
@@ -303,20 +308,20 @@ impl Plan {
         if abilities.max_count {
             return Step::Read(Read { max_count: Some(count), ..read(all, Some(wait)) });
         }
-        // One stream after the other without waiting, then all of them at once, one entry of each.
+        // One stream after the other without blocking, then all of them at once, one entry of each.
         match all.get(self.asked) {
             Some(level) => Step::Read(read(vec![*level], None)),
             None => Step::Read(Read { count: 1, ..read(all, Some(wait)) }),
         }
     }
 
-    /// The streams in the order in which this pass serves them.
+    /// Returns the streams in the order in which this pass serves them.
     fn order(&self) -> Vec<usize> {
         let levels = self.terms.levels;
         let mut order: Vec<usize> = (0..levels).collect();
         let every = self.terms.ageing;
         if levels > 1 && every > 0 && self.passes % every == every - 1 {
-            // The least urgent one first, the next time the one before it.
+            // The least urgent stream first, the next time the one before it.
             let turn = usize::try_from(self.passes / every).unwrap_or_default() % (levels - 1);
             let first = order.remove(levels - 1 - turn);
             order.insert(0, first);
@@ -324,15 +329,15 @@ impl Plan {
         order
     }
 
-    /// A read has brought so many entries.
+    /// Records the number of entries that a read returned.
     pub(crate) fn brought(&mut self, entries: usize, abilities: Abilities) {
         self.well();
         self.brought |= entries > 0;
         let whole = self.terms.levels < 2 || abilities.max_count;
-        // As many as were asked for: there may be more, and they come before any that are less urgent.
+        // The read was full: there may be more entries, which come before less urgent ones.
         let more = entries >= self.count;
         self.asked += 1;
-        // Only a pass that brought nothing waits for all of them at its end.
+        // Only a pass that returned nothing blocks on all streams at its end.
         let over = self.asked > self.terms.levels;
         let served = self.asked == self.terms.levels && self.brought;
         if whole || more || over || served {
@@ -346,7 +351,7 @@ impl Plan {
         self.brought = false;
     }
 
-    /// What is pending for us was taken; whether that was all.
+    /// Records that entries pending for us were claimed, and whether those were all.
     pub(crate) fn recovered(&mut self, level: usize, all: bool) {
         self.well();
         if let Some(lost) = self.recover.get_mut(level) {
@@ -354,17 +359,18 @@ impl Plan {
         }
     }
 
-    /// The groups are there again.
+    /// Records that the groups were created.
     pub(crate) fn created(&mut self) {
         self.create = false;
     }
 
-    /// Another connection was made: what was on its way on the last one may be pending for us.
+    /// Records a new connection: replies lost with the last one may have made entries pending for
+    /// us.
     pub(crate) fn reconnected(&mut self) {
         self.recover.fill(true);
     }
 
-    /// A step came to nothing; the next one waits a little.
+    /// Records a failed step; the next one waits a little.
     pub(crate) fn failed(&mut self, trouble: Trouble, now: Instant, random: f64) {
         match trouble {
             Trouble::NoGroup => self.create = true,
@@ -377,15 +383,16 @@ impl Plan {
         self.quiet = Some(now + about(pause, random));
     }
 
-    /// A step came to something.
+    /// Records a successful step.
     fn well(&mut self) {
         self.troubles = 0;
     }
 
-    /// How long a read may block: its entries are held from before it was sent, so a lease must have time left after it.
+    /// Returns how long a read may block. A lease starts before the read is sent, so some of it
+    /// must be left afterwards.
     fn block(&self, now: Instant, abilities: Abilities) -> Duration {
         let least = Duration::from_millis(1);
-        // What becomes due is to wake a read with CLAIM, and once in a while it does not.
+        // An entry that becomes due should wake a read with CLAIM, but occasionally it does not.
         let longest = if abilities.claim { SWEEP } else { BLOCK };
         let most = longest.min(self.terms.lease / 4);
         let swept = !self.terms.at_most_once && (self.terms.parks || !abilities.claim);
@@ -394,7 +401,7 @@ impl Plan {
     }
 }
 
-/// A quarter more or less.
+/// Returns the duration, varied by up to a quarter more or less.
 pub(crate) fn about(time: Duration, random: f64) -> Duration {
     time.mul_f64(0.75 + random.clamp(0.0, 1.0) / 2.0)
 }

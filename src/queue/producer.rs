@@ -1,8 +1,9 @@
-//! Producer: adds jobs, safely twice.
+//! Producer: adds jobs, exactly once where the server supports idempotent XADD (Redis 8.6).
 //!
-//! With IDMP (Redis 8.6) each job goes out under the name of a lane and a number in it. Sent again it is the same entry, so that
-//! an unknown outcome is made known by sending it again. A server remembers the last 100 numbers of a lane for 100 s: therefore
-//! at most 64 jobs of a lane are on their way at a time, and a lane that has seen an unknown outcome is given no new job.
+//! With IDMP each job is sent with the name of a lane and a number in it. Sending it again does not
+//! add another entry, so an unknown outcome is resolved by sending the job again. A server
+//! remembers the last 100 numbers of a lane for 100 s. Therefore a lane has at most 64 jobs in
+//! flight, and gets no new jobs after an unknown outcome.
 
 use super::codec::FieldList;
 use super::core::Core;
@@ -15,10 +16,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most jobs of one lane that are on their way at a time.
+/// The maximum number of jobs of one lane in flight.
 const LANE: usize = 64;
 
-/// For how long a job is sent again under its number. The server forgets it after 100 s.
+/// The time for which a job is sent again under its number. The server forgets it after 100 s.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Adds jobs to a queue. Clones are cheap.
@@ -27,17 +28,17 @@ pub struct Producer<T> {
     lanes: Arc<Mutex<Vec<Lane>>>,
 }
 
-/// Whose number a job has.
+/// A producer id of IDMP, and the numbers used with it.
 #[derive(Debug)]
 struct Lane {
     name: String,
     next: u64,
     on_their_way: usize,
-    /// No new jobs, for one of them may be there or not.
+    /// Whether the lane gets no new jobs, because the outcome of one is unknown.
     is_shut: bool,
 }
 
-/// More about a job than its payload.
+/// Options of a job: headers and a unique key.
 ///
 /// ```
 /// # use bourn::queue::Enqueue;
@@ -45,37 +46,38 @@ struct Lane {
 /// # let _ = options;
 /// ```
 #[derive(Debug, Clone, Default)]
-#[must_use = "it is given to enqueue_with"]
+#[must_use = "an `Enqueue` does nothing until it is passed to `enqueue_with`"]
 pub struct Enqueue {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     unique: Option<Vec<u8>>,
 }
 
 impl Enqueue {
-    /// Nothing more.
+    /// Creates options without headers and without a unique key.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Something about the job that its handler can read: [`Job::headers`](super::Job::headers).
+    /// Adds a header that the handler can read: [`Job::headers`](super::Job::headers).
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
-    /// Adds the job only if none was added with this key within the queue's window, done or not: the id is then that one's
-    /// (`IDMP`, Redis 8.6).
+    /// Adds the job only if no job with this key was added within the queue's window, done or not.
+    /// Otherwise the id of that job is returned (`IDMP`, Redis 8.6).
     ///
-    /// The window is 100 s and 100 keys unless [`QueueBuilder::dedupe_window`](super::QueueBuilder::dedupe_window) says more.
+    /// The window is 100 s and 100 keys, unless
+    /// [`QueueBuilder::dedupe_window`](super::QueueBuilder::dedupe_window) sets another.
     pub fn unique(self, key: impl AsRef<[u8]>) -> Self {
         Self { unique: Some(key.as_ref().to_vec()), ..self }
     }
 }
 
-/// Under whose name unique jobs are added; everyone's.
+/// The IDMP producer id of unique jobs, shared by all producers.
 const UNIQUE: &str = "bourn-unique";
 
-/// Which number of which lane a job has.
+/// The lane of a job, and its number in the lane.
 #[derive(Debug)]
 struct Number {
     lane: String,
@@ -83,7 +85,7 @@ struct Number {
 }
 
 impl Number {
-    /// The job under this number.
+    /// Returns the command that adds the job under this number.
     fn add<'a>(&'a self, core: &'a Core, job: &'a FieldList) -> XAdd<'a> {
         add(core, job).idmp(&self.lane, &self.iid)
     }
@@ -98,18 +100,19 @@ impl<T: 'static> Producer<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before its first poll nothing is added; later, the job may be added or not.
+    /// If the future is dropped before its first poll, no job is added. If it is dropped later, the
+    /// job may be added.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Codec`] if the payload cannot be written; else [`QueueError::Redis`]: the job is not added unless its
-    /// [`outcome`](QueueError::outcome) is unknown. Where the server has IDMP (Redis 8.6), it is unknown only if there was no
-    /// answer for a minute.
+    /// [`QueueError::Codec`] if the payload cannot be encoded. Otherwise [`QueueError::Redis`]: the
+    /// job was not added unless the [`outcome`](QueueError::outcome) is unknown. On a server with
+    /// IDMP (Redis 8.6) the outcome is unknown only if there was no reply for a minute.
     pub async fn enqueue(&self, payload: &T) -> Result<EntryId, QueueError> {
         self.enqueue_with(payload, Enqueue::new()).await
     }
 
-    /// Adds a job, with more about it than its payload.
+    /// Adds a job with options: headers, a unique key.
     ///
     /// # Cancel safety
     ///
@@ -117,7 +120,8 @@ impl<T: 'static> Producer<T> {
     ///
     /// # Errors
     ///
-    /// As [`Producer::enqueue`]; [`SettingsError::TooOld`] for [`Enqueue::unique`] on a server without IDMP.
+    /// As [`Producer::enqueue`]; [`SettingsError::TooOld`] for [`Enqueue::unique`] on a server
+    /// without IDMP.
     pub async fn enqueue_with(&self, payload: &T, options: Enqueue) -> Result<EntryId, QueueError> {
         let fields = self.queue.encoded_with(payload, &options.headers)?;
         let core = self.queue.core();
@@ -143,7 +147,7 @@ impl<T: 'static> Producer<T> {
         }
     }
 
-    /// Adds many jobs in one pipeline; each has its own result, in order.
+    /// Adds many jobs in one pipeline. Each has its own result, in order.
     ///
     /// # Cancel safety
     ///
@@ -195,12 +199,12 @@ impl<T: 'static> Producer<T> {
         results
     }
 
-    /// Adds as many jobs as a lane takes, and makes sure of them.
+    /// Adds at most as many jobs as a lane takes, and sends those with an unknown outcome again.
     async fn add_numbered(&self, jobs: &[FieldList]) -> Vec<Result<EntryId, QueueError>> {
         let core = self.queue.core();
         let numbers = Numbers::take(&self.lanes, jobs.len());
         let mut results = match (&*numbers.all, jobs) {
-            // One command alone is sent again by the client itself.
+            // A single command is retried by the client itself.
             ([number], [job]) => vec![core.client.send(number.add(core, job)).await],
             (numbers, jobs) => {
                 let adds = numbers.iter().zip(jobs);
@@ -224,7 +228,8 @@ impl<T: 'static> Producer<T> {
             let adds = again.iter().filter_map(of).map(|(number, job)| number.add(core, job));
             for (place, result) in again.iter().zip(core.client.send_all(adds).await) {
                 if let Some(slot) = results.get_mut(*place) {
-                    // What was unknown once is not made known by not being sent.
+                    // A retry that was never sent does not resolve the earlier unknown outcome:
+                    // keep it.
                     let known = result.as_ref().map_or_else(Error::outcome, |_| Outcome::Unknown);
                     if result.is_ok() || known != Outcome::NotSent {
                         *slot = result;
@@ -236,12 +241,12 @@ impl<T: 'static> Producer<T> {
     }
 }
 
-/// Whether a job under its number is to be sent again.
+/// Whether a numbered job is to be sent again.
 fn is_again(error: &Error, until: Instant) -> bool {
-    error.outcome() == Outcome::Unknown && clerk::helps(error) && Instant::now() < until
+    error.outcome() == Outcome::Unknown && clerk::is_transient(error) && Instant::now() < until
 }
 
-/// The job as a command, with what the queue's retention says about the stream's length.
+/// Returns the command that adds the job, trimmed as the queue's retention requires.
 fn add<'a>(core: &'a Core, fields: &'a FieldList) -> XAdd<'a> {
     let add = XAdd::new(&core.settings.stream);
     let add = match core.settings.retention {
@@ -255,7 +260,7 @@ fn add<'a>(core: &'a Core, fields: &'a FieldList) -> XAdd<'a> {
     add.fields(fields.iter())
 }
 
-/// The numbers of jobs that are on their way. Dropped, they are not any more.
+/// The numbers of jobs in flight. Dropping it removes them from the lane's count.
 struct Numbers {
     lanes: Arc<Mutex<Vec<Lane>>>,
     all: Vec<Number>,
@@ -289,7 +294,7 @@ impl Numbers {
         }
     }
 
-    /// The lane is given no more jobs.
+    /// Closes the lane for new jobs.
     fn shut(&self) {
         self.with_lane(|lanes, place| {
             if let Some(lane) = lanes.get_mut(place) {

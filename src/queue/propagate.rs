@@ -1,4 +1,4 @@
-//! The trace context that travels with a job (feature `tracing`). Pure.
+//! Propagation of a trace context with a job (feature `tracing`). No I/O.
 
 use super::headers::Headers;
 use std::fmt;
@@ -7,9 +7,9 @@ use tracing::Span;
 
 /// Carries a trace context from the code that enqueues a job to the code that runs it.
 ///
-/// The context travels in headers of the job, such as the `traceparent` of W3C Trace Context. This crate knows no tracing
-/// system: implement the trait with the one that you use, and hand it to
-/// [`QueueBuilder::propagate`](super::QueueBuilder::propagate).
+/// The context is carried in headers of the job, such as the `traceparent` of W3C Trace Context.
+/// This crate does not depend on a tracing system: implement the trait with the one that you use,
+/// and pass it to [`QueueBuilder::propagate`](super::QueueBuilder::propagate).
 ///
 /// ```
 /// use bourn::queue::{Headers, Propagate};
@@ -19,7 +19,7 @@ use tracing::Span;
 ///
 /// impl Propagate for TraceParent {
 ///     fn inject(&self, header: &mut dyn FnMut(&str, &str)) {
-///         // With opentelemetry: inject the context of `Span::current()` with the global propagator.
+///         // With opentelemetry: inject the context of `Span::current()` with the propagator.
 ///         header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 ///     }
 ///
@@ -32,12 +32,14 @@ use tracing::Span;
 /// }
 /// ```
 pub trait Propagate: Send + Sync + 'static {
-    /// Adds the headers of the current context to a job that is enqueued: calls `header` with a name and a value.
+    /// Adds the headers of the current context to a job that is enqueued: call `header` with a name
+    /// and a value.
     ///
-    /// A header of this name that the caller of `enqueue_with` has set is kept.
+    /// A header with the same name that was set through `enqueue_with` takes precedence.
     fn inject(&self, header: &mut dyn FnMut(&str, &str));
 
-    /// Makes the context in these headers the parent of the job's span. Called before the span is entered.
+    /// Makes the context in these headers the parent of the job's span. Called before the span is
+    /// entered.
     fn extract(&self, headers: Headers<'_>, span: &Span);
 }
 

@@ -1,4 +1,4 @@
-//! Reading: the task that carries out the plan, and hands out what it brings.
+//! Reading: the task that carries out the plan, and delivers the entries it reads.
 
 use super::abilities::Abilities;
 use super::claimed::{self, Taken};
@@ -27,16 +27,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Where entries go.
+/// The channel for delivered entries.
 pub(super) type Out = mpsc::UnboundedSender<Result<Hold, QueueError>>;
 
-/// How long more room is waited for, while there is little.
+/// The time to wait for more capacity, while there is little.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// How long the last step may take when the consumer closes.
+/// The time that the last step may take when the consumer closes.
 const LAST: Duration = Duration::from_secs(1);
 
-/// How often a read that is to end is told so.
+/// The interval at which a read that should end is unblocked.
 const UNBLOCK: Duration = Duration::from_millis(50);
 
 pub(super) struct Reading {
@@ -44,14 +44,14 @@ pub(super) struct Reading {
     plan: Plan,
     reader: Reader,
     out: Out,
-    /// What greeted us on the connection that was looked at last. An id alone does not tell: those of another server, or of one
-    /// that was restarted, may be the same.
+    /// The server reported on the connection that was checked last. An id alone is not sufficient:
+    /// another server, or a restarted one, may assign the same.
     greeting: Option<Arc<Server>>,
-    /// Its id, for servers that do not greet.
+    /// Its connection id, for servers that do not report themselves.
     connection: Option<i64>,
-    /// For each stream, the highest id that came from it.
+    /// For each stream, the highest id received from it.
     seen: Vec<EntryId>,
-    /// When the server last answered.
+    /// The time of the server's last reply.
     answered: Instant,
 }
 
@@ -62,10 +62,11 @@ impl Reading {
         Self { desk, plan, reader, out, greeting, connection, seen, answered: Instant::now() }
     }
 
-    /// Until the consumer closes, or something is wrong that will not pass.
+    /// Runs until the consumer closes or a permanent error occurs.
     pub(super) async fn run(self) {
         let desk = Arc::clone(&self.desk);
-        // What a server brings that does not answer is pending for us, and comes back when its lease is over.
+        // Entries that arrive after this limit are pending for us, and come back when their lease
+        // expires.
         let late = async {
             desk.closing.cancelled().await;
             tokio::time::sleep(LAST).await;
@@ -83,7 +84,7 @@ impl Reading {
             let error = match error {
                 QueueError::Redis(error) if !is_fatal(&error) => error,
                 error => {
-                    // Nobody may be listening any more.
+                    // The receiver may be closed.
                     let _ = self.out.send(Err(error));
                     break;
                 }
@@ -94,7 +95,7 @@ impl Reading {
             self.plan.failed(trouble(&error), Instant::now(), fastrand::f64());
             let error = Arc::new(error);
             for core in &self.desk.levels {
-                core.tell(QueueEvent::Interrupted { error: Arc::clone(&error) });
+                core.emit(QueueEvent::Interrupted { error: Arc::clone(&error) });
             }
         }
     }
@@ -125,17 +126,18 @@ impl Reading {
     }
 
     fn abilities(&self) -> Abilities {
-        // Of the connection that reads: in a failover the two may be of different servers for a moment.
+        // From the connection that reads: in a failover the two may be to different servers for a
+        // moment.
         Abilities::of(self.reader.server().as_deref())
     }
 
-    /// After a new connection: what was on its way on the last one may be pending for us, and the server may have lost
-    /// something.
+    /// Checks for a new connection. Replies lost with the last one may have made entries pending
+    /// for us, and the server may have lost data.
     async fn look_at_connection(&mut self) -> Result<(), QueueError> {
         let desk = Arc::clone(&self.desk);
         let lease = desk.settings().map(|settings| settings.lease).unwrap_or_default();
         if self.answered.elapsed() > lease * 10 {
-            // Somebody may have taken us for dead and removed the name.
+            // Another consumer may have removed our name as abandoned.
             desk.rename();
             self.answered = Instant::now();
         }
@@ -148,16 +150,17 @@ impl Reading {
             return Ok(());
         }
         for (level, core) in desk.levels.iter().enumerate() {
-            // On the same connection: in a failover the client may still be with another server.
+            // On the same connection: in a failover the client may still be connected to another
+            // server.
             let info = match self.reader.send(XInfoStream::new(&core.settings.stream)).await {
                 Ok(info) => info,
-                // No such key: the next read finds that out as well.
+                // No such key: the next read reports that as well.
                 Err(Error::Server(error)) if *error.code() == Code::Err => continue,
                 Err(error) => return Err(error.into()),
             };
             let (last, seen) = (info.last_generated_id, self.seen.get_mut(level));
             if let Some(seen) = seen.filter(|seen| **seen > last) {
-                core.tell(QueueEvent::RolledBack { seen: *seen, last });
+                core.emit(QueueEvent::RolledBack { seen: *seen, last });
                 *seen = last;
             }
         }
@@ -166,7 +169,8 @@ impl Reading {
         Ok(())
     }
 
-    /// While nearly all hands are full, waits a moment for more of them, so that one read serves several.
+    /// While nearly all worker slots are busy, waits a moment for more of them, so that one read
+    /// serves several.
     async fn gather(&self) {
         let most = self.desk.limits.undecided.min(self.desk.limits.buffered);
         let room = async {
@@ -188,7 +192,7 @@ impl Reading {
             let (stream, group) = (&core.settings.stream, &core.settings.group);
             let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
             match core.client.send(create).await {
-                Ok(()) => core.tell(QueueEvent::Created),
+                Ok(()) => core.emit(QueueEvent::Created),
                 Err(error) if error.code() == Some(&Code::BusyGroup) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -197,15 +201,16 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes what is pending for us and not in our hands.
+    /// Claims entries that are pending for us and not held.
     async fn recover(&mut self, level: usize, room: usize) -> Result<(), QueueError> {
         let desk = Arc::clone(&self.desk);
         let Some(core) = desk.core(level) else { return Ok(()) };
         let me = desk.name();
         let (asked, lease) = (Instant::now(), core.settings.lease);
         let (mut after, mut lost) = (Bound::Unbounded, Vec::new());
-        // What was in our hands when we asked was given back or acknowledged by the time of the answer, or nobody knows: that may
-        // still be on its way, and what we claimed would be taken from whoever has it.
+        // An entry held before the request may have been given back or acknowledged by the time of
+        // the reply, or that decision may still be in flight. Claiming it could take it from another
+        // consumer.
         let before: HashSet<Key> = desk.held().keys().collect();
         loop {
             let range = (after, Bound::Unbounded);
@@ -217,7 +222,7 @@ impl Reading {
                 let run = desk.was_run(key) || desk.is_done(key);
                 run || before.contains(&key) || held.holds(key)
             };
-            // What is old may be somebody else's in a moment.
+            // An old entry may be claimed by another consumer at any moment.
             let young = |entry: &PendingEntry| entry.idle.is_some_and(|idle| idle < lease / 2);
             let is_lost = |entry: &&PendingEntry| young(entry) && !had((level, entry.id));
             lost.extend(page.iter().filter(is_lost).cloned());
@@ -230,7 +235,7 @@ impl Reading {
         let all = lost.len() <= room;
         lost.truncate(room);
         let (taken, in_time) = claimed::recover(&desk, core, level, &me, asked, lost).await?;
-        self.hand_out(level, taken);
+        self.deliver(level, taken);
         self.plan.recovered(level, all && in_time);
         Ok(())
     }
@@ -247,13 +252,13 @@ impl Reading {
         let settings = &core.settings;
         let claim =
             XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
-        // A COUNT of 0 is refused.
+        // The server rejects a COUNT of 0.
         let claimed = core.client.send(claim.count(count.max(1) as u64)).await?;
         self.plan.swept(level, claimed.cursor, claimed.entries.len() >= count);
         desk.vanished(level, claimed.deleted.as_deref().unwrap_or_default());
         let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await;
         let taken = self.or_recover(taken)?;
-        self.hand_out(level, taken);
+        self.deliver(level, taken);
         if claimed.entries.nulls() > 0 {
             claimed::clear_nulls(&desk, core, level, &me).await?;
         }
@@ -290,11 +295,12 @@ impl Reading {
         let me = desk.name();
         let taken = claimed::take(&desk, core, level, &me, least, &ids).await;
         let taken = self.or_recover(taken)?;
-        self.hand_out(level, taken);
+        self.deliver(level, taken);
         Ok(())
     }
 
-    /// What was claimed is ours, even if the numbers of its attempts could not be learned: then it is recovered.
+    /// Schedules a recovery after an error: the entries were claimed, even if their delivery counts
+    /// could not be read.
     fn or_recover(&mut self, taken: Result<Vec<Taken>, Error>) -> Result<Vec<Taken>, Error> {
         taken.inspect_err(|_| self.plan.reconnected())
     }
@@ -307,7 +313,7 @@ impl Reading {
         for core in read.levels.iter().filter_map(|level| desk.core(*level)) {
             command = command.stream(&core.settings.stream, GroupFrom::New);
         }
-        // 0 is refused as MAXCOUNT and as MAXSIZE.
+        // The server rejects a MAXCOUNT or MAXSIZE of 0.
         if let Some(most) = read.max_count.filter(|most| *most > 0) {
             command = command.max_count(most as u64);
         }
@@ -330,16 +336,17 @@ impl Reading {
                 match either(reading, desk.closing.cancelled()).await {
                     Either::Left(streams) => streams?,
                     Either::Right(((), reading)) => {
-                        // It may not be waiting yet, so it is told more than once. What it brings is released.
-                        let tell = async {
+                        // The read may not block yet, so it is unblocked more than once. Its
+                        // entries are released.
+                        let unblock = async {
                             while let Some(id) = id {
-                                // Whether it is told or not, the wait is not long.
+                                // If this fails, the read still ends soon.
                                 let _ = desk.client.send(ClientUnblock::new(id)).await;
                                 tokio::time::sleep(UNBLOCK).await;
                             }
                             std::future::pending::<()>().await;
                         };
-                        match either(reading, pin!(tell)).await {
+                        match either(reading, pin!(unblock)).await {
                             Either::Left(streams) => streams?,
                             Either::Right(_) => Streams::default(),
                         }
@@ -366,7 +373,7 @@ impl Reading {
                     since,
                 }
             });
-            self.hand_out(level, taken.collect());
+            self.deliver(level, taken.collect());
         }
         self.plan.brought(brought, abilities);
         Ok(())
@@ -378,8 +385,8 @@ impl Reading {
         }
     }
 
-    /// To whoever waits; what has been delivered too often goes to the dead letters.
-    fn hand_out(&self, level: usize, taken: Vec<Taken>) {
+    /// Delivers entries to the consumer. Those that were delivered too often are dead-lettered.
+    fn deliver(&self, level: usize, taken: Vec<Taken>) {
         let Some(core) = self.desk.core(level) else { return };
         let settings = &core.settings;
         let now = Instant::now();
@@ -395,21 +402,22 @@ impl Reading {
                 continue;
             }
             let spent = !settings.at_most_once && settings.retry.is_spent(attempt);
-            // What is not run any more is no attempt.
+            // A delivery that is not run does not count as an attempt.
             let times = attempt.saturating_sub(u32::from(spent));
             let Some(hold) = self.desk.take(key, since, now, times, entry) else { continue };
             if spent {
                 let why = format!("delivered {times} times and never finished");
                 drop(hold.decide(Decision::Bury(why.into())));
             } else if let Err(mpsc::error::SendError(hold)) = self.out.send(Ok(hold)) {
-                // Nobody listens any more: it is released.
+                // The receiver is closed: the entry is released.
                 drop(hold);
             }
         }
     }
 }
 
-/// Waits for either of two, and returns the other one if it is the second.
+/// Waits for the first of two futures. If that is the second one, the first is returned with its
+/// output.
 async fn either<A: Future + Unpin, B: Future>(mut a: A, b: B) -> Either<A::Output, (B::Output, A)> {
     let mut b = pin!(b);
     let which = std::future::poll_fn(|cx| {
@@ -425,7 +433,7 @@ async fn either<A: Future + Unpin, B: Future>(mut a: A, b: B) -> Either<A::Outpu
     }
 }
 
-/// Whether it will not pass.
+/// Whether the error is permanent.
 fn is_fatal(error: &Error) -> bool {
     matches!(error, Error::Config(_) | Error::Decode { .. })
         || matches!(error.code(), Some(Code::WrongType | Code::NoPerm | Code::CrossSlot))
@@ -435,7 +443,7 @@ fn is_fatal(error: &Error) -> bool {
 fn trouble(error: &Error) -> Trouble {
     match error.code() {
         Some(Code::NoGroup) => Trouble::NoGroup,
-        // Redis 7.0 says so of a stream that was deleted.
+        // The reply of Redis 7.0 for a stream that was deleted.
         Some(Code::Unblocked) => Trouble::NoGroup,
         _ if error.outcome() == Outcome::Unknown => Trouble::Unknown,
         _ => Trouble::Refused,

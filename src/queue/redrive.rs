@@ -1,4 +1,4 @@
-//! DeadLetters: what failed too often: looked at, tried again, thrown away.
+//! DeadLetters: inspects, redrives and purges the jobs of the dead-letter stream.
 
 use super::core::Core;
 use super::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, WHY};
@@ -14,50 +14,50 @@ use std::fmt;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The dead letters of a queue: from [`Queue::dead_letters`].
+/// The dead letters of a queue. Created by [`Queue::dead_letters`].
 ///
-/// They lie in a stream of their own, [`Queue::dead_letter_key`], each with what it was and why it died. A queue without dead
-/// letters has none.
+/// They are kept in their own stream, [`Queue::dead_letter_key`]. Each has the job's fields, and
+/// the reason of its failure. A queue without a dead-letter stream has none.
 pub struct DeadLetters<T> {
     queue: Queue<T>,
 }
 
-/// A job that failed too often.
+/// A job without attempts left.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter<T> {
-    /// Its id among the dead letters.
+    /// Its id in the dead-letter stream.
     pub id: EntryId,
-    /// The id that it had as a job; `None` if it was not bourn that put it here.
+    /// The id of the job; `None` if the entry was not added by bourn.
     pub original: Option<EntryId>,
-    /// The group that could not do it.
+    /// The group in which it failed.
     pub group: Vec<u8>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Why it died: the last error.
+    /// The last error.
     pub reason: String,
-    /// When it died, by the clock of the worker that moved it.
+    /// When it was dead-lettered, by the clock of the worker that moved it.
     pub at: SystemTime,
-    /// What was to be done; an error if it cannot be read, which may be why it is here.
+    /// The payload; an error if it cannot be decoded, which may be why the job failed.
     pub payload: Result<T, CodecError>,
     entry: Entry,
 }
 
 impl<T> DeadLetter<T> {
-    /// What was said about the job when it was enqueued.
+    /// Returns the headers that were set when the job was enqueued.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(self.entry.by_ref())
     }
 
-    /// The entry itself: the fields of the dead letter, then the job's own.
+    /// Returns the entry itself: the fields of the dead letter, then those of the job.
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
 }
 
-/// Which dead letters to try again, and how fast.
+/// The dead letters to redrive, and the rate.
 ///
 /// ```
 /// # use bourn::queue::Redrive;
@@ -66,7 +66,7 @@ impl<T> DeadLetter<T> {
 /// # let _ = some;
 /// ```
 #[derive(Debug, Clone, Default)]
-#[must_use = "it is given to redrive"]
+#[must_use = "a `Redrive` does nothing until it is passed to `redrive`"]
 pub struct Redrive {
     reason: Option<String>,
     since: Option<Duration>,
@@ -76,32 +76,33 @@ pub struct Redrive {
 }
 
 impl Redrive {
-    /// All of them, as fast as it goes.
+    /// Selects all dead letters, without a rate limit.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Those whose reason contains this.
+    /// Selects those whose reason contains this text.
     pub fn reason(text: impl Into<String>) -> Self {
         Self { reason: Some(text.into()), ..Self::default() }
     }
 
-    /// These, by their ids among the dead letters.
+    /// Selects these, by their ids in the dead-letter stream.
     pub fn ids(ids: impl IntoIterator<Item = EntryId>) -> Self {
         Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
     }
 
-    /// Those that died no longer ago than this, by the server's clock and ours.
+    /// Limits the selection to those dead-lettered no longer ago than this, by the server's clock
+    /// and the local one.
     pub fn since(self, time: Duration) -> Self {
         Self { since: Some(time), ..self }
     }
 
-    /// No more than so many a second.
+    /// Limits the number of jobs per second.
     pub fn rate(self, per_second: f64) -> Self {
         Self { rate: Some(per_second), ..self }
     }
 
-    /// No more than so many.
+    /// Limits the number of jobs.
     pub fn at_most(self, jobs: u64) -> Self {
         Self { most: Some(jobs), ..self }
     }
@@ -116,10 +117,10 @@ impl Redrive {
     }
 }
 
-/// The group in whose name dead letters are claimed, so that two operators do not both add a job.
+/// The group in which dead letters are claimed, so that two operators do not both add a job.
 const OPERATORS: &str = "bourn-redrive";
 
-/// For how long one operator's claim keeps others from a dead letter.
+/// The time for which one operator's claim keeps others from a dead letter.
 const CLAIM: Duration = Duration::from_secs(30);
 
 impl<T: 'static> DeadLetters<T> {
@@ -135,11 +136,11 @@ impl<T: 'static> DeadLetters<T> {
         self.core().settings.dead_letter.as_deref()
     }
 
-    /// How many there are: `XLEN`.
+    /// Returns the number of dead letters: `XLEN`.
     ///
     /// # Cancel safety
     ///
-    /// It reads.
+    /// Read-only.
     ///
     /// # Errors
     ///
@@ -151,11 +152,11 @@ impl<T: 'static> DeadLetters<T> {
         }
     }
 
-    /// So many of them, oldest first, from behind this one on: `XRANGE`.
+    /// Returns up to `count` dead letters, oldest first, with ids after `after`: `XRANGE`.
     ///
     /// # Cancel safety
     ///
-    /// It reads.
+    /// Read-only.
     ///
     /// # Errors
     ///
@@ -190,19 +191,20 @@ impl<T: 'static> DeadLetters<T> {
         }
     }
 
-    /// Adds these to the queue again, each at its end and with all its attempts, and removes them from the dead letters: both or
-    /// neither. Returns how many.
+    /// Adds the selected jobs to the end of the queue, with all attempts again, and removes them
+    /// from the dead-letter stream. Each job is moved atomically. Returns the number of jobs.
     ///
-    /// Safe for several operators at once: each dead letter is claimed before, in a group of its own, `bourn-redrive`, for 30 s. What
-    /// dies again while it goes on is not tried again by it.
+    /// Safe for several operators at once: each dead letter is first claimed for 30 s, in the group
+    /// `bourn-redrive` of the dead-letter stream. Jobs that are dead-lettered during a redrive are
+    /// not redriven by it.
     ///
     /// # Cancel safety
     ///
-    /// Those that were added are added; the one that was under way may be claimed for 30 s.
+    /// Jobs that were moved stay moved. The one in progress may stay claimed for 30 s.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`]: those before are added.
+    /// [`QueueError::Redis`]: the jobs before the failed one are moved.
     pub async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
         let Some(key) = self.key() else { return Ok(0) };
         let core = self.core();
@@ -213,14 +215,14 @@ impl<T: 'static> DeadLetters<T> {
         }
         let me = format!("operator-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let result = self.redrive_as(key, &me, &which).await;
-        // Its claims go with it: what was not added can be claimed again at once.
+        // This removes its claims too: jobs that were not moved can be claimed again at once.
         let _ = core.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;
         result
     }
 
     async fn redrive_as(&self, key: &[u8], me: &str, which: &Redrive) -> Result<u64, QueueError> {
         let client = &self.core().client;
-        // What dies from now on comes behind this one.
+        // Jobs that are dead-lettered from now on come after this entry.
         let last = client.send(crate::command::XRevRange::new(key, ..).count(1)).await?;
         let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
         let first = which.since.and_then(janitor::oldest).unwrap_or(EntryId::MIN);
@@ -243,7 +245,7 @@ impl<T: 'static> DeadLetters<T> {
         Ok(added)
     }
 
-    /// Adds one again; false if another operator has it.
+    /// Moves one job; false if another operator has claimed it.
     async fn redrive_one(
         &self,
         key: &[u8],
@@ -252,7 +254,7 @@ impl<T: 'static> DeadLetters<T> {
     ) -> Result<bool, QueueError> {
         let core = self.core();
         let id = entry.id();
-        // FORCE makes the claim, and the least idle time keeps everybody else from it.
+        // FORCE creates the claim, and the minimum idle time keeps other operators from it.
         let claim = XClaim::new(key, OPERATORS, me, CLAIM, id).force().just_id();
         if core.client.send(claim).await?.is_empty() {
             return Ok(false);
@@ -271,11 +273,12 @@ impl<T: 'static> DeadLetters<T> {
         Ok(acked == Acked::Done)
     }
 
-    /// Throws those away that died longer ago than this: `XTRIM MINID`. All of them, for a time of zero. Returns how many.
+    /// Deletes the dead letters older than this duration: `XTRIM MINID`. A duration of zero deletes
+    /// all. Returns the number deleted.
     ///
     /// # Cancel safety
     ///
-    /// It may have been done if the future is dropped.
+    /// They may have been deleted when the future is dropped.
     ///
     /// # Errors
     ///
@@ -292,7 +295,7 @@ impl<T: 'static> DeadLetters<T> {
     }
 }
 
-/// No more than so many a second.
+/// A limit on the jobs per second.
 struct Pace {
     between: Duration,
     next: tokio::time::Instant,

@@ -1,19 +1,22 @@
-//! RetryPolicy: how often a job is tried, how long it waits in between, and which errors are worth it. Pure.
+//! RetryPolicy: the number of attempts, the delays between them, and which errors are retried.
+//! No I/O.
 //!
-//! Attempts are counted by the server: an entry's number of deliveries. So a job that kills its worker is counted as well, and a
-//! job is dead when it *arrives* with more deliveries than it may have, whether anyone saw it fail or not.
+//! The server counts attempts: they are an entry's delivery count. So a job that crashes its worker
+//! is counted as well. A job is dead-lettered when it *arrives* with more deliveries than allowed,
+//! whether a failure was seen or not.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An error of a handler, as it came.
+/// A boxed error of a handler.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// How often a job is tried and how long it waits after each failure.
+/// The number of attempts of a job, and the delay after each failure.
 ///
-/// The wait after attempt `n` is `min * factor^(n - 1)`, at most `max`; with [`Jitter::Full`] a random part of that.
+/// The delay after attempt `n` is `min * factor^(n - 1)`, at most `max`. With [`Jitter::Full`] it
+/// is a random part of that.
 ///
 /// ```
 /// # use bourn::queue::{Jitter, RetryPolicy};
@@ -37,32 +40,33 @@ pub struct RetryPolicy {
 
 type Classify = dyn Fn(&BoxError) -> Verdict + Send + Sync;
 
-/// What of the wait is left to chance.
+/// The random part of a delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Jitter {
-    /// All of it: anything from nothing to the whole wait, so that jobs that failed together do not come back together.
+    /// Full jitter: a random delay between zero and the computed delay. Jobs that failed together
+    /// do not return together.
     #[default]
     Full,
-    /// Nothing.
+    /// No jitter.
     None,
 }
 
-/// What an error means for its job.
+/// The decision on a job, for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Try again after the policy's wait, unless that was the last attempt.
+    /// Retry after the policy's delay, unless this was the last attempt.
     Retry,
-    /// Try again after this long, unless that was the last attempt.
+    /// Retry after this delay, unless this was the last attempt.
     RetryAfter(Duration),
-    /// It will never do: to the dead letters at once.
+    /// The error is permanent: move the job to the dead-letter stream at once.
     Dead,
-    /// Nobody needs it any more: acknowledge it as if it were done.
+    /// The job is no longer needed: acknowledge it as if it were done.
     Discard,
 }
 
-/// What becomes of a job that failed.
+/// The next step for a job that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Retry(Duration),
@@ -71,7 +75,7 @@ pub(crate) enum Next {
 }
 
 impl RetryPolicy {
-    /// Waits that double from `min` to `max`, with full jitter; 5 attempts.
+    /// Creates a policy with delays that double from `min` to `max`, full jitter and 5 attempts.
     #[must_use]
     pub fn exponential(min: Duration, max: Duration) -> Self {
         Self {
@@ -84,26 +88,26 @@ impl RetryPolicy {
         }
     }
 
-    /// What each wait is multiplied by for the next one; 2 by default, 1 for waits of one length. What is below 1, or no
-    /// number, counts as 1.
+    /// Sets the factor between one delay and the next. Default 2; 1 for constant delays. A value
+    /// below 1 or NaN counts as 1.
     #[must_use]
     pub fn factor(self, factor: f64) -> Self {
         Self { factor: if factor >= 1.0 { factor } else { 1.0 }, ..self }
     }
 
-    /// What of the wait is left to chance; [`Jitter::Full`] by default.
+    /// Sets the jitter. Default [`Jitter::Full`].
     #[must_use]
     pub fn jitter(self, jitter: Jitter) -> Self {
         Self { jitter, ..self }
     }
 
-    /// How often a job is tried at most, the first time included; 5 by default. 0 counts as 1.
+    /// Sets the maximum number of attempts, including the first one. Default 5; 0 counts as 1.
     #[must_use]
     pub fn max_attempts(self, attempts: u32) -> Self {
         Self { max_attempts: attempts.max(1), ..self }
     }
 
-    /// Asks this function about each error that the handler did not give a verdict on itself.
+    /// Sets the function that decides on errors for which the handler gave no verdict.
     ///
     /// ```
     /// # use bourn::queue::{RetryPolicy, Verdict};
@@ -120,7 +124,7 @@ impl RetryPolicy {
         Self { classify: Some(Arc::new(verdict)), ..self }
     }
 
-    /// How long a job waits after this attempt, the first being 1; `random` is between 0 and 1.
+    /// Returns the delay after this attempt, starting at 1. `random` is between 0 and 1.
     #[must_use]
     pub fn delay(&self, attempt: u32, random: f64) -> Duration {
         let power = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
@@ -133,28 +137,29 @@ impl RetryPolicy {
         Duration::try_from_secs_f64(wait * part).unwrap_or(self.max)
     }
 
-    /// How often a job is tried at most.
+    /// Returns the maximum number of attempts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.max_attempts
     }
 
-    /// The longest wait that it can come to.
+    /// Returns the longest possible delay.
     pub(crate) fn longest(&self) -> Duration {
         self.max
     }
 
-    /// Whether a job with this number of deliveries, the present one included, has had all its attempts.
+    /// Whether a job with this number of deliveries, including the present one, has exceeded its
+    /// attempts.
     pub(crate) fn is_spent(&self, attempt: u32) -> bool {
         attempt > self.max_attempts
     }
 
-    /// What the error means, if someone was told to say so.
+    /// Returns the classifier's verdict; [`Verdict::Retry`] without a classifier.
     pub(crate) fn verdict(&self, error: &BoxError) -> Verdict {
         self.classify.as_ref().map_or(Verdict::Retry, |classify| classify(error))
     }
 
-    /// What becomes of a job whose attempt of this number failed.
+    /// Returns the next step for a job whose attempt of this number failed.
     pub(crate) fn after(&self, verdict: Verdict, attempt: u32, random: f64) -> Next {
         let retry =
             |wait| if attempt >= self.max_attempts { Next::Dead } else { Next::Retry(wait) };
@@ -167,7 +172,7 @@ impl RetryPolicy {
     }
 }
 
-/// 5 attempts, with waits from 1 s to 20 s.
+/// 5 attempts, with delays from 1 s to 20 s.
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self::exponential(Duration::from_secs(1), Duration::from_secs(20))
@@ -193,7 +198,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     #[test]
-    fn waits_grow_to_the_longest_and_no_further() {
+    fn delays_grow_up_to_the_maximum() {
         let policy = RetryPolicy::exponential(S, 20 * S).jitter(Jitter::None);
         let rows = [(0, 1), (1, 1), (2, 2), (3, 4), (5, 16), (6, 20), (1_000, 20), (u32::MAX, 20)];
         for (attempt, expected) in rows {
@@ -204,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_a_part_of_the_wait() {
+    fn full_jitter_is_a_fraction_of_the_delay() {
         let policy = RetryPolicy::exponential(4 * S, 8 * S);
         for (random, expected) in [(0.0, 0), (0.25, 2_000), (1.0, 8_000), (7.0, 8_000), (-1.0, 0)] {
             assert_eq!(policy.delay(2, random).as_millis(), expected, "{random}");
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_is_the_last() {
+    fn last_attempt_is_not_retried() {
         let policy = RetryPolicy::exponential(S, S).jitter(Jitter::None).max_attempts(3);
         let rows = [
             (Verdict::Retry, 1, Next::Retry(S)),
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_classifier_speaks_for_errors_without_a_verdict() {
+    fn classifier_decides_on_errors_without_a_verdict() {
         let error: BoxError = "no such user".into();
         assert_eq!(RetryPolicy::default().verdict(&error), Verdict::Retry);
         let strict = RetryPolicy::default().classify(|error| match error.to_string().as_str() {

@@ -1,28 +1,32 @@
-//! Settings: the names and policies that everyone at a queue has in common. Pure.
+//! Settings: the names and policies that all users of a queue share. No I/O.
 
 use super::park;
 use super::plan::Terms;
 use super::retry::RetryPolicy;
 use std::time::Duration;
 
-/// What becomes of entries that are done.
+/// The rule for deleting entries from the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Retention {
-    /// Each is deleted as it is acknowledged: the stream holds what is to be done, and nothing else. For one group.
+    /// Deletes each entry when it is acknowledged: the stream holds only jobs that are not done.
+    /// For a single group.
     #[default]
     DeleteOnAck,
-    /// Each stays until every group of the stream has acknowledged it: for several groups. Deleted by XACKDEL ACKED where the
-    /// server has it (Redis 8.2), and otherwise, every ten seconds or so, by a trim below what any group still needs.
+    /// Keeps each entry until every group of the stream has acknowledged it. For several groups.
+    /// XACKDEL ACKED deletes it where the server has that (Redis 8.2). Otherwise the stream is
+    /// trimmed about every ten seconds, below what any group still needs.
     ///
-    /// One job that nobody finishes keeps everything behind it. A group that is no longer read must be destroyed.
+    /// One job that is never finished keeps all entries after it. A group that is no longer read
+    /// must be destroyed.
     KeepUntilAllAcked,
-    /// Each stays, done or not, until there are about so many after it. **Loses jobs** that were not done by then, or not
-    /// even read. Those are counted: [`Report::lost`](super::Report::lost), [`QueueEvent::Lost`](super::QueueEvent::Lost). What
-    /// nobody had read is counted from Redis 7.0 on, about every ten seconds, and by each consumer that sees it.
+    /// Keeps about this many entries, done or not. **Loses jobs** that are trimmed before they are
+    /// done, or even read. Those are counted: [`Report::lost`](super::Report::lost),
+    /// [`QueueEvent::Lost`](super::QueueEvent::Lost). Unread entries are counted from Redis 7.0 on,
+    /// about every ten seconds, and by each consumer that detects the loss.
     LossyMaxLen(u64),
-    /// Each stays, done or not, for about so long. **Loses jobs** that were not done by then, as
-    /// [`Retention::LossyMaxLen`].
+    /// Keeps entries for about this duration, done or not. **Loses jobs** that are not done by
+    /// then, as [`Retention::LossyMaxLen`].
     LossyMaxAge(Duration),
 }
 
@@ -32,7 +36,7 @@ impl Retention {
         self == Self::DeleteOnAck
     }
 
-    /// Whether entries may vanish before they are done.
+    /// Whether entries may be deleted before they are done.
     pub(crate) fn is_lossy(self) -> bool {
         matches!(self, Self::LossyMaxLen(_) | Self::LossyMaxAge(_))
     }
@@ -71,30 +75,30 @@ impl Settings {
         }
     }
 
-    /// The longest that a retry may wait.
+    /// Returns the longest configured delay of a retry.
     pub(crate) fn longest_delay(&self) -> Duration {
         self.max_delay.unwrap_or_else(|| self.retry.longest()).min(park::LONGEST)
     }
 
-    /// Whether a retry may wait for longer than a lease.
+    /// Whether a retry may be delayed for longer than a lease.
     pub(crate) fn parks(&self) -> bool {
         self.longest_delay() >= self.lease
     }
 
-    /// The longest that a job can be made to wait.
+    /// Returns the longest delay that is possible for a job.
     pub(crate) fn most_delay(&self) -> Duration {
-        // In place it must be claimable again before the lease is over.
+        // In place the entry must be claimable again before the lease expires.
         let in_place = self.lease.saturating_sub(Duration::from_millis(1));
         if self.parks() { park::LONGEST } else { in_place }
     }
 
-    /// What of it concerns the plan.
+    /// Returns the settings that the plan needs.
     pub(crate) fn terms(&self, levels: usize, ageing: u32) -> Terms {
         let (lease, at_most_once) = (self.lease, self.at_most_once);
         Terms { lease, parks: self.parks(), at_most_once, levels, ageing }
     }
 
-    /// Returns the first setting that two queues of one worker must have in common and have not.
+    /// Returns the first setting in which two queues of one worker differ but must agree.
     pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
         let differ = [
             (self.group != other.group, "group"),
@@ -105,7 +109,7 @@ impl Settings {
         differ.iter().find(|(differ, _)| *differ).map(|(_, what)| *what)
     }
 
-    /// What is wrong with it by itself.
+    /// Returns the first setting that is invalid in itself.
     pub(crate) fn wrong(&self) -> Option<&'static str> {
         let least = Duration::from_millis(100);
         let most = Duration::from_secs(24 * 3_600);
@@ -121,7 +125,7 @@ impl Settings {
     }
 }
 
-/// A key in the same slot of a cluster.
+/// Returns a key in the same slot of a cluster.
 fn beside(stream: &[u8], suffix: &[u8]) -> Box<[u8]> {
     let tag = stream.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = stream.get(open + 1..)?;
@@ -136,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dead_letters_lie_in_the_slot_of_the_stream() {
+    fn dead_letter_key_is_in_the_slot_of_the_stream() {
         let rows = [
             ("email:tasks", "{email:tasks}:dlq"),
             ("{email}:tasks", "{email}:tasks:dlq"),
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_longer_than_the_lease_are_parked() {
+    fn delays_longer_than_the_lease_use_buckets() {
         let mut settings = Settings::new(b"s");
         assert!(!settings.parks(), "20 s of 30 s");
         settings.max_delay = Some(Duration::from_secs(30));
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_be_are_told() {
+    fn invalid_settings_are_detected() {
         let with = |change: &dyn Fn(&mut Settings)| {
             let mut settings = Settings::new(b"s");
             change(&mut settings);

@@ -1,4 +1,4 @@
-//! QueueStats: counts and ages, from the server; Health: whether anything is amiss.
+//! QueueStats: counts and ages, as the server reports them; Health: problems of a queue.
 
 use super::QueueError;
 use super::core::Core;
@@ -15,35 +15,36 @@ use bytes::Bytes;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime};
 
-/// How a queue stands, as the server sees it.
+/// Statistics of a queue, as the server reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
-    /// Jobs that nobody has been given yet. With [`Retention::DeleteOnAck`] it is exact: the stream's length without what is
-    /// pending. With other retentions it is what the server calls lag, and `None` if it does not know (before Redis 7.0, and
-    /// after some deletions).
+    /// Jobs that were not delivered yet. Exact with [`Retention::DeleteOnAck`]: the stream's length
+    /// minus the pending entries. With other retentions it is the lag of the server, and `None` if
+    /// that is unknown (before Redis 7.0, and after some deletions).
     pub ready: Option<u64>,
-    /// Jobs in the hands of consumers, dead ones among them.
+    /// Jobs that are pending for consumers, including abandoned consumers.
     pub in_flight: u64,
     /// Jobs that wait for another attempt, or were given back and are ready for one.
     pub waiting_retry: u64,
-    /// Dead letters.
+    /// Entries in the dead-letter stream.
     pub dead: u64,
     /// Entries in the stream.
     pub length: u64,
-    /// The oldest job that nobody has been given; `None` if there is none.
+    /// The oldest job that was not delivered yet; `None` if there is none.
     pub oldest_ready: Option<EntryId>,
     /// The oldest job that is in flight or waits for a retry; `None` if there is none.
     pub oldest_pending: Option<EntryId>,
     /// The oldest dead letter; `None` if there is none.
     pub oldest_dead: Option<EntryId>,
-    /// Entries that were trimmed or deleted before the group was given them, of those that it comes to next (Redis 7.0): lost,
-    /// unless somebody deleted them on purpose. `None` if the server does not know. Once the group has read on, they are
-    /// not told any more.
+    /// Entries that were trimmed or deleted before they were delivered, directly after the group's
+    /// position (Redis 7.0). They are lost, unless they were deleted on purpose. `None` if the
+    /// server does not know. They are no longer counted once the group has read further.
     pub skipped: Option<u64>,
-    /// How many entries the group has still to be given, as the server counts (Redis 7.0); `None` if it does not know.
+    /// Entries that were not delivered to the group yet, as the server counts (Redis 7.0). `None`
+    /// if it does not know.
     pub lag: Option<u64>,
-    /// Everyone who ever read and was not removed. Those that stand for a wait are not among them.
+    /// All consumers of the group that were not removed. Delay buckets are not included.
     pub consumers: Vec<ConsumerStats>,
 }
 
@@ -53,20 +54,21 @@ pub struct QueueStats {
 pub struct ConsumerStats {
     /// Its name.
     pub name: Bytes,
-    /// Jobs in its hands.
+    /// Jobs that are pending for it.
     pub pending: u64,
-    /// How long ago the server last heard of it; before Redis 7.2 reads that brought nothing do not count.
+    /// The time since its last activity. Before Redis 7.2 a read without a result does not count.
     pub idle: Duration,
 }
 
 impl QueueStats {
-    /// How long the oldest job has been waiting that nobody has been given, by our clock.
+    /// Returns how long the oldest undelivered job has been waiting, by the local clock.
     #[must_use]
     pub fn oldest_ready_age(&self) -> Option<Duration> {
         age(self.oldest_ready?)
     }
 
-    /// How long ago the oldest job was enqueued that is in flight or waits for a retry, by our clock.
+    /// Returns the age of the oldest job that is in flight or waits for a retry, by the local
+    /// clock.
     #[must_use]
     pub fn oldest_pending_age(&self) -> Option<Duration> {
         age(self.oldest_pending?)
@@ -77,21 +79,21 @@ fn age(id: EntryId) -> Option<Duration> {
     Some(SystemTime::now().duration_since(id.time()?).unwrap_or_default())
 }
 
-/// Whether anything is amiss with a queue.
+/// The health of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// Nothing is.
+    /// No problem was found.
     Ok,
-    /// Something is: what, in words.
+    /// Problems were found: a description of each.
     Degraded(Vec<String>),
 }
 
-/// Asks the server how the queue stands.
+/// Reads the statistics from the server.
 pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
     let settings = &core.settings;
     let (stream, group) = (&*settings.stream, &*settings.group);
-    // Together, so that they are of one moment.
+    // One transaction, so that the values are consistent.
     let now = (
         XLen::new(stream),
         XPending::new(stream, group),
@@ -122,7 +124,7 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
     let waits = |name: &[u8]| park::waits(name);
     let waiting: u64 =
         consumers.iter().filter(|info| waits(&info.name)).map(|info| info.pending).sum();
-    // What XNACK gave back is no one's.
+    // Entries given back by XNACK have no owner.
     let owned: u64 = pending.consumers.iter().map(|(_, count)| count).sum();
     let waiting_retry = waiting + pending.count.saturating_sub(owned);
     Ok(QueueStats {
@@ -148,10 +150,10 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
     })
 }
 
-/// How many entries were gone before the group was given them, of those that it comes to next.
+/// Returns how many entries directly after the group's position were deleted before delivery.
 ///
-/// The group has been given everything up to some id, and the stream begins behind it: of what was ever added since then,
-/// what is there is left.
+/// The group has read up to some id, and the first entry of the stream is behind it. Entries added
+/// since then and missing from the stream were skipped.
 pub(super) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
     let read = group.entries_read?;
     let first = stream.first_entry.as_ref().map(Entry::id);
@@ -161,14 +163,14 @@ pub(super) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
     Some(stream.entries_added?.saturating_sub(read).saturating_sub(stream.length))
 }
 
-/// How long a job may have been waiting, or be pending, before that is said: in leases.
+/// The number of leases that a job may wait or be pending before this is reported.
 const LATE: u32 = 10;
 
-/// Looks for what is amiss.
+/// Looks for problems.
 pub(super) async fn health(core: &Core) -> Result<Health, QueueError> {
     let settings = &core.settings;
     if !core.client.is_connected() {
-        // A command would wait for a connection until its time is over.
+        // A command would wait for a connection until its deadline.
         return Ok(Health::Degraded(vec!["there is no connection to the server".into()]));
     }
     let mut wrong = Vec::new();
@@ -188,15 +190,16 @@ pub(super) async fn health(core: &Core) -> Result<Health, QueueError> {
     }
     let jobs = stats.ready != Some(0) || stats.waiting_retry > 0;
     if jobs && stats.consumers.is_empty() {
-        wrong.push("nobody reads it".into());
+        wrong.push("no consumer reads the queue".into());
     }
-    // Heartbeats come every third of a lease: what is idle for longer than a lease is in nobody's hands.
+    // Heartbeats come every third of a lease: an entry that is idle for longer than a lease is
+    // abandoned.
     let (stream, group) = (&*settings.stream, &*settings.group);
     if let Some(oldest) = stats.oldest_pending {
         let oldest = XPendingRange::new(stream, group, oldest..=oldest, 1);
         let idle = core.client.send(oldest).await?.first().and_then(|entry| entry.idle);
         if let Some(idle) = idle.filter(|idle| *idle > settings.lease * 2 && !settings.parks()) {
-            wrong.push(format!("a job has been left alone for {idle:?}"));
+            wrong.push(format!("a pending job has been idle for {idle:?}"));
         }
     }
     if stats.dead > 0 {

@@ -1,9 +1,9 @@
-//! Tally: how many jobs ended how, in one consumer; the report at its end.
+//! Tally: the counts of outcomes in one consumer, and its final report.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How something ended.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     Done,
@@ -19,7 +19,7 @@ pub(super) enum Ending {
     Lost,
 }
 
-/// Each ending with its name, in their order.
+/// Each outcome with its name, in the order of the enum.
 const NAMES: [(Ending, &str); 11] = [
     (Ending::Done, "done"),
     (Ending::AlreadyGone, "already_gone"),
@@ -43,7 +43,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// For these streams, each with its group.
+    /// Creates counts for these streams, each with its group.
     pub(super) fn new<'a>(levels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         #[cfg(not(feature = "metrics"))]
         levels.for_each(drop);
@@ -90,35 +90,37 @@ impl Tally {
     }
 }
 
-/// What a worker or a consumer has done: how many deliveries ended how.
+/// The number of deliveries by outcome, of a worker or a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Acknowledged, by this consumer.
+    /// Acknowledged by this consumer.
     pub done: u64,
-    /// Acknowledged, and someone else had done so before; or this consumer had, and the reply was lost.
+    /// No longer pending when acknowledged: another worker had acknowledged it, or this consumer
+    /// had, and the reply was lost.
     pub already_gone: u64,
     /// Given back for another attempt.
     pub retried: u64,
-    /// Moved to the dead letters; without dead letters, given up.
+    /// Moved to the dead-letter stream; dropped, if the queue has none.
     pub dead: u64,
-    /// Acknowledged without having been done, as the handler decided.
+    /// Acknowledged without being done, as the handler decided.
     pub discarded: u64,
-    /// Given back as if never delivered: at the end of the consumer, or as the handler decided.
+    /// Released as if never delivered: when the consumer stopped, or as the handler decided.
     pub released: u64,
-    /// Dropped without a decision, and given back at once; the attempt counts.
+    /// Dropped without a decision, and given back at once. The attempt counts.
     pub dropped: u64,
     /// Cancelled because the lease was lost.
     pub lease_lost: u64,
-    /// Of those retried or dead: whose handler panicked.
+    /// Retried or dead-lettered because the handler panicked; also counted there.
     pub panicked: u64,
-    /// Of those retried or dead: whose handler took too long.
+    /// Retried or dead-lettered because the handler exceeded its time; also counted there.
     pub timed_out: u64,
-    /// Entries that had vanished from the stream while they were pending, or, with a lossy retention, before they were read.
+    /// Entries missing from the stream while they were pending, or, with a lossy retention, before
+    /// they were read.
     pub lost: u64,
 }
 
-/// As `12 done, 1 retried`: what there was none of is left out.
+/// Prints as `12 done, 1 retried`. Zero counts are omitted.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_ending_is_counted_in_its_place() {
+    fn each_outcome_is_counted_in_its_own_field() {
         let tally = Tally::new([(&b"s"[..], &b"g"[..])].into_iter());
         for (times, (ending, _)) in (1..).zip(NAMES) {
             tally.add(0, ending, times);

@@ -1,5 +1,5 @@
-//! Blocking reads on a socket of their own, and streams of entries: as they are added ([`Tail`]), and of a range
-//! ([`RangeStream`]).
+//! Blocking reads on a dedicated connection, and streams of entries: as they are added ([`Tail`]),
+//! and of a range ([`RangeStream`]).
 
 mod page_size;
 mod pages;
@@ -28,13 +28,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Reads that wait for entries, on a connection that nobody else uses.
+/// Reads that wait for entries, on a dedicated connection.
 ///
-/// It reconnects as a [`Client`](crate::Client) does. One read is under way at a time; when it is dropped, its reply is
-/// kept for the next one.
+/// It reconnects as a [`Client`](crate::Client) does. One read is in flight at a time. When its
+/// future is dropped, the reply is kept for the next read.
 ///
-/// Dropping the reader closes its connection at once. What the server handed out to a group in that moment stays pending
-/// and is read again with [`GroupFrom::Pending`](crate::GroupFrom::Pending).
+/// Dropping the reader closes its connection at once. Entries that the server delivered to a group
+/// at that moment stay pending. They are read again with
+/// [`GroupFrom::Pending`](crate::GroupFrom::Pending).
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
@@ -60,21 +61,24 @@ impl Reader {
         Ok(Self { connection, grace, under_way: None })
     }
 
-    /// Reads: [`XRead`](crate::XRead) or [`XReadGroup`](crate::XReadGroup), with `.block()` or without. No entries when the
-    /// time of the block is over.
+    /// Sends a read, [`XRead`](crate::XRead) or [`XReadGroup`](crate::XReadGroup), with or without
+    /// `.block()`. Returns no entries when the block time is over.
     ///
-    /// The deadline is the block's time and the settings' grace; without a block it is the command timeout. When it passes,
-    /// the connection is given up and another one made: that is an error, and never reads as "no entries".
+    /// The deadline is the block time plus [`Config::block_grace`]; without a block it is the
+    /// command timeout. When it passes, the read fails and the connection is replaced. It is never
+    /// reported as "no entries".
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped: the read goes on, and the next call returns its reply first, whatever
-    /// command that call was given. If that reply has no entries, the command is sent as usual.
+    /// No entry is lost when the future is dropped: the read continues, and the next call returns
+    /// its reply first, whatever command that call was given. If that reply has no entries, the
+    /// command is sent as usual.
     ///
     /// # Errors
     ///
-    /// As [`Client::send`](crate::Client::send). When a group read's outcome is unknown, the server may have handed out
-    /// entries that never arrived; they are pending for the consumer and can be read by id.
+    /// As [`Client::send`](crate::Client::send). When the outcome of a group read is unknown, the
+    /// server may have delivered entries that never arrived. They are pending for the consumer and
+    /// can be read by id.
     pub fn read<C: BlockingCommand>(&mut self, command: C) -> Reading<'_, C> {
         Reading::new(self, command)
     }
@@ -83,7 +87,7 @@ impl Reader {
         self.connection.shared().repeats()
     }
 
-    /// When to read again after an error, if that may be done and helps.
+    /// Returns when to retry after an error, if a retry is allowed and may succeed.
     fn again(
         &self,
         error: &Error,
@@ -102,27 +106,31 @@ impl Reader {
         }?;
         let at = again.at(Instant::now().into_std(), deadline.map(Instant::into_std))?;
         if again.elsewhere {
-            // Nobody else speaks on it, so it is this connection that the error is of.
+            // The connection is not shared, so the error refers to the current one.
             shared.leave(Disconnect::Stale);
         }
         Some(Instant::from_std(at))
     }
 
-    /// Sends a command on this connection: one that blocks it or changes it, such as [`Wait`](crate::Wait) or
-    /// [`Auth`](crate::Auth), or any other [`Command`](crate::Command).
+    /// Sends a command on this connection: one that blocks it or changes it, such as
+    /// [`Wait`](crate::Wait) or [`Auth`](crate::Auth), or any other [`Command`](crate::Command).
     ///
-    /// A read that is under way comes first: the server answers in order. Its reply stays for the next
-    /// [`Reader::read`]. What a command changes in the connection is gone when another one has to be made, and so are the
-    /// writes that WAIT would wait for: it then counts all replicas at once. [`Reader::connection_id`] tells.
+    /// A read in flight comes first, because the server answers in order. Its reply stays for the
+    /// next [`Reader::read`].
     ///
-    /// The deadline is the time that the command itself may take and the settings' grace; for one that answers at once it
-    /// is the command timeout. When it passes, the connection is given up and another one made, unless a read is under way,
-    /// which the server may rightly still be at.
+    /// After a reconnect, what a command changed in the connection is lost. So are the writes that
+    /// WAIT would wait for: it then counts all replicas at once. Compare [`Reader::connection_id`]
+    /// to detect a reconnect.
+    ///
+    /// The deadline is the command's own time plus [`Config::block_grace`]; for a command that does
+    /// not block it is the command timeout. When it passes, the connection is replaced, unless a
+    /// read is in flight that may still be blocked.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before its first poll the command is not sent. Dropped later it may run, and its reply is thrown away; what is
-    /// sent next waits for its end.
+    /// If the future is dropped before its first poll, the command is not sent. If it is dropped
+    /// later, the command may run, and its reply is discarded. The next command waits until it has
+    /// ended.
     ///
     /// # Errors
     ///
@@ -131,32 +139,34 @@ impl Reader {
         DedicatedSending::new(self, command)
     }
 
-    /// Whether a read was dropped whose reply the next one will return.
+    /// Whether a read was dropped whose reply the next read returns.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
-    /// Who answers, as [`Client::server`](crate::Client::server) says it.
+    /// Returns the server's flavour, version and features, as
+    /// [`Client::server`](crate::Client::server) does.
     #[must_use]
     pub fn server(&self) -> Option<Arc<Server>> {
         self.connection.shared().server()
     }
 
-    /// The connection's id at the server, as CLIENT UNBLOCK takes it. `None` if the server does not say it (before Redis
-    /// 6.0).
+    /// Returns the connection's id at the server, as CLIENT UNBLOCK takes it. `None` if the server
+    /// does not report it (before Redis 6.0).
     #[must_use]
     pub fn connection_id(&self) -> Option<i64> {
         self.connection.shared().server_id()
     }
 
-    /// What becomes of the reader's connection, as [`Client::events`](crate::Client::events) says it.
+    /// Returns the state changes of the reader's connection, as
+    /// [`Client::events`](crate::Client::events) does.
     #[must_use]
     pub fn events(&self) -> Events {
         self.connection.shared().events().listen()
     }
 
-    /// Waits for the reply that is under way; empty if none is.
+    /// Waits for the reply of the read in flight; empty if there is none.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Streams, Error>> {
         let Some(under_way) = &mut self.under_way else {
             return Poll::Ready(Ok(Streams::default()));
@@ -177,7 +187,8 @@ impl Reader {
         }
     }
 
-    /// The reply that came, or why there is none. A server that is overdue is given up, unless it is at a read.
+    /// Returns the reply, or why there is none. Closes the connection of an overdue server, unless
+    /// a read is in flight.
     fn settle(
         &self,
         command: &'static str,
@@ -205,15 +216,16 @@ impl Reader {
     }
 }
 
-/// What errors of a command mean.
+/// The meaning of the errors of a command.
 struct Meaning {
     refusal: Refusal,
     needs: Features,
     safety: Safety,
 }
 
-/// The error of a read that was not sent this time; if it was lost a time before, it may have run then.
-fn in_truth(error: Error, lost: Option<Error>) -> Error {
+/// Returns the error to report for an attempt. If it was not sent, but an earlier attempt was lost,
+/// that one may have run.
+fn conclude(error: Error, lost: Option<Error>) -> Error {
     match (error, lost) {
         (Error::Unsent { .. }, Some(lost)) => lost,
         (error, _) => error,
@@ -222,12 +234,13 @@ fn in_truth(error: Error, lost: Option<Error>) -> Error {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // A read that blocks would keep the connection, and entries would go to nobody.
+        // A read that blocks would keep the connection open, and its entries would be lost to this
+        // process.
         self.connection.shared().kill(Disconnect::Closed);
     }
 }
 
-/// What a reader sends: a list of arguments, name first, and what keeps it from being sent.
+/// A command that a reader sends: its arguments, name first, and the reason to refuse it, if any.
 trait Listed {
     fn list(&self, out: &mut impl Args);
 

@@ -1,36 +1,37 @@
-//! The number of entries to ask for at once, from the size of the replies before. Pure.
+//! The number of entries to request at once, based on the size of previous replies. No I/O.
 //!
-//! A reply that is larger than [`Config::reply_bytes`](crate::Config::reply_bytes) ends its connection and carries nothing. So the
-//! first page is small, later ones grow while they are far below the target, and a reply that was too large or too slow
-//! is asked for again with half the entries.
+//! A reply larger than [`Config::reply_bytes`](crate::Config::reply_bytes) ends its connection and
+//! returns nothing. So the first page is small, and later pages grow while they are far below the
+//! target. A page that was too large or too slow is requested again with half the entries.
 
 use crate::error::Error;
 use crate::resp::ProtocolError;
 
-/// Entries of the first page. Nothing is known about their size yet.
+/// Entries of the first page, when their size is not known yet.
 const FIRST: u64 = 32;
 
-/// The largest target by default.
+/// The largest default target.
 const MOST_BYTES: usize = 16 << 20;
 
-/// The bounds of one page, which users may change.
+/// The bounds of one page, set by the user.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageLimits {
-    /// At most this many entries; 1 at least.
+    /// The maximum number of entries; 1 at least.
     pub(super) count: u64,
-    /// The target for the bytes of one reply; 1 at least.
+    /// The target size of one reply in bytes; 1 at least.
     pub(super) bytes: usize,
 }
 
 impl PageLimits {
-    /// The default for a connection with this limit on one reply.
+    /// Returns the default for a connection with this limit on one reply.
     pub(super) fn new(reply_bytes: usize) -> Self {
-        // The limit counts 32 bytes more for each element: a reply of short fields costs six times its bytes.
+        // The limit counts 32 bytes per element in addition: a reply of short fields counts six
+        // times its size.
         Self { count: 1000, bytes: (reply_bytes / 8).clamp(1, MOST_BYTES) }
     }
 }
 
-/// The number of entries to ask for now.
+/// The number of entries to request next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageSize(u64);
 
@@ -40,14 +41,14 @@ impl Default for PageSize {
     }
 }
 
-/// What to do after an error.
+/// The reaction to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Ask again, for fewer entries.
+    /// Retry with fewer entries.
     Smaller,
-    /// Report that one entry alone is larger than this limit.
+    /// Report that a single entry exceeds this limit.
     OneIsTooLarge {
-        /// Bytes of one reply.
+        /// The limit on one reply, in bytes.
         limit: usize,
     },
     /// Report the error.
@@ -55,25 +56,32 @@ pub(super) enum Next {
 }
 
 impl PageSize {
-    /// Returns the number of entries to ask for.
+    /// Returns the number of entries to request.
     pub(super) fn count(self, limits: PageLimits) -> u64 {
         self.0.min(limits.count)
     }
 
-    /// Takes note of a page: how many entries came for how many were asked for, in a reply of how many bytes.
-    pub(super) fn came(&mut self, entries: usize, asked: u64, bytes: usize, limits: PageLimits) {
+    /// Records a page: how many entries arrived, how many were requested, and the bytes of the
+    /// reply.
+    pub(super) fn succeeded(
+        &mut self,
+        entries: usize,
+        asked: u64,
+        bytes: usize,
+        limits: PageLimits,
+    ) {
         if bytes / 2 > limits.bytes {
             self.0 = (asked / 2).max(1);
         } else if entries as u64 >= asked && bytes <= limits.bytes / 4 {
-            // Twice as many are half the target at most, if they are like these.
+            // Twice as many similar entries are at most half the target.
             self.0 = asked.saturating_mul(2).min(limits.count);
         }
     }
 
-    /// Takes note of an error after so many entries were asked for.
+    /// Records an error after a request for `asked` entries.
     pub(super) fn failed(&mut self, asked: u64, error: &Error) -> Next {
         let limit = exceeded(error);
-        // A reply may take longer than there is time: the next one is to be shorter.
+        // The reply may need more time than the timeout: make the next one shorter.
         if limit.is_some() || matches!(error, Error::TimedOut { .. }) {
             self.0 = (asked / 2).max(1);
         }
@@ -85,7 +93,7 @@ impl PageSize {
     }
 }
 
-/// Returns the limit on one reply, if the error is that the reply was larger.
+/// Returns the limit on one reply, if the error is that a reply exceeded it.
 pub(super) fn exceeded(error: &Error) -> Option<usize> {
     match error {
         Error::Protocol { source: ProtocolError::TooLarge { limit }, .. } => Some(*limit),
@@ -105,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_doubles_while_it_is_far_below_the_target() {
+    fn page_doubles_while_it_is_far_below_the_target() {
         let rows = [
             ("full and small", 32, 1000, 64),
             ("not full", 31, 10, 32),
@@ -115,18 +123,18 @@ mod tests {
         ];
         for (row, entries, bytes, expected) in rows {
             let mut size = PageSize::default();
-            size.came(entries, 32, bytes, LIMITS);
+            size.succeeded(entries, 32, bytes, LIMITS);
             assert_eq!(size.count(LIMITS), expected, "{row}");
         }
     }
 
     #[test]
-    fn a_page_never_grows_above_the_count_that_was_set() {
+    fn page_never_grows_above_the_configured_count() {
         let mut size = PageSize::default();
         let mut counts = Vec::new();
         for _ in 0..8 {
             let asked = size.count(LIMITS);
-            size.came(1000, asked, 1, LIMITS);
+            size.succeeded(1000, asked, 1, LIMITS);
             counts.push(size.count(LIMITS));
         }
         assert_eq!(counts, [64, 128, 256, 512, 1000, 1000, 1000, 1000]);
@@ -134,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_halved_down_to_one_entry_which_is_reported() {
+    fn page_is_halved_down_to_one_entry_which_is_reported() {
         let (mut size, mut counts) = (PageSize::default(), Vec::new());
         loop {
             let asked = size.count(LIMITS);
@@ -151,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_too_slow_is_reported_and_the_next_one_is_smaller() {
+    fn slow_page_is_reported_and_the_next_one_is_smaller() {
         let mut size = PageSize::default();
         let slow = Error::TimedOut {
             command: "XREAD",
@@ -167,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_target_leaves_room_for_what_the_limit_counts_beside_bytes() {
+    fn default_target_allows_for_the_overhead_that_the_limit_counts() {
         assert_eq!(PageLimits::new(512 << 20).bytes, 16 << 20);
         assert_eq!(PageLimits::new(1 << 20).bytes, 128 << 10);
         assert_eq!(PageLimits::new(1024).bytes, 128);

@@ -1,4 +1,5 @@
-//! Hands out the entries of one page after the other: what [`Tail`](super::Tail) and [`RangeStream`](super::RangeStream) share.
+//! Returns the entries of one page after the other, for [`Tail`](super::Tail) and
+//! [`RangeStream`](super::RangeStream).
 
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
@@ -9,22 +10,23 @@ use std::time::Duration;
 
 /// Reads pages.
 pub(super) trait Source: Sized + Send + 'static {
-    /// What the pages are bounded by; it may change from one to the next.
+    /// The bounds of a page; they may change between pages.
     type Limits: Copy + Send + 'static;
 
-    /// Reads the next page; `None` at the end. After an error it is called again for the same page.
+    /// Reads the next page; `None` at the end. After an error, called again for the same page.
     fn page(
         &mut self,
         limits: Self::Limits,
     ) -> impl Future<Output = Result<Option<Entries>, Error>> + Send;
 
-    /// The longest pause before a page is read after an error.
+    /// Returns the longest pause before a page is read again after an error.
     fn pause(&self) -> Duration;
 }
 
 /// The entries of all pages, one after the other.
 ///
-/// The read under way is kept here, so a future that waits for the next entry can be dropped at any time.
+/// The read in flight is kept here, so a future that waits for the next entry can be dropped at any
+/// time.
 pub(super) struct Pages<S> {
     page: Entries,
     next: usize,
@@ -45,7 +47,7 @@ impl<S: Source> Pages<S> {
         Self { page: Entries::default(), next: 0, state }
     }
 
-    /// The number of entries that were read and not handed out yet.
+    /// Returns the number of entries that were read and not returned yet.
     pub(super) fn unread(&self) -> usize {
         self.page.len() - self.next
     }
@@ -82,7 +84,7 @@ impl<S: Source> Pages<S> {
                     }
                 }
                 State::Ended => {
-                    // The last page need not be kept for as long as the stream is.
+                    // Release the last page now: the stream may live much longer.
                     (self.page, self.next) = (Entries::default(), 0);
                     return Poll::Ready(None);
                 }
@@ -93,7 +95,7 @@ impl<S: Source> Pages<S> {
 
 async fn read<S: Source>(mut source: Box<S>, failed: bool, limits: S::Limits) -> (Box<S>, Page) {
     if failed {
-        // A caller that goes on after an error must not do so in a tight loop.
+        // A caller that polls again after an error must not do so in a tight loop.
         tokio::time::sleep(source.pause().mul_f64(fastrand::f64())).await;
     }
     let page = source.page(limits).await;

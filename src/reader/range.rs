@@ -16,27 +16,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// The entries of a range of ids, from one end to the other. Created by [`Client::range`](crate::Client::range) and
-/// [`Client::rev_range`](crate::Client::rev_range).
+/// The entries of a range of ids, from one end to the other. Created by
+/// [`Client::range`](crate::Client::range) and [`Client::rev_range`](crate::Client::rev_range).
 ///
-/// A [`Stream`] that reads page by page, each from the id after the last one: no entry of the range is left out or comes
-/// twice, whatever is added or deleted meanwhile. It ends when a page has fewer entries than it could have.
+/// A [`Stream`] that reads page by page, each from the id after the last one. No entry of the range
+/// is skipped or repeated, whatever is added or deleted meanwhile. It ends when a page has fewer
+/// entries than requested.
 ///
-/// It reads on a connection of its own, which is opened by the first poll and closed at the end.
+/// It reads on a dedicated connection, which is opened by the first poll and closed at the end.
 ///
-/// An error is an item. Polled again, the stream continues after the last entry. [`Error::EntryTooLarge`] comes again each time:
-/// its docs describe how to continue.
+/// An error is an item. Polled again, the stream continues after the last entry.
+/// [`Error::EntryTooLarge`] is returned again each time: its docs describe how to continue.
 ///
 /// # Cancel safety
 ///
-/// Dropping a future that waits for the next entry loses nothing: the read goes on at the next poll.
+/// Dropping a future that waits for the next entry loses nothing: the read continues at the next
+/// poll.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RangeStream {
     pages: Pages<Span>,
     limits: PageLimits,
 }
 
-/// What is left of the range, and how it is read.
+/// The part of the range that is left, and how to read it.
 struct Span {
     config: Arc<Config>,
     dialler: Dialler,
@@ -69,29 +71,30 @@ impl RangeStream {
         Self { pages: Pages::new(span), limits }
     }
 
-    /// Sets how many entries are read at once, at most. 1000 by default; 0 counts as 1.
+    /// Sets the maximum number of entries per read. 1000 by default; 0 counts as 1.
     ///
-    /// The first read asks for 32 entries. Later ones ask for more while replies are small, and for fewer when one was too
-    /// large for [`Config::reply_bytes`](crate::Config::reply_bytes).
+    /// The first read requests 32 entries. Later ones request more while replies are small, and
+    /// fewer when one was too large for [`Config::reply_bytes`](crate::Config::reply_bytes).
     pub fn count(mut self, entries: u64) -> Self {
         self.limits.count = entries.max(1);
         self
     }
 
-    /// Sets how many bytes one reply should have, about. An eighth of [`Config::reply_bytes`](crate::Config::reply_bytes) by
-    /// default, and 16 MiB at most; 0 counts as 1.
+    /// Sets the target size of one reply in bytes. An eighth of
+    /// [`Config::reply_bytes`](crate::Config::reply_bytes) by default, and 16 MiB at most; 0 counts
+    /// as 1.
     ///
-    /// It is a target, not a limit: the number of entries is halved after a reply of more than twice as many bytes, and
-    /// doubled after one of less than a quarter.
+    /// It is a target, not a limit: the number of entries is halved after a reply of more than
+    /// twice the target, and doubled after one of less than a quarter.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes.max(1);
         self
     }
 }
 
-/// The smallest and the largest id of a range; `None` if there is none in it.
+/// Returns the smallest and the largest id of a range; `None` if the range is empty.
 ///
-/// With both ends included it is a range for servers before Redis 6.2 too.
+/// Both ends are inclusive, so servers before Redis 6.2 accept the range too.
 fn ends(range: &impl RangeBounds<EntryId>) -> Option<(EntryId, EntryId)> {
     let low = match range.start_bound() {
         Bound::Included(id) => *id,
@@ -107,7 +110,7 @@ fn ends(range: &impl RangeBounds<EntryId>) -> Option<(EntryId, EntryId)> {
 }
 
 impl Span {
-    /// Leaves out the entries of a page. A page that is not full is the last one.
+    /// Removes the entries of a page from the range. A page that is not full is the last one.
     fn passed(&mut self, page: &Entries, asked: u64) {
         let last = page.last().filter(|_| page.len() as u64 >= asked);
         self.left = self.left.zip(last).and_then(|((low, high), last)| {
@@ -145,7 +148,7 @@ impl Source for Span {
             };
             match page {
                 Ok(page) => {
-                    self.size.came(page.len(), asked, page.reply_bytes(), limits);
+                    self.size.succeeded(page.len(), asked, page.reply_bytes(), limits);
                     self.passed(&page, asked);
                     if !page.is_empty() {
                         return Ok(Some(page));
@@ -194,7 +197,7 @@ mod tests {
     use std::ops::Bound::{Excluded, Included, Unbounded};
 
     #[test]
-    fn the_ends_of_a_range_are_included_ids() {
+    fn ends_of_a_range_are_inclusive_ids() {
         let (a, b) = (EntryId::new(1, 2), EntryId::new(3, 0));
         let (min, max) = (EntryId::MIN, EntryId::MAX);
         let rows = [

@@ -1,6 +1,6 @@
-//! A read on its way: the future of [`Reader::read`].
+//! A read in flight: the future of [`Reader::read`].
 
-use super::{Read, Reader, UnderWay, in_truth};
+use super::{Read, Reader, UnderWay, conclude};
 use crate::command::{Block, BlockingCommand, Safety};
 use crate::connection::{Attempts, Enqueue, Patience, Shared};
 use crate::entry::Streams;
@@ -13,26 +13,26 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The entries to come of [`Reader::read`].
-#[must_use = "a read is not sent before its future is awaited"]
+/// The future of [`Reader::read`], with the entries.
+#[must_use = "a read is not sent until its future is awaited"]
 pub struct Reading<'r, C> {
     reader: &'r mut Reader,
     request: Read<C>,
     within: Option<Duration>,
     stage: Stage,
     attempts: Attempts,
-    /// The error of an attempt that may have run.
+    /// The error of an earlier attempt that may have run.
     lost: Option<Error>,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// A read that was dropped comes first.
+    /// A dropped read is completed first.
     Before,
     Queueing(Enqueue<Arc<Shared>>),
-    /// It is the reader's read that is under way.
+    /// The reader's read in flight is this one.
     Waiting(Option<Instant>, Duration),
-    /// It is sent again at this time.
+    /// The read is sent again at this time.
     Pausing {
         until: Instant,
         timer: Option<u64>,
@@ -47,11 +47,13 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
         Self { reader, request, within: None, stage: Stage::Before, attempts, lost: None }
     }
 
-    /// Sets the time that this read has, from the first poll to the reply, in place of its BLOCK and
-    /// [`Config::block_grace`](crate::Config::block_grace). Without effect once it was polled.
+    /// Sets the time limit of this read, from the first poll to the reply. It replaces the BLOCK
+    /// time and [`Config::block_grace`](crate::Config::block_grace). No effect after the first
+    /// poll.
     ///
-    /// To wait for entries for a time, set BLOCK; this is for how long the server may take in all. When it passes, the connection is
-    /// replaced, and the error says whether the read may have run.
+    /// To wait for entries for some time, set BLOCK. This limit covers the whole time that the
+    /// server may take. When it passes, the connection is replaced, and the error says whether the
+    /// read may have run.
     ///
     /// ```no_run
     /// # use bourn::{Client, Error, ReadFrom, XRead};
@@ -70,19 +72,19 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
         Stage::Queueing(Enqueue::new(Arc::clone(self.reader.connection.shared()), patience))
     }
 
-    /// What comes next behind an error: another attempt, or its end.
+    /// Handles an error: schedules another attempt, or returns the error to report.
     fn again(
         &mut self,
         error: Error,
         deadline: Option<Instant>,
         waited: Duration,
     ) -> Result<(), Error> {
-        // A read that would wait beyond the deadline is not begun again.
+        // A read that would wait beyond the deadline is not sent again.
         let waits = self.request.0.waits().and_then(Block::time).unwrap_or_default();
         let latest = deadline.map(|deadline| deadline.checked_sub(waits).unwrap_or(deadline));
         let safety = self.request.0.read_safety();
         let Some(until) = self.reader.again(&error, &mut self.attempts, safety, latest) else {
-            return Err(in_truth(error, self.lost.take()));
+            return Err(conclude(error, self.lost.take()));
         };
         if matches!(error, Error::Lost { .. }) {
             self.lost = Some(error);
@@ -93,7 +95,7 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
     }
 }
 
-/// Nothing in it is pinned.
+/// No field is pinned.
 impl<C> Unpin for Reading<'_, C> {}
 
 impl<C: BlockingCommand> Future for Reading<'_, C> {
@@ -107,7 +109,7 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                     if let Some(UnderWay { safety, .. }) = this.reader.under_way {
                         match ready!(this.reader.poll_finish(cx)) {
                             Ok(streams) if streams.is_empty() => {}
-                            // It read nothing that this one does not.
+                            // The lost read returned nothing that this one does not.
                             Err(Error::Lost { .. })
                                 if safety == Safety::ReadOnly && this.reader.repeats() => {}
                             result => break result,
@@ -126,7 +128,7 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                         Ok(ticket) => ticket,
                         Err(reason) => {
                             let error = Error::Unsent { command: C::READ, reason };
-                            break Err(in_truth(error, this.lost.take()));
+                            break Err(conclude(error, this.lost.take()));
                         }
                     };
                     let needs = this.request.0.read_needs();
@@ -153,7 +155,7 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                     let patience = *patience;
                     this.stage = this.queue(patience);
                 }
-                // A caller that polls on must not read again.
+                // Polling again after completion must not send another read.
                 Stage::Over => return Poll::Pending,
             }
         };

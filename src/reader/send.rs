@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The reply to come of [`Reader::send`].
-#[must_use = "a command is not sent before its future is awaited"]
+/// The future of [`Reader::send`], with the reply.
+#[must_use = "a command is not sent until its future is awaited"]
 pub struct DedicatedSending<'r, C> {
     reader: &'r mut Reader,
     command: C,
@@ -35,8 +35,9 @@ impl<'r, C: DedicatedCommand> DedicatedSending<'r, C> {
         Self { reader, command, stage: Stage::New(patience), waited: Duration::ZERO }
     }
 
-    /// Sets the time that this command has, from the first poll to the reply, in place of its own and
-    /// [`Config::block_grace`](crate::Config::block_grace). Without effect once it was polled.
+    /// Sets the time limit of this command, from the first poll to the reply. It replaces the
+    /// command's own time and [`Config::block_grace`](crate::Config::block_grace). No effect after
+    /// the first poll.
     pub fn within(mut self, time: Duration) -> Self {
         if matches!(self.stage, Stage::New(_)) {
             self.stage = Stage::New(Patience::For(time));
@@ -49,7 +50,7 @@ impl<'r, C: DedicatedCommand> DedicatedSending<'r, C> {
     }
 }
 
-/// Nothing in it is pinned.
+/// No field is pinned.
 impl<C> Unpin for DedicatedSending<'_, C> {}
 
 impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
@@ -76,7 +77,7 @@ impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
                     }
                 }
                 Stage::Waiting(ticket) => break ready!(ticket.poll(cx)),
-                // A caller that polls on must not send again.
+                // Polling again after completion must not send another command.
                 Stage::Over => return Poll::Pending,
             }
         };
@@ -95,7 +96,7 @@ impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
         };
         let frame = this.reader.settle(command, meaning, secret, this.waited, came)?;
         Poll::Ready(this.command.dedicated_reply_to(frame).map_err(|source| {
-            // What came may be quoted there, and in it what was sent.
+            // The error may quote the reply, and the reply may quote the secret that was sent.
             let source = match secret {
                 Some(_) => DecodeError::new("a reply to it", "another one"),
                 None => source,

@@ -1,4 +1,4 @@
-//! The entries of a stream as they are added, with the cursor kept.
+//! The entries of a stream as they are added, with a cursor.
 
 use super::Reader;
 use super::page_size::{Next, PageLimits, PageSize, exceeded};
@@ -17,18 +17,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// The entries of a stream from some id on, and those added later, as they come. Created by
+/// The entries of a stream from some id on, including those added later. Created by
 /// [`Client::tail`](crate::Client::tail).
 ///
-/// It never ends. An error is an item; polled again, it continues after the last entry: no entry is left out or comes twice,
-/// whatever happened to the connection. Only entries that are trimmed away before they could be read are missed.
+/// It never ends. An error is an item. Polled again, it continues after the last entry: no entry is
+/// skipped or repeated, whatever happened to the connection. Only entries that are trimmed before
+/// they could be read are missed.
 ///
-/// A reply that is larger than [`Config::reply_bytes`](crate::Config::reply_bytes) is read again with half the entries. If one
-/// entry alone is larger, the item is [`Error::EntryTooLarge`], each time the tail is polled: its docs describe how to continue.
+/// A reply larger than [`Config::reply_bytes`](crate::Config::reply_bytes) is read again with half
+/// the entries. If a single entry is larger, the item is [`Error::EntryTooLarge`], each time the
+/// tail is polled: its docs describe how to continue.
 ///
 /// # Cancel safety
 ///
-/// Dropping a future that waits for the next entry loses nothing: the read goes on at the next poll.
+/// Dropping a future that waits for the next entry loses nothing: the read continues at the next
+/// poll.
 ///
 /// # Example
 /// ```no_run
@@ -54,7 +57,7 @@ struct TailLimits {
     block: Duration,
 }
 
-/// Where a tail is, and how it reads on.
+/// The position of a tail, and how it continues.
 struct Cursor {
     config: Arc<Config>,
     dialler: Dialler,
@@ -73,30 +76,33 @@ impl Tail {
         Self { pages: Pages::new(cursor), limits }
     }
 
-    /// Sets how many entries are read at once, at most: `COUNT`. 1000 by default; 0 counts as 1.
+    /// Sets the maximum number of entries per read: `COUNT`. 1000 by default; 0 counts as 1.
     ///
-    /// The first read asks for 32 entries. Later ones ask for more while replies are small, and for fewer when one was too
-    /// large for [`Config::reply_bytes`](crate::Config::reply_bytes).
+    /// The first read requests 32 entries. Later ones request more while replies are small, and
+    /// fewer when one was too large for [`Config::reply_bytes`](crate::Config::reply_bytes).
     pub fn count(mut self, entries: u64) -> Self {
         self.limits.page.count = entries.max(1);
         self
     }
 
-    /// Sets how many bytes one reply should have, about. An eighth of [`Config::reply_bytes`](crate::Config::reply_bytes) by
-    /// default, and 16 MiB at most; 0 counts as 1.
+    /// Sets the target size of one reply in bytes. An eighth of
+    /// [`Config::reply_bytes`](crate::Config::reply_bytes) by default, and 16 MiB at most; 0 counts
+    /// as 1.
     ///
-    /// Redis 8.10 takes it as `MAXSIZE`: a reply has as many bytes, and at most one entry more. For other servers it is a
-    /// target: the number of entries is halved after a reply of more than twice as many bytes, and doubled after one of
-    /// less than a quarter.
+    /// Sent to Redis 8.10 as `MAXSIZE`: a reply then exceeds the target by at most one entry. For
+    /// other servers it is a target: the number of entries is halved after a reply of more than
+    /// twice the target, and doubled after one of less than a quarter.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.limits.page.bytes = bytes.max(1);
         self
     }
 
-    /// Sets how long one read waits for entries at the server: `BLOCK`. 5 s by default, 1 ms at least.
+    /// Sets how long one read waits for entries at the server: `BLOCK`. 5 s by default, 1 ms at
+    /// least.
     ///
-    /// Its end is not an item: the next read follows. A longer wait means fewer reads of a stream to which little is added. A
-    /// connection that was lost without a sign is noticed after this time and [`Config::block_grace`](crate::Config::block_grace).
+    /// When it is over, no item is returned, and the next read follows. A longer wait means fewer
+    /// reads of a stream with few additions. A connection that was lost silently is detected after
+    /// this time plus [`Config::block_grace`](crate::Config::block_grace).
     pub fn block(mut self, wait: Duration) -> Self {
         self.limits.block = wait;
         self
@@ -104,7 +110,8 @@ impl Tail {
 }
 
 impl Cursor {
-    /// Returns the last entry of the stream. What comes later has a higher id, even if this one was not the last ever added.
+    /// Returns the last entry of the stream. Later entries have higher ids, even if this one was
+    /// not the last ever added.
     async fn newest(&self) -> Result<Entries, Error> {
         let connection = Connection::open(Arc::clone(&self.config), self.dialler.clone()).await?;
         let newest = connection.call(One(XRevRange::new(&self.key, ..).count(1))).await;
@@ -144,7 +151,7 @@ impl Source for Cursor {
         loop {
             let asked = self.size.count(limits.page);
             let mut read = XRead::new().stream(&self.key, after).count(asked);
-            // Asked each time: another connection may be to another server.
+            // Checked for each read: a new connection may be to another server.
             let server = reader.server();
             if server.is_some_and(|server| server.supports(Feature::MaxSize) == Some(true)) {
                 read = read.max_size(limits.page.bytes as u64);
@@ -154,7 +161,7 @@ impl Source for Cursor {
                     let mut streams = streams.into_streams();
                     let Some(stream) = streams.find(|s| !s.entries().is_empty()) else { continue };
                     let page = stream.into_entries();
-                    self.size.came(page.len(), asked, page.reply_bytes(), limits.page);
+                    self.size.succeeded(page.len(), asked, page.reply_bytes(), limits.page);
                     if let Some(last) = page.last() {
                         self.from = ReadFrom::After(last.id());
                     }

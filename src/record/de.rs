@@ -1,4 +1,4 @@
-//! Reads a serde struct from fields, and each value from the text of one field. Pure.
+//! Deserializes a serde struct from fields, and each value from the text of one field. No I/O.
 
 use super::CodecError;
 use serde::de::value::BorrowedStrDeserializer;
@@ -14,7 +14,7 @@ pub(crate) fn deserialize<'de, T: Deserialize<'de>>(
     T::deserialize(Whole(fields))
 }
 
-/// Deserializes what is a whole entry: a struct or a map.
+/// Deserializes a whole entry: a struct or a map.
 struct Whole<I>(I);
 
 impl<'de, I: Iterator<Item = (&'de [u8], &'de [u8])>> Deserializer<'de> for Whole<I> {
@@ -54,7 +54,7 @@ impl<'de, I: Iterator<Item = (&'de [u8], &'de [u8])>> Deserializer<'de> for Whol
     }
 }
 
-/// Fields one after the other; the value of the last one whose name was asked for.
+/// The fields in order, with the value of the field whose name was read last.
 struct Access<'de, I> {
     fields: I,
     value: Option<(&'de [u8], &'de [u8])>,
@@ -84,10 +84,10 @@ impl<'de, I: Iterator<Item = (&'de [u8], &'de [u8])>> MapAccess<'de> for Access<
     }
 }
 
-/// Deserializes one value from its text; the type says what it is.
+/// Deserializes one value from its text, as the type requests.
 struct Text<'de> {
     text: &'de [u8],
-    /// It is in a newtype or in `Some`; an option there is JSON.
+    /// Whether the value is in a newtype or in `Some`. An option there is JSON.
     inside: bool,
 }
 
@@ -101,7 +101,7 @@ impl<'de> Text<'de> {
         number.ok_or_else(|| CodecError::expected(expected, self.text))
     }
 
-    /// The value from its JSON, which must be all there is.
+    /// Deserializes the value from JSON, which must be the whole text.
     fn json<T>(
         &self,
         read: impl FnOnce(&mut serde_json::Deserializer<SliceRead<'de>>) -> serde_json::Result<T>,
@@ -155,7 +155,7 @@ impl<'de> Deserializer<'de> for Text<'de> {
         visitor.visit_borrowed_bytes(self.text)
     }
 
-    /// Whoever asks what there is gets text, or bytes if it is none.
+    /// Visits a string, or bytes if the value is not UTF-8.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.str() {
             Ok(text) => visitor.visit_borrowed_str(text),
@@ -203,7 +203,8 @@ impl<'de> Deserializer<'de> for Text<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        // A variant with data is JSON: an object with one key. One without is its name, whatever that begins with.
+        // A variant with data is a JSON object with one key. A unit variant is its name, whatever
+        // the first character.
         let unit = variants.iter().any(|variant| variant.as_bytes() == self.text);
         if self.text.first() == Some(&b'{') && !unit {
             return self.json(|json| json.deserialize_enum(name, variants, visitor));

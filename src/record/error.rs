@@ -1,4 +1,4 @@
-//! The error of a payload that cannot be encoded or decoded. Pure.
+//! The error of a payload that cannot be encoded or decoded. No I/O.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::Utf8Error;
 use std::sync::Arc;
 
-/// As much of a value, or of a name, as is shown.
+/// The maximum number of bytes of a value or a name that is shown.
 const SHOWN_BYTES: usize = 64;
 
 /// A payload that cannot be encoded as fields, or fields that cannot be decoded.
@@ -23,19 +23,20 @@ struct Told {
 }
 
 impl CodecError {
-    /// In these words, which are shown behind the field's name.
+    /// Creates an error with this message, which is shown after the field's name.
     #[must_use]
     pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Told { field: None, what: what.into(), source: None }))
     }
 
-    /// The entry has no such field.
+    /// Creates the error for a missing field.
     #[must_use]
     pub fn missing(field: impl AsRef<[u8]>) -> Self {
         Self::new("missing").in_field(field)
     }
 
-    /// What was expected, and the text that came instead: escaped, and cut after 64 bytes.
+    /// Creates an error from what was expected and the actual text, which is escaped and cut after
+    /// 64 bytes.
     #[must_use]
     pub fn expected(expected: &str, got: impl AsRef<[u8]>) -> Self {
         let got = got.as_ref();
@@ -44,23 +45,23 @@ impl CodecError {
         Self::new(format!("expected {expected}, got \"{}\"{cut}", shown.escape_ascii()))
     }
 
-    /// What is wrong, and the error that says more: `caused_by("invalid JSON", error)`.
+    /// Creates an error from a message and its cause: `caused_by("invalid JSON", error)`.
     #[must_use]
     pub fn caused_by(
         what: impl Into<Cow<'static, str>>,
         source: impl Error + Send + Sync + 'static,
     ) -> Self {
-        let Self(mut told) = Self::new(what);
-        told.source = Some(Arc::new(source));
-        Self(told)
+        let Self(mut error) = Self::new(what);
+        error.source = Some(Arc::new(source));
+        Self(error)
     }
 
-    /// Names the field that it is about, if none is named yet.
+    /// Sets the field that the error refers to, if none is set yet.
     #[must_use]
     pub fn in_field(self, field: impl AsRef<[u8]>) -> Self {
-        let Self(mut told) = self;
-        told.field.get_or_insert_with(|| field.as_ref().into());
-        Self(told)
+        let Self(mut error) = self;
+        error.field.get_or_insert_with(|| field.as_ref().into());
+        Self(error)
     }
 
     #[cfg(feature = "tokio")]
@@ -82,14 +83,14 @@ impl CodecError {
         Self::caused_by("unexpected JSON", source)
     }
 
-    /// The field that it is about; `None` if it is about the payload as a whole.
+    /// Returns the field that the error refers to; `None` if it refers to the payload as a whole.
     #[must_use]
     pub fn field(&self) -> Option<&[u8]> {
         self.0.field.as_deref()
     }
 }
 
-/// As `field age: expected u8, got "300"`.
+/// Prints as `field age: expected u8, got "300"`.
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(field) = self.field() {
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_field_comes_first_and_the_cause_last() {
+    fn field_comes_first_and_cause_last() {
         let number = "x".parse::<u8>().expect_err("no number");
         let rows = [
             (CodecError::missing("user_id"), "field user_id: missing"),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_and_values_are_cut() {
+    fn long_names_and_values_are_truncated() {
         let long = "x".repeat(4096);
         let error = CodecError::expected("u8", &long).in_field(&long);
         assert!(error.to_string().len() < 200, "{error}");

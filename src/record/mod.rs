@@ -1,7 +1,7 @@
-//! Values of serde as fields of an entry, and back. Pure.
+//! Serde values as fields of an entry, and back. No I/O.
 //!
-//! Each field of a struct is a field of the entry, with the text that other languages would write. The queue's codec
-//! [`Record`](crate::queue::Record) has the table.
+//! Each field of a struct is a field of the entry, with the text that other languages would write.
+//! The queue's codec [`Record`](crate::queue::Record) documents the format.
 
 #[cfg(feature = "serde")]
 mod de;

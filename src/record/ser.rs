@@ -1,4 +1,4 @@
-//! Writes a serde struct as fields, and each value as the text of one field. Pure.
+//! Serializes a serde struct as fields, and each value as the text of one field. No I/O.
 
 use super::CodecError;
 use serde::Serialize;
@@ -6,9 +6,10 @@ use serde::ser::{Impossible, SerializeMap, SerializeStruct, Serializer};
 use std::fmt::Display;
 use std::io::Write;
 
-/// What fields are added to.
+/// A destination for fields.
 pub(crate) trait Sink {
-    /// Adds a field with the value that is written behind what is there. There is none if that returns `false` or fails.
+    /// Adds a field whose value is appended to the buffer by `value`. No field is added if that
+    /// returns `false` or fails.
     fn write(
         &mut self,
         name: &[u8],
@@ -24,7 +25,7 @@ where
     value.serialize(Whole(fields))
 }
 
-/// Adds the value of one field; none if it is `None`.
+/// Adds the value of one field; nothing if it is `None`.
 fn add<T>(fields: &mut impl Sink, name: &[u8], value: &T) -> Result<(), CodecError>
 where
     T: Serialize + ?Sized,
@@ -39,10 +40,10 @@ where
     })
 }
 
-/// Why a value is not written as text.
+/// The reason why a value is not written as text.
 #[derive(Debug, thiserror::Error)]
 enum Unwritten {
-    /// Its JSON is to be written, for it has parts. Nothing was written yet.
+    /// The value is compound and must be written as JSON. Nothing was written yet.
     #[error("nested")]
     Nested,
     #[error(transparent)]
@@ -55,12 +56,12 @@ impl serde::ser::Error for Unwritten {
     }
 }
 
-/// Serializes what is the whole payload: a struct or a map.
+/// Serializes the whole payload: a struct or a map.
 struct Whole<'a, F>(&'a mut F);
 
 type Never = Impossible<(), CodecError>;
 
-/// What has no fields.
+/// Rejects types that have no fields.
 macro_rules! not_whole {
     ($($method:ident($($arg:ty),*) -> $ok:ty, $what:literal;)*) => {$(
         fn $method(self, $(_: $arg),*) -> Result<$ok, CodecError> {
@@ -161,7 +162,7 @@ impl<F: Sink> SerializeStruct for Whole<'_, F> {
     }
 }
 
-/// Writes a map's keys as names; they are whatever a field's text can be.
+/// Writes a map's keys as field names. A key can be any type that is written as text.
 struct Map<'a, F> {
     fields: &'a mut F,
     name: Vec<u8>,
@@ -189,10 +190,10 @@ impl<F: Sink> SerializeMap for Map<'_, F> {
     }
 }
 
-/// Serializes one value as text. Says whether there is any: `false` is `None`.
+/// Serializes one value as text. Returns whether there is a value: `false` for `None`.
 struct Text<'a> {
     out: &'a mut Vec<u8>,
-    /// It is in a newtype or in `Some`, where a field that is left out would not be understood.
+    /// Whether the value is in a newtype or in `Some`, where an omitted field would be ambiguous.
     inside: bool,
 }
 
@@ -242,7 +243,8 @@ impl Serializer for Text<'_> {
         serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_u128 u128
     );
 
-    // As `Debug`: the shortest text that is read as the same number, with an exponent where that is shorter.
+    // As `Debug`: the shortest text that parses to the same number, with an exponent where that is
+    // shorter.
     fn serialize_f32(self, value: f32) -> Result<bool, Unwritten> {
         self.print(format_args!("{value:?}"))
     }

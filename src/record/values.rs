@@ -1,6 +1,6 @@
-//! Serialize for what the commands and the queue answer. Pure.
+//! `Serialize` for the replies of commands and of the queue. No I/O.
 //!
-//! Written by hand: serde's derive would bring a parser of Rust into every build.
+//! Written by hand: serde's derive would add a Rust parser to every build.
 
 use crate::id::EntryId;
 use bytes::Bytes;
@@ -9,12 +9,12 @@ use serde::ser::{Serialize, Serializer};
 use std::fmt;
 use std::time::Duration;
 
-/// A value of a field: text where it is text, times in whole milliseconds.
+/// The value of a field: bytes as text if they are UTF-8, durations in whole milliseconds.
 pub(crate) trait Field {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 }
 
-/// Serializes as [`Field`] says.
+/// Serializes through [`Field`].
 pub(crate) struct Shown<'a, T: ?Sized>(pub(crate) &'a T);
 
 impl<T: Field + ?Sized> Serialize for Shown<'_, T> {
@@ -35,7 +35,7 @@ macro_rules! as_they_are {
 
 as_they_are!(u64, i64, bool, str, String, EntryId);
 
-/// Text; bytes if they are not UTF-8.
+/// As text; as bytes if not UTF-8.
 impl Field for [u8] {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(self) {
@@ -51,7 +51,7 @@ impl Field for Bytes {
     }
 }
 
-/// Whole milliseconds.
+/// In whole milliseconds.
 impl Field for Duration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(self.as_millis()).unwrap_or(u64::MAX))
@@ -119,7 +119,7 @@ impl Serialize for EntryId {
     }
 }
 
-/// From text, as a server writes it.
+/// From text, in the server's format.
 impl<'de> Deserialize<'de> for EntryId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;

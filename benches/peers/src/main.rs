@@ -1,13 +1,15 @@
-//! bourn measured beside its peers and beside the limits, in one binary, against a server that it starts itself.
+//! Compares bourn with its peers and with the limits, in one binary, against a server that it
+//! starts itself.
 //!
-//! `peers run` measures and writes JSON lines, `peers report` makes tables and charts of them. `scripts/bench` does both.
+//! `peers run` measures and writes JSON lines, `peers report` creates tables and charts from them.
+//! `scripts/bench` does both.
 //!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
-//! | `server` | the server: started, pinned, asked for its CPU, killed |
+//! | `server` | the server: starts, pins and kills it, reads its CPU time |
 //! | `measure` | time, CPU, allocations; which thread runs on which core |
-//! | `clients` | each client behind the same few calls; raw sockets, the limits |
-//! | `works` | what is measured, each written once |
+//! | `clients` | each client behind the same interface; raw sockets, the limits |
+//! | `works` | the measured operations, each written once |
 //! | `record`, `report` | results as JSON lines; as tables, targets and charts |
 
 mod clients;
@@ -38,13 +40,13 @@ struct Arguments {
 enum What {
     /// Measures, and writes the results as JSON lines.
     Run {
-        /// Few cases, short: under two minutes.
+        /// Few, short cases: under two minutes.
         #[arg(long)]
         quick: bool,
         /// The server: a label of `scripts/servers --list`.
         #[arg(long, default_value = "redis-8.10")]
         server: String,
-        /// Where the results go.
+        /// The file for the results.
         #[arg(long, default_value = "results.jsonl")]
         out: PathBuf,
         /// Only these works.
@@ -53,14 +55,14 @@ enum What {
         /// Only these clients.
         #[arg(long, value_enum)]
         client: Vec<Name>,
-        /// How often everything is measured; 5 by default, 3 if quick.
+        /// The number of rounds; 5 by default, 3 if quick.
         #[arg(long)]
         rounds: Option<u32>,
-        /// How long each measurement takes, in ms; 250 by default, 100 if quick.
+        /// The duration of each measurement in ms; 250 by default, 100 if quick.
         #[arg(long)]
         ms: Option<u64>,
     },
-    /// Does so many operations and nothing else: what callgrind counts.
+    /// Runs a number of operations and nothing else, to be counted by callgrind.
     Count {
         #[arg(value_enum)]
         work: Counted,
@@ -71,16 +73,16 @@ enum What {
         #[arg(long)]
         at: String,
     },
-    /// Makes tables and charts of results.
+    /// Creates tables and charts from results.
     Report {
         results: PathBuf,
-        /// A file of Markdown to put at the end.
+        /// A Markdown file to append.
         #[arg(long)]
         also: Option<PathBuf>,
-        /// Where the tables go.
+        /// The file for the tables.
         #[arg(long, default_value = "RESULTS.md")]
         tables: PathBuf,
-        /// The folder where the charts go.
+        /// The folder for the charts.
         #[arg(long, default_value = "charts")]
         charts: PathBuf,
     },
@@ -123,7 +125,7 @@ fn run(label: &str, out: &Path, settings: Settings) -> io::Result<()> {
     let machine = Machine::here(server.version());
     println!("{}, {}, {} cores", machine.server, machine.cpu, machine.cores);
     if machine.load >= 0.3 {
-        println!("  something else is running here: the load is {}", machine.load);
+        println!("  another process is running: the load is {}", machine.load);
     }
     let mut writer = Writer::create(out)?;
     writer.write(&Line::Machine(machine))?;

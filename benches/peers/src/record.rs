@@ -17,12 +17,12 @@ pub enum Line {
     Run(Record),
 }
 
-/// What ran where.
+/// The machine and the versions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,
-    /// The load of the last minute before the run: what else the machine did.
+    /// The load of the last minute before the run, caused by other processes.
     pub load: f64,
     pub kernel: String,
     pub rustc: String,
@@ -70,7 +70,7 @@ fn said(program: &str, args: &[&str]) -> String {
     output.map_or("unknown".into(), |o| String::from_utf8_lossy(&o.stdout).trim().into())
 }
 
-/// The versions of the clients, from the lock file that this was built with.
+/// Returns the versions of the clients, from the lock file of this build.
 fn versions() -> BTreeMap<String, String> {
     let lock = include_str!("../Cargo.lock");
     let packages = lock.split("[[package]]").filter_map(|package| {
@@ -91,7 +91,7 @@ fn versions() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Writes lines as they come, so that a run that is interrupted leaves what it had.
+/// Writes each line at once, so that an interrupted run keeps its results.
 pub struct Writer(File);
 
 impl Writer {

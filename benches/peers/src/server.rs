@@ -1,4 +1,5 @@
-//! The server that the bench starts: on a free port and a Unix socket, in a folder of its own, gone with the bench.
+//! The server that the bench starts: on a free port and a Unix socket, in its own folder, removed
+//! with the bench.
 
 use crate::clients::raw::Control;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -11,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Where a client connects to: `redis://…` or `unix://…`, as text that `count` takes as an argument.
+/// The address for a client: `redis://…` or `unix://…`, as text that `count` takes as an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     Tcp(u16),
@@ -19,7 +20,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// How the results name it.
+    /// Returns the name used in the results.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Tcp(_) => "tcp",
@@ -27,7 +28,7 @@ impl Address {
         }
     }
 
-    /// The URL, with the scheme that each client has for a Unix socket.
+    /// Returns the URL, with the client's scheme for a Unix socket.
     pub fn url(&self, unix_scheme: &str) -> String {
         match self {
             Self::Tcp(port) => format!("redis://127.0.0.1:{port}"),
@@ -58,11 +59,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server of this label from `.servers`, fetching it if it is not there.
+    /// Starts the server of this label from `.servers`, fetching it if it is missing.
     pub fn start(label: &str) -> io::Result<Self> {
         let binary = binary(label)?;
         let folder = tempfile::tempdir()?;
-        // Taken and given back: the server binds it a moment later.
+        // The port is released again: the server binds it a moment later.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log = std::fs::File::create(folder.path().join("log"))?;
         let mut child = Command::new(binary)
@@ -102,22 +103,22 @@ impl Server {
         Address::Unix(self.folder.path().join("socket"))
     }
 
-    /// Sends a command outside of what is measured.
+    /// Sends a command that is not measured.
     pub fn ask(&mut self, words: &[&str]) -> Vec<u8> {
         self.control.ask(words)
     }
 
-    /// Sends many commands outside of what is measured, and throws their replies away.
+    /// Sends many commands that are not measured, and discards their replies.
     pub fn ask_all<I: IntoIterator<Item = Vec<u8>>>(&mut self, commands: I) {
         self.control.ask_all(commands);
     }
 
-    /// Empties the server.
+    /// Deletes all data of the server.
     pub fn clear(&mut self) {
         self.ask(&["FLUSHALL", "SYNC"]);
     }
 
-    /// CPU that the server has used, user and system.
+    /// Returns the CPU time of the server, user and system.
     pub fn cpu(&mut self) -> Duration {
         let info = String::from_utf8(self.ask(&["INFO", "cpu"])).expect("INFO is text");
         let seconds = |name: &str| -> f64 {
@@ -127,7 +128,7 @@ impl Server {
         Duration::from_secs_f64(seconds("used_cpu_user") + seconds("used_cpu_sys"))
     }
 
-    /// The version that the server says it is.
+    /// Returns the version that the server reports.
     pub fn version(&mut self) -> String {
         let info = String::from_utf8(self.ask(&["INFO", "server"])).expect("INFO is text");
         let field = |name: &str| {
@@ -140,7 +141,7 @@ impl Server {
         }
     }
 
-    /// Gives the server's main thread this core; `None` for all of them.
+    /// Pins the server's main thread to this core; to all of them with `None`.
     pub fn pin(&self, core: Option<usize>) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
         pin(pid, core);
@@ -154,7 +155,7 @@ impl Drop for Server {
     }
 }
 
-/// Ends the server when the bench is interrupted: nothing is dropped then.
+/// Ends the server when the bench is interrupted, because nothing is dropped then.
 fn end_with(server: Pid, folder: &Path) {
     let folder = folder.to_owned();
     let end = move || {
@@ -162,10 +163,10 @@ fn end_with(server: Pid, folder: &Path) {
         let _ = std::fs::remove_dir_all(&folder);
         std::process::exit(130);
     };
-    ctrlc::set_handler(end).expect("nobody else handles signals");
+    ctrlc::set_handler(end).expect("no other signal handler");
 }
 
-/// Gives a thread this one of the cores that the bench may use; `None` for all of them.
+/// Pins a thread to this one of the bench's cores; to all of them with `None`.
 pub fn pin(thread: Pid, core: Option<usize>) {
     let all = cores();
     let mut set = CpuSet::new();
@@ -175,7 +176,7 @@ pub fn pin(thread: Pid, core: Option<usize>) {
     sched_setaffinity(thread, &set).expect("threads of our own may be pinned");
 }
 
-/// The cores that the bench was given when it started.
+/// Returns the cores that the bench was given when it started.
 pub fn cores() -> &'static [usize] {
     static CORES: OnceLock<Vec<usize>> = OnceLock::new();
     CORES.get_or_init(|| {
@@ -184,7 +185,7 @@ pub fn cores() -> &'static [usize] {
     })
 }
 
-/// The server's launcher, fetched by `scripts/servers` if it is not there.
+/// Returns the server's launcher, fetched by `scripts/servers` if it is missing.
 fn binary(label: &str) -> io::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = std::env::var_os("BOURN_SERVERS").map_or(root.join(".servers"), PathBuf::from);
@@ -198,7 +199,7 @@ fn binary(label: &str) -> io::Result<PathBuf> {
     Ok(binary)
 }
 
-/// The server's own benchmark: beside the server, or where programs are.
+/// Returns the server's own benchmark program: next to the server, or in `PATH`.
 pub fn benchmark(label: &str) -> Option<PathBuf> {
     let beside = binary(label).ok()?.parent()?.to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The no-op job of the Rust peers, and who counts them.
+//! The no-op job of the Rust peers, and its counter.
 //!
-//! `bench first` and `bench last` go to standard output with the time of the monotonic clock, the one that all
-//! processes share: the driver (run.py) reads them.
+//! `bench first` and `bench last` are printed to standard output with the time of the monotonic
+//! clock, which all processes share. The driver (run.py) reads them.
 
 use nix::time::{ClockId, clock_gettime};
 use std::env;
@@ -11,12 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
-/// What the driver asks for.
+/// The parameters set by the driver.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Jobs are put in the queue; otherwise they are done.
+    /// Whether jobs are enqueued; otherwise they are run.
     pub enqueue: bool,
-    /// How many.
+    /// The number of jobs.
     pub jobs: u64,
     /// The address of the server.
     pub url: String,
@@ -25,7 +25,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// From the environment and the first argument.
+    /// Reads the parameters from the environment and the first argument.
     #[must_use]
     pub fn read() -> Self {
         let get = |name| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
@@ -37,7 +37,7 @@ impl Asked {
         }
     }
 
-    /// Does a job: counts it.
+    /// Runs a job: counts it.
     pub fn job(&self) {
         let count = STARTED.fetch_add(1, Relaxed) + 1;
         if count == 1 {
@@ -49,8 +49,9 @@ impl Asked {
     }
 }
 
-/// The runtime of a setting: with as many threads as cores by default, as `tokio::main` has it; one otherwise, for a
-/// job that does nothing is shorter than the way to another thread.
+/// Returns the runtime of a setting. By default it has as many threads as cores, like
+/// `tokio::main`. Otherwise it has one, because a no-op job is shorter than the switch to another
+/// thread.
 #[must_use]
 pub fn runtime(asked: &Asked) -> Runtime {
     let mut builder = match asked.setting.as_str() {
@@ -60,8 +61,8 @@ pub fn runtime(asked: &Asked) -> Runtime {
     builder.enable_all().build().expect("a runtime")
 }
 
-/// Ready when the driver has read what the worker used.
-pub async fn told_to_stop() {
+/// Completes when the driver has read the resource usage of the worker.
+pub async fn stop_requested() {
     signal(SignalKind::terminate()).expect("a handler").recv().await;
 }
 

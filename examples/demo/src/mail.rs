@@ -1,4 +1,5 @@
-//! The e-mails, the queue that they wait in, the handler that sends one, and the ledger of what was sent.
+//! The e-mails, the queue that they wait in, the handler that sends one, and the ledger of what was
+//! sent.
 
 use bourn::Client;
 use bourn::queue::{Fail, Flat, Job, Queue, QueueError, RetryPolicy};
@@ -10,7 +11,7 @@ pub const STREAM: &str = "email:tasks";
 pub const GROUP: &str = "email-workers";
 pub const DEAD_LETTERS: &str = "email:dead-letter";
 
-/// The time without a heartbeat after which a worker's jobs are given to others.
+/// The time without a heartbeat after which a worker's jobs are delivered to others.
 pub const LEASE: Duration = Duration::from_secs(2);
 
 /// E-mails that a worker sends at the same time.
@@ -18,7 +19,7 @@ pub const CONCURRENCY: usize = 10;
 
 pub const MAX_ATTEMPTS: u32 = 3;
 
-/// The first words of the panic of a poison job. The panic hook tells by them that the panic belongs to the demo.
+/// The start of the panic message of a poison job. The panic hook recognises it by this text.
 pub const POISON: &str = "poison job";
 
 const TEMPLATES: [&str; 3] = ["welcome", "reset_password", "invoice"];
@@ -58,14 +59,15 @@ pub async fn open(client: &Client) -> Result<Queue<Email>, QueueError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     Sent,
-    /// The mail server was busy: the queue tries again.
+    /// The mail server was busy: the queue retries the job.
     Refused,
 }
 
 /// Sends one e-mail and reports the result.
 ///
-/// A mail server that is busy is an error to retry. An unknown template is an error that no retry can help. An amount that is
-/// not a number is a bug of this handler: it panics. `is_fixed` is the handler without the last two.
+/// A busy mail server is an error to retry. An unknown template is a permanent error. An amount
+/// that is not a number is a bug of this handler: it panics. `is_fixed` is the handler without the
+/// last two.
 pub async fn send(
     job: &Job<Email>,
     is_fixed: bool,

@@ -1,10 +1,11 @@
-//! An e-mail queue in five acts: jobs are enqueued, three workers share them, one worker process is killed, two poison jobs
-//! become dead letters, and the dead letters are redriven.
+//! An e-mail queue in five acts: jobs are enqueued, three workers share them, one worker process is
+//! killed, two poison jobs become dead letters, and the dead letters are redriven.
 //!
 //! `scripts/demo` starts a private server for it. With a server of your own:
 //! `REDIS_URL=redis://127.0.0.1 cargo run --manifest-path examples/demo/Cargo.toml -- --jobs 50000`
 //!
-//! The keys `email:tasks` and `email:dead-letter` must not exist there. They are removed at the end, also after Ctrl-C.
+//! The keys `email:tasks` and `email:dead-letter` must not exist there. They are removed at the
+//! end, also after Ctrl-C.
 
 mod acts;
 mod mail;

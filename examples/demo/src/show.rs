@@ -1,4 +1,5 @@
-//! Text and progress bars. On a terminal the bars are removed when they are done; elsewhere there is only text.
+//! Text and progress bars. On a terminal the bars are removed when they are done; elsewhere there
+//! is only text.
 
 use crate::mail::POISON;
 use indicatif::{
@@ -59,7 +60,8 @@ impl Show {
         let _ = self.bars.clear();
     }
 
-    /// Prints the panic of a poison job in one line. Any other panic is a bug and is printed as usual.
+    /// Prints the panic of a poison job in one line. Any other panic is a bug and is printed as
+    /// usual.
     pub fn catch_poison(&self) {
         let show = self.clone();
         let usual = std::panic::take_hook();

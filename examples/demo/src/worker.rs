@@ -29,7 +29,8 @@ pub fn task(
     }))
 }
 
-/// Starts this program again as a worker process. It reports its results on its standard output, which `report` gets.
+/// Starts this program again as a worker process. It reports its results on its standard output,
+/// which `report` gets.
 ///
 /// The process ends when its standard input does, so it does not outlive this one.
 pub fn process(

@@ -1,4 +1,5 @@
-//! The demo as a program: without a terminal, on a terminal, interrupted, and on a server that has its keys already.
+//! The demo as a program: without a terminal, on a terminal, interrupted, and on a server that has
+//! its keys already.
 
 #[path = "../../../tests/server/support.rs"]
 mod support;

@@ -7,7 +7,8 @@ pub fn redis_url() -> String {
     std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1".to_owned())
 }
 
-/// Writes the log to the standard error, which leaves the standard output to results. `LOG` is the level, `info` by default.
+/// Writes the log to the standard error, which leaves the standard output to results. `LOG` is the
+/// level, `info` by default.
 pub fn log() {
     let level = std::env::var("LOG").ok().and_then(|level| level.parse().ok());
     let log = tracing_subscriber::fmt().with_max_level(level.unwrap_or(tracing::Level::INFO));

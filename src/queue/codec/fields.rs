@@ -1,4 +1,4 @@
-//! The fields of a job to be added: all names and values in one buffer. Pure.
+//! The fields of a job to be added: all names and values in one buffer. No I/O.
 
 use super::super::headers::{PREFIX, RESERVED};
 use super::CodecError;
@@ -7,21 +7,22 @@ use std::fmt;
 /// The field of an entry that has no other.
 const EMPTY: &[u8] = b"_";
 
-/// Room for the first payload, so that it does not grow by doubling from nothing.
+/// The capacity for the first payload, to avoid growing from zero by doubling.
 const FIRST_BYTES: usize = 256;
 
-/// The fields of an entry, in the order in which they were added. Names may repeat and need not be UTF-8.
+/// The fields of an entry, in the order in which they were added. Names may repeat and need not be
+/// UTF-8.
 ///
-/// Two allocations hold them all, and a list that is cleared keeps them for the next entry.
+/// They take two allocations in total. A cleared list keeps them for the next entry.
 #[derive(Clone, Default)]
 pub struct FieldList {
     bytes: Vec<u8>,
-    /// Where each name ends and its value begins, and where that ends and the next name begins.
+    /// For each field: the end of its name, and the end of its value.
     ends: Vec<(usize, usize)>,
 }
 
 impl FieldList {
-    /// No field yet.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -31,7 +32,7 @@ impl FieldList {
     ///
     /// # Errors
     ///
-    /// The name begins with `_`; such names are the queue's own.
+    /// The name begins with `_`; such names are reserved for the queue.
     pub fn add(
         &mut self,
         name: impl AsRef<[u8]>,
@@ -49,7 +50,8 @@ impl FieldList {
         self.ends.clear();
     }
 
-    /// Adds a field with the value that is written behind what is there. There is none if that says `false` or fails.
+    /// Adds a field whose value is appended to the buffer by `value`. No field is added if that
+    /// returns `false` or fails.
     pub(super) fn write(
         &mut self,
         name: &[u8],
@@ -82,7 +84,7 @@ impl FieldList {
         self.ends.push((name_end, self.bytes.len()));
     }
 
-    /// How many fields were added.
+    /// Returns the number of fields that were added.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -94,8 +96,8 @@ impl FieldList {
         self.ends.is_empty()
     }
 
-    /// The fields as they are sent. An entry needs one, so if none was added this is the field `_`, which is not a part of
-    /// the payload.
+    /// Returns the fields as they are sent. An entry needs at least one: an empty list yields the
+    /// field `_`, which is not part of the payload.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         let mut start = 0;
         let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
@@ -114,7 +116,7 @@ impl fmt::Debug for FieldList {
     }
 }
 
-/// Fields as `{"name": "value"}`, escaped.
+/// Formats fields as `{"name": "value"}`, escaped.
 pub(crate) fn show<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     f: &mut fmt::Formatter<'_>,
@@ -146,17 +148,17 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_empty_list_is_sent_as_one_field() {
+    fn empty_list_is_sent_as_one_field() {
         let mut fields = FieldList::new();
         assert_eq!((fields.len(), fields.is_empty()), (0, true));
         assert_eq!(fields.iter().collect::<Vec<_>>(), [(b"_".as_slice(), b"".as_slice())]);
-        fields.add("", "").expect("no name is a name");
+        fields.add("", "").expect("an empty name is valid");
         assert_eq!((fields.len(), fields.is_empty()), (1, false));
         assert_eq!(fields.iter().collect::<Vec<_>>(), [(b"".as_slice(), b"".as_slice())]);
     }
 
     #[test]
-    fn a_reserved_name_is_refused_and_leaves_no_trace() {
+    fn reserved_name_is_refused_and_changes_nothing() {
         let mut fields = FieldList::new();
         fields.add("a", "1").expect("a name");
         for name in ["_", "_id", "_h:trace", "_a"] {
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_written_leaves_no_trace() {
+    fn value_that_is_not_written_changes_nothing() {
         let mut fields = FieldList::new();
         let half = |out: &mut Vec<u8>| out.extend_from_slice(b"half");
         fields.add("a", "1").expect("a name");
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_cleared_allocates_no_more() {
+    fn cleared_list_allocates_no_more() {
         let mut fields = FieldList::new();
         for (round, allocations) in [("first", 2), ("second", 0)] {
             let info = measure(|| {
@@ -210,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_added_is_what_is_sent(pairs in pairs(), before in pairs()) {
+        fn added_fields_are_sent_unchanged(pairs in pairs(), before in pairs()) {
             let mut fields = FieldList::new();
             for list in [&before, &pairs] {
                 fields.clear();

@@ -1,17 +1,18 @@
-//! Flat: each pair of the payload is a field. Pure.
+//! Flat: each pair of the payload is a field. No I/O.
 
 use super::payload::text;
 use super::{Codec, CodecError, FieldList, Payload};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 
-/// Each pair of the payload as a field, as in `XADD email:tasks * user_id 123 template welcome`.
+/// Encodes each pair of the payload as a field, as in
+/// `XADD email:tasks * user_id 123 template welcome`.
 ///
-/// * `Vec<(String, String)>`, `Vec<(Bytes, Bytes)>`: in order; a name may come more than once.
-/// * `BTreeMap<String, String>`, `HashMap<String, String>`: in the map's order, which a `HashMap` makes anew each time; a
-///   name that comes more than once does not decode.
+/// * `Vec<(String, String)>`, `Vec<(Bytes, Bytes)>`: in order; names may repeat.
+/// * `BTreeMap<String, String>`, `HashMap<String, String>`: in the map's order, which is random for
+///   a `HashMap`. An entry with a repeated name does not decode.
 ///
-/// Names that begin with `_` do not encode; texts that are not UTF-8 do not decode.
+/// Names that begin with `_` do not encode. Strings that are not UTF-8 do not decode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flat;
 
@@ -72,14 +73,14 @@ impl Codec<HashMap<String, String>> for Flat {
     }
 }
 
-/// All pairs, which must be texts.
+/// Returns all pairs, which must be UTF-8.
 fn texts(payload: Payload<'_>) -> impl Iterator<Item = Result<(String, String), CodecError>> {
     payload
         .iter()
         .map(|(name, value)| Ok((text(name, name)?.to_owned(), text(name, value)?.to_owned())))
 }
 
-/// All pairs, as a map in which each name comes once.
+/// Returns all pairs as a map, in which each name must be unique.
 fn once<M>(payload: Payload<'_>, len: fn(&M) -> usize) -> Result<M, CodecError>
 where
     M: FromIterator<(String, String)>,
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_payload_too() {
+    fn empty_payload_is_valid() {
         assert_eq!(encode(&Flat, &Pairs::new()), r#"{"_": ""}"#);
         round(&Flat, &Pairs::new());
         round(&Flat, &Bytepairs::new());
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_or_not_one_value_does_not_decode() {
+    fn invalid_utf8_and_repeated_names_do_not_decode() {
         let rows: [(&str, [(&[u8], &[u8]); 2], Option<&str>, Option<&str>); 4] = [
             (
                 "a name",
@@ -175,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_pairs_come_back(
+        fn any_pairs_round_trip(
             bytes in pairs(),
             texts in prop::collection::vec(("([^_].*)?", any::<String>()), 0..8),
         ) {

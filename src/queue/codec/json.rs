@@ -1,13 +1,14 @@
-//! Json: the payload is one field with JSON. Pure.
+//! Json: the payload is one field with JSON. No I/O.
 
 use super::raw_bytes::only;
 use super::{Codec, CodecError, FieldList, PAYLOAD, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Any serde type as JSON in the field `payload`. Other fields are not looked at.
+/// Encodes any serde type as JSON in the field `payload`. Other fields are ignored.
 ///
-/// What JSON cannot say becomes `null` and is not the same when it comes back: infinite floats and NaN, `Some(None)`.
+/// Values that JSON cannot represent become `null` and do not round-trip: infinite floats and NaN,
+/// `Some(None)`.
 ///
 /// # Example
 /// ```
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_is_one_field_with_json() {
+    fn payload_is_one_field_with_json() {
         let json =
             r#"{"user_id":18446744073709551615,"template":"wel\ncome","tags":[null],"score":0.1}"#;
         let fields = [("_id", "1-1"), ("payload", json), ("a", "1")];
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_payload_says_why() {
+    fn invalid_payload_is_reported_with_its_cause() {
         let other = "field payload: unexpected JSON: ";
         let rows: [(&str, &str, &[u8], &str, &str); 5] = [
             ("missing", "Payload", b"[1,\"a\"]", "field payload: missing", ""),
@@ -100,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_payload_comes_back(
+        fn any_payload_round_trips(
             user_id in any::<u64>(), template in any::<String>(), tags in any::<Vec<Option<i32>>>(), score in -1e300..1e300,
             map in any::<BTreeMap<String, Result<Vec<u8>, (char, i128)>>>(),
         ) {

@@ -1,14 +1,14 @@
-//! How a payload becomes the fields of an entry, and is read from them again. Pure.
+//! Codecs: encode a payload as the fields of an entry, and decode it again. No I/O.
 //!
 //! | codec | payload | fields |
 //! |---|---|---|
 //! | [`RawBytes`] | `Bytes`, `Vec<u8>`, `String` | `payload <bytes>` |
-//! | [`Flat`] | pairs of texts or bytes, maps of texts | each pair a field: `user_id 123 template welcome` |
+//! | [`Flat`] | pairs of strings or bytes, maps of strings | each pair a field: `user_id 123 template welcome` |
 //! | [`Json`] | any serde type | `payload {"user_id":123,"template":"welcome"}` |
 //! | [`Record`] | a serde struct or map | each of its fields a field: `user_id 123 template welcome` |
 //!
-//! Names that begin with `_` are the queue's: a codec cannot add them and does not see them. An empty payload is sent as
-//! the field `_`, for an entry needs one.
+//! Names that begin with `_` are reserved for the queue: a codec cannot add them and does not see
+//! them. An empty payload is sent as the field `_`, because an entry needs at least one field.
 
 mod fields;
 mod flat;
@@ -32,12 +32,13 @@ pub use raw_bytes::RawBytes;
 #[cfg(feature = "serde")]
 pub use record::Record;
 
-/// The field of the codecs that have only one.
+/// The field of the codecs that use only one.
 const PAYLOAD: &str = "payload";
 
-/// Turns payloads into fields and back.
+/// Encodes payloads as fields and decodes them.
 ///
-/// What is encoded must decode to the same value, also by the workers of the version before: entries may wait for long.
+/// An encoded payload must decode to the same value, also in workers of the previous version:
+/// entries may wait for a long time.
 ///
 /// # Example
 /// ```
@@ -58,17 +59,18 @@ const PAYLOAD: &str = "payload";
 /// }
 /// ```
 pub trait Codec<T>: Send + Sync + 'static {
-    /// Adds the payload's fields to the list. None at all is a payload too.
+    /// Adds the payload's fields to the list. No field at all is a valid payload.
     ///
     /// # Errors
     ///
-    /// The payload cannot be written as fields. What is in the list by then is not sent.
+    /// The payload cannot be encoded. Fields added before the error are not sent.
     fn encode(&self, payload: &T, fields: &mut FieldList) -> Result<(), CodecError>;
 
-    /// The payload that these fields are. Never called for an entry that is deleted.
+    /// Decodes the payload from these fields. Never called for a deleted entry.
     ///
     /// # Errors
     ///
-    /// The fields are not such a payload. The next attempt would find the same, so the job becomes a dead letter.
+    /// The fields are not a valid payload. Another attempt would fail too, so the job is
+    /// dead-lettered.
     fn decode(&self, payload: Payload<'_>) -> Result<T, CodecError>;
 }

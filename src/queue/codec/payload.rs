@@ -1,4 +1,4 @@
-//! The payload of an entry, where it lies: its fields without the queue's own. Pure.
+//! The payload of an entry, borrowed from it: its fields without the queue's own. No I/O.
 
 use super::super::headers::RESERVED;
 use super::{CodecError, show};
@@ -6,25 +6,25 @@ use crate::EntryRef;
 use bytes::Bytes;
 use std::fmt;
 
-/// The fields of an entry that are its payload: all but those whose names begin with `_`.
+/// The fields of an entry that form its payload: all except those whose names begin with `_`.
 #[derive(Clone, Copy)]
 pub struct Payload<'a>(EntryRef<'a>);
 
 impl<'a> Payload<'a> {
-    /// The payload of this entry.
+    /// Returns the payload of this entry.
     #[must_use]
     pub fn new(entry: EntryRef<'a>) -> Self {
         Self(entry)
     }
 
-    /// The first value of this field.
+    /// Returns the first value of this field.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
         let name = name.as_ref();
         if is_reserved(name) { None } else { self.0.get(name) }
     }
 
-    /// The first value of this field, as text; `None` if there is no such field.
+    /// Returns the first value of this field as a string; `None` if there is no such field.
     ///
     /// # Errors
     ///
@@ -34,24 +34,24 @@ impl<'a> Payload<'a> {
         self.get(name).map(|value| text(name, value)).transpose()
     }
 
-    /// A copy of the first value of this field, which holds nothing but its own bytes.
+    /// Returns a copy of the first value of this field, in its own allocation.
     #[must_use]
     pub fn bytes(&self, name: impl AsRef<[u8]>) -> Option<Bytes> {
         self.get(name).map(Bytes::copy_from_slice)
     }
 
-    /// Names and values, in order; names may repeat and need not be UTF-8.
+    /// Returns names and values, in order. Names may repeat and need not be UTF-8.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
         self.0.fields().filter(|(name, _)| !is_reserved(name))
     }
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there is none.
+    /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
@@ -62,7 +62,7 @@ fn is_reserved(name: &[u8]) -> bool {
     name.first() == Some(&RESERVED)
 }
 
-/// The value of a field, as text.
+/// Returns the value of a field as a string.
 pub(super) fn text<'a>(field: &[u8], value: &'a [u8]) -> Result<&'a str, CodecError> {
     std::str::from_utf8(value).map_err(|error| CodecError::not_utf8(error).in_field(field))
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_queues_own_fields_are_not_shown() {
+    fn reserved_fields_are_hidden() {
         let fields: [(&[u8], &[u8]); 6] = [
             (b"_id", b"1-1"),
             (b"a", b"1"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_reserved_fields_has_an_empty_payload() {
+    fn entry_with_only_reserved_fields_has_an_empty_payload() {
         for fields in [vec![], vec![(b"_".as_slice(), b"".as_slice())]] {
             let entry = entry(fields);
             let payload = Payload::new(entry.by_ref());

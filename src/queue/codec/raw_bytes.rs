@@ -1,12 +1,13 @@
-//! RawBytes: the payload is one field. Pure.
+//! RawBytes: the payload is one field. No I/O.
 
 use super::payload::text;
 use super::{Codec, CodecError, FieldList, PAYLOAD, Payload};
 use bytes::Bytes;
 
-/// The payload as it is, in the field `payload`: `Bytes`, `Vec<u8>`, or a `String`, which must come back as UTF-8.
+/// Stores the payload unchanged in the field `payload`: `Bytes`, `Vec<u8>`, or a `String`, which
+/// must decode as UTF-8.
 ///
-/// Other fields are not looked at.
+/// Other fields are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RawBytes;
 
@@ -40,7 +41,7 @@ impl Codec<String> for RawBytes {
     }
 }
 
-/// The field that the payload is in.
+/// Returns the field that contains the payload.
 pub(super) fn only(payload: Payload<'_>) -> Result<&[u8], CodecError> {
     payload.get(PAYLOAD).ok_or_else(|| CodecError::missing(PAYLOAD))
 }
@@ -52,7 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_payload_is_one_field() {
+    fn payload_is_one_field() {
         assert_eq!(encode(&RawBytes, &Bytes::from_static(b"a\xff")), r#"{"payload": "a\xff"}"#);
         assert_eq!(encode(&RawBytes, &b"\r\n".to_vec()), r#"{"payload": "\r\n"}"#);
         assert_eq!(encode(&RawBytes, &String::from("text")), r#"{"payload": "text"}"#);
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn other_fields_do_not_matter_and_a_missing_one_does() {
+    fn other_fields_are_ignored_and_a_missing_one_is_an_error() {
         let fields = [("_h:a", "1"), ("a", "2"), ("payload", "text"), ("payload", "more")];
         assert_eq!(decode(&RawBytes, fields), Ok(String::from("text")));
         assert_eq!(decode(&RawBytes, fields), Ok(b"text".to_vec()));
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_must_be_utf8() {
+    fn string_must_be_utf8() {
         let bytes: [(&str, &[u8]); 1] = [("payload", b"a\xff")];
         let error =
             "field payload: not UTF-8: invalid utf-8 sequence of 1 bytes from index 1".to_owned();
@@ -82,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_come_back(bytes in any::<Vec<u8>>(), text in any::<String>()) {
+        fn any_bytes_round_trip(bytes in any::<Vec<u8>>(), text in any::<String>()) {
             round(&RawBytes, &Bytes::from(bytes.clone()));
             round(&RawBytes, &bytes);
             round(&RawBytes, &text);

@@ -7,7 +7,7 @@ use crate::{Entry, XRange};
 use proptest::prelude::*;
 use std::fmt;
 
-/// An entry with these fields, read from the reply that a server would send.
+/// Returns an entry with these fields, parsed from a server's reply.
 pub(crate) fn entry<N, V>(fields: impl IntoIterator<Item = (N, V)>) -> Entry
 where
     N: AsRef<[u8]>,
@@ -24,19 +24,19 @@ where
     XRange::reply(frame).expect("entries").first().expect("an entry").to_entry()
 }
 
-/// The fields of a payload, as text.
+/// Returns the fields of a payload, as text.
 pub(super) fn encode<T>(codec: &impl Codec<T>, payload: &T) -> String {
     let mut fields = FieldList::new();
     codec.encode(payload, &mut fields).expect("it encodes");
     format!("{fields:?}")
 }
 
-/// What is said of a payload that does not encode.
+/// Returns the error text of a payload that does not encode.
 pub(super) fn encode_error<T>(codec: &impl Codec<T>, payload: &T) -> String {
     codec.encode(payload, &mut FieldList::new()).expect_err("it does not encode").to_string()
 }
 
-/// The payload of an entry, or what is said of it.
+/// Returns the payload of an entry, or the error text.
 pub(super) fn decode<T, C: Codec<T>>(
     codec: &C,
     fields: impl IntoIterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>,
@@ -45,7 +45,7 @@ pub(super) fn decode<T, C: Codec<T>>(
     codec.decode(Payload::new(entry.by_ref())).map_err(|error| error.to_string())
 }
 
-/// Asserts that a payload is the same after it was sent, with headers beside it.
+/// Asserts that a payload round-trips, with headers next to it.
 pub(super) fn round<T: PartialEq + fmt::Debug>(codec: &impl Codec<T>, payload: &T) {
     let mut fields = FieldList::new();
     codec.encode(payload, &mut fields).expect("it encodes");
@@ -59,7 +59,7 @@ pub(super) fn round<T: PartialEq + fmt::Debug>(codec: &impl Codec<T>, payload: &
     }
 }
 
-/// Fields that a payload may have.
+/// Generates fields that a payload may have.
 pub(super) fn pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
     let name = any::<Vec<u8>>().prop_filter("reserved", |name| name.first() != Some(&b'_'));
     prop::collection::vec((name, any::<Vec<u8>>()), 0..8)

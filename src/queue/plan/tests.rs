@@ -31,7 +31,7 @@ fn read(levels: &[usize], count: usize, block_ms: u64) -> Step {
 }
 
 #[test]
-fn a_new_server_is_read_with_claim_and_nothing_else() {
+fn plan_uses_xreadgroup_claim_on_redis_8_4() {
     let now = Instant::now();
     let mut plan = Plan::new(terms());
     let claim = Some(LEASE);
@@ -45,7 +45,7 @@ fn a_new_server_is_read_with_claim_and_nothing_else() {
 }
 
 #[test]
-fn an_old_server_is_swept_to_the_end_and_then_read_until_the_next_sweep() {
+fn old_server_is_swept_to_the_end_and_then_read_until_the_next_sweep() {
     let now = Instant::now();
     let mut plan = Plan::new(terms());
     let sweep = |cursor, count| Step::Sweep { level: 0, cursor, count };
@@ -63,7 +63,7 @@ fn an_old_server_is_swept_to_the_end_and_then_read_until_the_next_sweep() {
 }
 
 #[test]
-fn a_long_sweep_goes_on_where_it_stopped() {
+fn long_sweep_continues_at_its_cursor() {
     let now = Instant::now();
     let mut plan = Plan::new(terms());
     for call in 0..u64::from(CALLS) {
@@ -78,7 +78,7 @@ fn a_long_sweep_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn parked_entries_are_claimed_when_their_own_time_is_over() {
+fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
     let now = Instant::now();
     let mut plan = Plan::new(Terms { parks: true, ..terms() });
     assert_eq!(plan.next(now, 9, NEW, 0.5), Step::Census(0));
@@ -100,7 +100,7 @@ fn parked_entries_are_claimed_when_their_own_time_is_over() {
     let ids = vec![EntryId::new(1, 0), EntryId::new(3, 0)];
     assert_eq!(plan.looked(&page, 9, held), Some((0, LEASE, ids)));
     assert_eq!(plan.next(now, 9, NEW, 0.5), read(&[0], 9, 1_000));
-    // The workers are looked at each second, the park of two minutes every six.
+    // The workers are checked each second, the two-minute bucket every six.
     let next = now + SWEEP;
     assert_eq!(plan.next(next, 9, NEW, 0.5), Step::Census(0));
     plan.counted(0, vec![b"~park:2m".to_vec(), b"w".to_vec()], next);
@@ -108,7 +108,7 @@ fn parked_entries_are_claimed_when_their_own_time_is_over() {
 }
 
 #[test]
-fn a_page_that_does_not_fit_is_taken_up_where_it_was_left() {
+fn page_that_does_not_fit_is_continued_where_it_was_left() {
     let now = Instant::now();
     let mut plan = Plan::new(Terms { parks: true, ..terms() });
     plan.next(now, 1, OLD, 0.5);
@@ -129,7 +129,7 @@ fn a_page_that_does_not_fit_is_taken_up_where_it_was_left() {
 }
 
 #[test]
-fn urgent_streams_come_first_and_the_others_now_and_then() {
+fn urgent_streams_come_first_and_others_regularly() {
     let now = Instant::now();
     let mut plan = Plan::new(Terms { levels: 3, ageing: 3, ..terms() });
     let mut orders = Vec::new();
@@ -145,7 +145,7 @@ fn urgent_streams_come_first_and_the_others_now_and_then() {
 }
 
 #[test]
-fn one_read_after_the_other_where_one_cannot_serve_all() {
+fn streams_are_read_in_turn_where_one_read_cannot_serve_all() {
     let now = Instant::now();
     let mut plan = Plan::new(Terms { levels: 2, at_most_once: true, ..terms() });
     assert_eq!(plan.next(now, 5, OLD, 0.5), read(&[0], 5, 0));
@@ -163,11 +163,11 @@ fn one_read_after_the_other_where_one_cannot_serve_all() {
     assert_eq!(plan.next(now, 4, OLD, 0.5), read(&[0], 4, 0), "there may be more of those");
     plan.brought(3, OLD);
     assert_eq!(plan.next(now, 0, OLD, 0.5), Step::Full);
-    assert_eq!(plan.next(now, 1, OLD, 0.5), read(&[0], 1, 0), "and begins anew");
+    assert_eq!(plan.next(now, 1, OLD, 0.5), read(&[0], 1, 0), "and starts from the first");
 }
 
 #[test]
-fn trouble_is_waited_out_longer_each_time_and_then_mended() {
+fn failures_are_retried_with_increasing_pauses_and_then_recovered() {
     let now = Instant::now();
     let mut plan = Plan::new(terms());
     let mut pauses = Vec::new();
@@ -178,7 +178,7 @@ fn trouble_is_waited_out_longer_each_time_and_then_mended() {
     }
     assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 2_000]);
     let later = now + PAUSE.1;
-    assert_eq!(plan.next(later, 0, NEW, 0.5), Step::Create, "room or no room");
+    assert_eq!(plan.next(later, 0, NEW, 0.5), Step::Create, "even without capacity");
     plan.created();
     assert!(matches!(plan.next(later, 1, NEW, 0.5), Step::Read(_)));
     plan.brought(0, NEW);
@@ -192,7 +192,7 @@ fn trouble_is_waited_out_longer_each_time_and_then_mended() {
 }
 
 #[test]
-fn a_sweep_that_brings_all_it_can_goes_on_at_once() {
+fn full_sweep_continues_at_once() {
     let now = Instant::now();
     let mut plan = Plan::new(terms());
     for call in 0..100 {

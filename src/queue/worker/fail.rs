@@ -1,4 +1,4 @@
-//! The error of a handler, and the decision on its job. Pure.
+//! The error of a handler, and the decision on its job. No I/O.
 
 use super::super::retry::{BoxError, Verdict};
 use std::error::Error as StdError;
@@ -8,9 +8,9 @@ use std::time::Duration;
 /// The error of a handler, and the decision on its job.
 ///
 /// `?` turns any error into [`Fail::Retry`]: a type that implements [`std::error::Error`], a
-/// `Box<dyn Error + Send + Sync>`, an `anyhow::Error`, a `String`, a `&str`. A function that returns one of these
-/// instead of `Fail` is a handler too. Such an error has no verdict of its own:
-/// [`RetryPolicy::classify`](super::super::RetryPolicy::classify) gives it one.
+/// `Box<dyn Error + Send + Sync>`, an `anyhow::Error`, a `String`, a `&str`. A function that
+/// returns one of these instead of `Fail` is a handler too. Such an error has no verdict of its
+/// own: [`RetryPolicy::classify`](super::super::RetryPolicy::classify) gives it one.
 ///
 /// ```
 /// # use bourn::queue::Fail;
@@ -28,15 +28,15 @@ use std::time::Duration;
 /// }
 /// ```
 ///
-/// A dead letter's reason and the logs contain the error with its causes, separated by `: `. A cause whose text the error
-/// contains already is not repeated.
+/// A dead letter's reason and the logs contain the error with its causes, separated by `: `. A
+/// cause that is already part of the error's text is not repeated.
 ///
 /// # Downcasting in `classify`
 ///
-/// The classifier receives the error as a [`BoxError`]. `downcast_ref` finds the original type of an error that was
-/// returned or converted by `?`, and of one that was boxed. An `anyhow::Error` hides the type of the error that it was
-/// made from (anyhow's own conversion into a box does). An error that was given a context is among the causes, with its
-/// type:
+/// The classifier receives the error as a [`BoxError`]. `downcast_ref` finds the original type of
+/// an error that was returned or converted by `?`, and of one that was boxed. An `anyhow::Error`
+/// hides the type of the error that it was made from (anyhow's own conversion into a box does). An
+/// error with added context is among the causes, with its type:
 ///
 /// ```
 /// # use bourn::queue::{BoxError, RetryPolicy, Verdict};
@@ -99,7 +99,8 @@ impl Fail {
         Self::Discard(error.into())
     }
 
-    /// Returns the verdict and the error; `None` for a release. `classify` judges an error that has no verdict.
+    /// Returns the verdict and the error; `None` for a release. `classify` decides on an error
+    /// without a verdict.
     pub(super) fn verdict(
         self,
         classify: impl Fn(&BoxError) -> Verdict,
@@ -114,15 +115,16 @@ impl Fail {
     }
 }
 
-/// Becomes [`Fail::Retry`].
-// `Fail` is no `Error` itself: it would be `Into<BoxError>`, and this impl would overlap with `From<T> for T`.
+/// Converts into [`Fail::Retry`].
+// `Fail` does not implement `Error`: it would be `Into<BoxError>`, and this impl would overlap with
+// `From<T> for T`.
 impl<E: Into<BoxError>> From<E> for Fail {
     fn from(error: E) -> Self {
         Self::Retry(error.into())
     }
 }
 
-/// The error with its causes, as in a dead letter.
+/// Prints the error with its causes, as in a dead letter.
 impl fmt::Display for Fail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -134,10 +136,10 @@ impl fmt::Display for Fail {
     }
 }
 
-/// An error that a handler can return: whatever converts into a [`Fail`].
+/// An error that a handler can return: any type that converts into a [`Fail`].
 ///
-/// Implemented for all of them; there is no need to implement it. For a type of your own that does not implement
-/// [`std::error::Error`], implement `From<YourError> for Fail`.
+/// Implemented for all such types; there is no need to implement it. For your own type that does
+/// not implement [`std::error::Error`], implement `From<YourError> for Fail`.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return the error `{Self}`",
     label = "`{Self}` does not convert into `Fail`",
@@ -169,7 +171,7 @@ pub(super) fn chain(error: &BoxError) -> String {
     }
 }
 
-/// The most characters of an error that a dead letter keeps.
+/// The maximum number of characters of an error that a dead letter keeps.
 const MOST: usize = 1_000;
 
 #[cfg(test)]
@@ -181,7 +183,7 @@ mod tests {
     #[error("no such user")]
     struct NoSuchUser;
 
-    /// An error that names its cause, as many do.
+    /// An error whose text contains its cause, as is common.
     #[derive(Debug, thiserror::Error)]
     #[error("cannot send: {0}")]
     struct Cannot(#[source] NoSuchUser);
@@ -202,7 +204,7 @@ mod tests {
         Err(NoSuchUser)?
     }
 
-    /// `?` on each kind of error.
+    /// Uses `?` on each kind of error.
     fn fail(kind: &str) -> Result<(), Fail> {
         match kind {
             "typed" => Err(NoSuchUser)?,
@@ -223,7 +225,8 @@ mod tests {
 
     #[test]
     fn any_error_becomes_a_fail_and_keeps_its_type_and_causes() {
-        // Where the classifier finds the type: 0 for the error itself, 1 for its first cause.
+        // The position at which the classifier finds the type: 0 for the error itself, 1 for its
+        // first cause.
         let rows = [
             ("typed", "no such user", Some(0)),
             ("boxed", "no such user", Some(0)),
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn long_errors_are_cut() {
+    fn long_errors_are_truncated() {
         let error: BoxError = "\u{e4}".repeat(5_000).into();
         assert_eq!(chain(&error).chars().count(), MOST + 3);
     }

@@ -6,8 +6,9 @@ use std::future::Future;
 
 /// Runs the jobs of a worker.
 ///
-/// Implemented by every function and closure that takes a [`Job<T>`] and returns a `Send` future of `Result<(), E>`,
-/// where `E` is any error that converts into [`Fail`]. Implement it for a type that keeps what its jobs need:
+/// Implemented by every function and closure that takes a [`Job<T>`] and returns a `Send` future of
+/// `Result<(), E>`, where `E` is any error that converts into [`Fail`]. Implement it for a type
+/// that holds what its jobs need:
 ///
 /// ```no_run
 /// # use bourn::queue::{Fail, Handler, Job, Queue, QueueError};
@@ -38,11 +39,13 @@ use std::future::Future;
 pub trait Handler<T>: Send + Sync + 'static {
     /// Runs one job.
     ///
-    /// `Ok` acknowledges it; [`WorkerBuilder::run`](super::WorkerBuilder::run) describes the other results.
+    /// `Ok` acknowledges it; [`WorkerBuilder::run`](super::WorkerBuilder::run) describes the other
+    /// results.
     ///
     /// # Cancel safety
     ///
-    /// The worker drops the future at an `.await` when the lease is lost, the job's time is over, or the worker stops.
+    /// The worker drops the future at an `.await` when the lease is lost, the job's time is over,
+    /// or the worker stops.
     ///
     /// # Errors
     ///
@@ -62,7 +65,7 @@ where
     }
 }
 
-/// A function, and the state that it is called with.
+/// A function, and the state that is passed to it.
 pub(super) struct WithState<A, F> {
     pub(super) state: A,
     pub(super) handler: F,

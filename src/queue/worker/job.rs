@@ -1,4 +1,4 @@
-//! Job: what a handler is given.
+//! Job: the argument of a handler.
 
 use super::super::core::Core;
 use super::super::delivery::Acker;
@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A job that is being done: the payload, and what there is to know about it.
+/// A running job: the payload and the [`JobInfo`].
 #[derive(Debug)]
 pub struct Job<T> {
     payload: T,
@@ -22,19 +22,19 @@ impl<T> Job<T> {
         Self { payload, info }
     }
 
-    /// What is to be done. A job also derefs to it.
+    /// Returns the payload. A job also derefs to it.
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.payload
     }
 
-    /// What is to be done, taken out.
+    /// Returns the payload by value.
     #[must_use]
     pub fn into_payload(self) -> T {
         self.payload
     }
 
-    /// What there is to know about the job.
+    /// Returns the metadata of the job.
     #[must_use]
     pub fn info(&self) -> &Arc<JobInfo> {
         &self.info
@@ -79,7 +79,7 @@ impl<T> Deref for Job<T> {
     }
 }
 
-/// What there is to know about a job beside its payload.
+/// The metadata of a job, without its payload.
 #[derive(Debug)]
 pub struct JobInfo {
     core: Arc<Core>,
@@ -100,49 +100,50 @@ impl JobInfo {
         self.core.settings.propagator.as_ref()
     }
 
-    /// The stream that it came from.
+    /// Returns the key of the stream that it came from.
     #[must_use]
     pub fn stream(&self) -> &[u8] {
         &self.core.settings.stream
     }
 
-    /// The group that it was delivered to.
+    /// Returns the group that it was delivered to.
     #[must_use]
     pub fn group(&self) -> &[u8] {
         &self.core.settings.group
     }
 
-    /// The id of its entry, the same for every attempt.
+    /// Returns the id of its entry, the same for every attempt.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.id
     }
 
-    /// Which attempt it is, the first being 1, as the server counts.
+    /// Returns the number of the attempt, starting at 1, as the server counts.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// When it was enqueued, by the server's clock, to the millisecond.
+    /// Returns when it was enqueued, by the server's clock, in milliseconds.
     #[must_use]
     pub fn enqueued_at(&self) -> SystemTime {
         self.id.time().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// What was said about it when it was enqueued.
+    /// Returns the headers that were set when it was enqueued.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(self.entry.by_ref())
     }
 
-    /// Whether it is still ours to do.
+    /// Returns the lease, which shows whether the job still belongs to this worker.
     #[must_use]
     pub fn lease(&self) -> &Lease {
         &self.lease
     }
 
-    /// What tells it from every other job, the same for every attempt: stream, group and id.
+    /// Returns a key that is unique to the job and the same for every attempt: stream, group and
+    /// id.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         self.core.idempotency_key(self.id)

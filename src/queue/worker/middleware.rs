@@ -1,4 +1,4 @@
-//! Middleware: what runs around each job.
+//! Middleware: code that runs around each job.
 
 use super::fail::Fail;
 use super::job::JobInfo;
@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Something that runs around each job of a worker: to wait before it, to measure or to log it, to change what comes of it.
+/// Code that runs around each job of a worker: to delay it, to measure or log it, to change its
+/// result.
 ///
 /// ```
 /// use bourn::BoxFuture;
@@ -32,9 +33,10 @@ use tokio::time::Instant;
 /// }
 /// ```
 pub trait Middleware: Send + Sync + 'static {
-    /// Runs the job, `run`, or does not: without it, what this returns is what came of the job.
+    /// Runs the job, `run`, or skips it. The returned result is the job's result.
     ///
-    /// It is cancelled with the job, and its time counts as the job's. A panic is not seen here.
+    /// The future is cancelled with the job, and its time counts towards the job's. A panic is not
+    /// visible here.
     fn around<'a>(
         &'a self,
         job: &'a JobInfo,
@@ -42,7 +44,8 @@ pub trait Middleware: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), Fail>>;
 }
 
-/// Begins no more than so many jobs a second, in this worker. The others wait, with their leases kept.
+/// Limits how many jobs start per second in this worker. The others wait, and their leases are
+/// renewed.
 #[derive(Debug)]
 pub struct RateLimit {
     between: Duration,
@@ -50,14 +53,15 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// So many jobs a second, evenly spaced; less than one is possible. What is no positive number counts as one.
+    /// Creates a limit of `jobs` per second, evenly spaced. Values below 1 are possible; 0, a
+    /// negative number or NaN counts as 1.
     #[must_use]
     pub fn per_second(jobs: f64) -> Self {
         let between = Duration::try_from_secs_f64(1.0 / jobs).unwrap_or(Duration::from_secs(1));
         Self { between, next: Mutex::new(None) }
     }
 
-    /// When the next job may begin.
+    /// Returns when the next job may start.
     fn turn(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = next.map_or(now, |next| next.max(now));
@@ -84,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_are_evenly_spaced_and_not_saved_up() {
+    fn rate_limit_spaces_starts_evenly_and_saves_none_up() {
         let limit = RateLimit::per_second(10.0);
         let now = Instant::now();
         let ms = |ms| now + Duration::from_millis(ms);

@@ -26,13 +26,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How several queues share one worker.
+/// The order in which several queues share one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Priority {
-    /// The first queue before all others, as long as there is anything in it.
+    /// Serves a queue only when all queues before it are empty.
     Strict,
-    /// The same, but one read in so many serves a less urgent queue first, each in turn: none of them waits for ever.
+    /// As `Strict`, but one read in this many serves a less urgent queue first, each in turn. No
+    /// queue starves.
     StrictWithAging(u32),
 }
 
@@ -41,11 +42,15 @@ pub enum Priority {
 pub struct Worker<T>(PhantomData<T>);
 
 impl<T: Send + 'static> Worker<T> {
-    /// A worker for several queues of the same group, the most urgent one first. They must have the same lease, the same way
-    /// to deliver and to wait for retries, and in a cluster one slot; each has its own retry policy and dead letters.
+    /// Creates a worker for several queues of the same group, the most urgent one first.
     ///
-    /// From Redis 8.10 on one command reads them all in that order; before, each is asked in turn, and all are waited for when
-    /// they are empty. So an urgent job never waits for a less urgent queue; what was taken by then is finished first.
+    /// They must have the same lease. Either all or none are at-most-once, and all or none have a
+    /// [`max_delay`](super::QueueBuilder::max_delay) of a lease or longer. In a cluster they must
+    /// be in one slot. Each has its own retry policy and dead-letter stream.
+    ///
+    /// From Redis 8.10 on, one command reads all of them in that order. For older servers each is
+    /// read in turn, and one read blocks on all of them when they are empty. So an urgent job never
+    /// waits for a less urgent queue. Jobs that are already fetched are finished first.
     pub fn merged<'a>(
         queues: impl IntoIterator<Item = &'a Queue<T>>,
         priority: Priority,
@@ -81,43 +86,46 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         }
     }
 
-    /// How many jobs run at a time; 16 by default.
+    /// Sets the maximum number of jobs that run at the same time. Default 16.
     pub fn concurrency(self, jobs: usize) -> Self {
         Self { concurrency: jobs.max(1), ..self }
     }
 
-    /// How many jobs more are fetched while all hands are full; none by default. It saves short jobs a round trip, and keeps long
-    /// ones from workers that are free.
+    /// Sets how many more jobs are fetched while all worker slots are busy. Default 0. Prefetching
+    /// saves short jobs a round trip, but keeps long ones from idle workers.
     pub fn prefetch(self, jobs: usize) -> Self {
         Self { prefetch: jobs, ..self }
     }
 
-    /// How many bytes of payload jobs may have together that are fetched and not begun; 64 MiB by default.
+    /// Sets the limit on the payload bytes of fetched jobs that have not started. Default 64 MiB.
     pub fn max_bytes(self, bytes: usize) -> Self {
         Self { bytes: bytes.max(1), ..self }
     }
 
-    /// How long a job may run; without it, for ever. It is cancelled then, and has failed.
+    /// Sets the maximum run time of a job. Default: no limit. A job that exceeds it is cancelled
+    /// and counts as failed.
     ///
-    /// A job is cancelled by dropping its future, at a place where it awaits: what blocks the thread is not interrupted.
+    /// A job is cancelled by dropping its future, at an `.await`. Code that blocks the thread is
+    /// not interrupted.
     pub fn job_timeout(self, time: Duration) -> Self {
         Self { job_timeout: Some(time), ..self }
     }
 
-    /// How long running jobs have when the worker stops; 25 s by default. Those that are not done by then are cancelled and given
-    /// back, as if they had never been delivered.
+    /// Sets how long running jobs may take after shutdown. Default 25 s. Jobs that are not done by
+    /// then are cancelled and released, as if they had never been delivered.
     pub fn grace(self, time: Duration) -> Self {
         Self { grace: time, ..self }
     }
 
-    /// Runs something around each job. What was given first is outermost.
+    /// Runs a middleware around each job. The one added first is outermost.
     pub fn with(mut self, middleware: impl Middleware) -> Self {
         self.middleware.push(Arc::new(middleware));
         self
     }
 
-    /// Runs jobs until `shutdown` completes, and then stops gracefully: fetches no more jobs, gives back those that have
-    /// not begun, and waits for running ones for the time of [`WorkerBuilder::grace`].
+    /// Runs jobs until `shutdown` completes, and then stops gracefully. It fetches no more jobs,
+    /// releases those that have not started, and waits for running ones, at most for the time of
+    /// [`WorkerBuilder::grace`].
     ///
     /// | result of the handler | the job is |
     /// |---|---|
@@ -126,12 +134,13 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     /// | a [`Fail`] with a verdict | tried again, dead-lettered, discarded or released, as it says |
     /// | a panic, or no end within [`job_timeout`](WorkerBuilder::job_timeout) | tried again as for an error |
     /// | an error of the last attempt | dead-lettered |
-    /// | the lease is lost | cancelled; another worker has it |
+    /// | the lease is lost | cancelled; another worker may have it |
     ///
-    /// A job that was delivered more often than the policy allows, because it ended its workers, is dead-lettered too.
+    /// A job that was delivered more often than the policy allows, because it crashed its workers,
+    /// is dead-lettered too.
     ///
-    /// The error may be of any type that converts into [`Fail`]: one that implements `std::error::Error`,
-    /// `anyhow::Error`, `Box<dyn Error + Send + Sync>`, a string.
+    /// The error may be of any type that converts into [`Fail`]: one that implements
+    /// `std::error::Error`, `anyhow::Error`, `Box<dyn Error + Send + Sync>`, a string.
     ///
     /// ```no_run
     /// # use bourn::queue::{Fail, Job, Queue, QueueError};
@@ -154,8 +163,8 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     ///
     /// # Errors
     ///
-    /// Permanent ones: the key is not a stream, the user lacks permission, the settings of the queues do not fit each other.
-    /// A lost connection is not an error; the worker reconnects.
+    /// Permanent ones: the key is not a stream, the user lacks permission, the settings of the
+    /// queues do not fit each other. A lost connection is not an error; the worker reconnects.
     pub async fn run<S, H, R, E>(self, shutdown: S, handler: H) -> Result<Report, QueueError>
     where
         S: Future,
@@ -163,13 +172,15 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         R: Future<Output = Result<(), E>> + Send + 'static,
         E: IntoFail + 'static,
     {
-        // The bounds of `Handler`, spelled out: the compiler infers a closure's argument from `Fn` bounds only.
+        // The bounds of `Handler`, spelled out: the compiler infers a closure's argument from `Fn`
+        // bounds only.
         self.run_handler(shutdown, handler).await
     }
 
-    /// Runs jobs as [`WorkerBuilder::run`] does, with shared state: each call of the handler receives a clone.
+    /// Runs jobs as [`WorkerBuilder::run`] does, with shared state: each call of the handler
+    /// receives a clone.
     ///
-    /// Put what is not cheap to clone into an [`Arc`].
+    /// Wrap state that is not cheap to clone in an [`Arc`].
     ///
     /// ```no_run
     /// # use bourn::queue::{Job, Queue};
@@ -215,7 +226,8 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         self.run_handler(shutdown, WithState { state, handler }).await
     }
 
-    /// Runs jobs as [`WorkerBuilder::run`] does, with a [`Handler`]: a type of your own, a function or a closure.
+    /// Runs jobs as [`WorkerBuilder::run`] does, with a [`Handler`]: a type of your own, a function
+    /// or a closure.
     ///
     /// The argument of a closure needs its type here: `|job: Job<Email>| async move { ... }`.
     ///
@@ -243,7 +255,7 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         running::run(consumer, Arc::new(running), self.concurrency, self.grace, shutdown).await
     }
 
-    /// What the queues of one worker have to have in common.
+    /// Returns an error if the queues differ in a setting that the queues of one worker must share.
     fn differ(&self) -> Result<(), SettingsError> {
         let mut all = self.queues.iter().map(|queue| &queue.core().settings);
         let Some(first) = all.next() else {

@@ -1,4 +1,4 @@
-//! Running: jobs from the consumer to the handler, and what came of them back.
+//! Running: runs the handler for each job of the consumer, and decides on its result.
 
 use super::super::clerk::Decision;
 use super::super::consumer::{Consumer, open};
@@ -22,12 +22,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// What the jobs of a worker have in common.
+/// The state shared by the jobs of a worker.
 pub(super) struct Running<H> {
     handler: H,
     middleware: Vec<Arc<dyn Middleware>>,
     job_timeout: Option<Duration>,
-    /// The time of grace is over.
+    /// Cancelled when the grace period is over.
     cancel: CancellationToken,
 }
 
@@ -41,13 +41,13 @@ impl<H> Running<H> {
     }
 }
 
-/// What happened in a turn of the worker.
+/// An event in the worker's loop.
 enum Turn {
     Job(Hold),
     Over(Result<(), QueueError>),
 }
 
-/// Works until the shutdown, and stops gracefully.
+/// Runs jobs until shutdown, and stops gracefully.
 pub(super) async fn run<T, S, H>(
     mut consumer: Consumer<T>,
     running: Arc<Running<H>>,
@@ -95,7 +95,7 @@ where
     result.map(|()| report)
 }
 
-/// How a handler came to its end.
+/// The way in which a handler ended.
 enum End {
     Done(Result<(), Fail>),
     Panicked(Box<dyn Any + Send>),
@@ -131,7 +131,7 @@ impl<H> Running<H> {
         decide(&core, acker.hold, end);
     }
 
-    /// Runs the handler within its middleware, until it is done or may not go on.
+    /// Runs the handler within its middleware, until it completes or must stop.
     async fn handle<T: 'static>(&self, job: Job<T>, info: &Arc<JobInfo>) -> End
     where
         H: Handler<T>,
@@ -168,7 +168,7 @@ impl<H> Running<H> {
             }
         });
         poll_fn(|cx| {
-            // First, so that what wakes too late does nothing more.
+            // Checked first, so that a task that wakes too late does nothing more.
             if lost.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::LeaseLost);
             }
@@ -186,7 +186,7 @@ impl<H> Running<H> {
     }
 }
 
-/// What becomes of a job whose handler came to this end.
+/// Carries out the decision on a job whose handler ended this way.
 fn decide(core: &Core, hold: Hold, end: End) {
     let (level, desk) = (hold.key.0, Arc::clone(&hold.desk));
     let retry = &core.settings.retry;
@@ -202,7 +202,7 @@ fn decide(core: &Core, hold: Hold, end: End) {
             desk.tally.add(level, Ending::TimedOut, 1);
             failed(format!("took longer than {time:?}").into())
         }
-        // Somebody else has it, or will be given it.
+        // Another worker has the job, or will get it.
         End::LeaseLost => return drop(hold.decided()),
         End::Cancelled => Fail::Release,
     };
@@ -223,7 +223,7 @@ fn decide(core: &Core, hold: Hold, end: End) {
     drop(hold.decide(decision));
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")

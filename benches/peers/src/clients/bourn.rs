@@ -1,4 +1,4 @@
-//! bourn: the default settings. Replies are read in place.
+//! bourn, with the default settings. Replies are read in place.
 
 use super::{CONSUMER, Fields, GROUP, KEY, Peer, Resp};
 use crate::server::Address;

@@ -1,4 +1,5 @@
-//! fred: one client, whose tasks are pipelined as they come; without Nagle. Values as `Bytes`, which it does not copy.
+//! fred: one client, whose commands are pipelined; without Nagle. Values as `Bytes`, which it does
+//! not copy.
 
 use super::{CONSUMER, Fields, GROUP, KEY, Peer, Resp};
 use crate::server::Address;
@@ -24,7 +25,7 @@ fn touch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> usize {
         .fold(0, usize::wrapping_add)
 }
 
-/// As its codec does: what is decoded is split off the read buffer, not copied.
+/// Decodes like its codec: decoded bytes are split off the read buffer, not copied.
 fn frame(reply: &Bytes, resp: Resp) -> Resp3Frame {
     let mut bytes = BytesMut::from(&reply[..]);
     match resp {

@@ -1,7 +1,8 @@
-//! The clients that are measured, each behind the same few calls, so that every work is written once.
+//! The measured clients, each behind the same interface, so that every work is written once.
 //!
-//! A client does what its documentation shows for a connection that is shared: its own typed reply, its own defaults, with
-//! what makes it faster switched on (no Nagle, no response timeout, pipelining). bourn has its defaults and nothing else.
+//! A client is used as its documentation shows for a shared connection: with its own typed reply
+//! and its own defaults. Options that make it faster are enabled (no Nagle, no response timeout,
+//! pipelining). bourn uses its defaults only.
 
 pub mod bourn;
 pub mod fred;
@@ -24,7 +25,7 @@ pub const CONSUMER: &str = "consumer";
 /// Fields of an entry to add.
 pub type Fields = &'static [(&'static str, &'static str)];
 
-/// How a reply was asked for.
+/// The protocol of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resp {
     Two,
@@ -37,43 +38,43 @@ pub trait Peer: Clone + Send + Sync + 'static {
     type Range: Send;
     /// The typed reply of XREADGROUP.
     type Read: Send;
-    /// What XACK takes.
+    /// The id type that XACK accepts.
     type Id: Clone + Send + Sync;
 
-    /// A connection with this client's settings.
+    /// Opens a connection with this client's settings.
     fn connect(at: &Address) -> impl Future<Output = Self> + Send;
 
-    /// Adds an entry and has its id.
+    /// Adds an entry and waits for its id.
     fn xadd(&mut self, fields: Fields) -> impl Future<Output = ()> + Send;
 
-    /// The whole stream.
+    /// Reads the whole stream.
     fn xrange(&mut self) -> impl Future<Output = Self::Range> + Send;
 
-    /// New entries for the consumer, without blocking.
+    /// Reads new entries for the consumer, without blocking.
     fn xreadgroup(&mut self, count: usize) -> impl Future<Output = Self::Read> + Send;
 
-    /// One XACK.
+    /// Sends one XACK.
     fn xack(&mut self, ids: &[Self::Id]) -> impl Future<Output = ()> + Send;
 
-    /// One XACK for each, pipelined.
+    /// Sends one XACK per id, pipelined.
     fn xack_each(&mut self, ids: &[Self::Id]) -> impl Future<Output = ()> + Send;
 
-    /// What waits for entries: a connection of its own.
+    /// A dedicated connection that waits for entries.
     type Reader: Send;
     fn reader(at: &Address) -> impl Future<Output = Self::Reader> + Send;
 
     /// Waits for new entries of the group, 5 s at most.
     fn wait(reader: &mut Self::Reader) -> impl Future<Output = Self::Read> + Send;
 
-    /// Reads a reply's bytes as this client's connection does, to its typed reply.
+    /// Parses a reply's bytes as this client's connection does, into its typed reply.
     fn parse_range(reply: &Bytes) -> Self::Range;
     fn parse_read(reply: &Bytes, resp: Resp) -> Self::Read;
 
-    /// Looks at the id and at each field and value of every entry: the sum of their lengths.
+    /// Reads the id and each field and value of every entry. Returns the sum of their lengths.
     fn touch_range(range: &Self::Range) -> usize;
     fn touch_read(read: &Self::Read) -> usize;
 
-    /// The ids of all entries.
+    /// Returns the ids of all entries.
     fn ids(read: &Self::Read) -> Vec<Self::Id>;
 }
 
@@ -90,7 +91,7 @@ pub enum Name {
 impl Name {
     pub const ALL: [Self; 5] = [Self::Bourn, Self::Redis1, Self::Redis2, Self::Fred, Self::Rustis];
 
-    /// How the results name it.
+    /// Returns the name used in the results.
     pub fn label(self) -> &'static str {
         match self {
             Self::Bourn => "bourn",
@@ -102,7 +103,7 @@ impl Name {
     }
 }
 
-/// Does something generic with the client of this name.
+/// Runs generic code with the client of this name.
 #[macro_export]
 macro_rules! with_peer {
     ($name:expr, $peer:ident => $body:expr) => {

@@ -1,4 +1,5 @@
-//! The limits: blocking sockets with bytes made beforehand, a walk over headers and nothing else, the least that tokio does.
+//! The limits: blocking sockets with precomputed bytes, a bare walk over headers, the minimum work
+//! of tokio.
 
 use crate::server::Address;
 use std::io::{self, Read, Write};
@@ -6,7 +7,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// A command in RESP.
+/// Returns a command in RESP.
 pub fn command(words: &[&str]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
@@ -15,7 +16,7 @@ pub fn command(words: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// The least that any reader of RESP does: looks at each length, and at nothing else.
+/// Reads each length and nothing else: the minimum work of any RESP reader.
 pub fn headers(mut rest: &[u8]) -> usize {
     let mut values = 0usize;
     while let Some((&kind, tail)) = rest.split_first() {
@@ -32,7 +33,7 @@ pub fn headers(mut rest: &[u8]) -> usize {
     values
 }
 
-/// Finds the end of replies that come in pieces, by their headers.
+/// Finds the end of replies that arrive in pieces, by their headers.
 #[derive(Debug, Default)]
 pub struct Walk {
     at: usize,
@@ -40,12 +41,12 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// A walk to the end of so many replies.
+    /// Starts a walk to the end of this number of replies.
     pub fn over(replies: usize) -> Self {
         Self { at: 0, awaited: replies }
     }
 
-    /// Goes on as far as the bytes reach; the end of the last reply, once it is there.
+    /// Continues as far as the bytes reach. Returns the end of the last reply, once it has arrived.
     pub fn go(&mut self, bytes: &[u8]) -> Option<usize> {
         while self.awaited > 0 {
             let rest = bytes.get(self.at..)?;
@@ -85,7 +86,7 @@ pub struct Control {
     socket: Box<dyn Socket>,
     bytes: Vec<u8>,
     filled: usize,
-    /// Ends of lines that came before anyone waited for them.
+    /// Line ends that arrived before they were waited for.
     lines: usize,
 }
 
@@ -112,7 +113,7 @@ impl Control {
         self.socket.write_all(bytes).expect("the server reads");
     }
 
-    /// Waits for so many replies and passes them on; they are gone from the buffer then.
+    /// Waits for `count` replies, passes them on, and removes them from the buffer.
     pub fn replies<T>(&mut self, count: usize, look: impl FnOnce(&[u8]) -> T) -> T {
         let mut walk = Walk::over(count);
         let end = loop {
@@ -133,7 +134,8 @@ impl Control {
         result
     }
 
-    /// Waits for so many replies that are one bulk string each: ids. Only the ends of their two lines are looked for.
+    /// Waits for `count` replies that are one bulk string each: ids. Only the ends of their two
+    /// lines are counted.
     pub fn ids(&mut self, count: usize) {
         while self.lines < 2 * count {
             let read = self.socket.read(&mut self.bytes).expect("the server writes");
@@ -148,7 +150,7 @@ impl Control {
         self.replies(1, <[u8]>::to_vec)
     }
 
-    /// Sends many commands, by the thousand, and throws the replies away.
+    /// Sends many commands, a thousand at a time, and discards the replies.
     pub fn ask_all<I: IntoIterator<Item = Vec<u8>>>(&mut self, commands: I) {
         let mut commands = commands.into_iter().peekable();
         while commands.peek().is_some() {
@@ -165,7 +167,8 @@ impl Control {
     }
 }
 
-/// The least that a tokio client does for one command after the other: writes its bytes, reads until the reply is whole.
+/// The minimum work of a tokio client for one command after the other: writes its bytes, reads
+/// until the reply is complete.
 pub struct Minimal<S> {
     socket: S,
     bytes: Vec<u8>,

@@ -1,6 +1,7 @@
-//! redis-rs, by whichever crate it is: `MultiplexedConnection`, without Nagle and without a response timeout.
+//! redis-rs, in either version: `MultiplexedConnection`, without Nagle and without a response
+//! timeout.
 
-/// A client of this name from this crate.
+/// Defines a client of this name for this crate.
 macro_rules! client {
     ($name:ident, $redis:ident) => {
         use super::{CONSUMER, Fields, GROUP, KEY, Peer, Resp};

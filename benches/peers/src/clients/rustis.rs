@@ -1,4 +1,5 @@
-//! rustis: its multiplexed client. Its parser is reached through the entry that it keeps for its own benches.
+//! rustis: its multiplexed client. Its parser is called through the entry point that it has for its
+//! own benches.
 
 use super::{CONSUMER, Fields, GROUP, KEY, Peer, Resp};
 use crate::server::Address;

@@ -1,8 +1,9 @@
-//! Counts allocations, when asked to.
+//! Counts allocations while enabled.
 //!
-//! An allocator is an `unsafe` trait, so this file has the only `unsafe` here; it passes every call on as it came. While
-//! nobody counts, an allocation costs one load more than without it, for every client alike: the crates that do this
-//! without `unsafe` here always count, which would weigh on whoever allocates most.
+//! An allocator is an `unsafe` trait, so this file has the only `unsafe` here. It passes every call
+//! on unchanged. While counting is disabled, an allocation costs one additional load, for every
+//! client alike. Crates that do this without `unsafe` here always count, which would slow down the
+//! clients that allocate most.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -47,7 +48,8 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if ON.load(Relaxed) {
-            // Both blocks are there for a moment; but of a large one the system's allocator moves the pages (mremap).
+            // Both blocks exist for a moment, but the system's allocator moves the pages of a large
+            // one (mremap).
             if layout.size() >= MOVED {
                 HELD.fetch_sub(layout.size() as i64, Relaxed);
                 taken(size);
@@ -60,21 +62,21 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// From this size on glibc keeps a block in pages of its own, by the largest threshold that it ever has.
+/// From this size on, glibc keeps a block in its own pages, at the highest threshold that it uses.
 const MOVED: usize = 32 << 20;
 
-/// What was allocated while counting.
+/// The allocations while counting.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Allocations {
-    /// Allocations and reallocations.
+    /// The number of allocations and reallocations.
     pub count: u64,
-    /// Bytes allocated and not freed again.
+    /// Bytes allocated and not yet freed.
     pub held_bytes: i64,
-    /// The most bytes held at a time.
+    /// The maximum of `held_bytes`.
     pub peak_bytes: i64,
 }
 
-/// Starts counting, at nothing. One count at a time, of all threads.
+/// Starts counting from zero, for all threads. Only one count can be active.
 pub fn start() {
     COUNT.store(0, Relaxed);
     HELD.store(0, Relaxed);
@@ -88,7 +90,7 @@ pub fn stop() -> Allocations {
     so_far()
 }
 
-/// What was allocated since the start.
+/// Returns the allocations since the start.
 pub fn so_far() -> Allocations {
     Allocations {
         count: COUNT.load(Relaxed),

@@ -1,4 +1,4 @@
-//! Times, CPU, allocations, and where threads run.
+//! Times, CPU, allocations, and the placement of threads.
 
 #[expect(unsafe_code, reason = "an allocator is an unsafe trait")]
 pub mod alloc;
@@ -10,21 +10,21 @@ use nix::unistd::Pid;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// The core of the client and the core of the server, where they are pinned.
+/// The cores of the client and the server, where they are pinned.
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
-/// Which tokio runtime a client runs on.
+/// The tokio runtime of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runtime {
-    /// `current_thread`: client and server each have a core of their own.
+    /// `current_thread`: client and server each have their own core.
     Ct,
     /// Two workers, which share all cores with the server.
     Mt,
 }
 
 impl Runtime {
-    /// How the results name it.
+    /// Returns the name used in the results.
     pub fn label(self) -> &'static str {
         match self {
             Self::Ct => "ct",
@@ -32,7 +32,8 @@ impl Runtime {
         }
     }
 
-    /// Runs this to its end on a fresh thread and a fresh runtime, placed as it should be.
+    /// Runs a future to completion on a new thread and a new runtime, with the placement of this
+    /// kind.
     pub fn run<T: Send>(self, server: &Server, what: impl Future<Output = T> + Send) -> T {
         self.place(server);
         on_thread(self == Self::Ct, || {
@@ -52,7 +53,7 @@ impl Runtime {
     }
 }
 
-/// Runs this on a thread of its own, pinned to the client's core or not.
+/// Runs a function on its own thread, optionally pinned to the client's core.
 pub fn on_thread<T: Send>(pinned: bool, what: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -63,13 +64,13 @@ pub fn on_thread<T: Send>(pinned: bool, what: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Runs blocking work beside a pinned server, as `Ct` runs a client.
+/// Runs blocking work next to a pinned server, as `Ct` runs a client.
 pub fn blocking<T: Send>(server: &Server, what: impl FnOnce() -> T + Send) -> T {
     Runtime::Ct.place(server);
     on_thread(true, what)
 }
 
-/// CPU that this process has used, user and system, all threads.
+/// Returns the CPU time of this process, user and system, all threads.
 fn own_cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every Linux has it");
     let time = |t: nix::sys::time::TimeVal| {
@@ -78,13 +79,13 @@ fn own_cpu() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
-/// From here to [`Meter::stop`] is what is measured.
+/// Measures until [`Meter::stop`].
 pub struct Meter {
     begin: Instant,
     own: Duration,
 }
 
-/// What was used in between.
+/// The resources used while measuring.
 #[derive(Debug, Clone, Copy)]
 pub struct Used {
     pub wall: Duration,
@@ -104,7 +105,7 @@ impl Meter {
 }
 
 impl Used {
-    /// Things a second and client CPU for each, under these names.
+    /// Adds the rate per second and the client CPU per operation, under these names.
     pub fn rates(&self, things: u64, values: &mut Values) {
         let n = things as f64;
         values.insert("per_s".into(), n / self.wall.as_secs_f64());
@@ -112,7 +113,7 @@ impl Used {
     }
 }
 
-/// p50, p99 and p99.9 in µs, exact, from all samples in ns.
+/// Adds p50, p99 and p99.9 in µs, exact, from all samples in ns.
 pub fn latencies(mut samples: Vec<u32>, values: &mut Values) {
     samples.sort_unstable();
     let Some(last) = samples.len().checked_sub(1) else { return };
@@ -122,7 +123,7 @@ pub fn latencies(mut samples: Vec<u32>, values: &mut Values) {
     }
 }
 
-/// Nanoseconds, for a list of samples.
+/// Returns nanoseconds, for a list of samples.
 pub fn ns(time: Duration) -> u32 {
     u32::try_from(time.as_nanos()).unwrap_or(u32::MAX)
 }

@@ -27,7 +27,7 @@ fn colour(client: &str) -> RGBColor {
     }
 }
 
-/// Draws what there are results for; which files.
+/// Draws the charts for which there are results. Returns their files.
 pub fn all(stats: &Stats, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut draw = |name: &str, chart: &dyn Fn(&Area) -> Drawn| {
@@ -75,7 +75,7 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// By the logarithm of the number of tasks, so that 1 to 1,024 have even places.
+/// By the logarithm of the number of tasks, so that 1 to 1,024 are evenly spaced.
 fn lines(stats: &Stats, runtime: &str, metric: &str, scale: f64) -> Vec<Curve> {
     let case = |n: u32| format!("{runtime} tcp 1x16 {n}");
     let clients: Vec<_> = stats
@@ -118,7 +118,7 @@ impl Axis {
     fn label(&self, place: f64) -> String {
         match self.powers {
             false => number(place),
-            // What is below 1 has no zeros at its end.
+            // A number below 1 has no trailing zeros.
             true if place < 0.0 => format!("{:.1$}", 10f64.powf(place), -place as usize),
             true => format!("{:.0}", 10f64.powf(place)),
         }
@@ -157,7 +157,7 @@ fn curves(area: &Area, title: &str, curves: &[Curve], powers: bool) -> Drawn {
     Ok(())
 }
 
-/// A group of bars: what they are of, and one for each client.
+/// A group of bars: its label, and one bar per client.
 type Group = (String, Vec<(String, f64)>);
 
 fn bars(stats: &Stats, work: &str, cases: &[&str], metric: &str, scale: f64) -> Vec<Group> {
@@ -175,7 +175,7 @@ fn columns(area: &Area, title: &str, groups: &[Group], powers: bool) -> Drawn {
     let axis = Axis::over(values, powers);
     let mut builder = ChartBuilder::on(area);
     builder.caption(title, (FONT, 16)).margin(12).x_label_area_size(36).y_label_area_size(52);
-    // A group lies around its number; the room at the right is the legend's.
+    // A group is centred on its number; the space at the right is for the legend.
     let width = 0.5..groups.len() as f64 + 1.2;
     let mut chart = builder.build_cartesian_2d(width, axis.bottom..axis.top)?;
     let name = |x: &f64| {

@@ -4,7 +4,7 @@ use crate::clients::Name;
 use crate::record::Line;
 use std::collections::BTreeMap;
 
-/// The median of some rounds, with the least and the most.
+/// The median of some rounds, with the minimum and the maximum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stat {
     pub median: f64,
@@ -22,7 +22,7 @@ impl Stat {
     }
 }
 
-/// Which of two figures is the better one.
+/// Whether a higher or a lower figure is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
     More,
@@ -35,7 +35,7 @@ type Key = (String, String, String, String);
 #[derive(Debug, Default)]
 pub struct Stats {
     stats: BTreeMap<Key, Stat>,
-    /// Cases and clients, in the order in which they came.
+    /// Cases and clients, in the order of the file.
     order: Vec<(String, String, String)>,
 }
 
@@ -62,7 +62,7 @@ impl Stats {
         self.stats.get(&key).copied()
     }
 
-    /// The cases of a work, in the order in which they ran.
+    /// Returns the cases of a work, in the order in which they ran.
     pub fn cases(&self, work: &str) -> Vec<&str> {
         let mut cases = Vec::new();
         for (of, case, _) in &self.order {
@@ -73,7 +73,7 @@ impl Stats {
         cases
     }
 
-    /// What was measured in a case: the limits first, then the clients in their own order.
+    /// Returns the labels of a case: the limits first, then the clients in their own order.
     pub fn clients(&self, work: &str, case: &str) -> Vec<&str> {
         let place = |client: &str| Name::ALL.iter().position(|name| name.label() == client);
         let here = self.order.iter().filter(|(w, c, _)| w == work && c == case);
@@ -82,7 +82,7 @@ impl Stats {
         clients
     }
 
-    /// The best of the peers: which one, and its median.
+    /// Returns the best peer and its median.
     pub fn best_peer(
         &self,
         work: &str,
@@ -99,17 +99,17 @@ impl Stats {
         }
     }
 
-    /// bourn's median.
+    /// Returns bourn's median.
     pub fn bourn(&self, work: &str, case: &str, metric: &str) -> Option<f64> {
         Some(self.get(work, case, Name::Bourn.label(), metric)?.median)
     }
 
-    /// bourn's median by that of the best peer.
+    /// Returns bourn's median divided by that of the best peer.
     pub fn ratio(&self, work: &str, case: &str, metric: &str, better: Better) -> Option<f64> {
         Some(self.bourn(work, case, metric)? / self.best_peer(work, case, metric, better)?.1)
     }
 
-    /// bourn's median by that of this one.
+    /// Returns bourn's median divided by that of this client.
     pub fn ratio_to(&self, work: &str, case: &str, metric: &str, client: &str) -> Option<f64> {
         Some(self.bourn(work, case, metric)? / self.get(work, case, client, metric)?.median)
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_peer_is_never_bourn_and_never_a_limit() {
+    fn best_peer_is_never_bourn_and_never_a_limit() {
         let lines = [
             run("raw", 0, 9.0),
             run("bourn", 0, 8.0),

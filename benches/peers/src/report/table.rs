@@ -1,9 +1,10 @@
-//! The tables: a row for each limit and client, a column for each metric, and bourn by the best peer below.
+//! The tables: a row for each limit and client, a column for each metric, and bourn relative to the
+//! best peer below.
 
 use super::stats::{Better, Stat, Stats};
 use std::fmt::Write as _;
 
-/// A column: the metric, its heading, its scale, and which is better.
+/// A column: the metric, its heading, its scale, and which direction is better.
 struct Column {
     metric: &'static str,
     heading: &'static str,
@@ -98,7 +99,7 @@ const CHAPTERS: [Chapter; 8] = [
     },
 ];
 
-/// The tables of everything that was measured.
+/// Returns the tables of all results.
 pub fn all(stats: &Stats) -> String {
     let mut text = String::new();
     for chapter in &CHAPTERS {
@@ -118,7 +119,7 @@ pub fn all(stats: &Stats) -> String {
     text
 }
 
-/// A table for a case: its clients are rows.
+/// Returns a table for a case: its clients are rows.
 fn table(stats: &Stats, chapter: &Chapter, case: &str) -> String {
     let Chapter { work, columns, .. } = chapter;
     let headings: Vec<_> = columns.iter().map(|column| column.heading).collect();
@@ -137,7 +138,7 @@ fn table(stats: &Stats, chapter: &Chapter, case: &str) -> String {
     text
 }
 
-/// One table for all cases: its clients are columns.
+/// Returns one table for all cases: its clients are columns.
 fn by_client(stats: &Stats, work: &str, cases: &[&str], column: &Column) -> String {
     let mut clients = Vec::new();
     for client in cases.iter().flat_map(|case| stats.clients(work, case)) {
@@ -178,7 +179,7 @@ fn ratio(stats: &Stats, work: &str, case: &str, column: &Column) -> String {
     }
 }
 
-/// Three digits or so.
+/// Formats a number with about three digits.
 pub fn number(value: f64) -> String {
     match value.abs() {
         v if v < 0.000_05 => "0".into(),
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits_or_so() {
+    fn numbers_have_about_three_digits() {
         for (value, text) in [
             (0.0, "0"),
             (0.0021, "0.0021"),

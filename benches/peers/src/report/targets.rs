@@ -1,11 +1,11 @@
-//! What was promised beforehand, and whether it is so: met or not.
+//! The targets that were set beforehand, and whether they are met.
 
 use super::stats::Better::{Less, More};
 use super::stats::{Better, Stats};
 use super::table::number;
 use std::fmt::Write as _;
 
-/// A figure that has to be at least, or at most, so much.
+/// A figure with a minimum or a maximum.
 struct Target {
     text: String,
     value: Option<f64>,
@@ -23,21 +23,21 @@ impl Targets<'_> {
         self.list.push(Target { text: text.into(), value, bound, better });
     }
 
-    /// bourn by the best peer.
+    /// Adds a target for bourn relative to the best peer.
     fn peer(&mut self, work: &str, case: &str, metric: &str, better: Better, bound: f64) {
         let value = self.stats.ratio(work, case, metric, better);
         let text = format!("{work}, {case}: {}, by the best peer's", named(metric));
         self.add(text, value, better, bound);
     }
 
-    /// bourn by this one of the limits or clients.
+    /// Adds a target for bourn relative to this limit or client.
     fn to(&mut self, place: [&str; 3], client: &str, better: Better, bound: f64) {
         let [work, case, metric] = place;
         let value = self.stats.ratio_to(work, case, metric, client);
         self.add(format!("{work}, {case}: {}, by {client}", named(metric)), value, better, bound);
     }
 
-    /// How many times as fast as this client.
+    /// Adds a target for how many times as fast as this client bourn is.
     fn times(&mut self, case: &str, clients: &[&str], bound: f64) {
         let times = clients.iter().filter_map(|client| {
             self.stats.ratio_to("parse", case, "ns", client).map(|ratio| 1.0 / ratio)
@@ -57,7 +57,7 @@ fn named(metric: &str) -> &str {
     }
 }
 
-/// The table of all targets whose figures were measured.
+/// Returns the table of all targets with results.
 pub fn table(stats: &Stats) -> String {
     let mut targets = Targets { stats, list: Vec::new() };
     parse(&mut targets);

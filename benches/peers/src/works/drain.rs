@@ -1,4 +1,5 @@
-//! A consumer that empties a stream: XREADGROUP, every field looked at, XACK of the whole batch or of each entry.
+//! A consumer that empties a stream: XREADGROUP, every field read, XACK of the whole batch or of
+//! each entry.
 
 use super::Bench;
 use super::replies::{id, small};
@@ -10,7 +11,7 @@ use crate::server::{Address, Server};
 use crate::with_peer;
 use std::time::Instant;
 
-/// How many entries a batch has, and whether each is acknowledged by itself.
+/// The number of entries of a batch, and whether each is acknowledged separately.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     count: usize,
@@ -50,7 +51,7 @@ pub fn run(bench: &mut Bench) {
     bench.server.clear();
 }
 
-/// A group that has read nothing yet.
+/// Creates a group that has read nothing yet.
 pub fn group(server: &mut Server) {
     server.ask(&["XGROUP", "DESTROY", KEY, GROUP]);
     server.ask(&["XGROUP", "CREATE", KEY, GROUP, "0"]);
@@ -73,7 +74,7 @@ fn client<P: Peer>(server: &mut Server, case: &Case) -> Values {
     values
 }
 
-/// Takes so many entries; the time of each batch in ns.
+/// Reads and acknowledges `entries` entries. Returns the time of each batch in ns.
 async fn drain<P: Peer>(peer: &mut P, count: usize, each: bool, entries: usize) -> Vec<u32> {
     let mut samples = Vec::with_capacity(entries / count);
     for _ in 0..entries / count {
@@ -105,7 +106,7 @@ fn allocations(server: &mut Server, case: &Case, name: Name) -> Values {
     Values::from([("allocations".into(), counted.count as f64 / entries as f64)])
 }
 
-/// The limit: a blocking socket, with the commands made beforehand, and replies whose end is found and nothing else.
+/// The limit: a blocking socket with precomputed commands, which only finds the end of replies.
 fn limit(server: &mut Server, case: &Case) -> Values {
     group(server);
     let count = case.count.to_string();
@@ -142,7 +143,7 @@ fn limit(server: &mut Server, case: &Case) -> Values {
     values
 }
 
-/// For `count`, which runs under callgrind.
+/// The fixed number of operations for `count`, which runs under callgrind.
 pub async fn fixed<P: Peer>(at: &Address, count: usize, batches: usize) {
     let mut peer = P::connect(at).await;
     drain(&mut peer, count, false, count * batches).await;

@@ -1,7 +1,8 @@
-//! User instructions for each operation, counted by callgrind in runs of their own: never together with times.
+//! User instructions per operation, counted by callgrind in separate runs, never together with
+//! times.
 //!
-//! This binary runs itself under valgrind as `count`, twice with different lengths: the difference is what the operations
-//! cost, without the start and the connecting.
+//! This binary runs itself under valgrind as `count`, twice with different lengths. The difference
+//! is the cost of the operations, without startup and connecting.
 
 use super::replies::{capture, small};
 use super::{Bench, drain, parse, xadd};
@@ -12,7 +13,7 @@ use crate::with_peer;
 use clap::ValueEnum;
 use std::process::Command;
 
-/// What `count` does so many times.
+/// The operation that `count` repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Counted {
     /// Each of N tasks adds an entry.
@@ -53,7 +54,7 @@ pub fn run(bench: &mut Bench) {
     }
     let folder = tempfile::tempdir().expect("a folder");
     for (n, reply) in capture(&mut bench.server, false).iter().enumerate() {
-        // In a hurry: the two shapes that the targets name.
+        // Quick: only the two shapes that have targets.
         if bench.quick && !matches!(n, 1 | 2) {
             continue;
         }
@@ -76,7 +77,7 @@ fn note(bench: &mut Bench, case: &str, label: &str, cost: Option<f64>) {
     }
 }
 
-/// Instructions for each of `things` things that are done `times` times.
+/// Returns the instructions for each of `things` things that are done `times` times.
 fn cost(bench: &mut Bench, what: [&str; 4], times: usize, things: usize) -> Option<f64> {
     let mut collected = |times: usize| {
         drain::group(&mut bench.server);
@@ -99,7 +100,8 @@ fn cost(bench: &mut Bench, what: [&str; 4], times: usize, things: usize) -> Opti
     Some((many.saturating_sub(few)) as f64 / (times * things) as f64)
 }
 
-/// What runs under callgrind. `at` is a port or a socket, and for `parse` the file of the reply.
+/// The code that runs under callgrind. `at` is a port or a socket, and for `parse` the file of the
+/// reply.
 pub fn count(work: Counted, client: &str, n: usize, times: usize, at: &str) {
     let name = Name::ALL.into_iter().find(|name| name.label() == client);
     if work == Counted::Parse {

@@ -1,4 +1,5 @@
-//! The memory that a large reply holds: XRANGE of a whole stream, received through the client's own connection.
+//! The memory that a large reply holds: XRANGE of a whole stream, received through the client's own
+//! connection.
 
 use super::replies::five;
 use super::{Bench, parse};

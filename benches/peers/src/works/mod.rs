@@ -1,6 +1,7 @@
-//! What is measured. Each work is written once and runs with every client.
+//! The measured operations. Each work is written once and runs with every client.
 //!
-//! A case is run in rounds, all clients in each round, so that what else the machine does falls on all of them alike.
+//! A case is run in rounds, with all clients in each round, so that other load on the machine
+//! affects all of them alike.
 
 pub mod drain;
 pub mod instructions;
@@ -54,7 +55,7 @@ impl Work {
     }
 }
 
-/// What every work needs: the server, how long, how often, and where results go.
+/// The common parameters of every work: the server, the duration, the rounds, and the output.
 pub struct Bench {
     pub server: Server,
     pub label: String,
@@ -66,21 +67,21 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Notes a run.
+    /// Records a run.
     pub fn note(&mut self, work: &str, case: &str, client: &str, round: u32, values: Values) {
         let record =
             Record { work: work.into(), case: case.into(), client: client.into(), round, values };
         self.writer.write(&Line::Run(record)).expect("the results can be written");
     }
 
-    /// The clients in another order each round.
+    /// Returns the clients, in another order each round.
     pub fn turn(&self, round: u32) -> Vec<Name> {
         let mut clients = self.clients.clone();
         clients.rotate_left(round as usize % self.clients.len().max(1));
         clients
     }
 
-    /// Says what is measured now.
+    /// Prints what is measured now.
     pub fn say(&self, what: &str) {
         println!("  {what}");
         let _ = std::io::stdout().flush();

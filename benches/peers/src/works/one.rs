@@ -1,4 +1,4 @@
-//! One XADD after the other: the round trip, each of which is timed.
+//! One XADD after the other: each round trip is timed.
 
 use super::Bench;
 use super::xadd::SMALL;
@@ -47,7 +47,7 @@ fn finish(bench: &mut Bench, run: impl FnOnce(&Bench) -> (Used, Vec<u32>)) -> Va
     values
 }
 
-/// A task of its own, as it would be in a program.
+/// Runs in its own task, as in a program.
 async fn client<P: Peer>(at: &Address, period: Duration) -> (Used, Vec<u32>) {
     let mut peer = P::connect(at).await;
     let task = tokio::spawn(async move {
@@ -67,8 +67,8 @@ async fn client<P: Peer>(at: &Address, period: Duration) -> (Used, Vec<u32>) {
     task.await.expect("the task does not panic")
 }
 
-/// The limit: one task that writes and reads, and nothing in between. With a timer set somewhere in the runtime, as whoever
-/// keeps deadlines must have, the runtime does not wait for the socket alone.
+/// The limit: one task that only writes and reads. With a timer set somewhere in the runtime, as
+/// any client with deadlines has, the runtime does not wait for the socket alone.
 async fn minimal(at: Address, period: Duration, timer: bool) -> (Used, Vec<u32>) {
     if timer {
         tokio::spawn(tokio::time::sleep(Duration::from_secs(5)));

@@ -1,7 +1,8 @@
-//! Reply bytes to typed entries, with every field looked at. No network.
+//! Reply bytes to typed entries, with every field read. No network.
 //!
-//! redis-rs and fred are fed through their public parsers, rustis through the entry that it keeps for its own benches; it
-//! and fred, whose codec takes what it decodes out of its buffer, copy the bytes once, which is as much as `memcpy` shows.
+//! redis-rs and fred are called through their public parsers, rustis through the entry point that
+//! it has for its own benches. rustis, and fred, whose codec takes decoded bytes out of its buffer,
+//! copy the bytes once, which costs as much as `memcpy` shows.
 
 use super::Bench;
 use super::replies::{Kind, Reply, capture};
@@ -14,14 +15,14 @@ use bytes::Bytes;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// What is measured beside the clients.
+/// The limits that are measured too.
 pub const LIMITS: [&str; 2] = ["memcpy", "headers"];
 
 pub fn run(bench: &mut Bench) {
     for reply in capture(&mut bench.server, true) {
         bench.say(&format!("parse {}", reply.label));
         let period = bench.period / 4;
-        // A pass over the large reply takes half a second with most.
+        // A pass over the large reply takes half a second with most clients.
         let rounds = if bench.quick && reply.entries > 1000 { 1 } else { bench.rounds };
         for round in 0..rounds {
             for limit in LIMITS {
@@ -42,7 +43,7 @@ pub fn run(bench: &mut Bench) {
     }
 }
 
-/// Parses the reply and looks at all that is in it.
+/// Parses the reply and reads everything in it.
 pub fn once<P: Peer>(reply: &Reply) -> usize {
     let bytes = black_box(&reply.bytes);
     match reply.kind {
@@ -51,7 +52,7 @@ pub fn once<P: Peer>(reply: &Reply) -> usize {
     }
 }
 
-/// One of the limits.
+/// Runs one of the limits.
 pub fn bare(limit: &str, reply: &Reply) -> usize {
     let bytes = black_box(&reply.bytes);
     if limit == "headers" { headers(bytes) } else { black_box(bytes.to_vec()).len() }
@@ -70,7 +71,8 @@ fn time(period: Duration, reply: &Reply, mut work: impl FnMut() -> usize) -> Val
     Values::from([("ns".into(), ns)])
 }
 
-/// Allocations for each entry, and the memory that the typed reply holds, the reply's bytes included where it keeps them.
+/// Counts allocations per entry, and the memory that the typed reply holds, including the reply's
+/// bytes if it keeps them.
 fn counts<P: Peer>(reply: &Reply) -> Values {
     once::<P>(reply);
     alloc::start();
@@ -92,7 +94,7 @@ fn counts<P: Peer>(reply: &Reply) -> Values {
     ])
 }
 
-/// The memory that the typed reply of XRANGE holds when nothing but its own bytes were received.
+/// Returns the memory that the typed reply of XRANGE holds, if only its own bytes were received.
 pub fn held<P: Peer>(reply: &[u8]) -> i64 {
     alloc::start();
     keep(Bytes::copy_from_slice(reply), P::parse_range)

@@ -1,4 +1,4 @@
-//! Replies of the server, captured: what the parsers are given. The entries are the same in every run.
+//! Captured replies of the server: the input of the parsers. The entries are the same in every run.
 
 use crate::clients::raw::{Control, command};
 use crate::clients::{GROUP, KEY, Resp};
@@ -14,14 +14,14 @@ pub struct Reply {
     pub bytes: Bytes,
 }
 
-/// Which command it answers.
+/// The command of the reply.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Range,
     Read(Resp),
 }
 
-/// Entries to add: how many, with how many fields of which length.
+/// Entries to add: their number, the number of fields and the length of values.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub entries: usize,
@@ -32,7 +32,7 @@ pub struct Shape {
 #[derive(Debug, Clone, Copy)]
 pub enum Length {
     Fixed(usize),
-    /// From 1 to 63 bytes, 32 on average, another one for each field of each entry.
+    /// From 1 to 63 bytes, 32 on average, different for each field of each entry.
     Mixed,
 }
 
@@ -47,7 +47,7 @@ pub const fn small(entries: usize) -> Shape {
 }
 
 impl Shape {
-    /// The XADD of each entry.
+    /// Returns the XADD of each entry.
     pub fn commands(self, key: &str) -> impl Iterator<Item = Vec<u8>> {
         let mut state = 1u32;
         (0..self.entries).map(move |entry| {
@@ -56,7 +56,8 @@ impl Shape {
                 let length = match self.bytes {
                     Length::Fixed(length) => length,
                     Length::Mixed => {
-                        // Numerical Recipes' generator: the lengths look random and never change.
+                        // Numerical Recipes' generator: the lengths look random and are always the
+                        // same.
                         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                         1 + (state >> 16) as usize % 63
                     }
@@ -69,12 +70,12 @@ impl Shape {
     }
 }
 
-/// The id of the entry at this place: three in each millisecond.
+/// Returns the id of the entry at this index: three per millisecond.
 pub fn id(entry: usize) -> String {
     format!("{}-{}", 1_700_000_000_000 + entry / 3, entry % 3)
 }
 
-/// The replies, small ones only unless all are wanted: the large one takes a while to make.
+/// Captures the replies; only small ones unless `all`, because the large one is slow to create.
 pub fn capture(server: &mut Server, all: bool) -> Vec<Reply> {
     let fixed = |entries, fields, length| Shape { entries, fields, bytes: Length::Fixed(length) };
     let mixed = Shape { entries: 1000, fields: 5, bytes: Length::Mixed };
@@ -104,7 +105,7 @@ pub fn capture(server: &mut Server, all: bool) -> Vec<Reply> {
     replies
 }
 
-/// A captured reply that lies in a file: the nth of the small ones.
+/// Returns a captured reply from a file: the nth of the small ones.
 pub fn saved(n: usize, bytes: Vec<u8>) -> Reply {
     let kind = match n {
         4 => Kind::Read(Resp::Three),

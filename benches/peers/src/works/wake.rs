@@ -1,4 +1,5 @@
-//! How long a blocked reader takes to wake: from the XADD of another connection until the reader has the entry.
+//! The time that a blocked reader takes to wake: from the XADD of another connection until the
+//! reader has the entry.
 
 use super::Bench;
 use super::xadd::SMALL;
@@ -9,7 +10,7 @@ use crate::record::Values;
 use crate::with_peer;
 use std::time::{Duration, Instant};
 
-/// The reader is asleep at the server by then.
+/// After this time the reader is blocked at the server.
 const ASLEEP: Duration = Duration::from_millis(1);
 
 pub fn run(bench: &mut Bench) {
@@ -32,7 +33,8 @@ pub fn run(bench: &mut Bench) {
     bench.server.clear();
 }
 
-/// The entry is added by a blocking socket of the same thread, so that nothing of another client is in the time.
+/// The entry is added by a blocking socket of the same thread, so that the time includes no other
+/// client.
 async fn client<P: Peer>(mut reader: P::Reader, mut adder: Control, samples: usize) -> Vec<u32> {
     let (name, value) = SMALL[0];
     let add = command(&["XADD", KEY, "*", name, value]);
@@ -48,6 +50,6 @@ async fn client<P: Peer>(mut reader: P::Reader, mut adder: Control, samples: usi
         assert_eq!(P::ids(&read).len(), 1);
         adder.replies(1, |_| ());
     }
-    // The first ones warm up.
+    // The first ones are warm-up.
     times.split_off(20)
 }

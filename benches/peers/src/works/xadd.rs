@@ -20,10 +20,11 @@ const BYTES: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789a
 const LARGE: Fields =
     &[("one", BYTES), ("two", BYTES), ("three", BYTES), ("four", BYTES), ("five", BYTES)];
 
-/// One in so many operations of a task has its latency taken: the clock itself costs time.
+/// The latency of one in this many operations of a task is measured, because reading the clock
+/// costs time.
 const SAMPLED: usize = 8;
 
-/// What is measured at a time.
+/// A measured case.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     runtime: Runtime,
@@ -41,7 +42,7 @@ impl Case {
         format!("{} {socket} {shape} {}{several}", self.runtime.label(), self.tasks)
     }
 
-    /// Current-thread and TCP: where the limits and the allocations are looked at, too.
+    /// Current-thread and TCP: the case in which limits and allocations are measured too.
     fn is_plain(&self) -> bool {
         self.runtime == Runtime::Ct && !self.unix
     }
@@ -121,14 +122,14 @@ fn client<P: Peer>(bench: &mut Bench, case: &Case) -> Values {
     let server = bench.server.cpu() - before;
     used.rates(ops, &mut values);
     latencies(samples, &mut values);
-    // The server's own clock runs over the warm-up, whose operations cost the same.
+    // The server's CPU time includes the warm-up, whose operations cost the same.
     let whole = (ops + warm as u64) as f64;
     values.insert("server_us".into(), server.as_secs_f64() * 1e6 / whole);
     bench.server.ask(&["DEL", KEY]);
     values
 }
 
-/// How many operations each task has done to warm up, and how many take the period.
+/// Returns how many operations each task has done to warm up, and how many take the period.
 async fn warm<P: Peer>(peers: &[P], case: &Case, period: Duration) -> (usize, usize) {
     let few = (2000 / case.tasks).max(20);
     let begin = Instant::now();
@@ -137,7 +138,7 @@ async fn warm<P: Peer>(peers: &[P], case: &Case, period: Duration) -> (usize, us
     (few, ((period.as_secs_f64() / one) as usize).max(20))
 }
 
-/// So many tasks each add so many entries, one after the other; latencies in ns.
+/// Each of `n` tasks adds `count` entries, one after the other. Returns latencies in ns.
 pub async fn each<P: Peer>(peers: &[P], n: usize, fields: Fields, count: usize) -> Vec<u32> {
     let tasks: Vec<_> = (0..n)
         .map(|task| {
@@ -169,7 +170,8 @@ async fn tasks<P: Peer>(peers: &[P], case: &Case, count: usize) -> Vec<u32> {
     each(peers, case.tasks, case.fields, count).await
 }
 
-/// Allocations for each operation: the difference of two runs of different length, so that the tasks' own do not count.
+/// Returns allocations per operation: the difference of two runs of different length, so that those
+/// of the tasks do not count.
 fn allocations(bench: &mut Bench, case: &Case, name: Name) -> Values {
     let at = case.at(&bench.server);
     let counted = with_peer!(name, P => case.runtime.run(&bench.server, async {
@@ -189,8 +191,8 @@ fn allocations(bench: &mut Bench, case: &Case, name: Name) -> Values {
     Values::from([("allocations".into(), per_op)])
 }
 
-/// The limit: batches made beforehand through a blocking socket. In one wave the client waits for all replies before it
-/// sends again; in two, one half is at the server while the other is sent.
+/// The limit: precomputed batches through a blocking socket. With one wave the client waits for all
+/// replies before it sends again. With two, one half is at the server while the other is sent.
 fn limit(server: &mut Server, case: &Case, waves: usize, period: Duration) -> Values {
     let mut words = vec!["XADD", KEY, "*"];
     words.extend(case.fields.iter().flat_map(|(name, value)| [*name, *value]));
@@ -206,7 +208,7 @@ fn limit(server: &mut Server, case: &Case, waves: usize, period: Duration) -> Va
         for _ in 1..waves {
             socket.write(&bytes);
         }
-        // The clock is read once a batch, and for single commands once in 16.
+        // The clock is read once per batch, and for single commands once per 16.
         while ops % (16 * batch) != 0 || begin.elapsed() < period {
             socket.write(&bytes);
             socket.ids(batch);
@@ -226,7 +228,8 @@ fn limit(server: &mut Server, case: &Case, waves: usize, period: Duration) -> Va
     values
 }
 
-/// What the server's own benchmark does with one connection and as many commands in flight, in one wave.
+/// The result of the server's own benchmark with one connection and as many commands in flight, in
+/// one wave.
 fn theirs(bench: &mut Bench, case: &Case, program: &Path) -> Option<Values> {
     let Address::Tcp(port) = case.at(&bench.server) else { return None };
     let (tasks, port) = (case.tasks.to_string(), port.to_string());
@@ -244,13 +247,13 @@ fn theirs(bench: &mut Bench, case: &Case, program: &Path) -> Option<Values> {
     Some(Values::from([("per_s".into(), per_s)]))
 }
 
-/// For `count`, which runs under callgrind.
+/// The fixed number of operations for `count`, which runs under callgrind.
 pub async fn fixed<P: Peer>(at: &Address, tasks: usize, times: usize) {
     let peers = [P::connect(at).await];
     each(&peers, tasks, SMALL, times).await;
 }
 
-/// The time that something took, as a rate; for other works.
+/// Returns the time of an operation as a rate; for other works.
 pub fn rate(used: &Used, things: u64) -> Values {
     let mut values = Values::new();
     used.rates(things, &mut values);

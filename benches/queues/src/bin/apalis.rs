@@ -7,7 +7,7 @@ use queues::Asked;
 use redis::AsyncCommands;
 use std::sync::Arc;
 
-/// Its script moves all that is due with one `unpack`, which fails from 8,000 on.
+/// Its script moves all due jobs with one `unpack`, which fails from 8,000 on.
 const AT_MOST: usize = 5_000;
 
 fn main() {
@@ -32,8 +32,9 @@ async fn run(asked: Asked) {
     }
 }
 
-/// Every job is due at once, but goes through the set of the scheduled ones; what its script would then do when the
-/// worker first asks is done here, in parts, so that it works for any number.
+/// Enqueues jobs. Every job is due at once, but goes through the set of scheduled ones. The move
+/// that its script would do at the worker's first fetch is done here, in parts, so that any number
+/// works.
 async fn enqueue(
     mut storage: RedisStorage<u64>,
     mut connection: ConnectionManager,
@@ -59,7 +60,7 @@ async fn work(storage: RedisStorage<u64>, asked: Asked) {
     };
     let worker = WorkerBuilder::new("worker-1").backend(storage);
     let stop = async {
-        queues::told_to_stop().await;
+        queues::stop_requested().await;
         Ok::<_, WorkerError>(())
     };
     match asked.setting.as_str() {

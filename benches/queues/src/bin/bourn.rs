@@ -1,6 +1,6 @@
 //! bourn: `bourn enqueue`, `bourn work`.
 //!
-//! Delete on ack, heartbeats, retries and dead letters are on, as they are by default.
+//! With the defaults: delete on ack, heartbeats, retries and dead letters.
 
 use bourn::Client;
 use bourn::queue::{Fail, Job, Queue, RawBytes};
@@ -45,6 +45,6 @@ async fn work(queue: &Queue<String>, asked: Asked) {
             Ok::<(), Fail>(())
         }
     };
-    let report = worker.run(queues::told_to_stop(), noop).await.expect("a worker");
+    let report = worker.run(queues::stop_requested(), noop).await.expect("a worker");
     assert_eq!(report.done, jobs, "{report}");
 }

@@ -1,11 +1,13 @@
-//! A change data capture (CDC) bridge: applies the changes in a Redis stream to a SQLite database, each exactly once.
+//! A change data capture (CDC) bridge: applies the changes in a Redis stream to a SQLite database,
+//! each exactly once.
 //!
 //! `REDIS_URL=redis://127.0.0.1 cdc [--until-end] DATABASE`
 //!
-//! An entry of the stream `cdc:accounts` is a change of an account: `account 7 amount -250`. Up to 1,000 entries are one
-//! transaction, which also stores the id of the last entry. A crash at any moment loses the transaction or keeps it, so the
-//! next process continues with the entry behind the last one that was applied. There is no group to acknowledge to: the
-//! position is where the data is.
+//! An entry of the stream `cdc:accounts` is a change of an account: `account 7 amount -250`. Up to
+//! 1,000 entries are one transaction, which also stores the id of the last entry. A crash at any
+//! moment loses the transaction or keeps it, so the next process continues with the entry behind
+//! the last one that was applied. There is no group to acknowledge to: the position is where the
+//! data is.
 //!
 //! Reading and writing overlap: while SQLite commits a batch, the next one is read.
 
@@ -52,7 +54,8 @@ async fn main() -> anyhow::Result<()> {
     refuse_gap(&client, position).await?;
     tracing::info!("continuing after {}: {} entries are applied", position.id, position.applied);
 
-    // SQLite blocks its thread, so it has one of its own. The channel holds the batch that is read ahead.
+    // SQLite blocks its thread, so it has one of its own. The channel holds the batch that is read
+    // ahead.
     let (batches, received) = mpsc::channel(1);
     let (done, mut result) = oneshot::channel();
     let writer = thread::spawn(move || done.send(write(database, received)));
@@ -87,7 +90,8 @@ async fn read(
         let streams = match result {
             Ok(streams) => streams,
             Err(error) if error.code().is_none() => {
-                // The connection was lost. Reads change nothing, and the reader connects again by itself.
+                // The connection was lost. Reads change nothing, and the reader connects again by
+                // itself.
                 tracing::warn!("cannot read, trying again: {error}");
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 continue;
@@ -166,7 +170,8 @@ fn position(database: &Connection) -> anyhow::Result<Position> {
 
 /// Fails if entries were trimmed or deleted before they could be applied.
 ///
-/// Trimming does not count as a deletion for the server, so the number of entries ever added is compared.
+/// Trimming does not count as a deletion for the server, so the number of entries ever added is
+/// compared.
 async fn refuse_gap(client: &Client, position: Position) -> anyhow::Result<()> {
     let info = match client.send(XInfoStream::new(STREAM)).await {
         Ok(info) => info,
@@ -180,7 +185,7 @@ async fn refuse_gap(client: &Client, position: Position) -> anyhow::Result<()> {
     };
     let first = info.first_entry.map(|entry| entry.id());
     if first.is_none_or(|first| first > position.id) {
-        // All that is there is still to be applied.
+        // The remaining entries are not applied yet.
         let missing = added.saturating_sub(position.applied + info.length);
         if missing > 0 {
             bail!("{missing} entries behind {} were trimmed before they were applied", position.id);

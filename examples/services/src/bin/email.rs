@@ -1,18 +1,20 @@
 //! The e-mail queue of the source documents: producers, workers and operators as one program.
 //!
 //! ```text
-//! email enqueue [--urgent] [--key KEY] USER TEMPLATE   adds an e-mail, once per key (a key needs Redis 8.6)
-//! email work                                           sends e-mails until SIGTERM; start as many as needed
-//! email status                                         queue depth, jobs in flight, retries, dead letters, health
+//! email enqueue [--urgent] [--key KEY] USER TEMPLATE   adds an e-mail, once per key (Redis 8.6)
+//! email work                                           sends e-mails until SIGTERM; run any number
+//! email status                                         statistics and health of the queues
 //! email dead                                           lists dead letters with the reasons
-//! email redrive [REASON]                               puts dead letters back, all or those of a reason
+//! email redrive [REASON]                               redrives dead letters, all or by reason
 //! ```
 //!
-//! `REDIS_URL` is the server. `MAIL_COMMAND` is the program that sends one e-mail: its arguments are the user, the template and an
-//! idempotency key, its exit codes those of sendmail. 0 is sent, 65 (EX_DATAERR) can never be sent, and everything else is
-//! retried. A job can run twice, so the program must send one e-mail per key.
+//! `REDIS_URL` is the server. `MAIL_COMMAND` is the program that sends one e-mail: its arguments
+//! are the user, the template and an idempotency key, its exit codes those of sendmail. 0 is sent,
+//! 65 (EX_DATAERR) can never be sent, and everything else is retried. A job can run twice, so the
+//! program must send one e-mail per key.
 //!
-//! The queues are `email:tasks` and `email:urgent`. Each has dead letters of its own, so a redrive puts a job back into its queue.
+//! The queues are `email:tasks` and `email:urgent`. Each has its own dead letters, so a redrive
+//! puts a job back into its queue.
 
 use anyhow::{Context, bail};
 use bourn::Client;
@@ -133,7 +135,7 @@ async fn work(queues: &Queues) -> anyhow::Result<()> {
 async fn send(command: Arc<str>, job: Job<Email>) -> Result<(), Fail> {
     let (user, key) = (job.user_id.to_string(), job.idempotency_key());
     let mut program = Command::new(&*command);
-    // A job that is cancelled must not go on sending.
+    // A cancelled job must not keep sending.
     program.args([&user, &job.template, &key]).kill_on_drop(true);
     let output = program.output().await?;
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();

@@ -2,13 +2,17 @@
 //!
 //! `REDIS_URL=redis://127.0.0.1 LISTEN=127.0.0.1:8081 feed`
 //!
-//! * `POST /activities` with `{"actor":"ann","verb":"likes","object":"post:7"}` adds an entry to `feed:activities`.
-//! * The group `notifications` and the group `statistics` are each given every entry, and count what they have handled.
-//! * `GET /feed` is a server-sent event stream of new activities. After a reconnect the browser sends `Last-Event-ID`, and
-//!   gets what it has missed first. `GET /feed?since=SECONDS` begins with the activities since that unix time.
+//! * `POST /activities` with `{"actor":"ann","verb":"likes","object":"post:7"}` adds an entry to
+//!   `feed:activities`.
+//! * The group `notifications` and the group `statistics` are each given every entry, and count
+//!   what they have handled.
+//! * `GET /feed` is a server-sent event stream of new activities. After a reconnect the browser
+//!   sends `Last-Event-ID`, and gets what it has missed first. `GET /feed?since=SECONDS` begins
+//!   with the activities since that unix time.
 //!
-//! One tail of the stream serves all browsers: a connection to Redis for each of them would not scale. A browser that is too
-//! slow for the live feed reads on from the stream instead, where nothing is lost.
+//! One tail of the stream serves all browsers: a connection to Redis for each of them would not
+//! scale. A browser that is too slow for the live feed reads on from the stream instead, where
+//! nothing is lost.
 
 use anyhow::Context;
 use axum::extract::{Query, State};
@@ -105,7 +109,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn create_group(client: &Client, group: &str) -> Result<(), bourn::Error> {
-    // A new group is given the whole stream: whoever joins later has nothing to miss.
+    // A new group starts at the beginning of the stream, so it misses nothing.
     let create = XGroupCreate::new(STREAM, group, StartAt::START).mk_stream();
     client.send(create.if_missing()).await?;
     Ok(())
@@ -120,16 +124,17 @@ async fn fan_out(app: App, after: EntryId) {
             () = app.stop.cancelled() => return,
         };
         match next {
-            // An error means that nobody listens at the moment.
+            // An error means that there is no receiver at the moment.
             Some(Ok(entry)) => drop(app.live.send(entry)),
-            // The tail goes on by itself behind the last entry.
+            // The tail continues after the last entry.
             Some(Err(error)) => tracing::warn!("the tail of {STREAM} is interrupted: {error}"),
             None => return,
         }
     }
 }
 
-/// Handles the entries of a group, each at least once: an entry is acknowledged after it was handled.
+/// Handles the entries of a group, each at least once: an entry is acknowledged after it was
+/// handled.
 ///
 /// The consumer keeps its name, so what it had not acknowledged before a restart comes first.
 async fn consume(app: App, group: &'static str) {
@@ -143,7 +148,7 @@ async fn consume(app: App, group: &'static str) {
                     let _ = create_group(&app.client, group).await;
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
-                // What was on its way when the connection was lost is pending.
+                // Entries that were in flight when the connection was lost are pending.
                 from = GroupFrom::ALL_PENDING;
             }
         }
@@ -167,7 +172,8 @@ async fn consume_batch(
             continue;
         }
         for entry in streams.iter() {
-            // Notifications would be sent here, and statistics written. An entry that was deleted has no fields.
+            // Notifications would be sent here, and statistics written. An entry that was deleted
+            // has no fields.
             if !entry.is_deleted() {
                 let mut handled = app.handled.lock().unwrap_or_else(PoisonError::into_inner);
                 *handled.entry(group).or_default() += 1;

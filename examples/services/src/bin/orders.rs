@@ -1,12 +1,13 @@
-//! A web service that takes orders and hands them to a queue.
+//! A web service that accepts orders and enqueues them.
 //!
 //! `REDIS_URL=redis://127.0.0.1 LISTEN=127.0.0.1:8080 orders`
 //!
-//! * `POST /orders` with `{"sku":"A-7","count":3}` enqueues an order: 202 with the job's id. With the header
-//!   `Idempotency-Key` a repeated request gets the id of the first one (Redis 8.6).
+//! * `POST /orders` with `{"sku":"A-7","count":3}` enqueues an order: 202 with the job's id. With
+//!   the header `Idempotency-Key` a repeated request gets the id of the first one (Redis 8.6).
 //! * `GET /health` is 200 while there is a connection to Redis, and 503 otherwise. It never waits.
 //! * `GET /metrics` has the metrics of the queue for Prometheus.
-//! * SIGTERM ends it gracefully: no new requests, orders in flight complete, others stay in the queue.
+//! * SIGTERM ends it gracefully: no new requests, orders in flight complete, others stay in the
+//!   queue.
 //!
 //! The service starts without Redis and serves `/health` and `/metrics` from the beginning.
 

@@ -54,7 +54,7 @@ fn killed_in_the_middle_it_applies_every_entry_once() {
     let mut before = 0;
     for kill in 1..=5 {
         let mut program = Program::start(bridge(&server, &[], &database));
-        // Some batches of each life are committed, and another one is under way.
+        // Some batches of each life are committed, and another one is in progress.
         until("two batches are committed", || count() >= before + 2_000);
         program.kill9();
         before = count();

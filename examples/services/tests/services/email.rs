@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Sends an e-mail by adding a line to `sent`, once per key. User 7 is refused at the first attempt, the template `wellcome` does
-/// not exist, and user 99 keeps the worker busy until `go` exists.
+/// Sends an e-mail by adding a line to `sent`, once per key. User 7 is refused at the first
+/// attempt, the template `wellcome` does not exist, and user 99 keeps the worker busy until `go`
+/// exists.
 const MAIL_COMMAND: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 user=$1 template=$2 key=$(echo "$3" | tr / _)
@@ -71,7 +72,8 @@ fn every_email_is_sent_although_a_worker_is_killed() {
     let mut doomed = office.worker();
     until("only the stuck e-mail is left", || office.sent().len() == users);
     doomed.kill9();
-    // The mail program of the killed worker lives on: both run for the same key, and one e-mail is sent.
+    // The mail program of the killed worker lives on: both run for the same key, and one e-mail is
+    // sent.
     let mut worker = office.worker();
     let attempts = || office.run(&["status"]);
     until("another worker has the job", || attempts().contains("1 in flight"));

@@ -1,4 +1,4 @@
-//! Record: each field of a serde struct is a field of the entry. Pure.
+//! Record: each field of a serde struct is a field of the entry. No I/O.
 
 #[cfg(test)]
 mod tests;
@@ -8,25 +8,28 @@ use crate::record;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A serde struct, or a map, with each of its fields as a field of the entry: `user_id 123 template welcome`.
+/// Encodes a serde struct or map with each of its fields as a field of the entry:
+/// `user_id 123 template welcome`.
 ///
-/// | value | in the field |
+/// | value | content of the field |
 /// |---|---|
-/// | strings, characters, unit variants | the text itself |
+/// | strings, characters, unit variants | the string itself |
 /// | numbers, booleans | `-1`, `0.5`, `true` |
 /// | bytes | the bytes themselves |
-/// | newtypes and `Some` | what is in them |
-/// | `None` | no field, and of a map no key |
-/// | `()`, unit structs | nothing |
-/// | all else: sequences, maps, structs, other variants | its JSON |
+/// | newtypes and `Some` | the inner value |
+/// | `None` | no field; in a map, no key |
+/// | `()`, unit structs | empty |
+/// | everything else: sequences, maps, structs, other variants | JSON |
 ///
-/// So other languages read and write the same fields. Fields that the type does not have are not looked at; `default` and
-/// `rename` of serde work. What is JSON is as in [`Json`](super::Json).
+/// Other languages can read and write the same fields. Fields that the type does not have are
+/// ignored. Serde's `default` and `rename` work. JSON values have the limits of
+/// [`Json`](super::Json).
 ///
-/// The type says what a text is read as: to one `123` is a string, to another a number. So types that ask the input what
-/// there is get a string. In the payload itself `flatten`, `tag` and `untagged` of serde work with strings only, and a
-/// `serde_json::Value` comes back as a string; further down, in JSON, they work. A payload that is an enum with data is
-/// better off with [`Json`](super::Json).
+/// The type decides how a field is parsed: `123` can be a string or a number. Types that ask the
+/// input for its type (`deserialize_any`) get a string. At the top level, serde's `flatten`, `tag`
+/// and `untagged` work with strings only, and a `serde_json::Value` decodes as a string. Inside
+/// JSON they work without limits. For a payload that is an enum with data, use
+/// [`Json`](super::Json).
 ///
 /// # Example
 /// ```

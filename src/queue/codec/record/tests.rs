@@ -1,4 +1,4 @@
-//! Every kind of value there and back, exact fields, and what is said of the wrong ones.
+//! Round trips of every kind of value, exact fields, and the errors of invalid ones.
 
 use super::super::tests::{decode, encode, encode_error, entry, round};
 use super::super::{Codec, Payload, Record};
@@ -29,7 +29,7 @@ enum Kind {
     },
 }
 
-/// Floats that compare as their bits do, so that they can be in what is ordered.
+/// Floats that compare by their bits, so that ordered collections can contain them.
 mod f64ish {
     #[derive(
         Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -86,7 +86,7 @@ fn some<T>(value: T) -> Option<T> {
     Some(value)
 }
 
-/// Asserts what stands in a field, or that there is none, and that it comes back.
+/// Asserts the content of a field, or its absence with `-`, and that it round-trips.
 fn field<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: T, text: &str) {
     let one = One { a: value };
     let expected = if text == "-" {
@@ -99,7 +99,7 @@ fn field<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: T, tex
 }
 
 #[test]
-fn what_stands_in_a_field() {
+fn field_content_of_each_kind_of_value() {
     field(String::from("a\r\n\"b\""), "a\r\n\"b\"");
     field(String::new(), "");
     field('"', "\"");
@@ -134,7 +134,7 @@ fn what_stands_in_a_field() {
 }
 
 #[test]
-fn options_are_left_out_where_that_is_understood() {
+fn options_are_omitted_where_that_is_unambiguous() {
     field(None::<u8>, "-");
     field(some(7), "7");
     field(some(String::new()), "");
@@ -146,7 +146,7 @@ fn options_are_left_out_where_that_is_understood() {
     field(New(New("1".to_owned())), "1");
     field(Through { inner: None::<u8> }, "-");
     field(Through { inner: some("null".to_owned()) }, "null");
-    // In a newtype or in `Some` they are JSON: the one who reads would not know of a field that is not there.
+    // In a newtype or in `Some` they are JSON: a missing field would be ambiguous there.
     field(New(None::<String>), "null");
     field(New(some("null".to_owned())), "\"null\"");
     field(some(New(None::<u8>)), "null");
@@ -193,7 +193,7 @@ fn each_field_of_a_struct_is_a_field() {
 }
 
 #[test]
-fn defaults_and_unknown_fields_are_as_serde_has_them() {
+fn defaults_and_unknown_fields_follow_serde() {
     let fields = [
         ("other", b"\xff".as_slice()),
         ("_id", b"1-1"),
@@ -207,7 +207,7 @@ fn defaults_and_unknown_fields_are_as_serde_has_them() {
 }
 
 #[test]
-fn a_map_is_a_record_with_keys_of_any_text() {
+fn map_is_a_record_with_keys_of_any_text() {
     let texts = HashMap::from([("a".to_owned(), "1".to_owned())]);
     assert_eq!(encode(&Record, &texts), r#"{"a": "1"}"#);
     round(&Record, &texts);
@@ -228,7 +228,7 @@ fn a_map_is_a_record_with_keys_of_any_text() {
 }
 
 #[test]
-fn nothing_is_a_payload_too() {
+fn empty_payload_is_valid() {
     round(&Record, &());
     round(&Record, &Nothing);
     round(&Record, &One { a: None::<u8> });
@@ -257,7 +257,7 @@ struct Flat {
 }
 
 #[test]
-fn enums_with_a_tag_and_flattened_fields_are_records_of_strings() {
+fn tagged_enums_and_flattened_fields_are_records_of_strings() {
     let sms = Internal::Sms { to: "1".into(), text: None };
     assert_eq!(encode(&Record, &sms), r#"{"type": "Sms", "to": "1"}"#);
     round(&Record, &sms);
@@ -272,7 +272,7 @@ fn enums_with_a_tag_and_flattened_fields_are_records_of_strings() {
 }
 
 #[test]
-fn what_is_no_record_or_has_a_reserved_name_does_not_encode() {
+fn non_records_and_reserved_names_do_not_encode() {
     #[derive(Serialize, Deserialize)]
     struct Reserved {
         _id: u8,
@@ -306,7 +306,7 @@ fn wrong<T: Serialize + DeserializeOwned + fmt::Debug>(text: &[u8]) -> String {
 }
 
 #[test]
-fn a_value_that_is_none_says_which_field_and_what_was_expected() {
+fn invalid_value_is_reported_with_its_field_and_the_expected_type() {
     let json = "field a: unexpected JSON: ";
     let rows = [
         ("above", wrong::<u8>(b"256"), r#"field a: expected u8, got "256""#, ""),
@@ -332,7 +332,7 @@ fn a_value_that_is_none_says_which_field_and_what_was_expected() {
 }
 
 #[test]
-fn fields_that_are_missing_twice_or_unknown_are_named() {
+fn missing_repeated_and_unknown_fields_are_named() {
     #[derive(Debug, PartialEq, Deserialize, Serialize)]
     #[serde(deny_unknown_fields)]
     struct Strict {
@@ -432,9 +432,9 @@ fn everything() -> impl Strategy<Value = Everything> {
 
 proptest! {
     #[test]
-    fn any_record_comes_back(everything in everything()) {
+    fn any_record_round_trips(everything in everything()) {
         round(&Record, &everything);
-        // What JSON cannot say: infinite numbers, and `Some(None)`.
+        // JSON cannot represent infinite numbers and `Some(None)`.
         let finite = everything.f32.is_finite() && everything.f64.is_finite();
         let (f32, f64) = if finite { (everything.f32, everything.f64) } else { (0.0, 0.0) };
         let twice = everything.twice.clone().filter(Option::is_some);
@@ -443,7 +443,7 @@ proptest! {
     }
 
     #[test]
-    fn any_map_comes_back(
+    fn any_map_round_trips(
         numbers in any::<BTreeMap<i64, u128>>(),
         texts in prop::collection::hash_map("([^_].*)?", any::<String>(), 0..8),
     ) {
@@ -452,7 +452,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_say_which_field(
+    fn any_bytes_decode_or_name_the_field(
         fields in prop::collection::vec((prop::sample::select(NAMES), any::<Vec<u8>>()), 0..30),
     ) {
         let entry = entry(fields);
