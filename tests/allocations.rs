@@ -1,7 +1,7 @@
-//! How often the ways that every service takes allocate: adding an entry, and draining a group.
+//! Allocations of the two hot paths: adding an entry, and reading a group.
 //!
-//! Counted on one thread with a server that answers at once and does not allocate itself once it runs. The counts are
-//! bounds: what passes them is a change that wants a reason.
+//! Counted on one thread, with a server that answers at once and does not allocate while it runs.
+//! The counts are upper bounds: a change that exceeds one needs a reason.
 
 #[path = "../benches/served/mod.rs"]
 mod served;
@@ -10,7 +10,7 @@ mod shapes;
 
 use allocation_counter::measure;
 
-/// Allocations of the second half of some work, which the first half has made room for.
+/// Returns allocations per repetition after warm-up: those of the second half of the work.
 fn steady(times: usize, mut work: impl FnMut(usize)) -> f64 {
     let few = measure(|| work(times)).count_total;
     let many = measure(|| work(2 * times)).count_total;
@@ -18,7 +18,7 @@ fn steady(times: usize, mut work: impl FnMut(usize)) -> f64 {
 }
 
 #[test]
-fn adding_an_entry_allocates_nothing() {
+fn xadd_allocates_nothing() {
     for tasks in [1, 64] {
         let each = steady(500, |times| {
             served::run(async {
@@ -31,7 +31,7 @@ fn adding_an_entry_allocates_nothing() {
 }
 
 #[test]
-fn draining_a_group_allocates_twice_or_so_for_a_batch() {
+fn group_read_allocates_about_twice_per_batch() {
     for entries in [shapes::even(100, 1, 16), shapes::uneven(100, 5, 32)] {
         let batch = shapes::streams(&["orders"], &entries, true);
         let each = steady(200, |times| {
@@ -41,7 +41,7 @@ fn draining_a_group_allocates_twice_or_so_for_a_batch() {
                 assert!(served::drain(&client, &mut reader, times).await > 0);
             });
         });
-        // The index of its entries, and its part of the buffers that they came in.
+        // The index of its entries, and its share of the read buffers.
         assert!(each < 3.0, "{each} allocations for a batch of 100 entries");
     }
 }

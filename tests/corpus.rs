@@ -1,7 +1,7 @@
-//! What the fuzz targets hold, without a fuzzer: every input of the corpora, and 20,000 made from them.
+//! The properties of the fuzz targets, without a fuzzer: every corpus input, and 20,000 mutations.
 //!
-//! The inputs made are the same on each run. With `BOURN_FUZZ_SECONDS` set, each target instead runs for so long, with
-//! inputs that are other ones each time; `scripts/fuzz` does so where there is no nightly compiler.
+//! The mutations are the same on each run. With `BOURN_FUZZ_SECONDS` set, each target instead runs
+//! for that time with random ones; `scripts/fuzz` does so without a nightly compiler.
 
 #[path = "../fuzz/src/lib.rs"]
 pub mod fuzz;
@@ -10,29 +10,29 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
-/// How many inputs are made for each target.
+/// The number of mutations for each target.
 const MADE: usize = 20_000;
 
-/// Inputs made are not longer than this.
+/// The maximum length of a mutation.
 const MOST_BYTES: usize = 4096;
 
 #[test]
-fn any_bytes_for_the_scanner() {
+fn scanner_corpus_holds() {
     replay("scanner", fuzz::scanner::holds);
 }
 
 #[test]
-fn any_frame_for_any_command() {
+fn command_corpus_holds() {
     replay("replies", fuzz::replies::holds);
 }
 
 #[test]
-fn any_bytes_for_an_entry_id() {
+fn entry_id_corpus_holds() {
     replay("entry_id", fuzz::entry_id::holds);
 }
 
 #[test]
-fn any_text_for_a_url() {
+fn url_corpus_holds() {
     replay("url", fuzz::url::holds);
 }
 
@@ -73,7 +73,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     files.into_iter().map(|(name, path)| (name, fs::read(path).expect("a file"))).collect()
 }
 
-/// The words of `resp.dict`: quoted, with bytes as `\xHH`.
+/// Returns the words of `resp.dict`: quoted, with bytes as `\xHH`.
 fn dictionary() -> Vec<Vec<u8>> {
     let text = include_str!("../fuzz/resp.dict");
     let words = text.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
@@ -91,7 +91,7 @@ fn dictionary() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Runs one input; if it does not hold, says which it was.
+/// Runs one input, and prints it if the property fails.
 fn run(name: &str, input: &[u8], holds: fn(&[u8])) {
     struct Shown<'a>(&'a str, &'a [u8]);
     impl Drop for Shown<'_> {
@@ -105,7 +105,7 @@ fn run(name: &str, input: &[u8], holds: fn(&[u8])) {
     holds(input);
 }
 
-/// Marsaglia's xorshift: seeded, so that what fails once fails again.
+/// Marsaglia's xorshift: seeded, so that failures are reproducible.
 struct Random(u64);
 
 impl Random {
@@ -124,7 +124,7 @@ impl Random {
         list.get(self.below(list.len())).expect("a list that is not empty")
     }
 
-    /// An input of the corpus with some changes.
+    /// Returns a corpus input with some changes.
     fn input(&mut self, corpus: &[(String, Vec<u8>)], words: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = self.one_of(corpus).1.clone();
         for _ in 0..=self.below(4) {

@@ -1,4 +1,4 @@
-//! Holds the documents to the repository: tests, files and links that they name exist.
+//! Checks the documents against the repository: the tests, files and links that they name exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The pieces of a text between single back-quotes.
+/// Returns the parts of a text between single back-quotes.
 fn quoted(text: &str) -> Vec<&str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
 }
@@ -41,7 +41,7 @@ fn every_named_path_exists() {
             let starts = ["src/", "tests/", "docs/", "examples/", "scripts/", "benches/", ".ci/"];
             if starts.iter().any(|start| word.starts_with(start)) {
                 let path = word.split_whitespace().next().unwrap_or(word);
-                // Pages say which file a contributor is going to create.
+                // Some paths are files that a contributor will create.
                 let is_made_up = path.contains("xfoo");
                 assert!(is_made_up || root().join(path).exists(), "{page}: there is no {path}");
             }
@@ -85,7 +85,7 @@ fn every_named_metric_is_published() {
     for page in ["docs/grafana-dashboard.json", "src/guide/operations.md"] {
         let text = text(&root().join(page));
         for word in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
-            // Exporters add these to the name of a histogram.
+            // Exporters append these to a histogram's name.
             let name = word.trim_end_matches("_bucket");
             if name.starts_with("redis_streams_") || name.starts_with("bourn_") {
                 assert!(

@@ -1,8 +1,8 @@
-//! Every reply captured from a server is read as what it was written down to mean.
+//! Every reply captured from a server decodes to its recorded value.
 //!
-//! `tests/fixtures/README.md` says what the cases are.
+//! `tests/fixtures/README.md` describes the cases.
 
-// Said again for clippy, which takes only what is marked so for a test, where an index may panic.
+// For clippy, which allows an index that may panic only in code under `cfg(test)`.
 #[cfg(test)]
 mod fixtures_support;
 
@@ -13,10 +13,10 @@ use fixtures_support::tree::shows;
 use fixtures_support::{Case, FOLDERS, cases};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All cases: one that got lost is missed.
+/// The number of cases, so that a lost one is noticed.
 const CASES: usize = 2823;
 
-/// The bytes of each frame, as the scanner finds their ends in the whole file.
+/// Returns the bytes of each frame, as the scanner splits the whole file.
 fn frames(case: &Case) -> Result<Vec<&[u8]>, ProtocolError> {
     let mut scanner = Scanner::new(Limits::default());
     let (mut frames, mut rest) = (Vec::new(), case.bytes.as_slice());
@@ -28,7 +28,7 @@ fn frames(case: &Case) -> Result<Vec<&[u8]>, ProtocolError> {
     Ok(frames)
 }
 
-/// The same, of bytes that come one at a time.
+/// Returns the same for bytes that arrive one at a time.
 fn frames_byte_by_byte(case: &Case) -> Result<Vec<&[u8]>, ProtocolError> {
     let mut scanner = Scanner::new(Limits::default());
     let (mut frames, mut start) = (Vec::new(), 0);
@@ -43,7 +43,7 @@ fn frames_byte_by_byte(case: &Case) -> Result<Vec<&[u8]>, ProtocolError> {
     Ok(frames)
 }
 
-/// The value of each frame and its length, as the slow parser reads them.
+/// Returns the value and length of each frame, as the reference parser reads them.
 fn values(case: &Case) -> Result<Vec<(Value, usize)>, ProtocolError> {
     let (mut values, mut rest) = (Vec::new(), case.bytes.as_slice());
     while let Some((value, len)) = Value::parse(rest, Limits::default())? {
@@ -53,7 +53,7 @@ fn values(case: &Case) -> Result<Vec<(Value, usize)>, ProtocolError> {
     Ok(values)
 }
 
-/// Runs the check over every case, and says of all at once which failed.
+/// Runs the check over every case, and reports all failures together.
 fn for_every(
     cases: impl Iterator<Item = &'static Case>,
     check: impl Fn(&Case) -> Result<(), String>,
@@ -69,7 +69,7 @@ fn whole() -> impl Iterator<Item = &'static Case> {
 }
 
 #[test]
-fn the_scanner_splits_every_file_into_its_frames_however_the_bytes_come() {
+fn scanner_splits_every_file_into_frames_in_any_chunks() {
     for_every(whole(), |case| {
         let frames = frames(case).map_err(|error| error.to_string())?;
         let listed = case.frames().map_or(1, <[_]>::len);
@@ -95,7 +95,7 @@ fn the_scanner_splits_every_file_into_its_frames_however_the_bytes_come() {
 }
 
 #[test]
-fn the_slow_parser_reads_every_frame_as_its_tree() {
+fn reference_parser_reads_every_frame_as_its_tree() {
     for_every(whole(), |case| {
         let values = values(case).map_err(|error| error.to_string())?;
         let lengths: Vec<_> = values.iter().map(|(_, len)| *len).collect();
@@ -120,7 +120,7 @@ fn the_slow_parser_reads_every_frame_as_its_tree() {
 }
 
 #[test]
-fn every_reply_decodes_to_what_it_means() {
+fn every_reply_decodes_to_its_recorded_value() {
     let mut table = BTreeMap::<&str, BTreeMap<&str, usize>>::new();
     let (mut typed, mut errors, mut trees, mut bytes_only) = (0, 0, 0, 0);
     let mut used = BTreeSet::new();
@@ -177,7 +177,7 @@ fn every_file_belongs_to_a_case_and_every_case_has_its_file() {
 }
 
 #[test]
-fn broken_bytes_are_refused_alike_whole_and_byte_by_byte() {
+fn malformed_bytes_are_refused_whole_and_byte_by_byte() {
     let rows = [
         ("bad_type", ProtocolError::UnknownType { byte: b'@' }),
         ("bad_length", ProtocolError::Length),
@@ -201,7 +201,7 @@ fn broken_bytes_are_refused_alike_whole_and_byte_by_byte() {
 }
 
 #[test]
-fn cut_bytes_are_waited_for() {
+fn truncated_bytes_are_incomplete() {
     let mut count = 0;
     for case in cases().filter(|case| case.kind() == "incomplete") {
         count += 1;
@@ -217,7 +217,7 @@ fn cut_bytes_are_waited_for() {
 }
 
 #[test]
-fn no_decoder_panics_at_another_commands_reply_or_takes_what_cannot_be_its_own() {
+fn decoders_refuse_other_commands_replies_without_panicking() {
     for_every(whole(), |case| {
         let frames = frames(case).map_err(|error| error.to_string())?;
         let mut ahead: Vec<_> =
@@ -230,7 +230,7 @@ fn no_decoder_panics_at_another_commands_reply_or_takes_what_cannot_be_its_own()
                     return Err(format!("{} takes {frame:?}", decoder.name));
                 }
             }
-            // What is inside is a reply as odd as any.
+            // The elements are checked as replies, too.
             if let Ok(Some(elements)) = frame.elements() {
                 ahead.extend(elements.into_iter().map(Ok));
             }

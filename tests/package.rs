@@ -1,4 +1,4 @@
-//! The package as it is published: every link of its documents leads to something that readers can open.
+//! The published package: every link in its documents leads to something that readers can open.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files of the package.
+/// Returns the files of the package.
 fn packaged() -> BTreeSet<PathBuf> {
     let mut list = Command::new(env!("CARGO"));
     list.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(root());
@@ -18,7 +18,7 @@ fn packaged() -> BTreeSet<PathBuf> {
     String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect()
 }
 
-/// Text outside code blocks, line by line, without code spans.
+/// Returns the text outside code blocks, line by line, without code spans.
 fn prose(text: &str) -> String {
     let mut prose = String::new();
     let mut is_code = false;
@@ -34,7 +34,8 @@ fn prose(text: &str) -> String {
     prose
 }
 
-/// The targets of links and images: `[text](target)`, `[label]: target`, `<target>`, `src="target"`, `href="target"`.
+/// Returns the targets of links and images: `[text](target)`, `[label]: target`, `<target>`,
+/// `src="target"`, `href="target"`.
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
     let mut links = Vec::new();
@@ -50,7 +51,7 @@ fn links(text: &str) -> Vec<String> {
     links
 }
 
-/// The anchors of a document: its headings, as registries and code hosts name them.
+/// Returns the anchors of a document: its headings, as registries and code hosts name them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut is_code = false;
     let mut anchors = BTreeSet::new();
@@ -66,7 +67,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     anchors
 }
 
-/// A path without `.` and `..`.
+/// Returns a path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
@@ -79,7 +80,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// Returns the fault of a link; `None` if it can be followed.
+/// Returns the fault of a link; `None` if it is valid.
 fn fault(document: &Path, text: &str, link: &str, packaged: &BTreeSet<PathBuf>) -> Option<String> {
     if let Some((_, address)) = link.split_once("://") {
         let is_own = address.contains("bourn");
@@ -108,7 +109,7 @@ fn fault(document: &Path, text: &str, link: &str, packaged: &BTreeSet<PathBuf>) 
 #[test]
 fn links_of_packaged_documents_lead_into_the_package_or_to_known_addresses() {
     let packaged = packaged();
-    // rustdoc checks the links of what is below `src`.
+    // rustdoc checks the links below `src`.
     let is_document = |file: &&PathBuf| {
         file.extension().is_some_and(|extension| extension == "md") && !file.starts_with("src")
     };

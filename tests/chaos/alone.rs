@@ -1,4 +1,4 @@
-//! Runs tests one at a time, and measures what they take.
+//! Runs tests one at a time, and measures their memory.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 use tokio::runtime;
 
-/// A test that takes longer hangs.
+/// The limit after which a test counts as hung.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs a test on two threads while no other one runs, and says how long it took.
+/// Runs a test on two threads while no other one runs; prints its duration.
 pub(crate) fn alone(test: impl Future<Output = ()>) {
     static ALONE: Mutex<()> = Mutex::new(());
-    // One that failed is no reason for others to fail.
+    // A failed test does not make the others fail.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let start = Instant::now();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -22,18 +22,18 @@ pub(crate) fn alone(test: impl Future<Output = ()>) {
     println!("{:.1} s", start.elapsed().as_secs_f64());
 }
 
-/// How many bytes of this process are in memory now.
+/// Returns the resident memory of this process, in bytes.
 pub(crate) fn resident() -> io::Result<u64> {
     status("VmRSS:")
 }
 
-/// How many bytes of this process were in memory at most since [`forget_peak`].
+/// Returns the peak of resident memory since [`reset_peak`], in bytes.
 pub(crate) fn peak() -> io::Result<u64> {
     status("VmHWM:")
 }
 
-/// Begins anew to note the peak.
-pub(crate) fn forget_peak() -> io::Result<()> {
+/// Resets the peak.
+pub(crate) fn reset_peak() -> io::Result<()> {
     fs::write("/proc/self/clear_refs", "5")
 }
 

@@ -1,9 +1,10 @@
-//! Everything at once: 100,000 commands of 64 tasks, some dropped, some with little time, on connections that are cut,
-//! stalled, split and delayed by lot, killed and reset, to a server that is itself killed now and then and started again.
+//! 100,000 commands of 64 tasks; some futures are dropped, some have short timeouts. Connections
+//! are cut, stalled, split, delayed, killed and reset; the server itself is killed and restarted.
 //!
-//! No reply reaches another caller, every future ends, what was told of each entry is true, and memory stays what it was.
+//! No reply reaches another caller, every future ends, each entry's reported outcome is true, and
+//! memory does not grow.
 //!
-//! | told | on the server, which has each write on disk before it answers |
+//! | reported | on the server, which writes to disk before it answers |
 //! |---|---|
 //! | the entry's id | there once, under that id |
 //! | not sent, or never polled | not there |
@@ -26,24 +27,24 @@ use tokio::time::sleep;
 const COMMANDS: u64 = 100_000;
 const TASKS: u64 = 64;
 
-/// Memory is looked at after each.
+/// Memory is measured after each.
 const ROUNDS: u64 = 4;
 
-/// Of a task, in a round.
+/// The commands of a task in a round.
 const EACH: u64 = COMMANDS / TASKS / ROUNDS + 1;
 
-/// Troubles for all connections in a round; the fifth of every ten is that the server is killed.
-const TROUBLES: u64 = 30;
+/// The number of faults per round; the fifth of every ten kills the server.
+const FAULTS: u64 = 30;
 
-/// The clients' command timeouts. Each has as many tasks.
+/// The clients' command timeouts. Each has the same number of tasks.
 const TIMES: [u64; 4] = [5_000, 1_000, 100, 10];
 
-/// How much more may be in memory after the last round than after the first, beside what the test itself remembers. A leak
-/// of 64 bytes with each command would be more.
+/// The allowed growth between the first and the last round, without the test's own records. A leak
+/// of 64 bytes per command would exceed it.
 const GROWTH: u64 = 4 << 20;
 
 #[test]
-fn whatever_happens_the_truth_is_told_and_to_the_right_caller() {
+fn chaos_gives_every_caller_its_own_true_result() {
     let seed = Random::seed();
     let mut server = Server::builder().append_only().start();
     alone(async { chaos(&mut server, seed).await });
@@ -59,7 +60,7 @@ async fn chaos(server: &mut Server, seed: u64) {
     let mut clients = Vec::new();
     for time in TIMES {
         let config = proxy.config().reconnect(ms(1), ms(50)).command_timeout(ms(time));
-        clients.push(Client::connect(config).await.expect("the first connections are left alone"));
+        clients.push(Client::connect(config).await.expect("the first connections have no faults"));
     }
     let mut workers: Vec<_> = (0..TASKS)
         .zip(clients.iter().cycle())
@@ -67,27 +68,27 @@ async fn chaos(server: &mut Server, seed: u64) {
         .collect();
     let mut random = Random::new(seed);
     let mut in_memory = Vec::new();
-    let mut troubles = [0; 6];
+    let mut faults = [0; 6];
     for _ in 0..ROUNDS {
         let done = watch::Sender::new(0);
         let tasks = workers.into_iter().map(|worker| tokio::spawn(worker.work(EACH, done.clone())));
         let tasks: Vec<_> = tasks.collect();
-        let trouble = trouble(server, &mut proxy, &mut random, done.subscribe(), &mut troubles);
-        // One that fails ends the test at once: there would be no end to its trouble.
+        let trouble = inject_faults(server, &mut proxy, &mut random, done.subscribe(), &mut faults);
+        // One that fails ends the test at once, as its faults would never end.
         let tasks =
-            tasks.into_iter().map(|task| async move { task.await.expect("every law holds") });
+            tasks.into_iter().map(|task| async move { task.await.expect("every check holds") });
         (workers, ()) = tokio::join!(join_all(tasks), trouble);
         let remembered: usize = workers.iter().map(|worker| worker.fates.capacity()).sum();
         let remembered = (remembered * size_of::<(u64, Fate)>()) as u64;
-        in_memory.push(resident().expect("Linux says it") - remembered);
+        in_memory.push(resident().expect("Linux reports it") - remembered);
     }
-    println!("kills, resets, stalls up, stalls down, refusals, restarts: {troubles:?}");
+    println!("kills, resets, stalls up, stalls down, refusals, restarts: {faults:?}");
     let cuts = proxy.seen().iter().filter(|seen| seen.cut).count();
     println!("{} connections, {cuts} cut by plan", proxy.seen().len());
     println!("KiB in memory: {:?}", in_memory.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>());
     assert!(in_memory[3] < in_memory[0] + GROWTH, "{in_memory:?}");
 
-    // All clients work on.
+    // All clients still work.
     proxy.plan(|_| Plan::default());
     proxy.reset();
     for client in clients {
@@ -103,24 +104,24 @@ async fn chaos(server: &mut Server, seed: u64) {
     println!("commands answered, failed, dropped: {ends:?}");
     assert_eq!(ends.iter().sum::<u64>(), EACH * TASKS * ROUNDS);
     let fates: Vec<_> = workers.into_iter().flat_map(|worker| worker.fates).collect();
-    // The server has done what it will do.
+    // No command is running on the server any more.
     proxy.settled(0).await;
     account(&Client::connect(server.unix_url()).await.expect("the server is there"), &fates).await;
 }
 
-/// One trouble after each part of a round's work.
-async fn trouble(
+/// Causes a fault after each part of a round's work.
+async fn inject_faults(
     server: &mut Server,
     proxy: &mut Proxy,
     random: &mut Random,
     mut done: watch::Receiver<u64>,
-    troubles: &mut [u64; 6],
+    faults: &mut [u64; 6],
 ) {
-    for nth in 1..=TROUBLES {
-        let part = nth * EACH * TASKS / (TROUBLES + 1);
+    for nth in 1..=FAULTS {
+        let part = nth * EACH * TASKS / (FAULTS + 1);
         done.wait_for(|done| *done >= part).await.expect("some still work");
         let which = if nth % 10 == 5 { 5 } else { random.below(5) };
-        troubles[usize::try_from(which).expect("it is small")] += 1;
+        faults[usize::try_from(which).expect("it is small")] += 1;
         match which {
             0 => _ = server.command(&["CLIENT", "KILL", "TYPE", "normal"]),
             1 => proxy.reset(),
@@ -136,7 +137,7 @@ async fn trouble(
                 proxy.accept();
             }
             _ => {
-                // This thread waits, others work on.
+                // This thread waits while others work on.
                 server.kill9();
                 sleep(ms(random.below(50))).await;
                 server.restart();
@@ -145,7 +146,7 @@ async fn trouble(
     }
 }
 
-/// Compares what was told with what is there.
+/// Compares the reported outcomes with the stream.
 async fn account(client: &Client, fates: &[(u64, Fate)]) {
     let there = read_back(client).await;
     let mut times: HashMap<u64, u64> = HashMap::new();
@@ -173,11 +174,11 @@ async fn account(client: &Client, fates: &[(u64, Fate)]) {
     println!(
         "entries: {confirmed} confirmed, {not_there} not sent; of {unknown} unknown and {dropped} dropped {ran} ran"
     );
-    assert_eq!(there.len() as u64, confirmed + ran, "and nothing else is there");
+    assert_eq!(there.len() as u64, confirmed + ran, "nothing else is there");
     assert!(confirmed > COMMANDS / 5 && unknown > 0 && dropped > 0 && not_there > 0);
 }
 
-/// All entries of the stream: the number in each.
+/// Reads all entries of the stream, with the number in each.
 async fn read_back(client: &Client) -> HashMap<EntryId, u64> {
     let mut all = HashMap::new();
     let mut start = Unbounded;

@@ -1,10 +1,12 @@
-//! A session is cut at every byte, in each direction, with FIN and with RST; and at every fourth behind all answers.
+//! A session is cut at every byte, in each direction, with FIN and with RST; and at every fourth
+//! byte after all replies were delivered.
 //!
-//! The session: a client and a reader connect; 50 entries are added by five tasks, read by a group and acknowledged. Behind
-//! the cut it goes on as any user would: what was not sent is known, what is unknown is looked up. Once the next connection
-//! works at once; and once, for every few bytes, there is none before all are told what became of their commands.
+//! The session: a client and a reader connect; five tasks add 50 entries; a group reads and
+//! acknowledges them. After the cut it continues as a user would: it knows which commands were not
+//! sent, and looks up unknown ones. In one run the next connection works at once; in another, for
+//! fewer cuts, there is none until every command has ended.
 //!
-//! | told | in the stream, in the group |
+//! | reported | in the stream, in the group |
 //! |---|---|
 //! | confirmed | there once, under its id; acknowledged |
 //! | not sent | not there; pending as before |
@@ -22,25 +24,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Sessions side by side.
+/// The number of concurrent sessions.
 const LANES: usize = 8;
 
-/// A session that takes longer hangs.
+/// The limit after which a session counts as hung.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The connections of a session, in the order in which they are made.
+/// The connections of a session, in the order in which they are opened.
 const CLIENT: u64 = 0;
 const READER: u64 = 1;
 
-/// Later connections' ids at the server have more digits, which the server's greeting says.
+/// Later connections' ids have more digits, and the server's greeting contains the id.
 const DIGITS: u64 = 5;
 
-/// One session's cut: of which connection, in which direction, after how many bytes, how.
+/// One session's cut: the connection, the direction, the number of bytes, the kind.
 #[derive(Debug, Clone, Copy)]
 struct At(u64, Way, u64, Cut);
 
 #[test]
-fn a_session_cut_at_any_byte_tells_the_truth() {
+fn session_cut_at_any_byte_reports_true_outcomes() {
     let server = Server::start();
     alone(async {
         let (_, uncut) = uncut(&server).await;
@@ -48,10 +50,10 @@ fn a_session_cut_at_any_byte_tells_the_truth() {
         for (connection, seen) in [CLIENT, READER].into_iter().zip(&uncut) {
             println!("connection {connection}: {} bytes up, {} down", seen.up, seen.down);
             for cut in [Cut::Fin, Cut::Rst, Cut::Answered] {
-                // What is answered takes longest, and is told: every fourth byte will do.
+                // This kind takes longest, and its outcomes are known: every fourth byte suffices.
                 let step = if cut == Cut::Answered { 4 } else { 1 };
                 all.extend((0..=seen.up).step_by(step).map(|n| At(connection, Way::Up, n, cut)));
-                // Both ends of the stream are the same here.
+                // Both ends of the stream are the same for this kind.
                 if cut != Cut::Answered {
                     let down = 0..=seen.down + DIGITS;
                     all.extend(down.map(|n| At(connection, Way::Down, n, cut)));
@@ -68,7 +70,7 @@ fn a_session_cut_at_any_byte_tells_the_truth() {
 }
 
 #[test]
-fn what_was_not_sent_when_the_session_was_cut_is_not_there() {
+fn unsent_commands_of_a_cut_session_have_no_effect() {
     let server = Server::start();
     alone(async {
         let (greeted, uncut) = uncut(&server).await;
@@ -87,7 +89,7 @@ fn what_was_not_sent_when_the_session_was_cut_is_not_there() {
     });
 }
 
-/// What passes in a session that is not cut: in the handshakes, and in all.
+/// Returns the traffic of an uncut session: of its handshakes, and in total.
 async fn uncut(server: &Server) -> (Vec<Seen>, Vec<Seen>) {
     let admin = Client::connect(server.unix_url()).await.expect("the server is there");
     let proxy = Proxy::start(Upstream::Unix(server.socket_path())).await;
@@ -104,7 +106,7 @@ async fn uncut(server: &Server) -> (Vec<Seen>, Vec<Seen>) {
     (greeted, proxy.seen())
 }
 
-/// Ids that take as many bytes in each session.
+/// Returns ids that have the same length in each session.
 fn ids(server: &Server) -> AddId {
     if server.at_least(7, 0) { AddId::AutoSeq { ms: 5 } } else { AddId::Auto }
 }
@@ -112,7 +114,7 @@ fn ids(server: &Server) -> AddId {
 /// Runs a session for each cut.
 async fn run_all(server: &Server, then: Then, all: &[At]) -> Tally {
     let admin = Client::connect(server.unix_url()).await.expect("the server is there");
-    // All on this thread: the connections and the proxies' are on others.
+    // All on this thread: the connections and proxies run on other threads.
     let next = RefCell::new(all.iter().zip(0..));
     let lanes = (0..if then == Then::Another { LANES } else { 4 * LANES })
         .map(|_| lane(&admin, server, then, &next));
@@ -122,7 +124,7 @@ async fn run_all(server: &Server, then: Then, all: &[At]) -> Tally {
     total
 }
 
-/// Runs one session after the other, until none is left.
+/// Runs sessions until none is left.
 async fn lane<'a>(
     admin: &Client,
     server: &Server,
@@ -144,8 +146,8 @@ async fn lane<'a>(
         let key = format!("{nth:06}");
         let session = Session { admin, proxy: &proxy, ids: ids(server), key };
         let back = || away.store(false, Ordering::Relaxed);
-        let told = tokio::time::timeout(LIMIT, session.run(then, &back)).await;
-        told.unwrap_or_else(|_| panic!("{at:?} hangs")).count(&mut tally);
+        let results = tokio::time::timeout(LIMIT, session.run(then, &back)).await;
+        results.unwrap_or_else(|_| panic!("{at:?} hangs")).count(&mut tally);
         let was_cut = proxy.seen().iter().any(|seen| seen.cut);
         tally.cuts[cut as usize] += usize::from(was_cut);
     }

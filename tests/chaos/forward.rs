@@ -1,4 +1,4 @@
-//! One connection on its way through the proxy, from its dial to the end of both its sides.
+//! One connection through the proxy, from its dial to the end of both sides.
 
 use crate::proxy::{Orders, Shared, Upstream, set_buffers};
 use crate::schedule::{Cut, Plan, Way};
@@ -12,10 +12,10 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What is forwarded at once.
+/// The most bytes per read.
 const CHUNK: usize = 16 << 10;
 
-/// A connection's counts.
+/// A connection's counters.
 pub(crate) struct Counts {
     pub(crate) dialled: Instant,
     pub(crate) passed: [AtomicU64; 2],
@@ -34,7 +34,7 @@ impl Counts {
     }
 }
 
-/// A connection, which counts as open as long as either side is.
+/// A connection, which counts as open while either side is.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     orders: watch::Receiver<Orders>,
@@ -82,7 +82,7 @@ impl Connection {
             self.forward((&mut from_client, &mut to_server), (&mut from_server, &mut to_client))
                 .await
         };
-        // The client is told first, and the server is left to finish what it has.
+        // The client's side ends first; the server may finish the commands that it has.
         let at_client = async {
             if cut == Cut::Rst {
                 reset(&client);
@@ -99,7 +99,7 @@ impl Connection {
         tokio::join!(at_client, at_server);
     }
 
-    /// Forwards both ways, until it is over; then says how to end the client's side.
+    /// Forwards both ways until one ends; returns how to end the client's side.
     async fn forward(
         &self,
         up: (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
@@ -109,7 +109,7 @@ impl Connection {
         let reset = orders.wait_for(|orders| orders.resets > self.resets);
         let upwards = async {
             match self.pump(up.0, up.1, Way::Up).await {
-                // What was said still has its answer; then the server ends the other direction.
+                // The server still answers what it has; then it ends the other direction.
                 End::Over | End::Cut(Cut::Answered) => {
                     let _ = up.1.shutdown().await;
                     std::future::pending().await
@@ -145,24 +145,24 @@ impl Connection {
         let mut buffer = vec![0; CHUNK.min(flow.split.unwrap_or(CHUNK))];
         loop {
             let so_far = passed.load(Ordering::Relaxed);
-            let mut room = buffer.len() as u64;
+            let mut allowed = buffer.len() as u64;
             if let Some((after, cut)) = flow.cut {
-                room = room.min(after - so_far);
-                if room == 0 {
+                allowed = allowed.min(after - so_far);
+                if allowed == 0 {
                     self.counts.cut.store(true, Ordering::Relaxed);
                     return End::Cut(cut);
                 }
             }
             if let Some((after, time)) = stall {
-                room = room.min(after.saturating_sub(so_far).max(1));
+                allowed = allowed.min(after.saturating_sub(so_far).max(1));
                 if so_far >= after {
                     stall = None;
                     sleep(time).await;
                 }
             }
-            let room = usize::try_from(room).expect("it is no longer than the buffer");
+            let allowed = usize::try_from(allowed).expect("it is no longer than the buffer");
             let _ = orders.wait_for(|orders| orders.forwards(way)).await;
-            let read = match from.read(&mut buffer[..room]).await {
+            let read = match from.read(&mut buffer[..allowed]).await {
                 Ok(0) | Err(_) => return End::Over,
                 Ok(read) => read,
             };
@@ -178,16 +178,16 @@ impl Connection {
     }
 }
 
-/// When this socket is dropped, its other end is told that it was reset.
+/// Makes the drop of this socket send a reset.
 fn reset(client: &TcpStream) {
     SockRef::from(client).set_linger(Some(Duration::ZERO)).expect("it is a socket");
 }
 
-/// How forwarding in one direction ended.
+/// The end of forwarding in one direction.
 enum End {
-    /// Who sent has ended, or is gone.
+    /// The sender closed, or is gone.
     Over,
-    /// Who was sent to is gone.
+    /// The receiver is gone.
     Broken,
     Cut(Cut),
 }

@@ -1,18 +1,18 @@
-//! A real server behind a network that fails: what is told of each command is true, whatever happens to it.
+//! A real server behind a faulty network: the reported outcome of each command is true.
 //!
-//! Which server `BOURN_SERVER` says; `BOURN_SEED` repeats what was drawn by lot. The tests run one at a time: what they
-//! measure is their own time and memory.
+//! `BOURN_SERVER` selects the server; `BOURN_SEED` repeats a run. The tests run one at a time,
+//! because they measure their own time and memory.
 //!
-//! | room | what goes wrong |
+//! | module | fault |
 //! |---|---|
 //! | `cuts`, `session` | a session is cut at every byte, in each direction |
-//! | `chaos`, `worker` | everything at once: cuts, stalls, kills of the connection and of the server, dropped futures |
-//! | `stuck` | the server reads no more, answers no more, does nothing any more |
+//! | `chaos`, `worker` | all together: cuts, stalls, killed connections and servers, dropped futures |
+//! | `stuck` | the server stops reading, stops answering, or is halted |
 //! | `storm` | many clients lose a server that comes back later |
 //! | `slow` | large commands both ways through small buffers |
 //!
-//! `proxy` is what does it to the connections, `forward` to one of them, by a plan of `schedule`; `alone` runs a test, and
-//! measures.
+//! `proxy` causes the faults, `forward` those of one connection, by a plan of `schedule`; `alone`
+//! runs a test and measures it.
 
 #[cfg(test)]
 #[path = "../server/support.rs"]

@@ -1,14 +1,15 @@
-//! A proxy in front of a server, which does to connections what networks do.
+//! A proxy in front of a server that causes network faults.
 //!
-//! What becomes of a connection is its [`Plan`], made when it is dialled; some things can be ordered for all of them at any
-//! time. Whatever happens to the client's side, the server is told its end properly, and is listened to until it has closed
-//! as well: once nothing is open ([`Proxy::settled`]) any more, the server has done all that it will do of what came through.
+//! A connection's [`Plan`] is made when it is dialled; some faults can be ordered for all
+//! connections at any time. Whatever happens to the client's side, the proxy closes the server's
+//! side properly and reads until the server closes, too. Once no connection is open
+//! ([`Proxy::settled`]), the server has run every command that arrived.
 //!
-//! | what | by plan | by order |
+//! | fault | by plan | by order |
 //! |---|---|---|
-//! | cut, with FIN or RST | after so many bytes of either direction | [`Proxy::reset`] |
-//! | stall: forward nothing, close nothing | after so many bytes, for a while | [`Proxy::stall`], [`Proxy::go_on`] |
-//! | split, delay | every so many bytes, so long | |
+//! | cut, with FIN or RST | after a number of bytes in either direction | [`Proxy::reset`] |
+//! | stall: forward nothing, close nothing | after a number of bytes, for a time | [`Proxy::stall`], [`Proxy::go_on`] |
+//! | split, delay | every number of bytes, for a time | |
 //! | refuse | | [`Proxy::refuse`], [`Proxy::accept`] |
 
 use crate::forward::{Connection, Counts};
@@ -25,25 +26,25 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Where the server is.
+/// The server's address.
 #[derive(Debug, Clone)]
 pub(crate) enum Upstream {
     Tcp(u16),
     Unix(PathBuf),
 }
 
-/// What the proxy knows of a connection.
+/// The record of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) dialled: Instant,
-    /// Bytes that came through.
+    /// The bytes that were forwarded.
     pub(crate) up: u64,
     pub(crate) down: u64,
     /// Its plan cut it.
     pub(crate) cut: bool,
 }
 
-/// What the test has ordered for all connections.
+/// The faults ordered for all connections.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Orders {
     /// Up, down.
@@ -55,15 +56,15 @@ type MakePlan = dyn Fn(u64) -> Plan + Send + Sync;
 
 pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
-    /// Of the sockets on both sides, if they are to be small.
+    /// The buffer size of the sockets on both sides, if they are small.
     pub(crate) buffers: Option<usize>,
     pub(crate) orders: watch::Sender<Orders>,
-    /// How many connections have an end that is open.
+    /// The number of connections with an open side.
     pub(crate) open: watch::Sender<u64>,
     plan: Mutex<(Arc<MakePlan>, Vec<Arc<Counts>>)>,
 }
 
-/// The proxy. When it is dropped, so is every connection.
+/// The proxy. Dropping it drops every connection.
 pub(crate) struct Proxy {
     shared: Arc<Shared>,
     port: u16,
@@ -72,12 +73,12 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that does nothing to anyone, yet.
+    /// Starts a proxy without faults.
     pub(crate) async fn start(upstream: Upstream) -> Self {
         Self::with_buffers(upstream, None).await
     }
 
-    /// A proxy whose sockets have small buffers.
+    /// Starts a proxy whose sockets have small buffers.
     pub(crate) async fn with_buffers(upstream: Upstream, buffers: Option<usize>) -> Self {
         let shared = Arc::new(Shared {
             upstream,
@@ -96,17 +97,17 @@ impl Proxy {
         self.port
     }
 
-    /// Settings for a client that goes through it.
+    /// Returns the settings for a client that connects through the proxy.
     pub(crate) fn config(&self) -> Config {
         Config::tcp("127.0.0.1", self.port)
     }
 
-    /// Forgets what it has seen; the connections from now on, counted from 0, have these plans.
+    /// Clears the records; new connections, counted from 0, have these plans.
     pub(crate) fn plan(&self, plan: impl Fn(u64) -> Plan + Send + Sync + 'static) {
         *lock(&self.shared.plan) = (Arc::new(plan), Vec::new());
     }
 
-    /// Refuses new connections: nobody listens any more. Those that are open stay.
+    /// Refuses new connections, by closing the listener. Open connections stay.
     pub(crate) async fn refuse(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.abort();
@@ -114,12 +115,12 @@ impl Proxy {
         }
     }
 
-    /// Takes new connections again.
+    /// Accepts new connections again.
     pub(crate) fn accept(&mut self) {
         let socket = TcpSocket::new_v4().expect("there are sockets");
         socket.set_reuseaddr(true).expect("it is a socket");
         if let Some(bytes) = self.shared.buffers {
-            // Those that it accepts have the same.
+            // Accepted sockets inherit the sizes.
             set_buffers(&SockRef::from(&socket), bytes);
         }
         socket.bind((Ipv4Addr::LOCALHOST, self.port).into()).expect("the port is free");
@@ -128,12 +129,12 @@ impl Proxy {
         self.listening = Some(tokio::spawn(listen(listener, shared, serving)));
     }
 
-    /// Forwards nothing in this direction, and closes nothing.
+    /// Stalls this direction: forwards nothing, closes nothing.
     pub(crate) fn stall(&self, way: Way) {
         self.shared.orders.send_modify(|orders| orders.stalled[way as usize] = true);
     }
 
-    /// Forwards again what was stalled.
+    /// Ends the stall.
     pub(crate) fn go_on(&self) {
         self.shared.orders.send_modify(|orders| orders.stalled = [false; 2]);
     }
@@ -143,7 +144,7 @@ impl Proxy {
         self.shared.orders.send_modify(|orders| orders.resets += 1);
     }
 
-    /// The connections since the last plan was made, in the order in which they came.
+    /// Returns the connections since the last plan, in the order of their dials.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let seen = |counts: &Arc<Counts>| Seen {
             dialled: counts.dialled,
@@ -154,14 +155,14 @@ impl Proxy {
         lock(&self.shared.plan).1.iter().map(seen).collect()
     }
 
-    /// Waits until the `nth` connection since the last plan was made has ended on both sides.
+    /// Waits until the `nth` connection since the last plan has ended on both sides.
     pub(crate) async fn over(&self, nth: usize) {
         let counts = lock(&self.shared.plan).1.get(nth).cloned().expect("there was one");
         let mut now = self.shared.open.subscribe();
         let _ = now.wait_for(|_| counts.over.load(Ordering::Relaxed)).await;
     }
 
-    /// Waits until no more than so many connections are open, on either side.
+    /// Waits until at most this many connections are open, on either side.
     pub(crate) async fn settled(&self, open: u64) {
         let mut now = self.shared.open.subscribe();
         now.wait_for(|now| *now <= open).await.expect("we have the sender");

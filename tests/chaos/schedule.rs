@@ -1,9 +1,9 @@
-//! What is to be done to a connection; drawn by lot, too: the same for the same seed.
+//! Plans for the faults of a connection. A random plan depends only on its seed.
 
 use crate::both::Random;
 use std::time::Duration;
 
-/// Which way bytes go.
+/// A direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// From the client to the server.
@@ -12,31 +12,31 @@ pub(crate) enum Way {
     Down,
 }
 
-/// How the client's side is cut.
+/// A way to cut the client's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// The end of the stream; what the client still sends is taken and thrown away.
+    /// FIN; bytes that the client still sends are discarded.
     Fin,
-    /// A reset.
+    /// RST.
     Rst,
-    /// The end of the stream, behind all that the server says to what came through.
+    /// FIN after all replies to the forwarded bytes.
     Answered,
 }
 
-/// What is done to one direction of a connection.
+/// The faults of one direction of a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Flow {
-    /// Cut when so many bytes have passed.
+    /// Cut after this many bytes.
     pub(crate) cut: Option<(u64, Cut)>,
-    /// Stall when so many bytes have passed, for so long.
+    /// Stall after this many bytes, for this time.
     pub(crate) stall: Option<(u64, Duration)>,
-    /// Never write more than so many bytes at once.
+    /// The most bytes per write.
     pub(crate) split: Option<usize>,
-    /// Wait so long before each write.
+    /// The delay before each write.
     pub(crate) delay: Option<Duration>,
 }
 
-/// What is done to a connection.
+/// The faults of a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Plan {
     pub(crate) up: Flow,
@@ -44,7 +44,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Cuts when so many bytes have passed in this direction.
+    /// Cuts after this many bytes in this direction.
     pub(crate) fn cut(way: Way, after: u64, cut: Cut) -> Self {
         let flow = Flow { cut: Some((after, cut)), ..Flow::default() };
         match way {
@@ -54,7 +54,7 @@ impl Plan {
     }
 }
 
-/// The plan of the `nth` connection. A plan in three leaves the connection alone.
+/// Returns the plan of the `nth` connection. One in three has no faults.
 pub(crate) fn plan(seed: u64, nth: u64) -> Plan {
     let mut random = Random::new(seed ^ nth.wrapping_mul(0xD129_42E5_59F1_A5B7));
     if random.below(3) == 0 {
@@ -65,7 +65,7 @@ pub(crate) fn plan(seed: u64, nth: u64) -> Plan {
 
 fn flow(random: &mut Random) -> Flow {
     let cut = [Cut::Fin, Cut::Rst, Cut::Answered];
-    // Some are cut in the handshake, most a good deal later.
+    // Some are cut in the handshake, most much later.
     let after = match random.below(4) {
         0 => random.below(400),
         1 => random.below(20_000),

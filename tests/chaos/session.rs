@@ -1,4 +1,4 @@
-//! A session that is cut once: what it does, what it is told, and whether that is true.
+//! A session that is cut once: its commands, their outcomes, and whether these are true.
 
 use crate::proxy::Proxy;
 use bourn::{
@@ -13,38 +13,38 @@ const TASKS: usize = 5;
 const EACH: usize = 10;
 pub(crate) const ENTRIES: usize = TASKS * EACH;
 
-/// The most between two attempts to connect.
+/// The maximum backoff between two attempts to connect.
 const BACKOFF: Duration = Duration::from_millis(5);
 
-/// After a cut, a client that works has answered by then: the backoff, and a busy machine.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The limit for recovery after a cut: the backoff, and a busy machine.
+const RECOVERY: Duration = Duration::from_secs(1);
 
-/// The time of a command, where it is to be over soon.
+/// The command timeout where it should expire soon.
 const SHORT: Duration = Duration::from_millis(25);
 
-/// What comes after the cut.
+/// The state of the network after the cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Then {
-    /// The next connection.
+    /// The next connection works.
     Another,
-    /// None that lasts, until all that was sent is settled.
+    /// No connection lasts until all commands have ended.
     Nothing,
 }
 
-/// What came of many sessions.
+/// The sum of many sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// By cut, in the order of [`Cut`].
+    /// By kind of cut, in the order of [`Cut`].
     pub(crate) cuts: [usize; 3],
     pub(crate) confirmed: usize,
     pub(crate) unsent: usize,
     pub(crate) unknown: usize,
-    /// Of the unknown ones.
+    /// The number of unknown additions that ran.
     pub(crate) ran: usize,
     /// Confirmed, not sent, unknown.
     pub(crate) acks: [usize; 3],
-    /// The longest until all worked again.
-    pub(crate) again: Duration,
+    /// The longest time to recover.
+    pub(crate) recovery: Duration,
 }
 
 impl Tally {
@@ -58,7 +58,7 @@ impl Tally {
         self.unsent += other.unsent;
         self.unknown += other.unknown;
         self.ran += other.ran;
-        self.again = self.again.max(other.again);
+        self.recovery = self.recovery.max(other.recovery);
     }
 }
 
@@ -71,22 +71,22 @@ pub(crate) struct Session<'a> {
 
 type Acked = (Vec<EntryId>, Result<u64, Error>);
 
-/// What a session was told, and what is there.
-pub(crate) struct Told {
+/// The outcomes of a session, and the state of the server.
+pub(crate) struct Results {
     added: Vec<(usize, Result<EntryId, Error>)>,
     read: BTreeSet<EntryId>,
     acked: Vec<Acked>,
-    /// Read when all was settled.
+    /// Read after every command had ended.
     late: BTreeSet<EntryId>,
-    again: Duration,
-    /// By their numbers.
+    recovery: Duration,
+    /// By number.
     stored: BTreeMap<usize, EntryId>,
     pending: BTreeSet<EntryId>,
 }
 
 impl Session<'_> {
-    /// Runs it; `settled` is called when all is told what became of it.
-    pub(crate) async fn run(&self, then: Then, settled: &impl Fn()) -> Told {
+    /// Runs the session; calls `settled` when every command has ended.
+    pub(crate) async fn run(&self, then: Then, settled: &impl Fn()) -> Results {
         let key = self.key.as_str();
         let group = XGroupCreate::new(key, "g", StartAt::START).mk_stream();
         self.admin.send(group).await.expect("it is the first");
@@ -104,15 +104,15 @@ impl Session<'_> {
         settled();
         let start = Instant::now();
         while let Err(error) = client.send(XLen::new(key)).await {
-            assert!(start.elapsed() < AGAIN, "it still does not work: {error:?}");
+            assert!(start.elapsed() < RECOVERY, "no recovery: {error:?}");
         }
-        // Whatever is read now was added late.
+        // Entries that are read only now were added late.
         let late = self.read(&mut reader).await;
-        let again = start.elapsed();
-        assert!(again < AGAIN, "it works again after {again:?}");
+        let recovery = start.elapsed();
+        assert!(recovery < RECOVERY, "recovered after {recovery:?}");
 
         drop((client, reader));
-        // The server has done what it will do.
+        // No command is running on the server any more.
         self.proxy.settled(0).await;
         let pending = XPendingRange::new(key, "g", .., 1000);
         let all = (XRange::new(key, ..), pending, Del::new(key));
@@ -124,35 +124,35 @@ impl Session<'_> {
             let n: usize = n.expect("it is a number");
             assert_eq!(stored.insert(n, entry.id()), None, "{n} is there twice");
         }
-        Told { added, read, acked, late, again, stored, pending }
+        Results { added, read, acked, late, recovery, stored, pending }
     }
 
-    /// Adds all entries, five tasks at once, each with its ten under way together; or five and then five.
+    /// Adds all entries from five tasks: each sends its ten at once, or five and then five.
     async fn add(&self, client: &Client, then: Then) -> Vec<(usize, Result<EntryId, Error>)> {
         let wave = if then == Then::Another { EACH } else { EACH / 2 };
         let tasks = (0..TASKS).map(|task| {
             let (client, key, ids) = (client.clone(), self.key.clone(), self.ids);
             tokio::spawn(async move {
-                let mut told = Vec::new();
+                let mut collected = Vec::new();
                 for first in (task * EACH..(task + 1) * EACH).step_by(wave) {
                     let names: Vec<_> = (first..first + wave).map(|n| format!("{n:02}")).collect();
                     let adds = names.iter().map(|n| XAdd::new(&key).id(ids).field("n", n));
                     let results = join_all(adds.map(|add| client.send(add))).await;
-                    told.extend((first..).zip(results));
+                    collected.extend((first..).zip(results));
                 }
-                told
+                collected
             })
         });
         let all = join_all(tasks).await.into_iter();
         all.flat_map(|task| task.expect("it does not panic")).collect()
     }
 
-    /// Reads what there is: what was handed out in a read that was lost is read again.
+    /// Reads the entries; those delivered in a lost read are read again as pending.
     async fn read(&self, reader: &mut Reader) -> BTreeSet<EntryId> {
         let from = |from: GroupFrom| XReadGroup::new("g", "c").stream(&self.key, from);
         let mut read = BTreeSet::new();
         for _ in 0..2 {
-            // It does not wait, but has a reader's time.
+            // It does not block, but has a reader's timeout.
             let new = from(GroupFrom::New).block(Duration::from_millis(1));
             match reader.read(new).await {
                 Ok(streams) => {
@@ -160,7 +160,7 @@ impl Session<'_> {
                     return read;
                 }
                 Err(error) if error.outcome() == Outcome::Unknown => {
-                    // Once the server is done with the connection that was cut.
+                    // After the server has finished with the connection that was cut.
                     self.proxy.over(1).await;
                     let pending = from(GroupFrom::ALL_PENDING).block(Duration::from_millis(1));
                     let streams = reader.read(pending).await.expect("it is cut once");
@@ -172,7 +172,7 @@ impl Session<'_> {
         panic!("it is cut once");
     }
 
-    /// Acknowledges what was read, in five commands at once.
+    /// Acknowledges the entries in five concurrent commands.
     async fn acknowledge(&self, client: &Client, read: &BTreeSet<EntryId>) -> Vec<Acked> {
         let read: Vec<_> = read.iter().copied().collect();
         let acks = read.chunks(ENTRIES / 5).map(|ids| async move {
@@ -182,8 +182,8 @@ impl Session<'_> {
     }
 }
 
-impl Told {
-    /// Checks that all of it is true, and counts it.
+impl Results {
+    /// Checks the outcomes, and counts them.
     pub(crate) fn count(mut self, tally: &mut Tally) {
         for (n, result) in &self.added {
             let there = self.stored.remove(n);
@@ -203,13 +203,13 @@ impl Told {
                 }
             }
         }
-        assert!(self.stored.is_empty(), "nobody added {:?}", self.stored);
+        assert!(self.stored.is_empty(), "unexpected entries: {:?}", self.stored);
 
-        // What was read, and may be pending.
+        // Entries that may be pending although they were read.
         let mut open: BTreeSet<_> = self.late.difference(&self.read).copied().collect();
         for (ids, result) in &self.acked {
             let left = ids.iter().filter(|id| self.pending.contains(id)).count();
-            // It is one command: all of them or none.
+            // One command: it applies to all of them or to none.
             assert!(left == 0 || left == ids.len(), "{left} of {ids:?}");
             let nth = match outcome(result) {
                 Ok(_) => {
@@ -225,12 +225,12 @@ impl Told {
             tally.acks[nth] += 1;
             open.extend(ids.iter().filter(|_| left > 0));
         }
-        assert_eq!(self.pending, open, "what was read and not acknowledged is pending");
-        tally.again = tally.again.max(self.again);
+        assert_eq!(self.pending, open, "entries that were read and not acknowledged are pending");
+        tally.recovery = tally.recovery.max(self.recovery);
     }
 }
 
-/// The outcome of what failed.
+/// Returns the outcome of an error.
 fn outcome<T: Copy>(result: &Result<T, Error>) -> Result<T, Outcome> {
     result.as_ref().copied().map_err(|error| {
         let outcome = error.outcome();
@@ -239,10 +239,12 @@ fn outcome<T: Copy>(result: &Result<T, Error>) -> Result<T, Outcome> {
     })
 }
 
-/// A session is cut once: the second attempt works.
+/// Attempts something twice: a session is cut once, so the second attempt works.
 async fn twice<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> T {
     match attempt().await {
         Ok(value) => value,
-        Err(_) => attempt().await.unwrap_or_else(|error| panic!("again: {error:?}")),
+        Err(_) => {
+            attempt().await.unwrap_or_else(|error| panic!("the second attempt failed: {error:?}"))
+        }
     }
 }

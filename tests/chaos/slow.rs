@@ -1,4 +1,4 @@
-//! Large commands both ways through small buffers: reading goes on while writing is blocked, so it all comes through.
+//! Large commands both ways through small buffers: reading continues while writing is blocked.
 
 use crate::alone::alone;
 use crate::both::Random;
@@ -10,19 +10,19 @@ use socket2::SockRef;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-/// Of each socket. The kernel makes it twice as much.
+/// The size of each socket buffer. The kernel doubles it.
 const BUFFERS: usize = 4096;
 
 const MIB: usize = 1 << 20;
 
-/// Each has a text of its own, and all are under way at once.
+/// Sends distinct texts, all at once.
 async fn both_ways(client: &Client, commands: u64) {
     let start = Instant::now();
     let texts: Vec<_> =
         (0..commands).map(|n| Random::new(n).bytes(1000).repeat(MIB / 1000)).collect();
     let said = join_all(texts.iter().map(|text| client.send(Echo::new(text)))).await;
     for (text, said) in texts.iter().zip(said) {
-        assert!(*text == said.expect("it comes through"), "another's text");
+        assert!(*text == said.expect("the reply arrives"), "the text of another command");
     }
     println!("{commands} MiB each way in {:?}", start.elapsed());
 }
@@ -33,11 +33,11 @@ fn megabytes_both_ways_pass_through_small_buffers() {
     alone(async {
         let port = server.port();
         let proxy = Proxy::with_buffers(Upstream::Tcp(port), Some(BUFFERS)).await;
-        // The deadlock would be for ever; slow is not wrong.
+        // A deadlock would never end; slowness is allowed.
         let config = proxy.config().command_timeout(Duration::from_secs(60));
         both_ways(&Client::connect(&config).await.expect("it is there"), 24).await;
 
-        // And the client's own socket.
+        // The client's own socket with small buffers.
         let port = proxy.port();
         let dial = move || async move {
             let socket = TcpStream::connect(("127.0.0.1", port)).await?;

@@ -1,5 +1,5 @@
-//! Two hundred clients lose their server at once, and it stays away for five seconds: they do not come in step while it is
-//! away, and all are there soon after it is back.
+//! Two hundred clients lose their server at once for five seconds. They do not dial in step while
+//! it is away, and all are connected soon after it is back.
 
 use crate::alone::alone;
 use crate::proxy::{Proxy, Upstream};
@@ -15,26 +15,26 @@ use tokio::time::sleep;
 const CLIENTS: usize = 200;
 const SECONDS: u32 = 5;
 
-/// After the server is back, all clients are within this.
+/// The limit for all clients to reconnect after the server is back.
 const BACK: Duration = Duration::from_secs(2);
 
-/// How the server is away.
+/// The kind of outage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Away {
-    /// Nobody listens.
+    /// Connections are refused.
     Refuses,
-    /// It takes connections and hangs up.
+    /// Connections are accepted and closed.
     HangsUp,
 }
 
 #[test]
-fn a_server_that_refuses_is_not_stormed() {
+fn refusing_server_sees_no_reconnect_storm() {
     let server = Server::start();
     alone(storm(&server, Away::Refuses));
 }
 
 #[test]
-fn a_server_that_hangs_up_is_not_stormed() {
+fn disconnecting_server_sees_no_reconnect_storm() {
     let server = Server::start();
     alone(storm(&server, Away::HangsUp));
 }
@@ -44,7 +44,7 @@ async fn storm(server: &Server, away: Away) {
     let (refused, port, config) = (Arc::default(), proxy.port(), proxy.config());
     let clients = join_all((0..CLIENTS).map(|_| async {
         let client = match away {
-            // What is refused never comes to the proxy: it is counted where it is dialled.
+            // A refused dial never reaches the proxy: dials are counted at the client.
             Away::Refuses => {
                 let dials: Arc<Mutex<Vec<Instant>>> = Arc::clone(&refused);
                 let dial = move || {
@@ -91,7 +91,7 @@ async fn storm(server: &Server, away: Away) {
         .collect();
     let away = dials.iter().filter(|at| **at < SECONDS * second).count();
     let mean = away / SECONDS as usize;
-    // Any second, not only those of a clock.
+    // Any window of one second, not only those of a clock.
     let in_second =
         |from: &Duration| dials.iter().filter(|at| (*from..*from + second).contains(at)).count();
     let most = dials.iter().map(in_second).max().expect("they dial");
@@ -99,7 +99,7 @@ async fn storm(server: &Server, away: Away) {
     println!("all back after {after:?}");
     assert!(most <= 3 * mean, "{most} in a second, {mean} on average");
     assert!(after < BACK, "back after {after:?}");
-    assert!(mean >= CLIENTS, "they hardly try: {mean}");
+    assert!(mean >= CLIENTS, "too few dials: {mean}");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

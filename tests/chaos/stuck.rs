@@ -1,12 +1,12 @@
-//! The server reads no more, or answers no more, or does nothing at all: callers are told in time, and what is said of each
-//! command is true; memory is bounded by the byte budget.
+//! The server stops reading, stops answering, or is halted: callers get true results in time, and
+//! the byte budget bounds memory.
 //!
-//! | the server | what is in the budget | what is not |
+//! | the server | within the budget | beyond it |
 //! |---|---|---|
-//! | reads no more | unknown if a byte of it may have left, else not sent | not sent |
-//! | answers no more | unknown | not sent |
+//! | stops reading | unknown if a byte of it may have left, else not sent | not sent |
+//! | stops answering | unknown | not sent |
 
-use crate::alone::{alone, forget_peak, peak, resident};
+use crate::alone::{alone, peak, reset_peak, resident};
 use crate::proxy::{Proxy, Upstream};
 use crate::schedule::Way;
 use crate::support::Server;
@@ -19,39 +19,39 @@ use std::time::{Duration, Instant};
 
 const TIME: Duration = Duration::from_secs(1);
 
-/// The callers' deadline may be missed by so much.
+/// The tolerance of the callers' deadline.
 const TENTH: Duration = Duration::from_millis(100);
 
 const BUDGET: usize = 32 << 20;
 
-/// What may be resident for it. Allocated is a fifth more at most, which the fault tests count; but the allocator has an
-/// arena for each thread, and keeps in the one what another could use.
+/// The limit of resident memory. At most a fifth more than the budget is allocated, as the fault
+/// tests count; but the allocator has an arena per thread, and does not share their free memory.
 const MOST: u64 = 2 * BUDGET as u64;
 
-/// Twice as many as the budget has room for.
+/// Twice as many as fit the budget.
 const CALLERS: usize = 256;
 const VALUE: usize = 256 << 10;
 
-/// After the server goes on, so does the client.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The limit for recovery after the server resumes.
+const RECOVERY: Duration = Duration::from_secs(5);
 
-/// Of the sockets at the proxy, so that not all is with the kernel.
+/// The buffer size of the proxy's sockets, so that the kernel does not take everything.
 const BUFFERS: usize = 16 << 10;
 
 #[test]
-fn a_server_that_reads_no_more() {
+fn server_that_stops_reading_costs_bounded_time_and_memory() {
     let server = Server::start();
     stuck(&server, |proxy| proxy.stall(Way::Up), Proxy::go_on);
 }
 
 #[test]
-fn a_server_that_answers_no_more() {
+fn server_that_stops_answering_costs_bounded_time_and_memory() {
     let server = Server::start();
     stuck(&server, |proxy| proxy.stall(Way::Down), Proxy::go_on);
 }
 
 #[test]
-fn a_server_that_is_halted() {
+fn halted_server_costs_bounded_time_and_memory() {
     let server = Server::start();
     stuck(&server, |_| server.pause(), |_| server.resume());
 }
@@ -68,30 +68,30 @@ fn stuck(server: &Server, stop: impl Fn(&Proxy), go_on: impl Fn(&Proxy)) {
 
         let value: &'static [u8] = vec![b'v'; VALUE].leak();
         stop(&proxy);
-        let before = resident().expect("Linux says it");
-        forget_peak().expect("Linux does it");
+        let before = resident().expect("Linux reports it");
+        reset_peak().expect("Linux can reset it");
         let adds = (0..CALLERS).map(|n| {
             let client = client.clone();
             tokio::spawn(async move {
                 let start = Instant::now();
                 let add = XAdd::new("s").field("n", n as u64).field("value", value);
                 let result = client.send(add).await;
-                (result.expect_err("nobody answers"), start.elapsed())
+                (result.expect_err("the server does not answer"), start.elapsed())
             })
         });
         let adds = join_all(adds.collect::<Vec<_>>());
-        // What is asked by others ends as well, in its own time.
+        // Other commands end in time, too.
         let others = async {
             let start = Instant::now();
             let block = XReadGroup::new("g", "c").stream("s", GroupFrom::New).block(TIME / 2);
-            let read = reader.read(block).await.expect_err("nobody answers");
+            let read = reader.read(block).await.expect_err("the server does not answer");
             in_time(&read, start.elapsed());
             let start = Instant::now();
-            let len = client.send(XLen::new("s")).await.expect_err("nobody answers");
+            let len = client.send(XLen::new("s")).await.expect_err("the server does not answer");
             in_time(&len, start.elapsed());
         };
         let (adds, ()) = tokio::join!(adds, others);
-        let more = peak().expect("Linux says it").saturating_sub(before);
+        let more = peak().expect("Linux reports it").saturating_sub(before);
 
         let (mut unsent, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         for (n, add) in adds.into_iter().enumerate() {
@@ -107,7 +107,7 @@ fn stuck(server: &Server, stop: impl Fn(&Proxy), go_on: impl Fn(&Proxy)) {
         go_on(&proxy);
         let start = Instant::now();
         while let Err(error) = client.send(XLen::new("s")).await {
-            assert!(start.elapsed() < AGAIN, "{error:?}");
+            assert!(start.elapsed() < RECOVERY, "{error:?}");
         }
         let again = start.elapsed();
         drop((client, reader));
@@ -118,14 +118,14 @@ fn stuck(server: &Server, stop: impl Fn(&Proxy), go_on: impl Fn(&Proxy)) {
             assert!(stored.insert(n.expect("it is a number")), "{n:?} is there twice");
         }
         println!(
-            "{} not sent, {} unknown, {} of these ran; {} KiB more; again after {again:?}",
+            "{} not sent, {} unknown, {} of these ran; {} KiB more; recovered after {again:?}",
             unsent.len(),
             unknown.len(),
             stored.len(),
             more >> 10
         );
         assert!(stored.is_subset(&unknown), "{:?}", stored.difference(&unknown));
-        assert!(unsent.len() >= CALLERS / 2, "the budget has no room for them");
+        assert!(unsent.len() >= CALLERS / 2, "they exceed the budget");
         assert!(!unknown.is_empty());
         assert!(more < MOST, "{} KiB", more >> 10);
     });

@@ -1,4 +1,4 @@
-//! One task of the chaos: commands of every kind, each with a number of its own that its reply is checked by.
+//! One task of the chaos test: commands of every kind, each with a number to check its reply by.
 
 use crate::both::{Random, poll_once};
 use bourn::{Client, Code, Echo, EntryId, Error, Outcome, Raw, XAdd, XRange};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A future that takes longer hangs. All deadlines are far below.
+/// The limit after which a future counts as hung. All deadlines are far shorter.
 const SETTLED: Duration = Duration::from_secs(30);
 
-/// What a task knows of an entry.
+/// The known state of an entry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fate {
     Confirmed(EntryId),
@@ -26,23 +26,23 @@ pub(crate) struct Worker {
     client: Client,
     random: Random,
     next: u64,
-    /// Of each entry: its number, and what was told of it.
+    /// The number of each entry, and its state.
     pub(crate) fates: Vec<(u64, Fate)>,
     /// Entries to read again.
     known: Vec<(u64, EntryId)>,
-    /// By kind of end: a reply, an error, dropped.
+    /// By end: a reply, an error, dropped.
     pub(crate) ends: [u64; 3],
 }
 
 impl Worker {
-    /// Its numbers are `task << 32 | n`.
+    /// Creates a worker whose numbers are `task << 32 | n`.
     pub(crate) fn new(client: Client, task: u64, seed: u64) -> Self {
         let random = Random::new(seed ^ (task << 32));
         let (fates, known) = (Vec::new(), Vec::new());
         Self { client, random, next: task << 32, fates, known, ends: [0; 3] }
     }
 
-    /// Sends so many commands, and tells of each.
+    /// Sends this many commands, and records each.
     pub(crate) async fn work(mut self, commands: u64, done: watch::Sender<u64>) -> Self {
         let mut left = commands;
         while left > 0 {
@@ -67,8 +67,8 @@ impl Worker {
         self.next
     }
 
-    /// What a result says of an entry.
-    fn tell(&mut self, number: u64, result: &Result<EntryId, Error>) {
+    /// Records the result of an entry.
+    fn record(&mut self, number: u64, result: &Result<EntryId, Error>) {
         let fate = match result {
             Ok(id) => {
                 self.known.push((number, *id));
@@ -84,7 +84,7 @@ impl Worker {
         self.fates.push((number, fate));
     }
 
-    /// The server refuses nothing, unless it has just been started.
+    /// Whether the command may have run; the server refuses commands only just after its start.
     fn may_have_run(&self, error: &Error) -> bool {
         let refused = error.outcome() == Outcome::NotApplied;
         assert!(!refused || error.code() == Some(&Code::Loading), "{error:?}");
@@ -94,11 +94,11 @@ impl Worker {
     async fn add(&mut self) -> u64 {
         let number = self.number();
         let result = settled(self.client.send(XAdd::new("s").field("n", number))).await;
-        self.tell(number, &result);
+        self.record(number, &result);
         1
     }
 
-    /// Gives an entry up: before it is polled, after a few polls, or after a while.
+    /// Drops an entry's future: before it is polled, after a few polls, or after a while.
     async fn drop_add(&mut self) -> u64 {
         let number = self.number();
         let client = self.client.clone();
@@ -117,7 +117,7 @@ impl Worker {
             }
         };
         if let Some(result) = ended {
-            self.tell(number, &result);
+            self.record(number, &result);
         } else {
             self.ends[2] += 1;
             self.fates.push((number, Fate::Dropped));
@@ -125,7 +125,7 @@ impl Worker {
         1
     }
 
-    /// Asks for something that only this task has asked for.
+    /// Sends an ECHO with a text that only this task uses.
     async fn echo(&mut self) -> u64 {
         let text = format!("only {}", self.number());
         let said = if self.random.below(2) == 0 {
@@ -172,7 +172,7 @@ impl Worker {
         1
     }
 
-    /// Entries, and behind each its number as a text.
+    /// Sends entries, and after each its number in an ECHO.
     async fn batch(&mut self) -> u64 {
         let numbers: Vec<u64> = (0..1 + self.random.below(8)).map(|_| self.number()).collect();
         let texts: Vec<_> = numbers.iter().map(u64::to_string).collect();
@@ -181,7 +181,7 @@ impl Worker {
         let said = settled(self.client.send_all(texts.iter().map(Echo::new))).await;
         for ((number, added), (text, said)) in numbers.iter().zip(added).zip(texts.iter().zip(said))
         {
-            self.tell(*number, &added);
+            self.record(*number, &added);
             self.ends[usize::from(said.is_err())] += 1;
             match said {
                 Ok(said) => assert_eq!(said, text),
@@ -191,25 +191,25 @@ impl Worker {
         2 * numbers.len() as u64
     }
 
-    /// Two entries, or none of them.
+    /// Adds two entries in a transaction.
     async fn transaction(&mut self) -> u64 {
         let (first, second) = (self.number(), self.number());
         let adds = [first, second].map(|n| XAdd::new("s").field("n", n));
         match settled(self.client.transact(adds)).await {
             Ok(results) => {
-                self.tell(first, &results[0]);
-                self.tell(second, &results[1]);
+                self.record(first, &results[0]);
+                self.record(second, &results[1]);
             }
             Err(error) => {
-                self.tell(first, &Err(error.clone()));
-                self.tell(second, &Err(error));
+                self.record(first, &Err(error.clone()));
+                self.record(second, &Err(error));
             }
         }
         2
     }
 }
 
-/// Polls so many times, letting others run in between.
+/// Polls this many times, and yields to others in between.
 async fn polled<F: Future>(call: F, polls: u64) -> Option<F::Output> {
     let mut call = pin!(call);
     for _ in 0..polls {

@@ -1,4 +1,4 @@
-//! Any arguments and parts of replies there may be, and those that a writer or a reader could trip over.
+//! Strategies for arguments and parts of replies, including ones that look like RESP.
 
 use bourn::{Arg, EntryId};
 use proptest::collection::vec;
@@ -20,13 +20,13 @@ pub(crate) fn bytes() -> BoxedStrategy<Vec<u8>> {
     .boxed()
 }
 
-/// A line: what a simple string may hold.
+/// Any text that a simple string can hold.
 pub(crate) fn line() -> BoxedStrategy<Vec<u8>> {
-    let byte = any::<u8>().prop_filter("a line has no end in it", |b| !matches!(b, b'\r' | b'\n'));
+    let byte = any::<u8>().prop_filter("no CR or LF", |b| !matches!(b, b'\r' | b'\n'));
     vec(byte, 0..40).boxed()
 }
 
-/// An argument that need not be bytes.
+/// An argument of any type.
 #[derive(Debug, Clone)]
 pub(crate) enum Given {
     Bytes(Vec<u8>),
@@ -61,7 +61,7 @@ pub(crate) fn id() -> BoxedStrategy<EntryId> {
     (number(), number()).prop_map(EntryId::from).boxed()
 }
 
-/// A time, and its milliseconds rounded up.
+/// A duration and its milliseconds, rounded up.
 pub(crate) fn time() -> impl Strategy<Value = (Duration, u64)> {
     (any::<u32>(), 0..1_000_000u32).prop_map(|(ms, nanos)| {
         let ms = u64::from(ms);
@@ -73,7 +73,7 @@ pub(crate) fn positive() -> impl Strategy<Value = u64> {
     1..=u64::MAX
 }
 
-/// A number that a server counts to.
+/// A count that a server can reach.
 pub(crate) fn count() -> BoxedStrategy<u64> {
     prop_oneof![0..20u64, 0..=i64::MAX.unsigned_abs(), Just(i64::MAX.unsigned_abs())].boxed()
 }

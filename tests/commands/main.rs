@@ -1,14 +1,14 @@
-//! What each command puts on the wire, byte for byte, and what it makes of its reply.
+//! The bytes of each command on the wire, and the decoding of its reply.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | [`wire`] | tables: every option of every command, as Redis's words |
-//! | [`property`] | commands of any arguments there may be, beside a plain list of what they should come to |
-//! | [`replies`] | replies of any meaning, as servers write them, and what they are read back as |
-//! | [`named`] | that no command is missing from the others |
-//! | [`any`] | any bytes, ids, times and numbers there may be |
+//! | [`wire`] | tables: every option of every command, as text |
+//! | [`property`] | commands with any arguments, compared with a plain list of words |
+//! | [`replies`] | replies with any contents, as servers write them, and their decoded values |
+//! | [`named`] | a check that the others cover every command |
+//! | [`any`] | strategies for bytes, ids, times and numbers |
 
-// Said again for clippy, which takes only what is marked so for a test, where an index may panic.
+// For clippy, which allows an index that may panic only in code under `cfg(test)`.
 #[cfg(test)]
 mod any;
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! No command is missing: each that is public has a wire text, is in the property over requests, and has its replies read.
+//! Every public command has a wire text, is in the request property, and has its replies decoded.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The text of every Rust file in a folder, and in the folders in it.
+/// Returns the text of every Rust file in a folder and its subfolders.
 fn sources(folder: &str) -> String {
     fn read(path: &Path, all: &mut String) {
         for entry in fs::read_dir(path).expect("the folder is there") {
@@ -21,18 +21,18 @@ fn sources(folder: &str) -> String {
     all
 }
 
-/// The names in a text.
+/// Returns the names in a text.
 fn names(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').collect()
 }
 
-/// What a room makes public: the last names of its `pub use` lines.
+/// Returns the public names of a module: the last names of its `pub use` lines.
 fn exported(text: &str) -> BTreeSet<&str> {
     let uses = text.split("\npub use ").skip(1).filter_map(|rest| rest.split(';').next());
     uses.flat_map(names).collect()
 }
 
-/// What a request can be made of: types with `impl Command for`, `BlockingCommand` or `DedicatedCommand`.
+/// Returns the types with `impl Command for`, `BlockingCommand` or `DedicatedCommand`.
 fn commands(text: &str) -> BTreeSet<&str> {
     let lines = text.lines().filter(|line| line.starts_with("impl"));
     let types = lines.filter_map(|line| line.split_once("Command for "));
@@ -40,10 +40,10 @@ fn commands(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_command_is_in_the_tables_in_the_property_and_among_the_replies() {
-    let room = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/command/mod.rs"));
-    let room = room.expect("the room of commands is there");
-    let (all, exported) = (sources("src/command"), exported(&room));
+fn every_command_has_wire_property_and_reply_tests() {
+    let root = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/command/mod.rs"));
+    let root = root.expect("the command module is there");
+    let (all, exported) = (sources("src/command"), exported(&root));
     let commands: BTreeSet<_> = commands(&all).intersection(&exported).copied().collect();
     assert!(commands.contains("XAdd") && commands.contains("Blocking"), "{commands:?}");
     for folder in ["tests/commands/wire", "tests/commands/property", "tests/commands/replies"] {

@@ -1,4 +1,4 @@
-//! Which decoder reads the reply of which command.
+//! The decoder for the reply of each command.
 
 use super::Case;
 use super::json::{Json, list};
@@ -16,7 +16,7 @@ use std::fmt::Debug;
 
 /// The decoder of one command.
 pub(crate) struct Decoder {
-    /// The type that it belongs to.
+    /// The name of the command type.
     pub(crate) name: &'static str,
     command: &'static str,
     decode: fn(Frame, &Json) -> Result<(), String>,
@@ -24,7 +24,7 @@ pub(crate) struct Decoder {
     fits: fn(&Value) -> bool,
 }
 
-/// The decoders of every command that has a type and is among those that were sent.
+/// The decoders of every captured command that has a type.
 pub(crate) const TYPED: [Decoder; 39] = [
     decoder::<ClientId>("ClientId", is_integer),
     decoder::<ClusterShards>("ClusterShards", is_array),
@@ -115,7 +115,7 @@ fn compare<R: Means + Debug>(reply: Result<R, DecodeError>, value: &Json) -> Res
 }
 
 impl Decoder {
-    /// The decoder of the command that was sent; for handmade bytes, of one that answers with this kind of reply.
+    /// Returns the decoder of this command; for handmade bytes, of one with this kind of reply.
     pub(crate) fn of(command: &[Json], kind: &str) -> &'static Self {
         let words: Vec<_> = command.iter().map(|word| word.as_str().unwrap_or_default()).collect();
         let has = |option| words.contains(&option);
@@ -167,7 +167,7 @@ impl Decoder {
         TYPED.iter().find(|decoder| decoder.name == name).unwrap_or(&RAW)
     }
 
-    /// Whether the frame decodes to what it means.
+    /// Compares the decoded frame with its recorded value.
     pub(crate) fn check(&self, frame: Frame, kind: &str, value: &Json) -> Result<(), String> {
         if let Some(text) = frame.error() {
             let error = ServerError::new(self.command, text);
@@ -180,24 +180,24 @@ impl Decoder {
         (self.decode)(frame, value)
     }
 
-    /// Whether the frame, which is this value, is taken for a reply that it cannot be.
+    /// Whether the frame, which is this value, decodes although it cannot be such a reply.
     pub(crate) fn is_taken_in(&self, frame: &Frame, value: &Value) -> bool {
         (self.takes)(frame.clone()) && !(self.fits)(value.described())
     }
 }
 
-/// How a case was decoded.
+/// The way in which a case was decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// By these decoders.
+    /// With these decoders.
     Typed(Vec<&'static str>),
-    /// As an error.
+    /// As a server error.
     Error,
-    /// As a tree.
+    /// As a value tree.
     Tree,
 }
 
-/// Decodes the frame that answers, and compares it with what it means.
+/// Decodes the frame that answers the command, and compares it with its recorded value.
 pub(crate) fn check(case: &Case, frame: Frame) -> Result<How, String> {
     let (kind, value) = (case.kind(), case.value());
     if let Some(kinds) = kind.strip_prefix("exec:") {
@@ -212,7 +212,7 @@ pub(crate) fn check(case: &Case, frame: Frame) -> Result<How, String> {
     })
 }
 
-/// EXEC: each part by the decoder of the command that was queued for it.
+/// Checks EXEC: each part with the decoder of its queued command.
 fn check_transaction(case: &Case, kinds: &str, frame: Frame) -> Result<How, String> {
     let parts = frame.elements().map_err(|error| error.to_string())?.ok_or("null for a list")?;
     let pipeline = list(&case.json["pipeline"]);
@@ -242,7 +242,7 @@ fn is_ok(value: &Value) -> bool {
     value.as_bytes() == Some(b"OK")
 }
 
-/// Integers, and strings that are one: what HELLO and INFO say in RESP2.
+/// Integers, and strings that are integers, as HELLO and INFO send them in RESP2.
 fn is_integer(value: &Value) -> bool {
     value.as_integer().is_some() || value.as_str().is_some_and(|text| text.parse::<i64>().is_ok())
 }

@@ -1,18 +1,18 @@
-//! The fields of a map, each of which is to be told.
+//! The fields of a map, each of which must be compared.
 
 use super::json::{Json, tuple};
 use super::meaning::Means;
 
-/// Whether the value is a map that is told by what these lines say, no field left over.
-pub(crate) fn told(value: &Json, lines: impl FnOnce(&mut Fields<'_>) -> bool) -> bool {
+/// Whether the value is a map and `lines` matches all its fields, with none left over.
+pub(crate) fn matches_all(value: &Json, lines: impl FnOnce(&mut Fields<'_>) -> bool) -> bool {
     Fields::of(value).is_some_and(|mut fields| lines(&mut fields) && fields.0.is_empty())
 }
 
-/// The fields of a map by their names, in whichever form the value has them; those that were asked for are taken away.
+/// The fields of a map by name, in either form; compared fields are removed.
 pub(crate) struct Fields<'a>(Vec<(&'a str, &'a Json)>);
 
 impl<'a> Fields<'a> {
-    /// None if it is no map.
+    /// Returns `None` if it is not a map.
     fn of(value: &'a Json) -> Option<Self> {
         if let Some(pairs) = value["map"].as_array() {
             let pair = |pair| tuple(pair).and_then(|[name, part]| Some((name.as_str()?, part)));
@@ -30,8 +30,8 @@ impl<'a> Fields<'a> {
         pairs.map(pair).collect::<Option<_>>().map(Self)
     }
 
-    /// Whether there is such a field exactly if there is this part, and it means the same.
-    pub(crate) fn tell<T>(
+    /// Whether field and part are both present and equal, or both absent.
+    pub(crate) fn matches<T>(
         &mut self,
         name: &str,
         part: Option<T>,
@@ -44,17 +44,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// As [`Fields::tell`], of a field that is there.
+    /// Like [`Fields::matches`], for a field that is always there.
     pub(crate) fn mean(&mut self, name: &str, part: &impl Means) -> bool {
-        self.tell(name, Some(part), |part, value| part.means(value))
+        self.matches(name, Some(part), |part, value| part.means(value))
     }
 
-    /// As [`Fields::mean`], and no part is no field.
+    /// Like [`Fields::mean`]; `None` means that the field is absent.
     pub(crate) fn mean_if_there(&mut self, name: &str, part: &Option<impl Means>) -> bool {
-        self.tell(name, part.as_ref(), |part, value| part.means(value))
+        self.matches(name, part.as_ref(), |part, value| part.means(value))
     }
 
-    /// As [`Fields::mean`], and no part is null or no field.
+    /// Like [`Fields::mean`]; `None` means that the field is null or absent.
     pub(crate) fn mean_if_known(&mut self, name: &str, part: &Option<impl Means>) -> bool {
         let null = |(field, value): &(&str, &Json)| *field == name && value.is_null();
         self.0.retain(|field| part.is_some() || !null(field));

@@ -1,6 +1,6 @@
-//! What XINFO says: every field by the server's own name, and nothing left over.
+//! XINFO replies: every field by the server's name, and none left over.
 
-use super::fields::{Fields, told};
+use super::fields::{Fields, matches_all};
 use super::json::{Json, count, integer, tuple};
 use super::meaning::Means;
 use bourn::{
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 impl Means for StreamInfo {
     fn means(&self, value: &Json) -> bool {
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 let since_7 = (
                     &self.max_deleted_entry_id,
                     &self.entries_added,
@@ -34,7 +34,7 @@ impl Means for StreamInfo {
 impl Means for StreamInfoFull {
     fn means(&self, value: &Json) -> bool {
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 let since_7 = (
                     &self.max_deleted_entry_id,
                     &self.entries_added,
@@ -63,7 +63,7 @@ fn is_since_7((deleted, added, first): Since7<'_>, fields: &mut Fields<'_>) -> b
 fn is_idmp(info: Option<&IdmpInfo>, fields: &mut Fields<'_>) -> bool {
     let seconds =
         |time: Duration, value: &Json| count(value).map(Duration::from_secs) == Some(time);
-    fields.tell("idmp-duration", info.map(|info| info.duration), seconds)
+    fields.matches("idmp-duration", info.map(|info| info.duration), seconds)
         && fields.mean_if_there("idmp-maxsize", &info.map(|info| info.max_size))
         && fields.mean_if_there("pids-tracked", &info.map(|info| info.pids_tracked))
         && fields.mean_if_there("iids-tracked", &info.map(|info| info.iids_tracked))
@@ -80,7 +80,7 @@ impl Means for Entry {
 impl Means for GroupInfo {
     fn means(&self, value: &Json) -> bool {
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 fields.mean("name", &self.name)
                     && fields.mean("consumers", &self.consumers)
                     && fields.mean("pending", &self.pending)
@@ -94,7 +94,7 @@ impl Means for GroupInfo {
 impl Means for GroupInfoFull {
     fn means(&self, value: &Json) -> bool {
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 fields.mean("name", &self.name)
                     && fields.mean("last-delivered-id", &self.last_delivered_id)
                     && fields.mean_if_known("entries-read", &self.entries_read)
@@ -126,7 +126,7 @@ impl Means for ConsumerPending {
     }
 }
 
-/// Whether this is the time of a delivery, which is 0 of what was given back.
+/// Whether this is a delivery time, which is 0 for a released entry.
 fn is_delivered(delivered: Option<SystemTime>, ms: &Json) -> bool {
     delivered.map_or_else(|| integer(ms) == Some(0), |time| is_time(time, ms))
 }
@@ -139,7 +139,7 @@ fn is_ms(time: Duration, ms: &Json) -> bool {
     count(ms).map(Duration::from_millis) == Some(time)
 }
 
-/// Whether this is the last time of something, which is -1 for never.
+/// Whether this is a last time, which is -1 for never.
 fn is_active<T: Copy>(active: Active<T>, ms: &Json, same: impl Fn(T, &Json) -> bool) -> bool {
     match active {
         Active::Never => integer(ms) == Some(-1),
@@ -150,12 +150,12 @@ fn is_active<T: Copy>(active: Active<T>, ms: &Json, same: impl Fn(T, &Json) -> b
 impl Means for ConsumerInfo {
     fn means(&self, value: &Json) -> bool {
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 let is_inactive = |active, value: &Json| is_active(active, value, is_ms);
                 fields.mean("name", &self.name)
                     && fields.mean("pending", &self.pending)
-                    && fields.tell("idle", Some(self.idle), is_ms)
-                    && fields.tell("inactive", self.inactive, is_inactive)
+                    && fields.matches("idle", Some(self.idle), is_ms)
+                    && fields.matches("inactive", self.inactive, is_inactive)
             })
     }
 }
@@ -163,11 +163,11 @@ impl Means for ConsumerInfo {
 impl Means for ConsumerInfoFull {
     fn means(&self, value: &Json) -> bool {
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 let was_active = |active, value: &Json| is_active(active, value, is_time);
                 fields.mean("name", &self.name)
-                    && fields.tell("seen-time", Some(self.seen_time), is_time)
-                    && fields.tell("active-time", self.active_time, was_active)
+                    && fields.matches("seen-time", Some(self.seen_time), is_time)
+                    && fields.matches("active-time", self.active_time, was_active)
                     && fields.mean("pel-count", &self.pel_count)
                     && fields.mean("pending", &self.pending)
             })

@@ -1,10 +1,10 @@
 //! Strings and integers as `cases.json` writes them.
 //!
-//! | JSON | What it is |
+//! | JSON | meaning |
 //! |---|---|
 //! | `"text"` | these bytes |
-//! | `{"hex": "0d0a"}` | bytes that are no printable text |
-//! | `{"len": n, "sha256": "..."}` | bytes too many to be written down |
+//! | `{"hex": "0d0a"}` | bytes that are not printable text |
+//! | `{"len": n, "sha256": "..."}` | bytes too long to be recorded |
 //! | `7`, `{"int": "9007199254740993"}` | an integer |
 
 use bourn::EntryId;
@@ -12,17 +12,17 @@ use sha2::{Digest, Sha256};
 
 pub(crate) type Json = serde_json::Value;
 
-/// The values of a list; none if it is something else.
+/// Returns the values of a list; none if it is something else.
 pub(crate) fn list(json: &Json) -> &[Json] {
     json.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The values of a list of just so many.
+/// Returns the values of a list of exactly this length.
 pub(crate) fn tuple<const N: usize>(json: &Json) -> Option<&[Json; N]> {
     list(json).try_into().ok()
 }
 
-/// Whether these are the bytes that the string says.
+/// Whether these are the bytes of the string.
 pub(crate) fn is_bytes(json: &Json, bytes: &[u8]) -> bool {
     if let Some(text) = json.as_str() {
         return text.as_bytes() == bytes;
@@ -38,17 +38,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The integer, if it is one of 64 bits.
+/// Returns the integer, if it fits 64 bits.
 pub(crate) fn integer(json: &Json) -> Option<i64> {
     json.as_i64().or_else(|| json["int"].as_str()?.parse().ok())
 }
 
-/// As [`integer`], and not negative.
+/// Like [`integer`], and not negative.
 pub(crate) fn count(json: &Json) -> Option<u64> {
     integer(json).and_then(|n| u64::try_from(n).ok())
 }
 
-/// The entry id, read in another way than the crate reads it.
+/// Returns the entry id, parsed without the crate.
 pub(crate) fn id(json: &Json) -> Option<EntryId> {
     let (ms, seq) = json.as_str()?.split_once('-')?;
     Some(EntryId::new(ms.parse().ok()?, seq.parse().ok()?))

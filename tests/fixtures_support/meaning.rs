@@ -1,4 +1,4 @@
-//! What a reply means: whether what a decoder made of it is the `value` of the case, every part of it.
+//! Comparison of a decoded reply with the case's `value`, part by part.
 
 use super::json::{Json, count, id, integer, is_bytes, list, tuple};
 use super::tree::is_double;
@@ -11,14 +11,14 @@ use bytes::Bytes;
 use serde_json::Map;
 use std::time::Duration;
 
-/// Something decoded that can be held against a `value`.
+/// A decoded value that can be compared with a `value`.
 ///
-/// Where the type does not tell null from empty, null means empty.
+/// Where the type does not distinguish null from empty, null equals empty.
 pub(crate) trait Means {
     fn means(&self, value: &Json) -> bool;
 }
 
-/// Whether there are as many, and each means what stands at its place.
+/// Whether both lists have the same length and equal items.
 pub(super) fn all<T>(
     values: &[Json],
     parts: impl Iterator<Item = T>,
@@ -28,7 +28,7 @@ pub(super) fn all<T>(
     parts.len() == values.len() && parts.iter().zip(values).all(|(part, value)| same(part, value))
 }
 
-/// Whether this is a list of two, the first and the second of them as they should be.
+/// Whether this is a list of two that satisfy these checks.
 pub(super) fn is_pair(
     pair: &Json,
     first: impl Fn(&Json) -> bool,
@@ -73,7 +73,7 @@ impl Means for DeleteOutcome {
             Self::Deleted => integer(value) == Some(1),
             Self::Missing => integer(value) == Some(-1),
             Self::StillReferenced => integer(value) == Some(2),
-            // No server of those that were asked has another.
+            // No captured server sends another one.
             _ => false,
         }
     }
@@ -168,7 +168,7 @@ impl<E: Means> Means for AutoClaimed<E> {
     }
 }
 
-/// What `cases.json` says of an error: the code, the text behind it, and where MOVED and ASK point.
+/// An error in `cases.json`: the code, the text after it, and the target of MOVED and ASK.
 impl Means for ServerError {
     fn means(&self, value: &Json) -> bool {
         let points = match self.redirect() {
@@ -186,7 +186,7 @@ impl Means for ServerError {
     }
 }
 
-/// The reply of a command that has no type: a tree, of which the value is the plain form.
+/// The reply of a command without a type: a tree, whose `value` is the plain form.
 impl Means for Value {
     fn means(&self, value: &Json) -> bool {
         match value {
@@ -202,7 +202,8 @@ impl Means for Value {
     }
 }
 
-/// What JSON has no form of its own for; else a map, or the flat array that RESP2 has in its place, by the server's names.
+/// Compares with a form that JSON lacks; else with a map or RESP2's flat array, by the server's
+/// names.
 fn object_means(got: &Value, value: &Json, object: &Map<String, Json>) -> bool {
     let first = object.keys().next().map(String::as_str);
     match (first, got) {
@@ -220,7 +221,7 @@ fn object_means(got: &Value, value: &Json, object: &Map<String, Json>) -> bool {
     }
 }
 
-/// Whether name and value by turns are these pairs: the fields of an entry, or a map.
+/// Whether alternating names and values equal these pairs: an entry's fields, or a map.
 fn pairs(values: &[Json], parts: &List) -> bool {
     parts.len() == 2 * values.len()
         && all(values, parts.pairs(), |(name, part), pair| {

@@ -1,15 +1,15 @@
-//! The captured replies of `tests/fixtures`, and the means to compare them with what they say.
+//! The captured replies of `tests/fixtures`, and comparison with their recorded values.
 //!
-//! | Room | What is in it |
+//! | module | contents |
 //! |---|---|
 //! | here | the cases of all folders, read once |
 //! | [`json`] | strings and integers as `cases.json` writes them |
 //! | [`tree`] | the bytes as a tree of frames: `frames` |
-//! | [`meaning`] | what a reply means: `value` |
+//! | [`meaning`] | the decoded value: `value` |
 //! | [`fields`] | maps, of which no field may be left over |
-//! | [`info`] | the same of what XINFO says |
-//! | [`server`] | the same of what servers say of themselves and of their cluster |
-//! | [`decoders`] | which decoder reads the reply of which command |
+//! | [`info`] | the same for XINFO |
+//! | [`server`] | the same for HELLO, ROLE and CLUSTER |
+//! | [`decoders`] | the decoder for each command's reply |
 
 pub(crate) mod decoders;
 pub(crate) mod fields;
@@ -39,7 +39,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
     FOLDERS.iter().flat_map(|folder| &folder.cases)
 }
 
-/// What one server sent in one protocol.
+/// The replies of one server in one protocol.
 pub(crate) struct Folder {
     pub(crate) server: String,
     pub(crate) protocol: &'static str,
@@ -69,7 +69,7 @@ impl Folder {
     }
 }
 
-/// One command and the bytes that came of it.
+/// One command and the bytes of its reply.
 pub(crate) struct Case {
     /// `server/protocol/name`
     pub(crate) label: String,
@@ -79,28 +79,28 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// What kind of reply it is, which says how to read [`Case::value`].
+    /// Returns the kind of reply, which selects the form of [`Case::value`].
     pub(crate) fn kind(&self) -> &str {
         self.json["kind"].as_str().expect("a case has a kind")
     }
 
-    /// What the reply means.
+    /// Returns the recorded value.
     pub(crate) fn value(&self) -> &Json {
         &self.json["value"]
     }
 
-    /// The frames of the file as trees; `None` if they are too long to be written down.
+    /// Returns the frames of the file as trees; `None` if they are too long to be recorded.
     pub(crate) fn frames(&self) -> Option<&[Json]> {
         self.json["frames"].as_array().map(Vec::as_slice)
     }
 
-    /// The place among the frames of the one that answers the command.
+    /// Returns the index of the frame that answers the command.
     pub(crate) fn at(&self) -> usize {
         let at = self.json["at"].as_u64().and_then(|at| usize::try_from(at).ok());
         at.expect("a case whose bytes are whole says which frame answers")
     }
 
-    /// Whether the bytes are whole frames: neither broken nor cut.
+    /// Whether the bytes are whole frames: neither malformed nor truncated.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(self.kind(), "protocol_error" | "incomplete")
     }

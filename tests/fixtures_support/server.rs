@@ -1,6 +1,6 @@
-//! What servers say of themselves and of their cluster, every part of it.
+//! HELLO, ROLE and CLUSTER replies, part by part.
 
-use super::fields::{Fields, told};
+use super::fields::{Fields, matches_all};
 use super::json::{Json, integer, list, tuple};
 use super::meaning::{Means, all};
 use bourn::resp::Value;
@@ -24,19 +24,19 @@ impl Means for HelloReply {
         let version = |server: &Server, value: &Json| {
             value.as_str().is_some_and(|text| *server == Server::new(server.name(), text))
         };
-        told(value, |fields| {
-            fields.tell("server", Some(self.server.name()), |name, value| value == name)
-                && fields.tell("version", Some(&self.server), version)
+        matches_all(value, |fields| {
+            fields.matches("server", Some(self.server.name()), |name, value| value == name)
+                && fields.matches("version", Some(&self.server), version)
                 && fields.mean("proto", &self.proto)
                 && fields.mean_if_there("id", &self.id)
-                && fields.tell("mode", self.mode.as_ref(), text)
-                && fields.tell("role", self.role.as_ref(), text)
+                && fields.matches("mode", self.mode.as_ref(), text)
+                && fields.matches("role", self.role.as_ref(), text)
                 && are_extra(&self.extra, &["modules"], fields)
         })
     }
 }
 
-/// Whether these fields are kept as trees, and no others.
+/// Whether exactly these fields are kept as trees.
 fn are_extra(extra: &[(Bytes, Value)], names: &[&str], fields: &mut Fields<'_>) -> bool {
     extra.len() == names.len()
         && extra.iter().zip(names).all(|((name, tree), expected)| {
@@ -57,7 +57,7 @@ impl Means for RoleReply {
                     LinkState::Handshake => b"handshake",
                     LinkState::Sync => b"sync",
                     LinkState::Connected => b"connected",
-                    // No server of those that were asked has another.
+                    // No captured server sends another one.
                     _ => b"",
                 };
                 let offset = offset.map_or(integer(said) == Some(-1), |n| n.means(said));
@@ -95,13 +95,13 @@ impl Means for SlotRange {
     }
 }
 
-/// None of the clusters that were asked names its hosts in another way than by their addresses.
+/// The captured clusters all name their hosts by address.
 impl Means for ClusterNode {
     fn means(&self, value: &Json) -> bool {
         let [host, port, id, metadata @ ..] = list(value) else { return false };
         let metadata = match metadata {
             [] => self.metadata.is_empty(),
-            [map] => told(map, |fields| {
+            [map] => matches_all(map, |fields| {
                 self.metadata.iter().all(|(name, text)| {
                     std::str::from_utf8(name).is_ok_and(|name| fields.mean(name, text))
                 })
@@ -123,8 +123,8 @@ impl Means for Shard {
                 })
         };
         self.extra.is_empty()
-            && told(value, |fields| {
-                fields.tell("slots", Some(self.slots.as_slice()), slots)
+            && matches_all(value, |fields| {
+                fields.matches("slots", Some(self.slots.as_slice()), slots)
                     && fields.mean("nodes", &self.nodes)
                     && fields.mean_if_there("id", &self.id)
             })
@@ -145,16 +145,16 @@ impl Means for ShardNode {
             _ => "",
         };
         self.extra.is_empty()
-            && told(value, |fields| {
+            && matches_all(value, |fields| {
                 fields.mean("id", &self.id)
                     && fields.mean_if_there("port", &self.port)
                     && fields.mean_if_there("tls-port", &self.tls_port)
                     && fields.mean("ip", &self.ip)
                     && fields.mean("endpoint", &self.endpoint)
                     && fields.mean_if_there("hostname", &self.hostname)
-                    && fields.tell("role", Some(role), |role, value| value == role)
+                    && fields.matches("role", Some(role), |role, value| value == role)
                     && fields.mean("replication-offset", &self.replication_offset)
-                    && fields.tell("health", Some(health), |health, value| value == health)
+                    && fields.matches("health", Some(health), |health, value| value == health)
             })
     }
 }

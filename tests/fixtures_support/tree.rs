@@ -1,11 +1,11 @@
-//! The bytes as a tree of frames: each a list that begins with its type byte.
+//! The bytes as a tree of frames: each is a list that begins with its type byte.
 
 use super::json::{Json, integer, is_bytes, list, tuple};
 use bourn::resp::Value;
 
-/// Whether the value is what the tree shows.
+/// Whether the value equals the tree.
 ///
-/// Streamed frames are the values that they amount to, and every null is the same.
+/// Streamed frames equal their values, and every null is the same.
 pub(crate) fn shows(tree: &Json, value: &Value) -> bool {
     let Some((kind, content)) = list(tree).split_first() else { return false };
     match (kind.as_str().unwrap_or_default(), content, value) {
@@ -48,7 +48,7 @@ fn all_pairs(pairs: &Json) -> bool {
     pairs.is_array() && list(pairs).iter().all(|pair| tuple::<2>(pair).is_some())
 }
 
-/// Whether this is the double of that text: the same one of the two zeros, and any of the values that are no number.
+/// Whether this is the double of that text: the zeros differ, and all NaNs are equal.
 pub(crate) fn is_double(text: &Json, n: f64) -> bool {
     match text.as_str().map(str::parse::<f64>) {
         Some(Ok(expected)) => {

@@ -1,9 +1,9 @@
-//! What a connection itself says, and CLIENT.
+//! Connection commands, and CLIENT.
 
 use crate::db::{Db, MINUTE, id};
 use crate::show::Show;
 use crate::support::Server;
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{
     Auth, Client, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
     ClientUnblock, ClientUnpause, Config, DedicatedCommand, Echo, Feature, Hello, Ping, PingText,
@@ -16,24 +16,24 @@ fn text(text: &str) -> PingText<'_> {
     Ping::new().text(text)
 }
 
-/// What a reader's connection is called after this.
-async fn named(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
+/// Returns the reply, and the name of the reader's connection after it.
+async fn named(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Answer {
     let mut reader = db.reader().await;
-    let told = reader.send(command).await?.show();
-    Ok(format!("{told}, called {}", reader.send(ClientGetName::new()).await?.show()))
+    let answer = reader.send(command).await?.show();
+    Ok(format!("{answer}, called {}", reader.send(ClientGetName::new()).await?.show()))
 }
 
-/// What is answered while the default user has a password.
-async fn with_password(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
+/// Returns the reply while the default user has a password.
+async fn with_password(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Answer {
     let mut reader = db.reader().await;
     db.run("CONFIG SET requirepass secret").await;
-    let told = reader.send(command).await;
+    let answer = reader.send(command).await;
     db.must(bourn::Raw::new("CONFIG SET requirepass").arg("")).await;
-    Ok(told?.show())
+    Ok(answer?.show())
 }
 
-/// What a server answers that knows no HELLO.
-async fn without_hello(db: &Db, command: Hello<'_>) -> Told {
+/// Returns the reply of a server without HELLO.
+async fn without_hello(db: &Db, command: Hello<'_>) -> Answer {
     let args = ["--rename-command", "HELLO", "NOHELLO"];
     let server = Server::builder().label(db.label).args(args).start();
     let config = Config::tcp("127.0.0.1", server.port()).protocol(db.protocol);
@@ -162,9 +162,9 @@ pub(crate) fn rows(t: &mut Table) {
         Ok(format!("{}, then {}", paused?, unpaused?))
     });
     t.error("beyond what can be counted", [("6.2", "OK"), ("7.2", "ERR timeout is out of range")], async |db| {
-        let told = db.ask(ClientPause::new(Duration::MAX).write_only()).await;
+        let answer = db.ask(ClientPause::new(Duration::MAX).write_only()).await;
         db.run("CLIENT UNPAUSE").await;
-        told
+        answer
     });
 
     t.command("CLIENT UNPAUSE");
@@ -177,8 +177,8 @@ fn hello() -> Hello<'static> {
     Hello::new().protocol(RespVersion::Resp3)
 }
 
-/// The answer about a read that waits, and what becomes of the read.
-async fn unblocked(db: &Db, unblock: impl Fn(i64) -> ClientUnblock) -> Told {
+/// Returns the reply about a blocked read, and the result of the read.
+async fn unblocked(db: &Db, unblock: impl Fn(i64) -> ClientUnblock) -> Answer {
     let was_waiting = Cell::new(false);
     let read = XRead::new().stream("k", ReadFrom::START).block_forever();
     let read =

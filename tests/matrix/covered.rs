@@ -1,34 +1,34 @@
-//! No command is without a row, and no option.
+//! Checks that every command and option has a row.
 //!
-//! Both sides are read as text: whatever in `src/command` is a command, with each of its methods, has to be named in the
-//! rows of that command. And each line of the table has to be complete.
+//! Both sides are read as text: the rows of a command must name each of its methods in
+//! `src/command`. Each line of the table must be complete.
 
 use crate::table::Case;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Files here that are no rows.
+/// Files here without rows.
 #[rustfmt::skip]
 const MACHINERY: [&str; 9] = [
     "covered.rs", "db.rs", "live.rs", "main.rs", "print.rs", "show.rs", "show_info.rs", "table.rs", "want.rs",
 ];
 
-/// Any command, of which nothing can be said.
+/// The command with arbitrary arguments, which has no rows.
 const ANY: &str = "Raw";
 
 #[test]
 fn every_command_and_every_option_has_a_row() {
     let rows: Vec<_> = files("tests/matrix", &MACHINERY);
     let sections: Vec<_> = rows.iter().flat_map(|rows| sections(rows)).collect();
-    // Of each type that is a command what it is called, and its options.
+    // The name of each command type, and its options.
     let mut commands: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     let sources = files("src/command", &[]);
     for source in sources.iter().map(|source| code(source)) {
         commands.extend(implemented(source).map(|(name, called)| (name, (called, Vec::new()))));
     }
     for (name, option, is_part) in sources.iter().flat_map(|source| options(code(source))) {
-        // What is no command itself, as what XADD and XTRIM trim to, is part of one.
+        // A type that is not a command, such as the trim options, is part of one.
         if is_part || commands.contains_key(&name) {
             commands.entry(name).or_default().1.push(option);
         }
@@ -53,7 +53,7 @@ fn every_command_and_every_option_has_a_row() {
 }
 
 #[test]
-fn every_line_has_an_error_and_nothing_or_says_why_not() {
+fn every_line_has_an_error_case_and_an_empty_case_or_a_reason() {
     let mut wrong = Vec::new();
     for line in &crate::all().lines {
         let has = |case| line.rows.iter().any(|row| row.case == case);
@@ -62,21 +62,21 @@ fn every_line_has_an_error_and_nothing_or_says_why_not() {
             say("no error case");
         }
         match (has(Case::Nothing), line.always) {
-            (false, None) => say("no nothing case, nor why there is none"),
-            (true, Some(_)) => say("a nothing case, though it says that there is none"),
+            (false, None) => say("neither an empty case nor the reason for its absence"),
+            (true, Some(_)) => say("an empty case, and a reason for its absence"),
             _ => {}
         }
     }
     assert!(wrong.is_empty(), "{} lines of the matrix:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// A source without its tests.
+/// Returns a source without its tests.
 fn code(source: &str) -> &str {
     source.split("\nmod tests {").next().unwrap_or_default()
 }
 
-/// The commands of a file of rows, each with the text of its rows: with what their helpers do, and without what only
-/// prepares them.
+/// Returns the commands of a file of rows, each with the text of its rows. The bodies of their
+/// helpers are included, code that only prepares a row is not.
 fn sections(rows: &str) -> Vec<(String, String)> {
     let (before, rows) = rows.split_once("\npub(crate) fn rows(").expect("a file of rows");
     let (rows, after) = rows.split_once("\n}\n").expect("the end of the rows");
@@ -94,7 +94,7 @@ fn sections(rows: &str) -> Vec<(String, String)> {
     sections
 }
 
-/// The functions of a text, by name.
+/// Returns the functions of a text, by name.
 fn functions(text: &str) -> Vec<(&str, &str)> {
     let starts = text.match_indices("fn ").filter(|(at, _)| {
         let line = text[..*at].rsplit('\n').next().unwrap_or_default();
@@ -107,7 +107,7 @@ fn functions(text: &str) -> Vec<(&str, &str)> {
     starts.map(one).collect()
 }
 
-/// A text without what is in the brackets of `must(..)`.
+/// Returns a text without the arguments of `must(..)`.
 fn unprepared(text: &str) -> String {
     let mut parts = text.split(".must(");
     let mut left = parts.next().unwrap_or_default().to_owned();
@@ -122,7 +122,7 @@ fn unprepared(text: &str) -> String {
     left
 }
 
-/// The texts of the files in a folder and below.
+/// Returns the texts of the files in a folder and its subfolders.
 fn files(folder: &str, but: &[&str]) -> Vec<String> {
     let mut ahead = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     let mut texts = Vec::new();
@@ -139,13 +139,13 @@ fn files(folder: &str, but: &[&str]) -> Vec<String> {
     texts
 }
 
-/// The commands that a source implements, by type, and what each is called.
+/// Returns the command types that a source implements, with the commands' names.
 fn implemented(source: &str) -> impl Iterator<Item = (String, String)> {
     source.split("\nimpl").skip(1).filter_map(|block| {
         let (head, rest) = block.split_once('\n')?;
         let (before, after) = head.split_once("Command for ")?;
         let name = word(after);
-        // Not a read that waits, nor what is a command because another trait says so.
+        // Neither a blocking read nor a blanket implementation.
         let is_one = before.ends_with(' ') || before.ends_with(" Own");
         let called = rest.split_once("NAME: &'static str = \"").map_or("", |(_, rest)| rest);
         let called = called.split('"').next().unwrap_or_default();
@@ -153,7 +153,8 @@ fn implemented(source: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The types of a source with their public methods that take the value itself, and whether these give one of the same.
+/// Returns the types of a source with their public methods that take `self`, and whether these
+/// return `Self`.
 fn options(source: &str) -> Vec<(String, String, bool)> {
     let mut found = Vec::new();
     let mut of = "";
@@ -175,7 +176,7 @@ fn options(source: &str) -> Vec<(String, String, bool)> {
     found
 }
 
-/// The identifier that a text begins with.
+/// Returns the identifier that a text begins with.
 fn word(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]

@@ -1,11 +1,11 @@
-//! What a row works on: an empty server, but for the string `s`, and a client of it.
+//! The subject of a row: a server that is empty except for the string `s`, and its client.
 //!
-//! Rows work on the stream `k`, of which the group is `g` and the consumer that has things pending `a`. What prepares a
-//! row has to work, or panics; what a row tries is told.
+//! Rows use the stream `k`, the group `g`, and the consumer `a` for pending entries. A failure in a
+//! row's preparation panics; the result of its command is compared.
 
 use crate::show::Show;
 use crate::support::Server;
-use crate::table::Told;
+use crate::table::Answer;
 use bourn::command::{BlockingCommand, DedicatedCommand};
 use bourn::{
     Client, Command, Config, EntryId, Error, GroupFrom, Ids, Protocol, Raw, Reader, StartAt, XAdd,
@@ -22,7 +22,7 @@ pub(crate) const fn id(ms: u64) -> EntryId {
     EntryId::new(ms, 0)
 }
 
-/// A client, and what rows do with it.
+/// A client, and the operations of the rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     pub(crate) client: Client,
@@ -33,40 +33,43 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// Removes what the row before has left.
+    /// Removes the data of the row before.
     pub(crate) async fn empty(&self) {
         self.run("FLUSHALL").await;
         self.run("SET s text").await;
     }
 
-    /// What the command answers.
-    pub(crate) async fn ask<C: Command<Reply: Show>>(&self, command: C) -> Told {
+    /// Returns the reply to a command.
+    pub(crate) async fn ask<C: Command<Reply: Show>>(&self, command: C) -> Answer {
         Ok(self.client.send(command).await?.show())
     }
 
-    /// What the command answers on a connection of its own.
-    pub(crate) async fn own<C: DedicatedCommand<DedicatedReply: Show>>(&self, command: C) -> Told {
+    /// Returns the reply to a command on a dedicated connection.
+    pub(crate) async fn own<C: DedicatedCommand<DedicatedReply: Show>>(
+        &self,
+        command: C,
+    ) -> Answer {
         Ok(self.reader().await.send(command).await?.show())
     }
 
-    /// What the command answers to a user who may do nothing.
+    /// Returns the reply for a user without permissions.
     pub(crate) async fn denied<C: DedicatedCommand<DedicatedReply: Show>>(
         &self,
         command: C,
-    ) -> Told {
+    ) -> Answer {
         self.run("ACL SETUSER nobody on nopass -@all").await;
         let config = self.config.clone().user("nobody").password("any");
-        let nobody = Client::connect(config).await.expect("the user may connect");
-        let mut reader = nobody.reader().await.expect("once more, too");
+        let denied = Client::connect(config).await.expect("the user may connect");
+        let mut reader = denied.reader().await.expect("a second time, too");
         Ok(reader.send(command).await?.show())
     }
 
-    /// What a node of a cluster answers that has these slots, and is all alone.
+    /// Returns the reply of a cluster node that has these slots, and no peers.
     pub(crate) async fn in_cluster<C: Command<Reply: Show>>(
         &self,
         slots: &str,
         command: C,
-    ) -> Told {
+    ) -> Answer {
         let node = Server::builder().label(self.label).args(["--cluster-enabled", "yes"]).start();
         let config = Config::tcp("127.0.0.1", node.port()).protocol(self.protocol);
         let client = Client::connect(config).await.expect("the node takes connections");
@@ -77,28 +80,28 @@ impl Db {
         db.ask(command).await
     }
 
-    /// What a read that waits is given.
-    pub(crate) async fn read(&self, read: impl BlockingCommand) -> Told {
+    /// Returns the result of a blocking read.
+    pub(crate) async fn read(&self, read: impl BlockingCommand) -> Answer {
         Ok(self.reader().await.read(read).await?.show())
     }
 
-    /// What a read is given that waits until this has happened.
+    /// Returns the result of a blocking read that waits until this has happened.
     pub(crate) async fn read_until(
         &self,
         read: impl BlockingCommand,
         happens: impl AsyncFnOnce(&Self, i64),
-    ) -> Told {
+    ) -> Answer {
         let mut reader = self.reader().await;
-        let connection = reader.connection_id().expect("the server said it");
+        let connection = reader.connection_id().expect("the server sent its id");
         let came = Cell::new(false);
         let reading = async {
-            let told = reader.read(read).await.map(|streams| streams.show());
+            let answer = reader.read(read).await.map(|streams| streams.show());
             came.set(true);
-            told
+            answer
         };
         let happening = async {
             while !self.text("INFO clients").await.contains("blocked_clients:1\r\n") {
-                // Nor will it wait, if it was refused.
+                // A refused read does not block.
                 if came.get() {
                     return;
                 }
@@ -109,23 +112,23 @@ impl Db {
         futures_util::future::join(reading, happening).await.0
     }
 
-    /// Two answers, the second of which shows what became of the first.
+    /// Returns two replies; the second one shows the effect of the first command.
     pub(crate) async fn then(
         &self,
         first: impl Command<Reply: Show>,
         then: impl Command<Reply: Show>,
-    ) -> Told {
+    ) -> Answer {
         let first = self.ask(first).await?;
         Ok(format!("{first}, then {}", self.ask(then).await?))
     }
 
-    /// The ids of the stream's entries.
-    pub(crate) async fn ids(&self) -> Told {
+    /// Returns the ids of the stream's entries.
+    pub(crate) async fn ids(&self) -> Answer {
         Ok(self.client.send(XRange::new("k", ..)).await?.ids().collect::<Vec<_>>().show())
     }
 
-    /// What is pending.
-    pub(crate) async fn pending(&self) -> Told {
+    /// Returns the pending entries.
+    pub(crate) async fn pending(&self) -> Answer {
         self.ask(XPending::new("k", "g").range(.., 100)).await
     }
 
@@ -133,24 +136,24 @@ impl Db {
         self.client.reader().await.expect("the server takes connections")
     }
 
-    /// Prepares a row: any command.
+    /// Prepares a row with any command.
     pub(crate) async fn run(&self, words: &str) {
         self.must(Raw::new(words)).await;
     }
 
-    /// Prepares a row: what any command says.
+    /// Prepares a row with any command, and returns its text.
     pub(crate) async fn text(&self, words: &str) -> String {
         let value = self.must(Raw::new(words)).await;
         value.as_str().map(str::to_owned).unwrap_or_else(|| panic!("{words}: no text"))
     }
 
-    /// Prepares a row: a command that has to work.
+    /// Prepares a row with a command that must succeed.
     pub(crate) async fn must<C: Command>(&self, command: C) -> C::Reply {
         let worked = |error: Error| panic!("the row could not be prepared: {}: {error:?}", C::NAME);
         self.client.send(command).await.unwrap_or_else(worked)
     }
 
-    /// Prepares a row: adds the entries `ms-0` of this range, each with the field `n`, its number.
+    /// Prepares a row: adds the entries `ms-0` of this range, with their number in the field `n`.
     pub(crate) async fn add(&self, entries: RangeInclusive<u64>) {
         self.add_to("k", entries).await;
     }
@@ -164,12 +167,12 @@ impl Db {
         }
     }
 
-    /// Prepares a row: a group that is given entries from the first on, and the stream if there is none.
+    /// Prepares a row: creates the group at the first entry, and the stream if it does not exist.
     pub(crate) async fn group(&self) {
         self.must(XGroupCreate::new("k", "g", StartAt::START).mk_stream()).await;
     }
 
-    /// Prepares a row: so many entries, of which the first few are pending for `a`.
+    /// Prepares a row: this many entries, of which the first ones are pending for `a`.
     pub(crate) async fn given(&self, entries: u64, pending: u64) {
         self.group().await;
         self.add(1..=entries).await;
@@ -181,7 +184,7 @@ impl Db {
         assert_eq!(self.must(read).await.len() as u64, pending);
     }
 
-    /// Prepares a row: these were given to `a` a minute ago.
+    /// Prepares a row: sets the idle time of these entries of `a` to a minute.
     pub(crate) async fn age<'a>(&self, ids: impl Into<Ids<'a>>) {
         self.must(XClaim::new("k", "g", "a", Duration::ZERO, ids).idle(MINUTE).just_id()).await;
     }

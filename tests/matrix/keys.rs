@@ -2,12 +2,12 @@
 
 use crate::db::{Db, id};
 use crate::show::Show;
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{Del, Error, Exists, Expire, ExpireWhen, Feature, PExpire, Type, Unlink, XAdd, XLen};
 use std::time::Duration;
 
-/// The answer, once this time was set: shorter than the one that is tried.
-async fn expire(db: &Db, when: ExpireWhen, before: bool) -> Told {
+/// Returns the answer after this shorter time was set.
+async fn expire(db: &Db, when: ExpireWhen, before: bool) -> Answer {
     db.add(1..=1).await;
     if before {
         db.must(Expire::new("k", HOUR)).await;
@@ -16,7 +16,7 @@ async fn expire(db: &Db, when: ExpireWhen, before: bool) -> Told {
 }
 
 /// The same with PEXPIRE.
-async fn pexpire(db: &Db, when: ExpireWhen, before: bool) -> Told {
+async fn pexpire(db: &Db, when: ExpireWhen, before: bool) -> Answer {
     db.add(1..=1).await;
     if before {
         db.must(PExpire::new("k", HOUR)).await;
@@ -28,7 +28,7 @@ fn add(ms: u64) -> XAdd<'static> {
     XAdd::new("k").id(id(ms)).field("n", ms)
 }
 
-/// A transaction's result, or the error's code.
+/// Formats a transaction's result, or the error's code.
 fn one<T: Show>(result: Result<T, Error>) -> String {
     result.map_or_else(
         |error| error.code().map_or_else(String::new, ToString::to_string),
@@ -38,7 +38,7 @@ fn one<T: Show>(result: Result<T, Error>) -> String {
 
 const HOUR: Duration = Duration::from_secs(3600);
 const BAD_TIME: &str = "ERR invalid expire time...";
-/// The option, whether it sets a longer time than there was, and whether it sets one where there was none.
+/// The option, whether it accepts a longer time, and whether it sets a time where there was none.
 const WHEN: [(&str, ExpireWhen, Feature, &str, &str); 4] = [
     ("NX", ExpireWhen::NoExpiry, Feature::ExpireNx, "0", "1"),
     ("XX", ExpireWhen::HasExpiry, Feature::ExpireXx, "1", "0"),

@@ -3,7 +3,7 @@
 use crate::db::Db;
 use crate::print;
 use crate::support::Server;
-use crate::table::{Line, Row, Table, Told};
+use crate::table::{Answer, Line, Row, Table};
 use crate::want::{LABELS, Label};
 use bourn::{Client, Config, Error, Outcome, Protocol};
 use futures_util::FutureExt;
@@ -12,10 +12,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, mem, thread};
 
-/// A row that takes longer hangs.
+/// The limit after which a row counts as hung.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What came of some cells.
+/// The results of some cells.
 #[derive(Debug, Default)]
 struct Cells {
     answered: usize,
@@ -24,7 +24,7 @@ struct Cells {
 }
 
 #[test]
-fn every_command_answers_on_every_server_as_its_version_should() {
+fn every_command_answers_as_its_server_version_should() {
     let labels = env::var("BOURN_MATRIX").unwrap_or_else(|_| Server::start().label().to_owned());
     let known = |label| LABELS.into_iter().find(|known| *known == label).expect("a known label");
     let labels: Vec<_> = labels.split_whitespace().map(known).collect();
@@ -36,10 +36,10 @@ fn every_command_answers_on_every_server_as_its_version_should() {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let job = jobs.lock().expect("no one panics with it").pop();
+                    let job = jobs.lock().expect("the lock is not poisoned").pop();
                     let Some((label, protocol)) = job else { break };
                     let came = try_all(label, protocol);
-                    let mut cells = cells.lock().expect("no one panics with it");
+                    let mut cells = cells.lock().expect("the lock is not poisoned");
                     cells.answered += came.answered;
                     cells.too_old += came.too_old;
                     cells.wrong.extend(came.wrong);
@@ -52,8 +52,8 @@ fn every_command_answers_on_every_server_as_its_version_should() {
     assert!(wrong.is_empty(), "{} of {cells} cells wrong:\n{}", wrong.len(), wrong.join("\n"));
     println!("{}", print::markdown(&crate::all(), &labels));
     println!(
-        "{cells} cells on {} servers in RESP2 and RESP3, all green after {:.1?}: {answered} answered as wanted, \
-         {too_old} said that the server is too old",
+        "{cells} cells on {} servers in RESP2 and RESP3, all passed after {:.1?}: {answered} answered as expected, \
+         {too_old} reported that the server is too old",
         labels.len(),
         start.elapsed()
     );
@@ -68,7 +68,7 @@ fn every_command_answers_on_every_server_as_its_version_should() {
     }
 }
 
-/// Tries all rows on a new server, one after the other.
+/// Runs all rows on a new server, one after the other.
 fn try_all(label: &'static str, protocol: Protocol) -> Cells {
     let server = Server::builder().label(label).start();
     let config = Config::tcp("127.0.0.1", server.port()).protocol(protocol);
@@ -88,8 +88,8 @@ async fn try_each(table: &Table, label: &str, server: &str, protocol: Protocol, 
         for row in &line.rows {
             db.empty().await;
             let run = AssertUnwindSafe((row.run)(db.clone())).catch_unwind();
-            let told = match tokio::time::timeout(LIMIT, run).await {
-                Ok(Ok(told)) => told,
+            let answer = match tokio::time::timeout(LIMIT, run).await {
+                Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Ok("a panic".to_owned()),
                 Err(_) => Ok(format!("nothing after {LIMIT:?}")),
             };
@@ -99,12 +99,12 @@ async fn try_each(table: &Table, label: &str, server: &str, protocol: Protocol, 
                 Some(since) => {
                     cells.too_old += 1;
                     let right = |error: &Error| is_too_old(error, since.feature);
-                    is_not(&told, &since.error(server), told.as_ref().is_err_and(right))
+                    is_not(&answer, &since.error(server), answer.as_ref().is_err_and(right))
                 }
                 None => {
                     cells.answered += 1;
                     let want = row.want.of(Label::read(label));
-                    is_not(&told, want, is_wanted(&told, want))
+                    is_not(&answer, want, is_wanted(&answer, want))
                 }
             };
             cells.wrong.extend(wrong.map(|wrong| name(line, row, label, protocol) + &wrong));
@@ -118,10 +118,10 @@ fn name(line: &Line, row: &Row, label: &str, protocol: Protocol) -> String {
     format!("{label} {protocol}, {} {}, {row:?}\n", line.command, line.option)
 }
 
-/// What differs, unless it is as wanted.
-fn is_not(told: &Told, want: &str, right_kind: bool) -> Option<String> {
-    let got = text(told);
-    let too_old = matches!(told, Err(Error::TooOld(_)));
+/// Returns the difference from the expected answer, if any.
+fn is_not(answer: &Answer, want: &str, right_kind: bool) -> Option<String> {
+    let got = text(answer);
+    let too_old = matches!(answer, Err(Error::TooOld(_)));
     (!right_kind || too_old && got != want).then(|| format!("     got {got}\n    want {want}"))
 }
 
@@ -130,10 +130,10 @@ fn is_too_old(error: &Error, feature: bourn::Feature) -> bool {
         && error.outcome() == Outcome::NotApplied
 }
 
-/// A refusal may be wanted by its code alone, or by the beginning of its text.
-fn is_wanted(told: &Told, want: &str) -> bool {
-    let got = text(told);
-    match told {
+/// An expected error may be given by its code alone, or by the beginning of its text.
+fn is_wanted(answer: &Answer, want: &str) -> bool {
+    let got = text(answer);
+    match answer {
         Err(Error::Server(error)) => {
             let begins = want.strip_suffix("...").is_some_and(|want| got.starts_with(want));
             begins || got == want || error.code().as_str() == want
@@ -143,9 +143,9 @@ fn is_wanted(told: &Told, want: &str) -> bool {
     }
 }
 
-/// A reply, or an error as redis-cli shows it.
-fn text(told: &Told) -> String {
-    match told {
+/// Formats a reply, or an error as redis-cli shows it.
+fn text(answer: &Answer) -> String {
+    match answer {
         Ok(text) => text.clone(),
         Err(Error::Server(error)) => {
             let message = String::from_utf8_lossy(error.message());

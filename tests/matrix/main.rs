@@ -1,23 +1,25 @@
-//! The matrix: every command with every option, on every server, in RESP2 and RESP3, with what each version answers.
+//! The matrix: every command with every option, on every server, in RESP2 and RESP3, with the
+//! answer of each version.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `table` | the rows: command, option, case, what is wanted, and what to do to get it |
-//! | `want` | what each version answers, and which are too old |
-//! | `db` | what a row works on: a client of an empty server, and what most rows need |
+//! | `table` | the rows: command, option, case, expected answer, code |
+//! | `want` | the answer of each version, and the versions that are too old |
+//! | `db` | the subject of a row: a client of an empty server, and common preparations |
 //! | `show`, `show_info` | replies as short texts |
 //! | `live` | runs the rows |
 //! | `print` | the table as Markdown, here and in docs/server-matrix.md |
-//! | `covered` | no command and no option is without a row |
-//! | `xadd` ... | the rows, a file for each family of commands |
+//! | `covered` | a check that every command and option has a row |
+//! | `xadd` ... | the rows, one file for each family of commands |
 //!
-//! `BOURN_MATRIX` says which servers: labels with blanks between them; without it, the one that other tests use. A row
-//! that a server is too old for has to end in [`bourn::Error::TooOld`]: no row is skipped.
+//! `BOURN_MATRIX` selects the servers, by labels separated by blanks; the default is that of the
+//! other tests. No row is skipped: on a server that is too old for it, the row must end in
+//! [`bourn::Error::TooOld`].
 
 #[path = "../server/support.rs"]
 mod support;
 
-// Said again for clippy, which takes only what is marked so for a test, where an index may panic.
+// For clippy, which allows an index that may panic only in code under `cfg(test)`.
 #[cfg(test)]
 mod covered;
 #[cfg(test)]
@@ -68,7 +70,7 @@ mod xsetid;
 #[cfg(test)]
 mod xtrim;
 
-/// All rows, in the order of the printed table.
+/// Returns all rows, in the order of the printed table.
 #[cfg(test)]
 fn all() -> table::Table {
     let mut table = table::Table::default();

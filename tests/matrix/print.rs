@@ -4,7 +4,7 @@ use crate::table::{Case, Line, Row, Table};
 use crate::want::{LABELS, Label, NEWEST};
 use std::fs;
 
-/// Set and not empty, a run on all servers that is green writes the table into docs/server-matrix.md.
+/// If set and not empty, a successful run on all servers writes docs/server-matrix.md.
 pub(crate) const WRITE: &str = "BOURN_WRITE_MATRIX";
 
 pub(crate) const HOW: &str = "scripts/test --all --write-matrix";
@@ -13,8 +13,8 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/server-matrix.md")
 const MARKS: [&str; 2] = ["<!-- matrix -->\n", "<!-- /matrix -->"];
 
 #[test]
-fn page_has_the_table_of_the_code() {
-    // Being written at this very moment.
+fn document_matches_the_generated_table() {
+    // The file is being rewritten.
     if std::env::var_os(WRITE).is_some_and(|set| !set.is_empty()) {
         return;
     }
@@ -24,7 +24,7 @@ fn page_has_the_table_of_the_code() {
     assert!(there == expected, "{PAGE} is not what the code has: run {HOW}");
 }
 
-/// Puts the table into the page.
+/// Replaces the table in the document.
 pub(crate) fn write(table: &str) {
     let page = fs::read_to_string(PAGE).expect("the page can be read");
     let (before, _, after) = parts(&page);
@@ -32,14 +32,14 @@ pub(crate) fn write(table: &str) {
     fs::write(PAGE, text).expect("the page can be written");
 }
 
-/// The page before the first mark, between the two, and behind the second.
+/// Returns the document's text before, between and after the marks.
 fn parts(page: &str) -> (&str, &str, &str) {
     let (before, rest) = page.split_once(MARKS[0]).expect("the page has the line <!-- matrix -->");
     let (there, after) = rest.split_once(MARKS[1]).expect("the page has the line <!-- /matrix -->");
     (before, there, after)
 }
 
-/// The table, with a column for each of these servers.
+/// Formats the table, with a column for each of these servers.
 pub(crate) fn markdown(table: &Table, labels: &[&str]) -> String {
     let labels: Vec<_> = labels.iter().map(|label| Label::read(label)).collect();
     let rows: usize = table.lines.iter().map(|line| line.rows.len()).sum();
@@ -64,7 +64,7 @@ pub(crate) fn markdown(table: &Table, labels: &[&str]) -> String {
     text
 }
 
-/// What was asserted there: `r n* e`.
+/// Formats a cell, such as `r n* e`.
 fn cell(line: &Line, label: Label) -> String {
     if is_too_old(line, label) {
         let apart = line.rows.iter().any(|row| row.want.of_old(label).is_some());
@@ -85,7 +85,7 @@ fn is_too_old(line: &Line, label: Label) -> bool {
     line.since.as_ref().is_some_and(|since| since.is_after(label))
 }
 
-/// What servers answer that differ from the newest: ``a deleted entry: 6.2 `[nil]`, else `[]` ``.
+/// Formats answers that differ from the newest: ``a deleted entry: 6.2 `[nil]`, else `[]` ``.
 fn differences(line: &Line, row: &Row, labels: &[Label]) -> Option<String> {
     let newest = row.want.of(Label::read(NEWEST));
     let mut runs: Vec<(Label, Label, &str)> = Vec::new();
@@ -114,7 +114,7 @@ fn differences(line: &Line, row: &Row, labels: &[Label]) -> Option<String> {
     (!runs.is_empty()).then(|| format!("{}: {differing}{or}", row.what))
 }
 
-/// As it may stand in a cell.
+/// Escapes a text for a cell.
 fn escape(text: &str) -> String {
     text.replace('|', "\\|")
 }

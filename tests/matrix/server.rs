@@ -2,27 +2,27 @@
 
 use crate::db::Db;
 use crate::show::Show;
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{Block, ClusterShards, ClusterSlots, DedicatedCommand, Feature, Role, Wait, WaitAof};
 use std::time::Duration;
 
-/// What a replica answers, of a master that is not there.
-async fn as_replica(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
+/// Returns the reply of a replica whose master is not reachable.
+async fn as_replica(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Answer {
     let mut reader = db.reader().await;
     db.run("REPLICAOF 127.0.0.1 1").await;
-    let told = reader.send(command).await;
+    let answer = reader.send(command).await;
     db.run("REPLICAOF NO ONE").await;
-    Ok(told?.show())
+    Ok(answer?.show())
 }
 
-/// What is answered where all that is written goes to disk.
-async fn append_only(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Told {
+/// Returns the reply of a server that syncs every write to disk.
+async fn append_only(db: &Db, command: impl DedicatedCommand<DedicatedReply: Show>) -> Answer {
     let mut reader = db.reader().await;
     db.run("CONFIG SET appendfsync always").await;
     db.run("CONFIG SET appendonly yes").await;
-    let told = reader.send(command).await;
+    let answer = reader.send(command).await;
     db.run("CONFIG SET appendonly no").await;
-    Ok(told?.show())
+    Ok(answer?.show())
 }
 
 const MS: Block = Block::For(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Replies as short texts, the same in RESP2 and RESP3 and at any time of day.
+//! Replies as short texts, which do not depend on the protocol or the time of day.
 
 use bourn::{
     AutoClaimed, DeleteOutcome, Entries, EntryId, EntryRef, PendingEntry, PendingSummary, Streams,
@@ -11,7 +11,7 @@ pub(crate) trait Show {
     fn show(&self) -> String;
 }
 
-/// These, with a separator between them.
+/// Joins items with a separator.
 pub(crate) fn list<T: Show>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
     let shown: Vec<_> = items.into_iter().map(|item| item.show()).collect();
     format!("[{}]", shown.join(separator))
@@ -83,7 +83,7 @@ impl<A: Show, B: Show> Show for (A, B) {
     }
 }
 
-/// A time since something, which is never twice the same: whole minutes.
+/// A duration, which varies between runs: whole minutes.
 impl Show for Duration {
     fn show(&self) -> String {
         match self.as_secs() / 60 {
@@ -94,7 +94,7 @@ impl Show for Duration {
     }
 }
 
-/// A time of day, as the time that has passed since.
+/// A point in time, as the time since then.
 impl Show for SystemTime {
     fn show(&self) -> String {
         self.elapsed().unwrap_or_default().show()
@@ -160,7 +160,7 @@ impl Show for DeleteOutcome {
     }
 }
 
-/// What was found deleted is shown if anything was.
+/// Deleted entries are shown only if there are any.
 impl<E: Show> Show for AutoClaimed<E> {
     fn show(&self) -> String {
         let Self { cursor, entries, deleted, .. } = self;

@@ -1,4 +1,4 @@
-//! Longer replies as short texts: what servers, streams and groups say of themselves.
+//! Longer replies as short texts: servers, streams and groups.
 
 use crate::show::{Show, list};
 use bourn::{
@@ -8,7 +8,7 @@ use bourn::{
 };
 use std::ops::RangeInclusive;
 
-// What only some servers say is not shown here: rows of its own ask for it.
+// Fields that only some servers send are not shown here: they have their own rows.
 
 impl Show for StreamInfo {
     fn show(&self) -> String {

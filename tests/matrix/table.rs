@@ -1,4 +1,4 @@
-//! The rows, and how they are written down.
+//! The rows, and the methods that define them.
 
 use crate::db::Db;
 use crate::want::{Since, Want};
@@ -6,19 +6,19 @@ use bourn::{Error, Feature};
 use std::pin::Pin;
 use std::rc::Rc;
 
-/// What a row's command told: the reply as a short text, or the error.
-pub(crate) type Told = Result<String, Error>;
+/// The result of a row: the reply as a short text, or the error.
+pub(crate) type Answer = Result<String, Error>;
 
-type Run = Box<dyn Fn(Db) -> Pin<Box<dyn Future<Output = Told>>>>;
+type Run = Box<dyn Fn(Db) -> Pin<Box<dyn Future<Output = Answer>>>>;
 
-/// Which kind of answer a row asks for.
+/// The kind of answer that a row expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// There is something to answer.
+    /// A reply.
     Reply,
-    /// There is not: null, 0, nothing in it.
+    /// An empty reply: null, 0, or without elements.
     Nothing,
-    /// It is refused.
+    /// An error.
     Error,
 }
 
@@ -28,15 +28,15 @@ pub(crate) struct Line {
     pub(crate) command: &'static str,
     pub(crate) option: &'static str,
     pub(crate) since: Option<Since>,
-    /// Why there is no case in which it answers with nothing.
+    /// The reason why there is no case with an empty reply.
     pub(crate) always: Option<&'static str>,
     pub(crate) rows: Vec<Row>,
 }
 
-/// One thing to try.
+/// One case.
 pub(crate) struct Row {
     pub(crate) case: Case,
-    /// In which state of affairs, or with what effect.
+    /// The condition or effect.
     pub(crate) what: &'static str,
     pub(crate) want: Want,
     pub(crate) run: Run,
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Row {
     }
 }
 
-/// All lines. What is added belongs to the command and the option that were named last.
+/// All lines. New rows belong to the command and option that were named last.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) lines: Vec<Line>,
@@ -56,22 +56,23 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// What follows is about this command; first, without an option.
+    /// Starts the rows of a command, without an option.
     pub(crate) fn command(&mut self, command: &'static str) -> &mut Self {
         self.command = command;
         self.option("")
     }
 
-    /// What follows is about this option.
+    /// Starts the rows of an option.
     pub(crate) fn option(&mut self, option: &'static str) -> &mut Self {
-        // A command that does nothing without an option has no row there.
+        // A command that needs an option has no row without one.
         self.lines.retain(|line| !line.rows.is_empty());
         let command = self.command;
         self.lines.push(Line { command, option, since: None, always: None, rows: Vec::new() });
         self
     }
 
-    /// Not every server has the option: see [`Since`]. `word` is what the error calls it, empty for the command itself.
+    /// Limits the option to some servers: see [`Since`]. `word` is its name in the error, empty for
+    /// the command itself.
     pub(crate) fn since(
         &mut self,
         since: &'static str,
@@ -83,38 +84,39 @@ impl Table {
         self
     }
 
-    /// It never answers that there is nothing; and why.
+    /// Declares that there is no empty reply, with the reason.
     pub(crate) fn always(&mut self, why: &'static str) -> &mut Self {
         self.last().always = Some(why);
         self
     }
 
-    /// It answers with something.
+    /// Adds a row that expects a reply.
     pub(crate) fn reply(
         &mut self,
         what: &'static str,
         want: impl Into<Want>,
-        run: impl AsyncFn(Db) -> Told + 'static,
+        run: impl AsyncFn(Db) -> Answer + 'static,
     ) -> &mut Self {
         self.row(Case::Reply, what, want.into(), run)
     }
 
-    /// It answers that there is nothing.
+    /// Adds a row that expects an empty reply.
     pub(crate) fn nothing(
         &mut self,
         what: &'static str,
         want: impl Into<Want>,
-        run: impl AsyncFn(Db) -> Told + 'static,
+        run: impl AsyncFn(Db) -> Answer + 'static,
     ) -> &mut Self {
         self.row(Case::Nothing, what, want.into(), run)
     }
 
-    /// It is refused. A code alone stands for it with any text, and `...` at the end for anything.
+    /// Adds a row that expects an error. A code alone matches any text; a final `...` matches any
+    /// rest.
     pub(crate) fn error(
         &mut self,
         what: &'static str,
         want: impl Into<Want>,
-        run: impl AsyncFn(Db) -> Told + 'static,
+        run: impl AsyncFn(Db) -> Answer + 'static,
     ) -> &mut Self {
         self.row(Case::Error, what, want.into(), run)
     }
@@ -124,7 +126,7 @@ impl Table {
         case: Case,
         what: &'static str,
         want: Want,
-        run: impl AsyncFn(Db) -> Told + 'static,
+        run: impl AsyncFn(Db) -> Answer + 'static,
     ) -> &mut Self {
         let run = Rc::new(run);
         let run: Run = Box::new(move |db| {

@@ -1,4 +1,4 @@
-//! What each version answers, and which versions are too old to.
+//! The answers of each version, and the versions that are too old.
 
 use bourn::Feature;
 use std::fmt;
@@ -16,7 +16,7 @@ pub(crate) const LABELS: [&str; 9] = [
     "valkey-9.1",
 ];
 
-/// The one that the others are compared with.
+/// The server that the others are compared with.
 pub(crate) const NEWEST: &str = "redis-8.10";
 
 /// Redis or Valkey, and the first two numbers of its version.
@@ -27,14 +27,14 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// Of `redis-8.10`.
+    /// Parses a label such as `redis-8.10`.
     pub(crate) fn read(label: &str) -> Self {
         let (name, number) = label.split_once('-').expect("a label is NAME-VERSION");
         Self { valkey: name == "valkey", version: version(number) }
     }
 }
 
-/// A table's column: `8.10`, `valkey 9.1`.
+/// Formats a column's head: `8.10`, `valkey 9.1`.
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if self.valkey { "valkey " } else { "" };
@@ -42,34 +42,34 @@ impl fmt::Display for Label {
     }
 }
 
-/// The first two numbers of a version.
+/// Parses the first two numbers of a version.
 fn version(text: &str) -> (u32, u32) {
     let mut numbers = text.split('.').map(|part| part.parse().expect("a version is numbers"));
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
 }
 
-/// A text from a version on: `8.2`, or `valkey` and `valkey 9.1`.
+/// Answers by the version from which they hold: `8.2`, or `valkey` and `valkey 9.1`.
 ///
-/// A Valkey of which nothing is said answers as Redis 7.2 does, of which it was made.
+/// A Valkey without an entry answers as Redis 7.2 does, from which it was forked.
 #[derive(Debug, Clone)]
 pub(crate) struct Want {
     texts: Vec<(Label, &'static str)>,
-    /// Whether it is one text, for whoever has what it is about.
+    /// The answer is the same on every server that has the option.
     one: bool,
 }
 
 impl Want {
-    /// What this server answers.
+    /// Returns the answer of this server.
     pub(crate) fn of(&self, label: Label) -> &'static str {
-        self.said(label).unwrap_or_else(|| panic!("nothing is said of {label}"))
+        self.answer(label).unwrap_or_else(|| panic!("no answer is given for {label}"))
     }
 
-    /// What this server answers though it is too old: it has something else to object to, which it says first.
+    /// Returns the answer of this server if it is too old and refuses for another reason first.
     pub(crate) fn of_old(&self, label: Label) -> Option<&'static str> {
-        if self.one { None } else { self.said(label) }
+        if self.one { None } else { self.answer(label) }
     }
 
-    fn said(&self, label: Label) -> Option<&'static str> {
+    fn answer(&self, label: Label) -> Option<&'static str> {
         let last = |label: Label| {
             let since = |(from, _): &&(Label, _)| {
                 from.valkey == label.valkey && from.version <= label.version
@@ -101,12 +101,12 @@ fn or_0(number: &str) -> &str {
     if number.is_empty() { "0" } else { number }
 }
 
-/// Since when there is an option, written by hand, for the crate's own table is to be tried by it: `7.0` if every Valkey
-/// has it, `7.4, valkey 8.1`, `8.2, valkey none`.
+/// The first versions with an option: `7.0` if every Valkey has it, `7.4, valkey 8.1`,
+/// `8.2, valkey none`. Written by hand, because it tests the crate's own table.
 #[derive(Debug, Clone)]
 pub(crate) struct Since {
     pub(crate) feature: Feature,
-    /// What is said to be missing: `XNACK`, `XADD IDMP`.
+    /// The missing name in the error: `XNACK`, `XADD IDMP`.
     pub(crate) name: String,
     redis: &'static str,
     valkey: Option<&'static str>,
@@ -124,14 +124,14 @@ impl Since {
         Self { feature, name, redis, valkey }
     }
 
-    /// Whether this server is too old. Of a version's third number nothing is known here: each label is the last of its
-    /// kind.
+    /// Whether this server is too old. The third number of a version is not known here: each label
+    /// is the last of its minor version.
     pub(crate) fn is_after(&self, label: Label) -> bool {
         let since = if label.valkey { self.valkey } else { Some(self.redis) };
         since.is_none_or(|since| version(since) > label.version)
     }
 
-    /// What the error has to say, on this server.
+    /// Returns the text of the error on this server.
     pub(crate) fn error(&self, server: &str) -> String {
         let Self { name, redis, .. } = self;
         let or = match self.valkey {

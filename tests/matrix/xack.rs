@@ -1,30 +1,30 @@
 //! XACK, XACKDEL and XDELEX.
 
 use crate::db::{Db, id};
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{
     EntryId, Feature, GroupFrom, Refs, StartAt, XAck, XAckDel, XDelEx, XGroupCreate, XPending,
     XReadGroup,
 };
 
-/// The answer for `1-0`, `2-0` and `4-0`, and what is left, of three entries of which the first two are pending for `g`,
-/// and the last two for another group.
-async fn of_three(db: &Db, command: impl AsyncFnOnce(&[EntryId]) -> Told) -> Told {
+/// Returns the answer for `1-0`, `2-0` and `4-0`, and the rest of three entries, of which the first
+/// two are pending for `g` and the last two for another group.
+async fn of_three(db: &Db, command: impl AsyncFnOnce(&[EntryId]) -> Answer) -> Answer {
     db.given(3, 2).await;
     db.must(XGroupCreate::new("k", "g2", StartAt::START)).await;
     db.must(XReadGroup::new("g2", "a").stream("k", GroupFrom::New)).await;
     db.must(XAck::new("k", "g2", id(1))).await;
-    let told = command(&[id(1), id(2), id(4)]).await?;
+    let answer = command(&[id(1), id(2), id(4)]).await?;
     let other = db.must(XPending::new("k", "g2")).await.count;
     let pending = db.must(XPending::new("k", "g")).await.count;
-    Ok(format!("{told}, left {}, pending {pending} and {other}", db.ids().await?))
+    Ok(format!("{answer}, left {}, pending {pending} and {other}", db.ids().await?))
 }
 
-async fn ack_del(db: &Db, refs: Refs) -> Told {
+async fn ack_del(db: &Db, refs: Refs) -> Answer {
     of_three(db, async |ids| db.ask(XAckDel::new("k", "g", ids).refs(refs)).await).await
 }
 
-async fn del_ex(db: &Db, refs: Refs) -> Told {
+async fn del_ex(db: &Db, refs: Refs) -> Answer {
     of_three(db, async |ids| db.ask(XDelEx::new("k", ids).refs(refs)).await).await
 }
 

@@ -1,7 +1,7 @@
 //! XADD.
 
 use crate::db::{Db, id};
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use crate::want::Want;
 use bourn::{AddId, EntryId, Feature, Refs, Trim, XAck, XAdd, XAddNoMkStream, XLen, XRange};
 
@@ -10,7 +10,7 @@ fn nine() -> XAdd<'static> {
     XAdd::new("k").id(id(9)).field("n", 9)
 }
 
-/// An entry for the stream, its id of the server's making.
+/// An entry for the stream with an automatic id.
 fn auto() -> XAdd<'static> {
     XAdd::new("k").field("n", 9)
 }
@@ -19,29 +19,29 @@ fn no_stream() -> XAddNoMkStream<'static> {
     nine().no_mk_stream()
 }
 
-/// What is left in the stream after this was added.
-async fn left(db: &Db, add: XAdd<'_>) -> Told {
+/// Returns the entries after this was added.
+async fn left(db: &Db, add: XAdd<'_>) -> Answer {
     db.ask(add).await?;
     db.ids().await
 }
 
-/// How many entries there are after this was added to 250 of them.
-async fn left_of_250(db: &Db, add: XAdd<'_>) -> Told {
+/// Returns the number of entries after this was added to 250 of them.
+async fn left_of_250(db: &Db, add: XAdd<'_>) -> Answer {
     db.add(1..=250).await;
     db.ask(add.id(id(300))).await?;
     db.ask(XLen::new("k")).await
 }
 
-/// What is left, and what is pending, of three entries given and one of them acknowledged.
-async fn left_of_three(db: &Db, refs: Refs) -> Told {
+/// Returns the rest and the pending ones of three delivered entries, one of them acknowledged.
+async fn left_of_three(db: &Db, refs: Refs) -> Answer {
     db.given(3, 3).await;
     db.must(XAck::new("k", "g", id(1))).await;
     let left = left(db, nine().trim(Trim::max_len(1)).refs(refs)).await?;
     Ok(format!("{left}, pending {}", db.pending().await?))
 }
 
-/// Whether the second has the id of the first, and how many there are.
-async fn same(db: &Db, first: XAdd<'_>, second: XAdd<'_>) -> Told {
+/// Whether the second has the id of the first, and the number of entries.
+async fn same(db: &Db, first: XAdd<'_>, second: XAdd<'_>) -> Answer {
     let (first, second) = (db.client.send(first).await?, db.client.send(second).await?);
     let len = db.ask(XLen::new("k")).await?;
     Ok(format!("{}, {len} in all", if first == second { "the same" } else { "another" }))
@@ -49,7 +49,7 @@ async fn same(db: &Db, first: XAdd<'_>, second: XAdd<'_>) -> Told {
 
 const NOT_ABOVE: &str =
     "ERR The ID specified in XADD is equal or smaller than the target stream top item";
-/// Redis 8.2 leaves all 251 entries; later ones leave no more than asked for, nodes or not.
+/// Redis 8.2 keeps all 251 entries; later versions keep no more than asked for, across nodes.
 const NONE_OR_ALL: [(&str, &str); 2] = [("8.2", "251"), ("8.6", "10")];
 const NOT_AUTO: &str = "ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs";
 

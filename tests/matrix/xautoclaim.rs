@@ -6,12 +6,12 @@ use crate::table::Table;
 use bourn::{EntryId, XAutoClaim, XAutoClaimJustId, XDel, XPending};
 use std::time::Duration;
 
-/// Claims for `b` whatever is pending, from this id on.
+/// Claims all pending entries for `b`, from this id on.
 fn claim(start: u64) -> XAutoClaim<'static> {
     XAutoClaim::new("k", "g", "b", Duration::ZERO, id(start))
 }
 
-/// Claims what is idle for a minute.
+/// Claims entries that are idle for a minute.
 fn idle() -> XAutoClaim<'static> {
     XAutoClaim::new("k", "g", "b", MINUTE, EntryId::MIN)
 }
@@ -21,7 +21,7 @@ fn just_id() -> XAutoClaimJustId<'static> {
 }
 
 const NO_GROUP: &str = "NOGROUP No such key 'k' or consumer group 'g'";
-/// The page of a claim that found nothing.
+/// The page of a claim without results.
 const NOTHING: &str = "0-0 []";
 
 #[rustfmt::skip]

@@ -1,7 +1,7 @@
 //! XCLAIM.
 
 use crate::db::{Db, MINUTE, id};
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{EntryId, GroupFrom, XClaim, XClaimJustId, XDel, XPending, XReadGroup};
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +14,8 @@ fn just_id() -> XClaimJustId<'static> {
     claim().just_id()
 }
 
-/// The answer, and what is then pending, of three entries of which the first two were given.
-async fn of_three(db: &Db, claim: XClaim<'_>) -> Told {
+/// Returns the answer and the pending entries, of three entries of which two were delivered.
+async fn of_three(db: &Db, claim: XClaim<'_>) -> Answer {
     db.given(3, 2).await;
     db.then(claim, XPending::new("k", "g").range(.., 9)).await
 }

@@ -16,7 +16,7 @@ fn set_id(start: impl Into<StartAt>) -> XGroupSetId<'static> {
     XGroupSetId::new("k", "g", start)
 }
 
-/// What the group is given next.
+/// Returns the next delivery of the group.
 fn next() -> XReadGroup<'static> {
     XReadGroup::new("g", "b").stream("k", GroupFrom::New)
 }

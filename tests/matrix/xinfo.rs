@@ -2,7 +2,7 @@
 
 use crate::db::{Db, id};
 use crate::show::Show;
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{
     EntryId, Trim, XDel, XGroupCreate, XGroupCreateConsumer, XInfoConsumers, XInfoGroups,
     XInfoHelp, XInfoStream, XInfoStreamFull, XTrim,
@@ -16,24 +16,24 @@ fn full() -> XInfoStreamFull<'static> {
     stream().full()
 }
 
-/// Three entries, the first two of them given.
+/// Three entries, the first two of them delivered.
 async fn given(db: &Db) {
     db.given(3, 2).await;
 }
 
-/// The same, without the entry in the middle.
+/// The same without the entry in the middle.
 async fn one_deleted(db: &Db) {
     given(db).await;
     db.must(XDel::new("k", id(2))).await;
 }
 
-/// One consumer that has two entries pending, and one that never had any.
+/// One consumer with two pending entries, and one without any.
 async fn two_consumers(db: &Db) {
     given(db).await;
     db.must(XGroupCreateConsumer::new("k", "g", "b")).await;
 }
 
-/// What Redis 7.0 began to say of a stream.
+/// Stream fields that Redis 7.0 added.
 fn added(entries: &Option<u64>, deleted: &Option<EntryId>, first: &Option<EntryId>) -> String {
     format!("{} {} {}", entries.show(), deleted.show(), first.show())
 }
@@ -155,8 +155,8 @@ pub(crate) fn rows(t: &mut Table) {
     t.error("not permitted", "NOPERM", async |db| db.denied(XInfoHelp::new()).await);
 }
 
-/// How long the lists are, of a stream of 12 entries that were all given to one consumer.
-async fn counted(db: &Db, full: XInfoStreamFull<'_>) -> Told {
+/// Returns the lengths of the lists, of a stream with 12 entries delivered to one consumer.
+async fn counted(db: &Db, full: XInfoStreamFull<'_>) -> Answer {
     db.given(12, 12).await;
     let full = db.client.send(full).await?;
     let group = &full.groups[0];

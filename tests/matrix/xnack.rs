@@ -1,7 +1,7 @@
 //! XNACK.
 
 use crate::db::{Db, MINUTE, id};
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use bourn::{
     Feature, GroupFrom, NackMode, XAck, XAutoClaim, XInfoStream, XNack, XPending, XReadGroup,
 };
@@ -10,8 +10,8 @@ fn nack(mode: NackMode) -> XNack<'static> {
     XNack::new("k", "g", mode, id(1))
 }
 
-/// The answer, and what is then pending, of three entries of which the first two were given.
-async fn of_three(db: &Db, nack: XNack<'_>) -> Told {
+/// Returns the answer and the pending entries, of three entries of which two were delivered.
+async fn of_three(db: &Db, nack: XNack<'_>) -> Answer {
     db.given(3, 2).await;
     db.then(nack, XPending::new("k", "g").range(.., 9)).await
 }

@@ -6,7 +6,7 @@ use bourn::{EntryId, XClaim, XPending, XPendingRange};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
-/// All that is pending.
+/// Returns all pending entries.
 fn all() -> XPendingRange<'static> {
     XPendingRange::new("k", "g", .., 10)
 }

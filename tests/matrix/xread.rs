@@ -5,12 +5,12 @@ use crate::table::Table;
 use bourn::{ClientUnblock, Feature, ReadFrom, XRead};
 use std::time::Duration;
 
-/// Reads the stream from here on.
+/// Reads the stream after this id.
 fn read(from: impl Into<ReadFrom>) -> XRead<'static> {
     XRead::new().stream("k", from)
 }
 
-/// Reads both streams from their beginning.
+/// Reads both streams from their start.
 fn both() -> XRead<'static> {
     read(ReadFrom::START).stream("k2", ReadFrom::START)
 }

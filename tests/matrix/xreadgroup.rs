@@ -7,17 +7,17 @@ use bourn::{
 };
 use std::time::Duration;
 
-/// Reads what is new, for `b`.
+/// Reads new entries for `b`.
 fn new() -> XReadGroup<'static> {
     XReadGroup::new("g", "b").stream("k", GroupFrom::New)
 }
 
-/// Reads what is pending for `a`, above this id.
+/// Reads the entries pending for `a`, above this id.
 fn history(above: u64) -> XReadGroup<'static> {
     XReadGroup::new("g", "a").stream("k", id(above))
 }
 
-/// Ends the wait of a read that still waits.
+/// Unblocks a read.
 async fn unblock(db: &Db, reader: i64) {
     db.must(ClientUnblock::new(reader)).await;
 }

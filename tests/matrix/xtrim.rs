@@ -1,7 +1,7 @@
 //! XTRIM and XDEL.
 
 use crate::db::{Db, id};
-use crate::table::{Table, Told};
+use crate::table::{Answer, Table};
 use crate::want::Want;
 use bourn::{Feature, Refs, Trim, XAck, XDel, XTrim};
 
@@ -9,21 +9,22 @@ fn trim(trim: Trim) -> XTrim<'static> {
     XTrim::new("k", trim)
 }
 
-/// How many went of three entries, and what is left.
-async fn of_three(db: &Db, trim: XTrim<'_>) -> Told {
+/// Returns how many of three entries were removed, and the rest.
+async fn of_three(db: &Db, trim: XTrim<'_>) -> Answer {
     db.add(1..=3).await;
     let went = db.ask(trim).await?;
     Ok(format!("{went}, left {}", db.ids().await?))
 }
 
-/// How many went of 250 entries.
-async fn of_250(db: &Db, trim: XTrim<'_>) -> Told {
+/// Returns how many of 250 entries were removed.
+async fn of_250(db: &Db, trim: XTrim<'_>) -> Answer {
     db.add(1..=250).await;
     db.ask(trim).await
 }
 
-/// How many went of three entries given, one of them acknowledged; and what is pending.
-async fn of_given(db: &Db, refs: Refs) -> Told {
+/// Returns how many of three delivered entries, one acknowledged, were removed; and the pending
+/// ones.
+async fn of_given(db: &Db, refs: Refs) -> Answer {
     db.given(3, 3).await;
     db.must(XAck::new("k", "g", id(1))).await;
     let went = db.ask(trim(Trim::max_len(0)).refs(refs)).await?;
@@ -31,7 +32,7 @@ async fn of_given(db: &Db, refs: Refs) -> Told {
 }
 
 const RANGE: &str = "ERR value is not an integer or out of range";
-/// Redis 8.2 removes nothing; later ones as many as asked for, nodes or not.
+/// Redis 8.2 removes nothing; later versions remove as many as asked for, across nodes.
 const NONE_OR_ALL: [(&str, &str); 2] = [("8.2", "0"), ("8.6", "240")];
 
 #[rustfmt::skip]

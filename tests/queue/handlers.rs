@@ -1,6 +1,6 @@
 //! Each kind of handler, and each kind of error that it may return.
 
-use crate::office::{Job as Pairs, Office, number, until};
+use crate::test_queue::{Job as Pairs, TestQueue, number, until};
 use anyhow::Context;
 use bourn::queue::{BoxError, Fail, Flat, Handler, Job, Queue, Verdict, WorkerBuilder};
 use std::error::Error;
@@ -34,7 +34,7 @@ async fn counts(sum: Arc<AtomicU64>, job: Job<Pairs>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A handler that keeps what its jobs need.
+/// A handler with state.
 struct Counter(Arc<AtomicU64>);
 
 impl Handler<Pairs> for Counter {
@@ -46,14 +46,14 @@ impl Handler<Pairs> for Counter {
 }
 
 /// Runs the worker until the stream is empty.
-async fn finish<R>(office: &Office, run: impl FnOnce(Arc<Notify>) -> R)
+async fn finish<R>(test: &TestQueue, run: impl FnOnce(Arc<Notify>) -> R)
 where
     R: Future<Output = Result<bourn::queue::Report, bourn::queue::QueueError>>,
 {
     let over = Arc::new(Notify::new());
     let work = run(Arc::clone(&over));
     let watch = async {
-        until("all are decided", || async { office.left() == (0, 0) }).await;
+        until("every job is settled", || async { test.left() == (0, 0) }).await;
         over.notify_one();
     };
     let (report, ()) = tokio::join!(work, watch);
@@ -62,13 +62,13 @@ where
 
 #[tokio::test]
 async fn handler_errors_of_any_type_are_classified_by_type_and_dead_lettered_with_their_causes() {
-    let office = Office::new().await;
-    let retry = crate::office::quick(3).classify(|error: &BoxError| {
+    let test = TestQueue::new().await;
+    let retry = crate::test_queue::quick(3).classify(|error: &BoxError| {
         let first: &(dyn Error + 'static) = &**error;
         let mut chain = std::iter::successors(Some(first), |error| Error::source(*error));
         if chain.any(|error| error.is::<NoSuchUser>()) { Verdict::Dead } else { Verdict::Retry }
     });
-    let queue = office.builder().retry(retry).open(Flat).await.unwrap();
+    let queue = test.builder().retry(retry).open(Flat).await.unwrap();
     let dead = async |expected: &str| {
         let dead = queue.dead_letters();
         let letters = dead.list(None, 9).await.unwrap();
@@ -77,39 +77,39 @@ async fn handler_errors_of_any_type_are_classified_by_type_and_dead_lettered_wit
         dead.purge(Duration::ZERO).await.unwrap();
     };
     let worker = async || -> WorkerBuilder<Pairs> {
-        office.enqueue(&queue, 1).await;
+        test.enqueue(&queue, 1).await;
         queue.worker()
     };
     let run = worker().await;
-    finish(&office, |over| async move { run.run(over.notified(), boxed).await }).await;
+    finish(&test, |over| async move { run.run(over.notified(), boxed).await }).await;
     dead("no such user").await;
     let run = worker().await;
-    finish(&office, |over| async move { run.run(over.notified(), anyhow).await }).await;
+    finish(&test, |over| async move { run.run(over.notified(), anyhow).await }).await;
     dead("cannot send: no such user").await;
     let run = worker().await;
-    finish(&office, |over| async move { run.run(over.notified(), typed).await }).await;
+    finish(&test, |over| async move { run.run(over.notified(), typed).await }).await;
     dead("no such user").await;
     let run = worker().await;
-    finish(&office, |over| async move { run.run_handler(over.notified(), mixed).await }).await;
+    finish(&test, |over| async move { run.run_handler(over.notified(), mixed).await }).await;
     dead("cannot send: no such user").await;
 }
 
 #[tokio::test]
 async fn closures_functions_and_types_run_with_shared_state() {
-    let office = Office::new().await;
-    let queue: Queue<Pairs> = office.queue().await;
+    let test = TestQueue::new().await;
+    let queue: Queue<Pairs> = test.queue().await;
     let sum = Arc::new(AtomicU64::new(0));
     let state = || Arc::clone(&sum);
     // 0 + 1 + 2 + 3
     for (round, total) in (0_u8..4).zip([6, 12, 18, 24]) {
-        office.enqueue(&queue, 4).await;
+        test.enqueue(&queue, 4).await;
         let worker = queue.worker();
         match round {
             0 => {
                 let state = state();
                 let run =
                     async |over: Arc<Notify>| worker.run_with(state, over.notified(), counts).await;
-                finish(&office, run).await;
+                finish(&test, run).await;
             }
             1 => {
                 let state = state();
@@ -117,13 +117,13 @@ async fn closures_functions_and_types_run_with_shared_state() {
                     let add = |state, job| async { counts(state, job).await };
                     worker.run_with(state, over.notified(), add).await
                 };
-                finish(&office, run).await;
+                finish(&test, run).await;
             }
             2 => {
                 let counter = Counter(state());
                 let run =
                     async |over: Arc<Notify>| worker.run_handler(over.notified(), counter).await;
-                finish(&office, run).await;
+                finish(&test, run).await;
             }
             _ => {
                 let state = state();
@@ -131,7 +131,7 @@ async fn closures_functions_and_types_run_with_shared_state() {
                     let add = move |job: Job<Pairs>| counts(Arc::clone(&state), job);
                     worker.run_handler(over.notified(), add).await
                 };
-                finish(&office, run).await;
+                finish(&test, run).await;
             }
         }
         assert_eq!(sum.load(Ordering::Relaxed), total, "round {round}");

@@ -1,6 +1,6 @@
-//! What a queue says of itself: statistics, health, events; what it asks of a server: commands, permissions, time.
+//! Statistics, health and events of a queue; its commands, permissions and server time.
 
-use crate::office::{GROUP, Job, LEASE, Office, Run, STREAM, config, job, quick, until};
+use crate::test_queue::{GROUP, Job, LEASE, Run, STREAM, TestQueue, config, job, quick, until};
 use bourn::queue::Retention;
 use bourn::queue::{
     Enqueue, Fail, Flat, Health, Nack, Queue, QueueError, QueueEvent, Redrive, SettingsError,
@@ -11,28 +11,28 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn statistics_are_exact() {
-    let office = Office::new().await;
-    let queue = office.builder().lease(Duration::from_secs(20)).open(Flat).await.unwrap();
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(Duration::from_secs(20)).open(Flat).await.unwrap();
     let empty = queue.stats().await.unwrap();
     assert_eq!(
         (empty.ready, empty.in_flight, empty.dead, empty.oldest_ready),
         (Some(0), 0, 0, None)
     );
-    office.enqueue(&queue, 20).await;
+    test.enqueue(&queue, 20).await;
     let mut consumer = queue.consumer().prefetch(6).start().await.unwrap();
-    let mut hands = Vec::new();
+    let mut deliveries = Vec::new();
     for _ in 0..6 {
-        hands.push(consumer.next().await.unwrap().unwrap());
+        deliveries.push(consumer.next().await.unwrap().unwrap());
     }
-    until("six more are fetched", || async { office.left() == (20, 12) }).await;
-    let oldest = hands[1].id();
-    hands.remove(0).ack().await.unwrap();
-    hands.pop().unwrap().nack(Nack::dead("no")).await.unwrap();
-    hands.pop().unwrap().nack(Nack::after(Duration::from_secs(15))).await.unwrap();
-    // An entry that nobody was given is deleted: the server's own lag is lost, the count is not.
-    let last = office.server.command(&["XREVRANGE", STREAM, "+", "-", "COUNT", "1"]);
-    office.server.command(&["XDEL", STREAM, last.lines().next().unwrap()]);
-    until("all is as it should be", || async {
+    until("six more are fetched", || async { test.left() == (20, 12) }).await;
+    let oldest = deliveries[1].id();
+    deliveries.remove(0).ack().await.unwrap();
+    deliveries.pop().unwrap().nack(Nack::dead("no")).await.unwrap();
+    deliveries.pop().unwrap().nack(Nack::after(Duration::from_secs(15))).await.unwrap();
+    // An entry that was never delivered is deleted: the server's lag is lost, the count is not.
+    let last = test.server.command(&["XREVRANGE", STREAM, "+", "-", "COUNT", "1"]);
+    test.server.command(&["XDEL", STREAM, last.lines().next().unwrap()]);
+    until("the statistics are up to date", || async {
         let stats = queue.stats().await.unwrap();
         stats.ready.unwrap() + stats.in_flight + stats.waiting_retry == 17
     })
@@ -47,25 +47,25 @@ async fn statistics_are_exact() {
     assert_eq!(*stats.consumers[0].name, *consumer.name());
     assert_eq!(stats.consumers[0].pending, stats.in_flight);
     assert!(stats.oldest_ready_age().unwrap() < Duration::from_secs(60));
-    drop(hands);
+    drop(deliveries);
     consumer.close().await;
 }
 
 #[tokio::test]
-async fn what_a_lossy_queue_loses_is_counted() {
-    let office = Office::new().await;
-    let lossy = office.builder().retention(Retention::LossyMaxLen(100));
+async fn jobs_trimmed_by_a_lossy_queue_are_counted() {
+    let test = TestQueue::new().await;
+    let lossy = test.builder().retention(Retention::LossyMaxLen(100));
     let queue: Queue<Job> = lossy.open(Flat).await.unwrap();
-    office.enqueue(&queue, 50).await;
+    test.enqueue(&queue, 50).await;
     let mut consumer = queue.consumer().prefetch(10).start().await.unwrap();
-    until("ten are fetched", || async { office.left() == (50, 10) }).await;
-    office.enqueue(&queue, 2_000).await;
-    // The server trims whole nodes: some more than a hundred are left.
-    let left = office.left().0;
+    until("ten are fetched", || async { test.left() == (50, 10) }).await;
+    test.enqueue(&queue, 2_000).await;
+    // The server trims whole nodes: more than a hundred entries are left.
+    let left = test.left().0;
     assert!((100..400).contains(&left), "{left}");
     let stats = queue.stats().await.unwrap();
     assert_eq!(stats.length, left);
-    if office.server.redis_at_least(7, 0) {
+    if test.server.redis_at_least(7, 0) {
         assert_eq!(stats.skipped, Some(2_050 - 10 - left));
     } else {
         assert_eq!(stats.skipped, None);
@@ -73,7 +73,7 @@ async fn what_a_lossy_queue_loses_is_counted() {
     let mut done = 0;
     for _ in 0..10 {
         let next = consumer.next().await.unwrap().unwrap();
-        assert_eq!(next.ack().await.unwrap(), bourn::queue::Acked::Done, "it was in hand");
+        assert_eq!(next.ack().await.unwrap(), bourn::queue::Acked::Done, "it was in flight");
         done += 1;
     }
     for _ in 0..left {
@@ -81,58 +81,58 @@ async fn what_a_lossy_queue_loses_is_counted() {
         done += 1;
     }
     assert_eq!(consumer.close().await.done, done);
-    assert_eq!(office.left().1, 0);
-    assert!(office.left().0 >= 100, "what is done stays as long as there is room");
+    assert_eq!(test.left().1, 0);
+    assert!(test.left().0 >= 100, "finished entries stay until the limit is reached");
 }
 
 #[tokio::test]
-async fn health_says_what_is_amiss() {
-    let office = Office::new().await;
-    let queue = office.builder().lease(Duration::from_millis(100)).open(Flat).await.unwrap();
+async fn health_reports_each_problem() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(Duration::from_millis(100)).open(Flat).await.unwrap();
     assert_eq!(queue.health().await.unwrap(), Health::Ok);
-    let told = |health| match health {
+    let reasons = |health| match health {
         Health::Degraded(wrong) => wrong.join("; "),
         other => panic!("{other:?}"),
     };
-    office.enqueue(&queue, 1).await;
-    let health = told(queue.health().await.unwrap());
-    assert!(health.contains("nobody reads"), "{health}");
+    test.enqueue(&queue, 1).await;
+    let health = reasons(queue.health().await.unwrap());
+    assert!(health.contains("no consumer reads"), "{health}");
     until("the job is late", || async {
         matches!(queue.health().await.unwrap(), Health::Degraded(wrong) if wrong[0].contains("waiting"))
     })
     .await;
     let run = Run::new(queue.worker(), |_| async { Err(Fail::dead("no")) });
-    until("it is dead", || async { office.left() == (0, 0) }).await;
+    until("the job is dead-lettered", || async { test.left() == (0, 0) }).await;
     run.stop().await;
-    let health = told(queue.health().await.unwrap());
+    let health = reasons(queue.health().await.unwrap());
     assert_eq!(health, "there are 1 dead letters");
     queue.dead_letters().purge(Duration::ZERO).await.unwrap();
-    office.server.command(&["XGROUP", "CREATE", STREAM, "others", "0"]);
-    let health = told(queue.health().await.unwrap());
+    test.server.command(&["XGROUP", "CREATE", STREAM, "others", "0"]);
+    let health = reasons(queue.health().await.unwrap());
     assert!(health.contains("another group"), "{health}");
-    office.server.command(&["DEL", STREAM]);
-    let health = told(queue.health().await.unwrap());
+    test.server.command(&["DEL", STREAM]);
+    let health = reasons(queue.health().await.unwrap());
     assert!(health.contains("not there"), "{health}");
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused_when_it_is_opened() {
-    let office = Office::new().await;
-    office.server.command(&["SET", "text", "x"]);
+async fn open_rejects_invalid_settings() {
+    let test = TestQueue::new().await;
+    test.server.command(&["SET", "text", "x"]);
     let open = |builder: bourn::queue::QueueBuilder| async {
         builder.open::<Job, _>(Flat).await.map(drop)
     };
-    let not_a_stream = open(Queue::builder(&office.client, "text")).await;
+    let not_a_stream = open(Queue::builder(&test.client, "text")).await;
     assert!(matches!(not_a_stream, Err(QueueError::Settings(SettingsError::NotAStream(_)))));
-    let dead = open(office.builder().dead_letter("text")).await;
+    let dead = open(test.builder().dead_letter("text")).await;
     assert!(matches!(dead, Err(QueueError::Settings(SettingsError::DeadLettersNotAStream(_)))));
-    let same = open(office.builder().dead_letter(STREAM)).await;
+    let same = open(test.builder().dead_letter(STREAM)).await;
     assert!(matches!(same, Err(QueueError::Settings(SettingsError::Value(_)))));
-    let short = open(office.builder().lease(Duration::from_millis(1))).await;
+    let short = open(test.builder().lease(Duration::from_millis(1))).await;
     assert!(matches!(short, Err(QueueError::Settings(SettingsError::Value(_)))));
 }
 
-/// What the issue allows: streams, transactions, and what a connection says of itself.
+/// The permissions in the docs: streams, transactions, and a connection's own commands.
 const LEAST: &[&str] = &[
     "-@all",
     "+@stream",
@@ -147,13 +147,13 @@ const LEAST: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn it_does_with_the_least_permissions() {
-    let office = Office::new().await;
+async fn worker_runs_with_minimal_permissions() {
+    let test = TestQueue::new().await;
     let mut rules = vec!["ACL", "SETUSER", "least", "on", ">secret", "~jobs", "~{jobs}*"];
     rules.extend(LEAST);
-    office.server.command(&rules);
+    test.server.command(&rules);
     let client =
-        Client::connect(config(&office.server).user("least").password("secret")).await.unwrap();
+        Client::connect(config(&test.server).user("least").password("secret")).await.unwrap();
     let builder = |max_delay| {
         let builder = Queue::builder(&client, STREAM).group(GROUP).lease(LEASE).retry(quick(2));
         builder.max_delay(max_delay)
@@ -162,12 +162,12 @@ async fn it_does_with_the_least_permissions() {
         let queue: Queue<Job> = builder(max_delay).open(Flat).await.unwrap();
         let mut events = queue.events();
         queue.producer().enqueue_with(&job(1_000), Enqueue::new().header("a", "b")).await.unwrap();
-        office.enqueue(&queue, 50).await;
+        test.enqueue(&queue, 50).await;
         let later = max_delay.min(LEASE + LEASE / 4);
         static RELEASED: AtomicBool = AtomicBool::new(false);
         let released = &RELEASED;
         let run = Run::new(queue.worker(), move |job| async move {
-            match crate::office::number(&job) {
+            match crate::test_queue::number(&job) {
                 0..5 => Err(Fail::dead("no")),
                 5..10 if job.attempt() == 1 => Err(Fail::retry("once")),
                 10 => {
@@ -179,12 +179,12 @@ async fn it_does_with_the_least_permissions() {
                 _ => Ok(()),
             }
         });
-        // What a dead worker left.
-        office.server.command(&[
+        // Entries that a crashed worker left pending.
+        test.server.command(&[
             "XREADGROUP",
             "GROUP",
             GROUP,
-            "dead",
+            "crashed",
             "COUNT",
             "3",
             "STREAMS",
@@ -192,7 +192,7 @@ async fn it_does_with_the_least_permissions() {
             ">",
         ]);
         queue.producer().enqueue(&job(2_000)).await.unwrap();
-        until("all are decided", || async { office.left() == (0, 0) }).await;
+        until("every job is settled", || async { test.left() == (0, 0) }).await;
         queue.stats().await.unwrap();
         queue.health().await.unwrap();
         run.stop().await;
@@ -201,7 +201,7 @@ async fn it_does_with_the_least_permissions() {
         assert_eq!(queue.dead_letters().redrive(Redrive::all().at_most(2)).await.unwrap(), 2);
         queue.dead_letters().purge(Duration::ZERO).await.unwrap();
         let run = Run::new(queue.worker(), |_| async { Ok(()) });
-        until("all are done", || async { office.left() == (0, 0) }).await;
+        until("every job is done", || async { test.left() == (0, 0) }).await;
         run.stop().await;
         drop(queue);
         while let Some(event) = events.next().await {
@@ -209,8 +209,8 @@ async fn it_does_with_the_least_permissions() {
             assert!(!refused, "{event:?}");
         }
     }
-    // A connection says its library's name if it may; nothing else was refused.
-    let log = office.server.command(&["ACL", "LOG"]);
+    // `CLIENT SETINFO` may be refused; nothing else was.
+    let log = test.server.command(&["ACL", "LOG"]);
     let lines: Vec<&str> = log.lines().collect();
     for object in lines.windows(2).filter(|pair| pair[0] == "object").map(|pair| pair[1]) {
         assert!(matches!(object, "client|setinfo" | "client"), "{log}");
@@ -218,39 +218,38 @@ async fn it_does_with_the_least_permissions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_command_is_slow_among_a_hundred_thousand_pending() {
+async fn no_command_is_slow_with_100_000_pending_entries() {
     for max_delay in [Duration::from_millis(10), Duration::from_secs(3_600)] {
-        let office = Office::new().await;
-        let builder = office.builder().lease(Duration::from_secs(600)).max_delay(max_delay);
+        let test = TestQueue::new().await;
+        let builder = test.builder().lease(Duration::from_secs(600)).max_delay(max_delay);
         let queue = builder.open(Flat).await.unwrap();
         for chunk in 0..100 {
             let adds = (0..1_000).map(|n| XAdd::new(STREAM).field("n", chunk * 1_000 + n));
-            for added in office.client.send_all(adds).await {
+            for added in test.client.send_all(adds).await {
                 added.unwrap();
             }
             let read =
                 ["XREADGROUP", "GROUP", GROUP, "busy", "COUNT", "1000", "STREAMS", STREAM, ">"];
-            office.server.command(&read);
+            test.server.command(&read);
         }
-        office.enqueue(&queue, 100).await;
-        office.server.command(&["CONFIG", "SET", "slowlog-log-slower-than", "5000"]);
-        office.server.command(&["SLOWLOG", "RESET"]);
+        test.enqueue(&queue, 100).await;
+        test.server.command(&["CONFIG", "SET", "slowlog-log-slower-than", "5000"]);
+        test.server.command(&["SLOWLOG", "RESET"]);
         let run = Run::new(queue.worker(), |job| async move {
-            match (crate::office::number(&job), job.attempt()) {
+            match (crate::test_queue::number(&job), job.attempt()) {
                 (0..20, 1) => Err(Fail::retry("once")),
                 (20..30, _) => Err(Fail::dead("no")),
                 _ => Ok(()),
             }
         });
-        // In such a crowd what failed may have to wait for a whole lease.
-        until("the hundred were tried", || async { office.left().0 <= 100_020 }).await;
-        let seen =
-            |command: &str| office.server.command(&["INFO", "commandstats"]).contains(command);
-        until("the janitor was there", || async { seen("cmdstat_xinfo") }).await;
+        // With this many pending entries a failed job may wait for a whole lease.
+        until("the hundred jobs were attempted", || async { test.left().0 <= 100_020 }).await;
+        let seen = |command: &str| test.server.command(&["INFO", "commandstats"]).contains(command);
+        until("maintenance ran", || async { seen("cmdstat_xinfo") }).await;
         queue.stats().await.unwrap();
         queue.health().await.unwrap();
         run.stop().await;
-        let slow = office.server.command(&["SLOWLOG", "GET", "10"]);
+        let slow = test.server.command(&["SLOWLOG", "GET", "10"]);
         assert_eq!(slow, "", "{slow}");
     }
 }

@@ -1,16 +1,16 @@
-//! The queue against a real server, which `BOURN_SERVER` says: every promise, and every fault that the design names.
+//! The queue against a real server (`BOURN_SERVER`): every guarantee, every fault in the design.
 //!
-//! | room | what is tried |
+//! | module | subject |
 //! |---|---|
-//! | `working` | a worker: success, failure, panic, time-outs, shutdown |
+//! | `working` | a worker: success, failure, panic, time limits, shutdown |
 //! | `handlers` | each kind of handler and of its errors |
-//! | `looking` | statistics, health, permissions, what it costs the server |
-//! | `pulling` | a consumer: deliveries in hand, decided one by one |
-//! | `waiting` | retries that wait, priorities, deduplication |
+//! | `looking` | statistics, health, permissions, server time per command |
+//! | `pulling` | a consumer: deliveries in flight, settled one by one |
+//! | `waiting` | delayed retries, priorities, deduplication |
 //! | `producing` | a producer whose replies are lost |
-//! | `faults` | what goes wrong, fault by fault |
+//! | `faults` | one module per fault |
 //!
-//! `proxy`, `forward` and `schedule` are those of the chaos tests, `both` is the server tests'.
+//! `proxy`, `forward` and `schedule` belong to the chaos tests, `both` to the server tests.
 
 #[path = "../server/support.rs"]
 mod support;
@@ -29,8 +29,6 @@ mod handlers;
 #[cfg(test)]
 mod looking;
 #[cfg(test)]
-mod office;
-#[cfg(test)]
 mod producing;
 #[cfg(test)]
 #[path = "../chaos/proxy.rs"]
@@ -42,6 +40,8 @@ mod pulling;
 #[path = "../chaos/schedule.rs"]
 #[expect(dead_code, reason = "each test binary uses its own part")]
 mod schedule;
+#[cfg(test)]
+mod test_queue;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]

@@ -1,48 +1,49 @@
-//! A producer whose replies are lost: jobs are added once where the server can tell, and their outcome is unknown otherwise.
+//! A producer whose replies are lost: jobs are added once where the server has IDMP, and their
+//! outcome is unknown elsewhere.
 
-use crate::office::{GROUP, Job, Office, STREAM, job, until};
 use crate::proxy::{Proxy, Upstream};
 use crate::schedule::{Plan, Way};
+use crate::test_queue::{GROUP, Job, STREAM, TestQueue, job, until};
 use bourn::queue::{Enqueue, Flat, Queue, QueueError};
 use bourn::{Client, XLen};
 
 /// A queue behind a proxy.
-async fn behind(office: &Office) -> (Proxy, Queue<Job>) {
-    let proxy = Proxy::start(Upstream::Tcp(office.server.port())).await;
+async fn behind(test: &TestQueue) -> (Proxy, Queue<Job>) {
+    let proxy = Proxy::start(Upstream::Tcp(test.server.port())).await;
     proxy.plan(|_| Plan::default());
     let client = Client::connect(proxy.config()).await.unwrap();
     let queue = Queue::builder(&client, STREAM).group(GROUP).open(Flat).await.unwrap();
     (proxy, queue)
 }
 
-/// Lets a command through and loses its reply.
+/// Runs a command and loses its reply.
 async fn lose_replies<R: Send + 'static>(
-    office: &Office,
+    test: &TestQueue,
     (proxy, queue): (&Proxy, &Queue<Job>),
     added: u64,
     enqueue: impl Future<Output = R> + Send + 'static,
 ) -> R {
-    // There is a connection.
+    // The connection is established.
     queue.client().send(XLen::new(STREAM)).await.unwrap();
-    let before = office.left().0;
+    let before = test.left().0;
     proxy.stall(Way::Down);
     let enqueued = tokio::spawn(enqueue);
-    until("the server has them", || async { office.left().0 == before + added }).await;
+    until("the server has them", || async { test.left().0 == before + added }).await;
     proxy.reset();
     proxy.go_on();
     enqueued.await.unwrap()
 }
 
 #[tokio::test]
-async fn a_lost_reply_adds_nothing_twice() {
-    let office = Office::new().await;
-    let (proxy, queue) = behind(&office).await;
-    let idmp = office.server.redis_at_least(8, 6) && !office.server.is_valkey();
+async fn lost_enqueue_reply_adds_no_job_twice() {
+    let test = TestQueue::new().await;
+    let (proxy, queue) = behind(&test).await;
+    let idmp = test.server.redis_at_least(8, 6) && !test.server.is_valkey();
     let producer = queue.producer();
     for (place, jobs) in [(1_u64, 1_u64), (2, 2), (3, 64), (4, 500)] {
-        let before = office.left().0;
+        let before = test.left().0;
         let results =
-            lose_replies(&office, (&proxy, &queue), jobs.min(if idmp { 64 } else { 500 }), {
+            lose_replies(&test, (&proxy, &queue), jobs.min(if idmp { 64 } else { 500 }), {
                 let producer = producer.clone();
                 async move {
                     let jobs: Vec<_> = (0..jobs).map(job).collect();
@@ -59,30 +60,30 @@ async fn a_lost_reply_adds_nothing_twice() {
         } else {
             assert!(results.iter().all(|one| one.as_ref().is_err_and(QueueError::may_have_run)));
         }
-        assert_eq!(office.left().0, before + jobs, "row {place}");
+        assert_eq!(test.left().0, before + jobs, "row {place}");
     }
-    // What is alone, and what is unique, too.
-    let before = office.left().0;
-    let one = lose_replies(&office, (&proxy, &queue), 1, {
+    // Single jobs and unique jobs, too.
+    let before = test.left().0;
+    let one = lose_replies(&test, (&proxy, &queue), 1, {
         let producer = producer.clone();
         async move { producer.enqueue(&job(1)).await }
     });
     assert_eq!(one.await.is_ok(), idmp);
     if idmp {
-        let one = lose_replies(&office, (&proxy, &queue), 1, async move {
+        let one = lose_replies(&test, (&proxy, &queue), 1, async move {
             producer.enqueue_with(&job(1), Enqueue::new().unique("a")).await
         });
         let id = one.await.unwrap();
         let unique = Enqueue::new().unique("a");
         assert_eq!(queue.producer().enqueue_with(&job(2), unique).await.unwrap(), id);
     }
-    assert_eq!(office.left().0, before + 1 + u64::from(idmp));
+    assert_eq!(test.left().0, before + 1 + u64::from(idmp));
 }
 
 #[tokio::test]
-async fn a_payload_that_cannot_be_written_keeps_no_other_from_being_added() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn payload_that_fails_to_encode_does_not_block_other_jobs() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let bad: Job = vec![("_mine".into(), "no".into())];
     let jobs = [job(1), bad.clone(), job(2)];
     let results = queue.producer().enqueue_all(&jobs).await;
@@ -91,8 +92,8 @@ async fn a_payload_that_cannot_be_written_keeps_no_other_from_being_added() {
     assert!(matches!(error, QueueError::Codec(_)), "{error:?}");
     assert!(!error.may_have_run());
     assert!(matches!(queue.producer().enqueue(&bad).await, Err(QueueError::Codec(_))));
-    assert_eq!(office.left().0, 2);
-    // An empty payload is one.
+    assert_eq!(test.left().0, 2);
+    // An empty payload is valid.
     queue.producer().enqueue(&Vec::new()).await.unwrap();
     let mut consumer = queue.consumer().prefetch(9).start().await.unwrap();
     for expected in [job(1), job(2), Vec::new()] {

@@ -1,6 +1,6 @@
-//! A consumer: deliveries in hand, decided one by one.
+//! A consumer: deliveries in flight, settled one by one.
 
-use crate::office::{Job, LEASE, Office, Run, config, job, number, until};
+use crate::test_queue::{Job, LEASE, Run, TestQueue, config, job, number, until};
 use bourn::queue::{Acked, Consumer, Delivery, Enqueue, Flat, Nack, QueueError, Retention};
 use futures_util::{FutureExt, StreamExt};
 use std::time::{Duration, SystemTime};
@@ -11,15 +11,15 @@ async fn next(consumer: &mut Consumer<Job>) -> Delivery<Job> {
 }
 
 #[tokio::test]
-async fn a_delivery_says_what_it_is() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn delivery_has_its_payload_headers_and_metadata() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let options = Enqueue::new().header("trace", "7f3a").header("bytes", b"\xff\0");
     let id = queue.producer().enqueue_with(&job(7), options).await.unwrap();
     let mut consumer = queue.consumer().start().await.unwrap();
     let delivery = next(&mut consumer).await;
     assert_eq!((delivery.id(), delivery.attempt()), (id, 1));
-    assert_eq!(*delivery.payload(), job(7), "headers are no part of it");
+    assert_eq!(*delivery.payload(), job(7), "headers are not part of the payload");
     assert_eq!(delivery.headers().get("trace"), Some(&b"7f3a"[..]));
     assert_eq!(delivery.headers().get("bytes"), Some(&b"\xff\0"[..]));
     assert_eq!(delivery.headers().len(), 2);
@@ -32,15 +32,15 @@ async fn a_delivery_says_what_it_is() {
     let (payload, acker) = delivery.split();
     assert_eq!(number(&payload), 7);
     assert_eq!(acker.ack().await.unwrap(), Acked::Done);
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
     assert_eq!(consumer.close().await.done, 1);
 }
 
 #[tokio::test]
-async fn each_way_to_say_no_counts_as_it_should() {
-    let office = Office::new().await;
-    let queue = office.builder().retry(crate::office::quick(5)).open(Flat).await.unwrap();
-    office.enqueue(&queue, 1).await;
+async fn each_kind_of_nack_counts_attempts_correctly() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().retry(crate::test_queue::quick(5)).open(Flat).await.unwrap();
+    test.enqueue(&queue, 1).await;
     let mut consumer = queue.consumer().start().await.unwrap();
     let first = next(&mut consumer).await;
     assert_eq!(first.attempt(), 1);
@@ -62,7 +62,7 @@ async fn each_way_to_say_no_counts_as_it_should() {
     let fifth = next(&mut consumer).await;
     assert_eq!(fifth.attempt(), 5);
     fifth.nack(Nack::now().because("the fifth time")).await.unwrap();
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
     let dead = queue.dead_letters().list(None, 9).await.unwrap();
     assert_eq!((&*dead[0].reason, dead[0].attempts), ("the fifth time", 5));
     let report = consumer.close().await;
@@ -70,35 +70,35 @@ async fn each_way_to_say_no_counts_as_it_should() {
 }
 
 #[tokio::test]
-async fn a_consumer_is_a_stream_and_prefetches_no_more_than_it_may() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    office.enqueue(&queue, 20).await;
+async fn consumer_is_a_stream_and_respects_its_prefetch_limit() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    test.enqueue(&queue, 20).await;
     let mut consumer = queue.consumer().prefetch(4).start().await.unwrap();
-    until("four are fetched", || async { office.left() == (20, 4) }).await;
+    until("four are fetched", || async { test.left() == (20, 4) }).await;
     let mut numbers = Vec::new();
     while numbers.len() < 20 {
         let delivery = consumer.next().await.unwrap().unwrap();
-        assert!(office.left().1 <= 5);
+        assert!(test.left().1 <= 5);
         numbers.push(number(delivery.payload()));
         delivery.ack().await.unwrap();
     }
     assert_eq!(numbers, (0..20).collect::<Vec<_>>());
-    // As a stream, cut off in the middle: what is not decided is another's.
-    office.enqueue(&queue, 3).await;
+    // As a stream that is dropped half-way: unsettled jobs go to another worker.
+    test.enqueue(&queue, 3).await;
     let mut stream = consumer.boxed();
     let one = StreamExt::next(&mut stream).await.unwrap().unwrap();
     drop(stream);
     one.ack().await.unwrap();
     let run = Run::new(queue.worker(), |_| async { Ok(()) });
-    until("the others are done", || async { office.left() == (0, 0) }).await;
+    until("the others are done", || async { test.left() == (0, 0) }).await;
     assert_eq!(run.stop().await.0.done, 2);
 }
 
 #[tokio::test]
-async fn large_jobs_are_prefetched_by_their_bytes() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn prefetch_of_large_jobs_is_limited_by_bytes() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let large: Vec<Job> = (0..50)
         .map(|n| vec![("n".into(), n.to_string()), ("x".into(), "x".repeat(10_000))])
         .collect();
@@ -109,18 +109,18 @@ async fn large_jobs_are_prefetched_by_their_bytes() {
     let mut most = 0;
     for _ in 0..50 {
         let delivery = next(&mut consumer).await;
-        most = most.max(office.left().1);
+        most = most.max(test.left().1);
         delivery.ack().await.unwrap();
     }
-    let server_bounds_it = office.server.redis_at_least(8, 10);
+    let server_bounds_it = test.server.redis_at_least(8, 10);
     assert!(most <= if server_bounds_it { 12 } else { 50 }, "{most} fetched");
     consumer.close().await;
 }
 
 #[tokio::test]
-async fn a_next_that_is_dropped_loses_nothing() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn dropping_next_loses_no_job() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let mut consumer = queue.consumer().prefetch(3).start().await.unwrap();
     for n in 0..50 {
         // Dropped after its first poll.
@@ -132,20 +132,20 @@ async fn a_next_that_is_dropped_loses_nothing() {
         }
         let delivery = next(&mut consumer).await;
         assert_eq!(number(delivery.payload()), n);
-        // An acknowledgement that nobody waits for is done all the same.
+        // An acknowledgement whose future is dropped is sent all the same.
         drop(delivery.ack());
     }
-    until("all are done", || async { office.left() == (0, 0) }).await;
+    until("every job is done", || async { test.left() == (0, 0) }).await;
     assert_eq!(consumer.close().await.done, 50);
 }
 
 #[tokio::test]
-async fn done_and_begun_is_one_step() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    let out = bourn::queue::Queue::builder(&office.client, "{jobs}:next");
+async fn ack_then_acknowledges_and_adds_atomically() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    let out = bourn::queue::Queue::builder(&test.client, "{jobs}:next");
     let out: bourn::queue::Queue<Job> = out.open(Flat).await.unwrap();
-    office.enqueue(&queue, 10).await;
+    test.enqueue(&queue, 10).await;
     let mut consumer = queue.consumer().start().await.unwrap();
     for n in 0..10 {
         let delivery = next(&mut consumer).await;
@@ -153,60 +153,60 @@ async fn done_and_begun_is_one_step() {
         assert_eq!(acked, Acked::Done);
         assert!(id.is_some());
     }
-    assert_eq!(office.left(), (0, 0));
-    assert_eq!(office.server.command(&["XLEN", "{jobs}:next"]), "10");
-    // Somebody else has finished it before: nothing more is added.
-    office.enqueue(&queue, 1).await;
+    assert_eq!(test.left(), (0, 0));
+    assert_eq!(test.server.command(&["XLEN", "{jobs}:next"]), "10");
+    // Another consumer settled it before: nothing more is added.
+    test.enqueue(&queue, 1).await;
     let delivery = next(&mut consumer).await;
     let id = delivery.id().to_string();
-    office.server.command(&["XACK", "jobs", "workers", &id]);
-    office.server.command(&["XDEL", "jobs", &id]);
+    test.server.command(&["XACK", "jobs", "workers", &id]);
+    test.server.command(&["XDEL", "jobs", &id]);
     let (acked, added) = delivery.ack_then(&out, &job(1)).await.unwrap();
     assert_eq!(acked, Acked::AlreadyGone);
-    let length: u64 = office.server.command(&["XLEN", "{jobs}:next"]).parse().unwrap();
+    let length: u64 = test.server.command(&["XLEN", "{jobs}:next"]).parse().unwrap();
     assert_eq!(length, 10 + u64::from(added.is_some()));
     consumer.close().await;
 }
 
 #[tokio::test]
-async fn who_was_too_late_is_told() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    office.enqueue(&queue, 3).await;
+async fn late_settlement_reports_the_lost_lease() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    test.enqueue(&queue, 3).await;
     let mut consumer = queue.consumer().prefetch(3).start().await.unwrap();
     let (one, two, three) =
         (next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await);
     for delivery in [&one, &two] {
         let id = delivery.id().to_string();
-        office.server.command(&["XACK", "jobs", "workers", &id]);
-        office.server.command(&["XDEL", "jobs", &id]);
+        test.server.command(&["XACK", "jobs", "workers", &id]);
+        test.server.command(&["XDEL", "jobs", &id]);
     }
     assert_eq!(one.ack().await.unwrap(), Acked::AlreadyGone);
-    // A heartbeat finds it gone.
+    // A heartbeat finds that the entry is gone.
     two.lease().lost().await;
     assert!(two.lease().is_lost());
     assert!(matches!(two.extend().await, Err(QueueError::LeaseLost)));
     assert!(matches!(two.nack(Nack::now()).await, Err(QueueError::LeaseLost)));
-    // An operator gave it to somebody else: the next time that it is asked for, that shows.
+    // An operator gave it to another consumer: the next `extend` reports that.
     let id = three.id().to_string();
-    office.server.command(&["XCLAIM", "jobs", "workers", "operator", "0", &id]);
+    test.server.command(&["XCLAIM", "jobs", "workers", "operator", "0", &id]);
     assert!(matches!(three.extend().await, Err(QueueError::LeaseLost)));
     assert!(three.lease().is_lost());
-    assert_eq!(office.server.command(&["XLEN", "jobs"]), "1");
+    assert_eq!(test.server.command(&["XLEN", "jobs"]), "1");
     drop(three);
     consumer.close().await;
-    let pending = office.server.command(&["XPENDING", "jobs", "workers", "-", "+", "9"]);
+    let pending = test.server.command(&["XPENDING", "jobs", "workers", "-", "+", "9"]);
     assert!(pending.contains("operator"), "{pending}");
 }
 
 #[tokio::test]
-async fn at_most_once_is_forgotten_as_it_is_handed_out() {
-    let office = Office::new().await;
-    let queue = office.builder().at_most_once().open(Flat).await.unwrap();
-    office.enqueue(&queue, 100).await;
+async fn at_most_once_acknowledges_before_delivery() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().at_most_once().open(Flat).await.unwrap();
+    test.enqueue(&queue, 100).await;
     let mut consumer = queue.consumer().prefetch(100).start().await.unwrap();
     let first = next(&mut consumer).await;
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
     assert_eq!(first.lease().deadline(), None);
     assert!(!first.lease().is_lost());
     first.extend().await.unwrap();
@@ -218,58 +218,59 @@ async fn at_most_once_is_forgotten_as_it_is_handed_out() {
     }
     let report = consumer.close().await;
     assert_eq!((report.done, report.dropped), (99, 1));
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
 }
 
 #[tokio::test]
-async fn groups_share_a_stream_that_is_kept_until_all_have_acknowledged() {
-    let office = Office::new().await;
-    let keep = || office.builder().retention(Retention::KeepUntilAllAcked);
+async fn entries_are_kept_until_every_group_has_acknowledged() {
+    let test = TestQueue::new().await;
+    let keep = || test.builder().retention(Retention::KeepUntilAllAcked);
     let one = keep().open(Flat).await.unwrap();
     let two = keep().group("auditors").open(Flat).await.unwrap();
-    let other = office.builder().group("third").open::<Job, _>(Flat).await;
+    let other = test.builder().group("third").open::<Job, _>(Flat).await;
     let refused = other.unwrap_err().to_string();
     assert!(refused.contains("auditors") && refused.contains("KeepUntilAllAcked"), "{refused}");
-    office.server.command(&["XGROUP", "DESTROY", "jobs", "third"]);
-    office.enqueue(&one, 500).await;
+    test.server.command(&["XGROUP", "DESTROY", "jobs", "third"]);
+    test.enqueue(&one, 500).await;
     let run = Run::new(one.worker(), |_| async { Ok(()) });
     until("the first group is done", || async {
-        office.left().1 == 0 && one.stats().await.unwrap().ready == Some(0)
+        test.left().1 == 0 && one.stats().await.unwrap().ready == Some(0)
     })
     .await;
-    assert_eq!(office.left().0, 500, "the second group has still to read them");
+    assert_eq!(test.left().0, 500, "the second group has not read them");
     let second = Run::new(two.worker(), |_| async { Ok(()) });
     until("the second group is done", || async {
         two.stats().await.unwrap().ready == Some(0) && two.stats().await.unwrap().in_flight == 0
     })
     .await;
-    until("they are deleted", || async { office.left().0 < 100 }).await;
+    until("they are deleted", || async { test.left().0 < 100 }).await;
     assert_eq!(run.stop().await.0.done + second.stop().await.0.done, 1_000);
 }
 
 #[tokio::test]
-async fn what_is_done_and_could_not_be_acknowledged_is_not_run_again() {
-    let office = Office::new().await;
+async fn finished_job_with_a_failed_ack_is_not_run_again() {
+    let test = TestQueue::new().await;
     let rule = |rules: &[&str]| {
-        let words = [&["ACL", "SETUSER", "careless"], rules].concat();
-        office.server.command(&words);
+        let words = [&["ACL", "SETUSER", "limited"], rules].concat();
+        test.server.command(&words);
     };
     rule(&["on", ">secret", "~*", "+@all", "-xack", "-xdel"]);
-    if office.server.redis_at_least(8, 2) && !office.server.is_valkey() {
+    if test.server.redis_at_least(8, 2) && !test.server.is_valkey() {
         rule(&["-xackdel"]);
     }
-    let config = config(&office.server).user("careless").password("secret");
+    let config = config(&test.server).user("limited").password("secret");
     let client = bourn::Client::connect(config).await.unwrap();
-    let builder = bourn::queue::Queue::builder(&client, crate::office::STREAM);
-    let builder = builder.group(crate::office::GROUP).lease(LEASE);
+    let builder = bourn::queue::Queue::builder(&client, crate::test_queue::STREAM);
+    let builder = builder.group(crate::test_queue::GROUP).lease(LEASE);
     let queue: bourn::queue::Queue<Job> = builder.open(Flat).await.unwrap();
-    office.enqueue(&queue, 1).await;
+    test.enqueue(&queue, 1).await;
     let mut consumer = queue.consumer().start().await.unwrap();
     let refused = next(&mut consumer).await.ack().await.unwrap_err();
     assert_eq!(refused.code(), Some(&bourn::Code::NoPerm));
-    assert_eq!(office.left(), (1, 1));
+    assert_eq!(test.left(), (1, 1));
     rule(&["+@all"]);
-    until("it is acknowledged when it comes again", || async { office.left() == (0, 0) }).await;
-    assert!(consumer.next().now_or_never().is_none(), "it was not handed out again");
+    until("it is acknowledged when it is delivered again", || async { test.left() == (0, 0) })
+        .await;
+    assert!(consumer.next().now_or_never().is_none(), "it was not delivered again");
     assert_eq!(consumer.close().await.done, 1);
 }

@@ -1,4 +1,4 @@
-//! The codec finds what the scanner finds, in a stream that comes in pieces.
+//! The codec finds the same frames as the scanner, in a stream that arrives in chunks.
 
 use super::trees::{frame, ways, written};
 use bourn::resp::{Frame, Limits, ProtocolError, RespCodec, RespCodecError, Value};
@@ -10,7 +10,7 @@ use tokio_util::codec::{Decoder, Encoder, FramedRead};
 
 proptest! {
     #[test]
-    fn frames_come_out_as_they_were_written(
+    fn codec_decodes_frames_in_any_chunks(
         values in prop::collection::vec((frame(), ways()), 1..6),
         sizes in prop::collection::vec(1..400usize, 1..9),
     ) {
@@ -37,7 +37,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_is_encoded_as_it_is_written(value in frame()) {
+    fn value_encoding_matches_the_reference_writer(value in frame()) {
         let mut out = BytesMut::from("+before\r\n");
         RespCodec::default().encode(&value, &mut out).unwrap();
         prop_assert_eq!(out.split_off(9), written(&value, &[]));
@@ -45,7 +45,7 @@ proptest! {
 }
 
 #[test]
-fn a_frame_is_encoded_byte_for_byte_and_a_value_in_either_version() {
+fn frames_encode_byte_for_byte_and_values_in_either_version() {
     let rows = [
         ("$-1\r\n", "_\r\n", "$-1\r\n"),
         ("*-1\r\n", "_\r\n", "$-1\r\n"),
@@ -81,7 +81,7 @@ fn a_frame_is_encoded_byte_for_byte_and_a_value_in_either_version() {
 }
 
 #[test]
-fn a_request_is_an_array_of_bulk_strings() {
+fn request_is_an_array_of_bulk_strings() {
     let mut out = BytesMut::new();
     let mut codec = RespCodec::default();
     codec.encode([&b"SET"[..], b"a\r\nb", b""].as_slice(), &mut out).unwrap();
@@ -89,7 +89,7 @@ fn a_request_is_an_array_of_bulk_strings() {
 }
 
 #[test]
-fn the_end_inside_a_frame_is_an_error() {
+fn end_of_stream_inside_a_frame_is_an_error() {
     let mut buf = BytesMut::from("+OK\r\n$5\r\nhel");
     let mut codec = RespCodec::new(Limits::default());
     assert_eq!(codec.decode_eof(&mut buf).unwrap().unwrap().as_bytes(), b"+OK\r\n");
@@ -97,7 +97,7 @@ fn the_end_inside_a_frame_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_framed_stream_ends_with_its_error() {
+async fn framed_stream_ends_after_its_error() {
     let (near, mut far) = tokio::io::duplex(16);
     let mut framed = FramedRead::new(near, RespCodec::default());
     let value = Value::Bulk(vec![b'a'; 100]);

@@ -1,4 +1,4 @@
-//! Entries read in place: nothing is allocated for an entry, and nothing is other than the slow way reads it.
+//! Entries decoded in place: without an allocation per entry, and equal to the reference decoder's.
 
 use super::fuzz::slow::{batch, of_entries, of_streams, streams};
 use super::fuzz::{replies, shapes};
@@ -9,7 +9,7 @@ use bourn::{Entries, Streams, XRange, XRead, XReadGroup};
 use bytes::BytesMut;
 use proptest::prelude::*;
 
-/// An entry as RESP: its id, fields and values of these lengths, and what CLAIM adds.
+/// An entry in RESP: its id, fields and values of these lengths, and the elements that CLAIM adds.
 fn entry(ms: u64, lengths: impl IntoIterator<Item = usize>, delivery: &str) -> String {
     let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
     let spans: Vec<_> = lengths.into_iter().map(|len| bulk("x".repeat(len))).collect();
@@ -18,7 +18,7 @@ fn entry(ms: u64, lengths: impl IntoIterator<Item = usize>, delivery: &str) -> S
     format!("*{parts}\r\n{id}*{}\r\n{}{delivery}", spans.len(), spans.concat())
 }
 
-/// A reply as the driver hands it over: split off a read buffer, with more behind it.
+/// A reply as the driver passes it on: split off a read buffer that holds more.
 fn frame(reply: &str) -> Frame {
     let mut buf = BytesMut::from(reply);
     buf.extend_from_slice(b"+OK\r\n");
@@ -32,7 +32,7 @@ fn read<C: Command>(reply: &str) -> (C::Reply, AllocationInfo) {
 }
 
 #[test]
-fn a_batch_costs_two_allocations_at_most() {
+fn batch_decodes_with_at_most_two_allocations() {
     const THOUSAND: usize = 1000;
     let lengths = |i: usize, fields: usize| (0..2 * fields).map(move |j| (i + j) % 30);
     let fields: [(&str, fn(usize) -> usize); 6] = [
@@ -68,7 +68,7 @@ fn a_batch_costs_two_allocations_at_most() {
 }
 
 #[test]
-fn streams_cost_two_allocations_each_and_one_for_their_list() {
+fn streams_decode_with_two_allocations_each_plus_one() {
     let list = format!("*2\r\n{}{}", entry(1, [1, 1], ""), entry(2, [9, 90, 900, 9], ""));
     for count in [2, 3, 50] {
         let reply = format!("%{count}\r\n{}", format!("+s\r\n{list}").repeat(count));
@@ -79,7 +79,7 @@ fn streams_cost_two_allocations_each_and_one_for_their_list() {
 }
 
 #[test]
-fn what_is_held_is_the_reply_and_its_index() {
+fn retained_size_is_the_reply_and_its_index() {
     let list: String = (0..100).map(|i| entry(i, [3, 10, 4, 20], "")).collect();
     let reply = format!("*100\r\n{list}");
     let (entries, info): (Entries, _) = read::<XRange<'_>>(&reply);
@@ -88,7 +88,7 @@ fn what_is_held_is_the_reply_and_its_index() {
 }
 
 #[test]
-fn detached_entries_hold_no_more_than_their_own_bytes() {
+fn detached_entries_retain_only_their_own_bytes() {
     let all: String = (0..100).map(|ms| entry(ms, [1, 1000], ":5\r\n:2\r\n")).collect();
     let few = entry(7, [1, 10], ":5\r\n:2\r\n");
     let reply = format!("*2\r\n*2\r\n+a\r\n*100\r\n{all}*2\r\n+b\r\n*1\r\n{few}");
@@ -102,8 +102,8 @@ fn detached_entries_hold_no_more_than_their_own_bytes() {
 }
 
 #[test]
-fn an_array_of_nothing_reserves_for_what_its_bytes_could_hold() {
-    // An entry, and then nulls or what is none: room is made when there is a first entry.
+fn reservation_is_bounded_by_the_bytes_received() {
+    // An entry and then nulls or invalid elements: memory is reserved at the first entry.
     let first = [
         entry(1, [], ""),
         entry(1, [1, 1], ""),
@@ -127,7 +127,7 @@ fn an_array_of_nothing_reserves_for_what_its_bytes_could_hold() {
 
 proptest! {
     #[test]
-    fn entries_are_what_the_slow_way_reads(shape in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn entries_match_the_reference_decoder(shape in prop::collection::vec(any::<u8>(), 0..400)) {
         let bytes = shapes::reply(&mut shapes::Source(&shape));
         let frame = Frame::parse(bytes.clone(), Limits::default()).unwrap();
         prop_assume!(!bytes.windows(3).any(|bytes| bytes == b"?\r\n"));
@@ -147,16 +147,16 @@ proptest! {
     }
 
     #[test]
-    fn alike_and_unlike_entries_are_read_alike(
+    fn uniform_and_mixed_entries_decode_alike(
         rows in prop::collection::vec((0..4u64, prop::collection::vec(0..120usize, 0..20)), 1..30),
         forms in prop::collection::vec(0..12u8, 1..9),
     ) {
-        // Entries of which many have the headers of the one before, with lengths of one, two and three digits.
+        // Many entries repeat the headers of the one before, with lengths of one to three digits.
         let entries: String = rows
             .iter()
             .map(|(ms, lengths)| entry(*ms, lengths.iter().take(lengths.len() & !1).copied(), ""))
             .collect();
-        // Some strings as simple ones, whose beginnings do not tell their lengths, or behind an attribute.
+        // Some strings are simple ones, of unknown length at the start, or have an attribute.
         let mut forms = forms.into_iter().cycle();
         let mut parts = entries.split('$');
         let mut reply = format!("*{}\r\n{}", rows.len(), parts.next().unwrap_or_default());

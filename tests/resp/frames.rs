@@ -1,4 +1,4 @@
-//! Where a frame ends, what is in it, and what is no frame.
+//! The end of a frame, its contents, and invalid frames.
 
 use super::fuzz::scanner::{agrees, small};
 use super::trees::{frame, value, ways, written};
@@ -9,7 +9,7 @@ fn scan(bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
     Scanner::new(Limits::default()).scan(bytes)
 }
 
-/// What a scanner finds that is given one more byte with each call.
+/// Scans with one more byte per call.
 fn byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
     let mut scanner = Scanner::new(Limits::default());
     let found = (0..=bytes.len()).find_map(|len| scanner.scan(bytes.split_at(len).0).transpose());
@@ -22,7 +22,7 @@ fn parse(bytes: impl Into<bytes::Bytes>) -> Frame {
 
 proptest! {
     #[test]
-    fn a_frame_is_exactly_as_long_as_what_was_written(
+    fn scanner_finds_the_exact_frame_length(
         value in frame(), ways in ways(), behind in prop::collection::vec(any::<u8>(), 0..9),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -35,7 +35,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_written_is_read_in_whatever_form(value in frame(), ways in ways()) {
+    fn every_encoding_of_a_value_parses_to_it(value in frame(), ways in ways()) {
         let bytes = written(&value, &ways);
         let read = Value::parse(&bytes, Limits::default());
         prop_assert_eq!(read, Ok(Some((value.clone(), bytes.len()))));
@@ -47,7 +47,7 @@ proptest! {
     }
 
     #[test]
-    fn frames_one_behind_the_other_are_found_in_any_pieces(
+    fn consecutive_frames_are_found_in_any_chunks(
         values in prop::collection::vec((frame(), ways()), 1..5),
         sizes in prop::collection::vec(1..300usize, 1..12),
     ) {
@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn corrupted_bytes_are_what_the_slow_parser_says(
+    fn corrupted_bytes_match_the_reference_parser(
         value in frame(), ways in ways(), reply_bytes in 0..3000usize, line_bytes in 0..60usize,
         depth in 0..8usize, few in any::<bool>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 1..5),
@@ -85,10 +85,10 @@ proptest! {
     }
 
     #[test]
-    fn a_limit_is_the_same_for_the_slow_parser(
+    fn limits_match_the_reference_parser(
         lengths in prop::collection::vec(1..12usize, 1..40), nested in any::<bool>(), less in 0..99usize,
     ) {
-        // Short strings, which the scanner goes through faster than through others.
+        // Short strings, for which the scanner has a faster path.
         let bulks = lengths.iter().map(|len| format!("${len}\r\n{}\r\n", "a".repeat(*len)));
         let values = bulks.map(|bulk| if nested { format!("*1\r\n{bulk}") } else { bulk });
         let bytes = format!("*{}\r\n{}", lengths.len(), values.collect::<String>());
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn elements_are_frames_of_their_own(
+    fn elements_are_independent_frames(
         list in prop::collection::vec((value(), ways()), 0..12), kind in "[*~>]",
     ) {
         let frames: Vec<_> = list.iter().map(|(value, ways)| written(value, ways)).collect();
@@ -113,7 +113,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_not_resp_is_refused_with_its_name() {
+fn invalid_resp_is_refused_with_a_specific_error() {
     use ProtocolError::*;
     let rows: [(&str, ProtocolError); 51] = [
         ("@1\r\n", UnknownType { byte: b'@' }),
@@ -172,15 +172,15 @@ fn what_is_not_resp_is_refused_with_its_name() {
         assert_eq!(scan(bytes.as_bytes()), Err(error.clone()), "{bytes:?}");
         let slow = Value::parse(bytes.as_bytes(), Limits::default());
         assert_eq!(slow, Err(error.clone()), "{bytes:?}");
-        // What comes in drops may be looked at some drops later, and is then the same.
+        // Input that arrives byte by byte may be refused some bytes later, with the same error.
         assert_eq!(byte_by_byte(format!("{bytes}{}", "\0".repeat(32)).as_bytes()), Err(error));
     }
 }
 
 #[test]
-fn after_an_error_there_is_nothing_but_the_error() {
+fn scanner_error_is_final() {
     let mut scanner = Scanner::new(Limits::default());
-    assert_eq!(scanner.scan(b"+OK\r\n"), Ok(Some(5)), "what was whole before is found");
+    assert_eq!(scanner.scan(b"+OK\r\n"), Ok(Some(5)), "the complete frame before it is found");
     assert_eq!(scanner.scan(b"$2"), Ok(None));
     for bytes in [b"$2xy".as_slice(), b"$2\r\nab\r\n", b"+OK\r\n", b""] {
         assert_eq!(scanner.scan(bytes), Err(ProtocolError::Length));
@@ -189,7 +189,7 @@ fn after_an_error_there_is_nothing_but_the_error() {
 }
 
 #[test]
-fn a_push_stands_between_replies_and_not_in_one() {
+fn push_is_valid_only_between_replies() {
     let rows = [
         (">0\r\n", Ok(Some(4))),
         (">2\r\n+message\r\n*1\r\n:1\r\n", Ok(Some(22))),
@@ -197,7 +197,7 @@ fn a_push_stands_between_replies_and_not_in_one() {
         (">1\r\n>0\r\n", Err(ProtocolError::Push)),
         ("%1\r\n:1\r\n>0\r\n", Err(ProtocolError::Push)),
         ("*?\r\n>0\r\n", Err(ProtocolError::Push)),
-        // It would be the value that the attribute describes.
+        // The push would be the value that the attribute describes.
         ("|0\r\n>0\r\n", Err(ProtocolError::Push)),
     ];
     for (bytes, expected) in rows {
@@ -208,25 +208,25 @@ fn a_push_stands_between_replies_and_not_in_one() {
 }
 
 #[test]
-fn a_frame_is_all_of_its_bytes() {
+fn frame_has_all_of_its_bytes() {
     for bytes in ["", "+O", "+OK\r\n:", "$1\r\na\r\n\r\n"] {
         let frame = Frame::parse(bytes, Limits::default());
         assert_eq!(frame, Err(ProtocolError::Length), "{bytes:?}");
     }
     assert_eq!(Frame::parse("@", Limits::default()).unwrap_err(), scan(b"@").unwrap_err());
-    // Around the length up to which a frame lies in itself.
+    // Around the length up to which a frame is stored inline.
     for len in 0..100 {
         let bytes = format!("+{}\r\n", "a".repeat(len));
         let frame = parse(bytes.clone());
         assert_eq!(frame.as_bytes(), bytes.as_bytes());
-        assert_eq!(frame, parse([bytes.as_bytes()].concat()), "wherever the bytes are");
+        assert_eq!(frame, parse([bytes.as_bytes()].concat()), "equality ignores the storage");
         assert_ne!(frame, parse(format!("+{}\r\n", "b".repeat(len + 1))));
         assert_eq!(frame.into_bytes(), bytes.as_bytes());
     }
 }
 
 #[test]
-fn what_a_frame_is_stands_behind_its_attributes() {
+fn frame_kind_is_read_after_its_attributes() {
     const NO: (bool, Option<&str>, Option<usize>) = (false, None, None);
     let rows = [
         ("_\r\n", (true, None, None)),
@@ -256,7 +256,7 @@ fn what_a_frame_is_stands_behind_its_attributes() {
 }
 
 #[test]
-fn nan_is_read_though_it_is_not_itself() {
+fn nan_is_parsed() {
     for bytes in [",nan\r\n", ",-nan\r\n"] {
         let frame = parse(bytes);
         let Some(Token::Double(n)) = frame.cursor().token() else { panic!("{frame:?}") };

@@ -1,4 +1,4 @@
-//! Entry ids, and the ranges of them that commands take.
+//! Entry ids, and their ranges in commands.
 
 use super::fuzz::entry_id::{holds, slow};
 use bourn::command::encode;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Numbers with the ends of the range and the lengths of clocks well represented.
+/// Numbers near the ends of the range and with the lengths of clock times are frequent.
 fn half() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
@@ -24,7 +24,7 @@ fn id() -> impl Strategy<Value = EntryId> {
 
 proptest! {
     #[test]
-    fn what_is_printed_is_read_as_the_same(id in id()) {
+    fn displayed_id_parses_back_to_itself(id in id()) {
         let text = id.to_string();
         prop_assert_eq!(&text, &format!("{}-{}", id.ms(), id.seq()));
         prop_assert_eq!(EntryId::parse(text.as_bytes()), Ok(id));
@@ -41,7 +41,7 @@ proptest! {
     }
 
     #[test]
-    fn the_next_and_the_one_before_undo_each_other(id in id()) {
+    fn next_and_previous_are_inverse(id in id()) {
         if let Some(next) = id.next() {
             prop_assert!(next > id);
             prop_assert_eq!(next.prev(), Some(id));
@@ -55,13 +55,13 @@ proptest! {
     }
 
     #[test]
-    fn thirteen_digits_are_read_as_any_others(
+    fn thirteen_digit_times_parse_like_any_other(
         ms in 0..10_000_000_000_000u64, seq in half(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
     ) {
         let mut text = format!("{ms:013}-{seq}").into_bytes();
         for (at, byte) in changes {
-            // Digits, what stands next to them among the characters, and anything.
+            // Digits, the characters next to them, and anything else.
             let near = b"0123456789/:-+ ";
             *at.get_mut(&mut text) = near.get(usize::from(byte)).copied().unwrap_or(byte);
         }
@@ -69,13 +69,13 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_as_its_halves_are(text in "[0-9+ -]{0,45}", any in any::<Vec<u8>>()) {
+    fn any_text_parses_like_its_halves(text in "[0-9+ -]{0,45}", any in any::<Vec<u8>>()) {
         holds(text.as_bytes());
         holds(&any);
     }
 
     #[test]
-    fn a_time_is_its_milliseconds(ms in 0..=i64::MAX as u64 / 1_000_000, micros in 0..1000u64) {
+    fn time_converts_to_milliseconds(ms in 0..=i64::MAX as u64 / 1_000_000, micros in 0..1000u64) {
         let time = UNIX_EPOCH + Duration::from_millis(ms);
         prop_assert_eq!(EntryId::from_time(time + Duration::from_micros(micros)), EntryId::new(ms, 0));
         prop_assert_eq!(EntryId::new(ms, 7).time(), Some(time));
@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn a_range_is_written_as_its_ends_are(a in id(), b in id()) {
+    fn range_encodes_both_bounds(a in id(), b in id()) {
         let text = |id: EntryId| id.to_string();
         let open = |id: EntryId| format!("({id}");
         let (min, max) = ("-".to_owned(), "+".to_owned());
@@ -102,7 +102,7 @@ proptest! {
     }
 }
 
-/// The arguments of a request, all of which are text.
+/// Returns the arguments of a request, all of which are text.
 fn args(request: &[u8]) -> Vec<String> {
     let text = String::from_utf8(request.to_vec()).expect("text");
     text.split("\r\n").skip(2).step_by(2).map(str::to_owned).collect()
@@ -115,7 +115,7 @@ fn written(
 ) -> Result<(), TestCaseError> {
     let forwards = args(&encode(&XRange::new("s", range.clone())));
     prop_assert_eq!(forwards, ["XRANGE", "s", first, last]);
-    // From its upper end down: the ends change places.
+    // In reverse, the bounds change places.
     let backwards = args(&encode(&XRevRange::new("s", range.clone())));
     prop_assert_eq!(backwards, ["XREVRANGE", "s", last, first]);
     let pending = args(&encode(&XPendingRange::new("s", "g", range, 10)));
@@ -124,7 +124,7 @@ fn written(
 }
 
 #[test]
-fn what_is_no_id_is_refused() {
+fn invalid_ids_are_refused() {
     let most = u64::MAX;
     let bad = [
         "",
@@ -185,7 +185,7 @@ fn what_is_no_id_is_refused() {
 }
 
 #[test]
-fn a_new_entry_has_the_servers_id_or_another() {
+fn add_id_encodes_every_variant() {
     let id = |id: AddId| args(&encode(&XAdd::new("s").id(id).field("f", "v")))[2].clone();
     assert_eq!(id(AddId::Auto), "*");
     assert_eq!(id(AddId::AutoSeq { ms: u64::MAX }), "18446744073709551615-*");

@@ -1,4 +1,4 @@
-//! What a peer can make us do: how deep, how long, how much memory, how often the same byte is looked at.
+//! Limits on untrusted input: depth, length, memory, and repeated work per byte.
 
 use super::trees::{frame, ways, written};
 use allocation_counter::measure;
@@ -6,10 +6,10 @@ use bourn::resp::{Frame, Limits, List, ProtocolError, Scanner, Value};
 use proptest::prelude::*;
 use std::thread;
 
-/// Memory that something may take beside its input.
+/// The memory that an operation may use in addition to its input.
 const LITTLE: u64 = 64 << 10;
 
-/// A stack so small that a recursion of a few hundred calls ends it.
+/// A stack so small that a recursion of a few hundred calls overflows it.
 const SMALL_STACK: usize = 64 << 10;
 
 const MILLION: usize = 1_000_000;
@@ -23,12 +23,12 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 fn scan(bytes: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
     let found = Scanner::new(limits).scan(bytes);
     let slow = Value::parse(bytes, limits).map(|value| value.map(|(_, len)| len));
-    assert_eq!(found, slow, "the slow parser");
+    assert_eq!(found, slow, "the reference parser agrees");
     found
 }
 
 #[test]
-fn sixty_four_levels_are_read_and_one_more_is_not() {
+fn depth_limit_is_64_levels() {
     let deep = |header: &str, levels: usize, end: &str| {
         [header.repeat(levels).as_bytes(), b"_\r\n", end.repeat(levels).as_bytes()].concat()
     };
@@ -50,14 +50,14 @@ fn sixty_four_levels_are_read_and_one_more_is_not() {
             assert_eq!(scan(&bytes, Limits::default()), error, "{header:?} {levels} times");
         }
     }
-    // One without values in it is a level too.
+    // An empty aggregate is a level, too.
     let bytes = ["*1\r\n".repeat(64), "*0\r\n".to_owned()].concat();
     let error = ProtocolError::TooDeep { limit: 64 };
     assert_eq!(scan(bytes.as_bytes(), Limits::default()), Err(error));
 }
 
 #[test]
-fn a_million_levels_are_refused_at_once() {
+fn million_levels_are_refused_at_once() {
     for header in ["*1\r\n", "|0\r\n", "*?\r\n", "%1\r\n:1\r\n"] {
         let bytes = header.repeat(MILLION);
         let info = measure(|| {
@@ -68,7 +68,7 @@ fn a_million_levels_are_refused_at_once() {
     }
 }
 
-/// A tree of one value in another in another, of all types that can hold one.
+/// A tree nested this deep, of all types that can hold a value.
 fn deep_tree(levels: usize) -> Value {
     (0..levels).fold(Value::Null, |inner, level| match level % 5 {
         0 => Value::Array(List::from(vec![inner])),
@@ -80,7 +80,7 @@ fn deep_tree(levels: usize) -> Value {
 }
 
 #[test]
-fn a_tree_may_be_deeper_than_the_stack() {
+fn value_tree_may_be_deeper_than_the_stack() {
     let thread = thread::Builder::new().stack_size(SMALL_STACK).spawn(|| {
         let tree = deep_tree(MILLION);
         let copy = tree.clone();
@@ -103,7 +103,7 @@ fn a_tree_may_be_deeper_than_the_stack() {
 }
 
 #[test]
-fn a_scanner_may_be_told_to_go_deeper_than_the_stack() {
+fn scanner_depth_may_exceed_the_stack() {
     let thread = thread::Builder::new().stack_size(SMALL_STACK).spawn(|| {
         let limits = limits(|limits| limits.depth = MILLION);
         let bytes = ["*1\r\n".repeat(MILLION), "_\r\n".to_owned()].concat();
@@ -117,14 +117,14 @@ fn a_scanner_may_be_told_to_go_deeper_than_the_stack() {
 }
 
 #[test]
-fn a_line_of_64_kib_is_read_and_one_byte_more_is_not() {
+fn line_limit_is_64_kib() {
     let error = Err(ProtocolError::LineTooLong { limit: 64 << 10 });
     for kind in ["+", "-", "("] {
         let line = |len| [kind, &"1".repeat(len), "\r\n"].concat().into_bytes();
         let (longest, longer) = (line(64 << 10), line((64 << 10) + 1));
         assert_eq!(scan(&longest, Limits::default()), Ok(Some(longest.len())), "{kind}");
         assert_eq!(scan(&longer, Limits::default()), error, "{kind}");
-        // The end need not come for that.
+        // The error does not need the line's end.
         let (endless, last) = (&longer[..longer.len() - 2], longest.len() - 2);
         assert_eq!(scan(endless, Limits::default()), error, "{kind}");
         assert_eq!(scan(&endless[..last], Limits::default()), Ok(None), "{kind}");
@@ -138,8 +138,8 @@ fn a_line_of_64_kib_is_read_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn a_line_is_looked_through_once_however_it_comes() {
-    // The bytes that were given before are made wrong: nobody may notice.
+fn line_is_scanned_once_in_any_chunks() {
+    // Bytes that were passed before are changed: the scanner must not look at them again.
     let line = [b"+".as_slice(), &[b'a'; 60_000], b"\r\n"].concat();
     let mut scanner = Scanner::new(Limits::default());
     let mut found = Ok(None);
@@ -156,7 +156,7 @@ fn a_line_is_looked_through_once_however_it_comes() {
 
 proptest! {
     #[test]
-    fn what_was_understood_is_not_looked_at_again(
+    fn scanned_bytes_are_not_scanned_again(
         value in frame(), ways in ways(), sizes in prop::collection::vec(1..99usize, 1..9),
     ) {
         let bytes = written(&value, &ways);
@@ -172,14 +172,14 @@ proptest! {
             if found != Ok(None) || end == bytes.len() {
                 break found;
             }
-            prop_assert!(scanner.need() > end, "it would be asked again for nothing");
+            prop_assert!(scanner.need() > end, "need exceeds the bytes scanned");
         };
         prop_assert_eq!(found, Ok(Some(bytes.len())));
     }
 }
 
 #[test]
-fn a_body_is_waited_for_without_being_looked_at() {
+fn bulk_body_is_not_scanned() {
     let header = b"$100000\r\n";
     let mut scanner = Scanner::new(Limits::default());
     assert_eq!(scanner.scan(header), Ok(None));
@@ -193,7 +193,7 @@ fn a_body_is_waited_for_without_being_looked_at() {
 }
 
 #[test]
-fn a_length_alone_is_believed_for_nothing() {
+fn declared_length_alone_allocates_nothing() {
     let large = |bytes: &str| scan(bytes.as_bytes(), Limits::default());
     let too_large = Err(ProtocolError::TooLarge { limit: 512 << 20 });
     for n in [1u64 << 31, u64::from(u32::MAX), 1 << 62, i64::MAX as u64, 9_999_999_999_999_999_999]
@@ -213,7 +213,7 @@ fn a_length_alone_is_believed_for_nothing() {
 }
 
 #[test]
-fn without_a_limit_a_length_still_takes_no_memory() {
+fn declared_length_allocates_nothing_without_a_limit() {
     let unlimited = limits(|limits| limits.reply_bytes = usize::MAX);
     for header in
         ["*2147483648\r\n", "%2147483648\r\n", "|2147483648\r\n", "$9223372036854775807\r\n"]
@@ -228,11 +228,11 @@ fn without_a_limit_a_length_still_takes_no_memory() {
 }
 
 #[test]
-fn a_reply_is_its_bytes_and_32_for_each_element() {
+fn reply_size_is_its_bytes_plus_32_per_element() {
     let limits = limits(|limits| limits.reply_bytes = 1000);
     let too_large = Err(ProtocolError::TooLarge { limit: 1000 });
     let bulk = |len: usize| format!("${len}\r\n{}\r\n", "a".repeat(len));
-    // How large, and the first length of a body with which it is too large, all headers and line ends counted.
+    // Rows: the size limit, and the first body length that exceeds it with headers and line ends.
     let rows: [(&str, usize); 6] = [
         ("", 1000 - 6 + 1),
         ("*1\r\n", 1000 - 32 - 4 - 6 + 1),
@@ -244,18 +244,18 @@ fn a_reply_is_its_bytes_and_32_for_each_element() {
     for (before, len) in rows {
         let whole = [before, &bulk(len - 1)].concat();
         assert_eq!(scan(whole.as_bytes(), limits), Ok(Some(whole.len())), "{before:?}");
-        // The body need not come.
+        // The error does not need the body.
         let header = format!("{before}${len}\r\n");
         assert_eq!(scan(header.as_bytes(), limits), too_large, "{header:?}");
     }
     for (values, fits) in [(28, true), (29, false)] {
-        // 32 and 3 for each, and the header.
+        // 32 and 3 for each element, and the header.
         let whole = [format!("*{values}\r\n"), "_\r\n".repeat(values)].concat();
         assert_eq!(scan(whole.as_bytes(), limits).is_ok(), fits, "{values} values");
         let whole = ["*?\r\n", &"_\r\n".repeat(values), ".\r\n"].concat();
         assert_eq!(scan(whole.as_bytes(), limits).is_ok(), fits, "{values} streamed values");
     }
-    // The next reply is not charged with this one.
+    // The next reply starts at zero.
     let mut scanner = Scanner::new(limits);
     let whole = ["*20\r\n", &"_\r\n".repeat(20)].concat();
     for _ in 0..10 {

@@ -1,4 +1,5 @@
-//! The laws of the wire format, of entry ids and of entries read in place. No server, and no tokio but for the codec.
+//! Properties of the wire format, of entry ids and of decoded entries. No server; tokio only for
+//! the codec.
 
 #[cfg(feature = "tokio")]
 mod codec;
@@ -8,6 +9,6 @@ mod ids;
 mod limits;
 mod trees;
 
-/// What the fuzz targets hold, which is the same as here.
+/// The properties that the fuzz targets share with these tests.
 #[path = "../../fuzz/src/lib.rs"]
 pub mod fuzz;

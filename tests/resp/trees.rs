@@ -1,9 +1,9 @@
-//! Value trees, and every way to write one.
+//! Value trees, and every way to encode one.
 
 use bourn::resp::{List, Value};
 use proptest::prelude::*;
 
-/// Any value that can be in others.
+/// Any value that can be inside others.
 pub(crate) fn value() -> impl Strategy<Value = Value> {
     let line = || "[^\r\n]{0,20}".prop_map(String::into_bytes);
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
@@ -14,7 +14,9 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::Integer),
         bytes().prop_map(Value::Bulk),
         prop::collection::vec(any::<u8>(), 99..1100).prop_map(Value::Bulk),
-        any::<f64>().prop_filter("NaN is not itself", |n| !n.is_nan()).prop_map(Value::Double),
+        any::<f64>()
+            .prop_filter("NaN differs from itself", |n| !n.is_nan())
+            .prop_map(Value::Double),
         any::<bool>().prop_map(Value::Boolean),
         "[+-]?[0-9]{1,40}".prop_map(|n| Value::BigNumber(n.into_bytes())),
         bytes().prop_map(|text| Value::Verbatim([b"txt:".as_slice(), &text].concat())),
@@ -38,12 +40,12 @@ pub(crate) fn frame() -> impl Strategy<Value = Value> {
     prop_oneof![9 => value(), 1 => push]
 }
 
-/// The bytes that make choices where a value can be written in more than one way.
+/// Bytes that select an encoding where a value has more than one.
 pub(crate) fn ways() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..30)
 }
 
-/// Writes a value: with `ways`, used over and over, in any of its forms, else in the usual ones.
+/// Encodes a value: with `ways`, used cyclically, in any encoding, else in the usual one.
 pub(crate) fn written(value: &Value, ways: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let ways = ways.iter().copied().cycle();

@@ -1,4 +1,4 @@
-//! Those who send: what they send, how long they care, and what they look at in the reply.
+//! The callers: the commands that they send, their patience, and their checks of the replies.
 
 use super::ledger::{Kind, Ledger};
 use super::world::Shared;
@@ -11,24 +11,24 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-/// How much later than its deadline a call may end.
+/// The tolerance of a call's deadline.
 const LATE: Duration = Duration::from_millis(100);
 
-/// What all callers of a history have in common.
+/// The state that all callers of a history share.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct Callers {
     pub(crate) client: Client,
     pub(crate) shared: Shared,
     pub(crate) ledger: Ledger,
-    /// The time that a command has.
+    /// The command timeout.
     pub(crate) limit: Duration,
-    /// Whether commands are sent again.
+    /// Whether commands are retried.
     pub(crate) repeats: bool,
-    /// Whether callers wait for room.
+    /// Whether callers wait for capacity.
     pub(crate) waits: bool,
 }
 
-/// What an XADD is made of.
+/// The parts of an XADD.
 struct Entry {
     n: u64,
     number: String,
@@ -46,57 +46,57 @@ impl Entry {
     }
 }
 
-impl Desk {
-    /// A caller of some kind; it runs as a task.
+impl Callers {
+    /// Starts a caller of a random kind, as a task.
     pub(crate) fn call(&self, rng: &mut Rng) -> JoinHandle<()> {
-        let desk = self.clone();
+        let callers = self.clone();
         let patience = match rng.u8(0..8) {
             0 => Some(Duration::ZERO),
             1 => Some(Duration::from_millis(rng.u64(0..3000))),
             _ => None,
         };
         match rng.u8(0..12) {
-            0..2 => tokio::spawn(desk.add(self.entry(rng, false), patience)),
-            2..4 => tokio::spawn(desk.add(self.entry(rng, true), patience)),
-            4 => tokio::spawn(desk.echo(self.number(Kind::Echo, false), patience)),
-            5..7 => tokio::spawn(desk.len(self.number(Kind::Read, true), patience)),
-            7 => tokio::spawn(desk.count(patience)),
+            0..2 => tokio::spawn(callers.add(self.entry(rng, false), patience)),
+            2..4 => tokio::spawn(callers.add(self.entry(rng, true), patience)),
+            4 => tokio::spawn(callers.echo(self.number(Kind::Echo, false), patience)),
+            5..7 => tokio::spawn(callers.len(self.number(Kind::Read, true), patience)),
+            7 => tokio::spawn(callers.count(patience)),
             8 => {
                 let known = rng.choice(self.ledger.confirmed());
-                tokio::spawn(desk.range(known, patience))
+                tokio::spawn(callers.range(known, patience))
             }
             9 => {
                 let all = rng.bool();
                 let once: Vec<bool> = (0..rng.usize(1..4)).map(|_| all || rng.bool()).collect();
-                // All of them are sent again, or none.
+                // All parts of a batch are retryable, or none.
                 let repeats = self.repeats && once.iter().all(|once| *once);
                 let entries = once.into_iter();
                 let entries = entries.map(|once| self.entry_of(rng, once, None, repeats)).collect();
-                tokio::spawn(desk.batch(entries, patience))
+                tokio::spawn(callers.batch(entries, patience))
             }
             10 => {
                 let read = self.number(Kind::Read, false);
                 let once = rng.bool();
                 let add = self.entry_of(rng, once, None, false);
-                tokio::spawn(desk.mixed(add, read, self.number(Kind::Echo, false), patience))
+                tokio::spawn(callers.mixed(add, read, self.number(Kind::Echo, false), patience))
             }
             _ => {
                 let first = self.ledger.next();
                 let once = rng.bool();
                 let a = self.entry_of(rng, once, Some(first), false);
                 let b = self.entry_of(rng, !once, Some(first), false);
-                tokio::spawn(desk.transaction(a, b, patience))
+                tokio::spawn(callers.transaction(a, b, patience))
             }
         }
     }
 
-    /// One entry more, which nothing may hinder.
+    /// Adds one entry, which must succeed.
     pub(crate) async fn works(&self, rng: &mut Rng) -> Result<(), Error> {
         self.submit(self.entry(rng, false)).await
     }
 
-    /// Many entries at once, together more than a small budget: each gets its room.
-    pub(crate) async fn works_for_many(&self, rng: &mut Rng) -> Vec<Error> {
+    /// Adds many entries at once, together more than a small budget: each gets its capacity.
+    pub(crate) async fn add_many(&self, rng: &mut Rng) -> Vec<Error> {
         let entries: Vec<Entry> = (0..8).map(|_| self.entry(rng, false)).collect();
         let pad = "x".repeat(1000);
         let entries = entries.into_iter().map(|entry| Entry { pad: pad.clone(), ..entry });
@@ -135,7 +135,7 @@ impl Desk {
 
     fn note(&self, n: u64, result: Result<Option<u64>, &Error>) {
         let mut world = self.shared.lock();
-        world.tell(|| format!("{}: {result:?}", name(n)));
+        world.trace(|| format!("{}: {result:?}", name(n)));
         world.wrong.extend(self.ledger.note(n, result));
     }
 
@@ -145,14 +145,14 @@ impl Desk {
         }
     }
 
-    /// Waits for a call as long as the caller cares.
+    /// Waits for a call until the caller's patience ends.
     async fn wait<T>(
         &self,
         numbers: &[u64],
         patience: Option<Duration>,
         call: impl Future<Output = T>,
     ) -> Option<T> {
-        self.shared.lock().tell(|| format!("{numbers:?} sent, patience {patience:?}"));
+        self.shared.lock().trace(|| format!("{numbers:?} sent, patience {patience:?}"));
         self.ledger.begin(numbers);
         let start = Instant::now();
         let result = match patience {
@@ -195,7 +195,7 @@ impl Desk {
         self.note(n, result.as_ref().map(|_| None));
     }
 
-    /// How many entries there are: not fewer than somebody knew of, not more than there are now.
+    /// Counts entries: at least the known ones, at most those that are there now.
     async fn count(self, patience: Option<Duration>) {
         let least = self.ledger.confirmed().len() as u64;
         let result = self.wait(&[], patience, self.client.send(XLen::new("s"))).await;
@@ -205,7 +205,7 @@ impl Desk {
         }
     }
 
-    /// An entry that somebody knows of: it is there.
+    /// Reads an entry that some caller knows of: it must be there.
     async fn range(self, known: Option<(u64, u64)>, patience: Option<Duration>) {
         let Some((id, n)) = known else { return };
         let id = bourn::EntryId::new(id, 0);
@@ -256,7 +256,7 @@ impl Desk {
     }
 }
 
-/// What a command bears.
+/// Returns the tag in a command's arguments.
 fn name(n: u64) -> String {
     format!("#{n:06}")
 }

@@ -1,6 +1,6 @@
-//! One history: settings, callers and misfortunes, all from a seed; and then everything has to be well again.
+//! One history: settings, callers and faults, all from one seed; then a complete recovery.
 
-use super::callers::Desk;
+use super::callers::Callers;
 use super::ledger::Ledger;
 use super::server::State;
 use super::world::{Odds, PUSH, Shared, World};
@@ -14,46 +14,46 @@ use tokio::time::{Instant, sleep, timeout};
 /// The most steps of a history.
 pub(crate) const STEPS: usize = 50;
 
-/// With nothing more in its way a client works again within this time, whatever its settings here.
+/// Without faults a client recovers within this time, whatever its settings.
 const RECOVERY: Duration = Duration::from_secs(40);
 
-/// What came of a history.
+/// The result of a history.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Report {
-    /// How many commands ended each way: confirmed, not sent, not applied, unknown, given up.
+    /// The number of commands by end: confirmed, not sent, not applied, unknown, dropped.
     pub(crate) ends: [usize; 5],
     pub(crate) dials: usize,
     pub(crate) wrong: Vec<String>,
-    pub(crate) tale: Vec<String>,
+    pub(crate) trace: Vec<String>,
 }
 
-/// Lives through the history of a seed, up to so many steps; `tell` for what happens in it.
-pub(crate) fn run(seed: u64, steps: usize, tell: bool) -> Report {
-    // What the client leaves to chance.
+/// Runs the history of a seed, up to this many steps; `trace` collects its events.
+pub(crate) fn run(seed: u64, steps: usize, trace: bool) -> Report {
+    // The client's own randomness.
     fastrand::seed(seed);
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
-    runtime.block_on(history(seed, steps, tell))
+    runtime.block_on(history(seed, steps, trace))
 }
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// The settings of a history, those that matter to others apart as well.
+/// The settings of a history; those that other code needs are separate, too.
 struct Settings {
     config: Config,
-    /// The time that a command has.
+    /// The command timeout.
     limit: Duration,
-    /// The longest bound of the backoff.
+    /// The upper limit of the backoff.
     most: Duration,
-    /// Whether commands are sent again.
+    /// Whether commands are retried.
     repeats: bool,
-    /// Whether callers wait for room.
+    /// Whether callers wait for capacity.
     waits: bool,
 }
 
-/// Settings, now and then at the end of their range.
+/// Returns random settings, sometimes at the end of their range.
 fn settings(rng: &mut Rng) -> Settings {
     let rare = |rng: &mut Rng| rng.u8(0..6) == 0;
     let limit = ms(*rng.choice(&[50, 300, 1000, 5000]).expect("four"));
@@ -80,15 +80,15 @@ fn settings(rng: &mut Rng) -> Settings {
     Settings { config, limit, most: ms(most), repeats, waits }
 }
 
-async fn history(seed: u64, steps: usize, tell: bool) -> Report {
+async fn history(seed: u64, steps: usize, trace: bool) -> Report {
     let mut rng = Rng::with_seed(seed);
-    let shared = Shared::new(rng.fork(), tell);
+    let shared = Shared::new(rng.fork(), trace);
     let server = tokio::spawn(shared.clone().serve());
     let Settings { config, limit, most, repeats, waits } = settings(&mut rng);
     {
         let mut world = shared.lock();
-        world.tell(|| format!("{config:?}"));
-        world.room = *rng.choice(&[7, 100, 1 << 16, 1 << 16, 1 << 16]).expect("five");
+        world.trace(|| format!("{config:?}"));
+        world.capacity = *rng.choice(&[7, 100, 1 << 16, 1 << 16, 1 << 16]).expect("five");
         world.piece = *rng.choice(&[5, 30, 1 << 16, 1 << 16]).expect("four");
         let mut percent = |most| if rng.bool() { rng.u8(0..most) } else { 0 };
         let (refused, never) = (percent(60), percent(10));
@@ -104,44 +104,44 @@ async fn history(seed: u64, steps: usize, tell: bool) -> Report {
     };
     let listener = tokio::spawn(listen(client.events()));
     let ledger = Ledger::default();
-    let desk = Desk { client, shared: shared.clone(), ledger, limit, repeats, waits };
+    let callers = Callers { client, shared: shared.clone(), ledger, limit, repeats, waits };
     let mut rests = rng.fork();
     let steps = steps.min(rng.usize(15..=STEPS));
     let mut calls = Vec::new();
     for _ in 0..steps {
-        step(&desk, &mut rng, &mut calls).await;
+        step(&callers, &mut rng, &mut calls).await;
     }
     shared.lock().heal();
     shared.stir();
-    let mut wrong = settle(&desk, calls, &mut rests).await;
+    let mut wrong = settle(&callers, calls, &mut rests).await;
     let elapsed = start.elapsed();
-    let closed = timeout(RECOVERY, desk.client.close()).await;
-    wrong.extend(closed.err().map(|_| "it does not close".to_owned()));
+    let closed = timeout(RECOVERY, callers.client.close()).await;
+    wrong.extend(closed.err().map(|_| "close does not return".to_owned()));
     match timeout(RECOVERY, listener).await {
-        Ok(said) => wrong.extend(said.expect("it only listens")),
+        Ok(said) => wrong.extend(said.expect("the listener does not panic")),
         Err(_) => wrong.push("the events do not end".to_owned()),
     }
     server.abort();
-    wrong.extend(desk.ledger.disagreements(&shared));
+    wrong.extend(callers.ledger.disagreements(&shared));
     let mut world = shared.lock();
     if world.links.iter().any(|link| link.held) {
         wrong.push("a connection is open after the end".to_owned());
     }
-    // A wait is half the longest on average, when the bound has grown; and it grows anew every 5 s.
+    // At its limit the backoff is half the limit on average; it restarts every 5 s.
     let dials = world.dials;
     let allowed = 40 + 8 * elapsed.as_millis() / most.as_millis();
     if dials as u128 > allowed {
         wrong.push(format!("{dials} dials in {elapsed:?}"));
     }
     wrong.append(&mut world.wrong);
-    let tale = world.tale.take().unwrap_or_default();
-    Report { ends: desk.ledger.ends(), dials, wrong, tale }
+    let trace = world.trace.take().unwrap_or_default();
+    Report { ends: callers.ledger.ends(), dials, wrong, trace }
 }
 
-/// What happens next.
-async fn step(desk: &Desk, rng: &mut Rng, calls: &mut Vec<JoinHandle<()>>) {
+/// Does one random step.
+async fn step(callers: &Callers, rng: &mut Rng, calls: &mut Vec<JoinHandle<()>>) {
     match rng.u8(0..100) {
-        0..45 => calls.push(desk.call(rng)),
+        0..45 => calls.push(callers.call(rng)),
         45..52 => {
             if let Some(call) = rng.choice(calls.iter()) {
                 call.abort();
@@ -153,8 +153,8 @@ async fn step(desk: &Desk, rng: &mut Rng, calls: &mut Vec<JoinHandle<()>>) {
             sleep(ms(rng.u64(0..longest))).await;
         }
         78..100 => {
-            misfortune(&mut desk.shared.lock(), rng);
-            desk.shared.stir();
+            fault(&mut callers.shared.lock(), rng);
+            callers.shared.stir();
         }
         _ => {}
     }
@@ -163,22 +163,22 @@ async fn step(desk: &Desk, rng: &mut Rng, calls: &mut Vec<JoinHandle<()>>) {
     }
 }
 
-/// Something goes wrong, or is well again.
-fn misfortune(world: &mut World, rng: &mut Rng) {
+/// Causes a fault, or ends one.
+fn fault(world: &mut World, rng: &mut Rng) {
     let what = rng.u8(0..20);
     let state =
         *rng.choice(&[State::Loading, State::Busy, State::ReadOnly, State::Oom]).expect("four");
     let longest = rng.u64(1..4000);
     let (latency, bytes) = (ms(rng.u64(0..longest)), rng.usize(1..800));
     let current = world.current();
-    world.tell(|| format!("misfortune {what} on {current:?}: {state:?} {latency:?} {bytes}"));
+    world.trace(|| format!("fault {what} on {current:?}: {state:?} {latency:?} {bytes}"));
     match (what, current) {
         (0..2, _) => world.server.state = state,
         (2..4, _) => world.server.state = State::Ready,
         (4, _) => world.latency = latency,
         (5..7, _) => world.latency = Duration::ZERO,
         (7, _) => world.odds.refused = if world.odds.refused > 99 { 0 } else { 100 },
-        // It starts again: with what it had, and it takes its time.
+        // The server restarts with its data, and loads for a while.
         (8, Some(number)) => {
             world.cut(number);
             world.server.state = State::Loading;
@@ -197,12 +197,12 @@ fn misfortune(world: &mut World, rng: &mut Rng) {
     }
 }
 
-/// Everyone is told in time, and then all works.
-async fn settle(desk: &Desk, calls: Vec<JoinHandle<()>>, rng: &mut Rng) -> Vec<String> {
+/// Waits until every call has ended in time, and until the client works again.
+async fn settle(callers: &Callers, calls: Vec<JoinHandle<()>>, rng: &mut Rng) -> Vec<String> {
     let mut wrong = Vec::new();
     let healed = Instant::now();
     for call in calls {
-        let left = (desk.limit + ms(100)).saturating_sub(healed.elapsed());
+        let left = (callers.limit + ms(100)).saturating_sub(healed.elapsed());
         match timeout(left, call).await {
             Ok(Err(error)) if error.is_panic() => wrong.push(format!("{error}")),
             Ok(_) => {}
@@ -210,30 +210,30 @@ async fn settle(desk: &Desk, calls: Vec<JoinHandle<()>>, rng: &mut Rng) -> Vec<S
         }
     }
     let works = async {
-        while let Err(error) = desk.works(rng).await {
-            desk.shared.lock().tell(|| format!("not yet: {error:?}"));
+        while let Err(error) = callers.works(rng).await {
+            callers.shared.lock().trace(|| format!("not yet: {error:?}"));
             sleep(ms(20)).await;
         }
     };
     if timeout(RECOVERY, works).await.is_err() {
-        wrong.push("it does not work again".to_owned());
+        wrong.push("the client does not recover".to_owned());
         return wrong;
     }
-    desk.shared.lock().widen();
+    callers.shared.lock().widen();
     let many = async {
-        let one = desk.works(rng).await.err();
-        // Who does not want to wait for room is not to be asked for so much.
-        let all = if desk.waits { desk.works_for_many(rng).await } else { Vec::new() };
+        let one = callers.works(rng).await.err();
+        // Without waiting for capacity, such a burst would be refused.
+        let all = if callers.waits { callers.add_many(rng).await } else { Vec::new() };
         one.into_iter().chain(all).collect::<Vec<_>>()
     };
     match timeout(RECOVERY, many).await {
-        Ok(errors) => wrong.extend(errors.first().map(|e| format!("it worked, and then: {e:?}"))),
-        Err(_) => wrong.push("it worked, and then a call does not end".to_owned()),
+        Ok(errors) => wrong.extend(errors.first().map(|e| format!("after recovery: {e:?}"))),
+        Err(_) => wrong.push("after recovery a call does not end".to_owned()),
     }
     wrong
 }
 
-/// Connections come and go by turns, for whoever listens; and who was slow is told.
+/// Checks that connect and disconnect events alternate; a slow listener gets `Missed`.
 async fn listen(mut events: Events) -> Option<String> {
     let mut up = None;
     while let Some(event) = events.next().await {

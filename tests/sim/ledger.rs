@@ -1,29 +1,29 @@
-//! What each caller was told, beside what the server has seen: whether the two agree.
+//! The results that callers got, compared with the commands that the server saw.
 
 use super::server::Seen;
 use super::world::Shared;
 use bourn::{Code, Error, Outcome};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a command does, and so how often it may be sent.
+/// The kind of a command, and thereby how often it may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Adds an entry.
     Add,
-    /// Adds an entry, once, however often it is sent.
+    /// Adds an entry once, however often it is sent.
     AddOnce,
-    /// Changes nothing, but nobody knows that.
+    /// Changes nothing, but is not known to be safe to repeat.
     Echo,
     /// Changes nothing.
     Read,
 }
 
-/// What a caller was told.
+/// The end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Nothing yet; or it did not want to know.
+    /// No result yet, or the caller dropped the future.
     Open,
-    /// The reply; with it the id, if an entry was added.
+    /// A reply, with the id if an entry was added.
     Confirmed(Option<u64>),
     Failed(Outcome),
 }
@@ -32,16 +32,16 @@ pub(crate) enum End {
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     kind: Kind,
-    /// Its fellows in a transaction are in the lines from this one on.
+    /// The first line of the transaction that the command belongs to.
     transaction: Option<u64>,
-    /// It may be sent again.
+    /// The command may be retried.
     repeats: bool,
-    /// Its future was polled.
+    /// The future was polled.
     begun: bool,
     end: End,
 }
 
-/// All commands by their numbers.
+/// All commands, by number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger(Arc<Mutex<Vec<Line>>>);
 
@@ -50,41 +50,43 @@ impl Ledger {
         self.0.lock().unwrap()
     }
 
-    /// A new command's number.
+    /// Adds a command; returns its number.
     pub(crate) fn open(&self, kind: Kind, transaction: Option<u64>, repeats: bool) -> u64 {
         let mut lines = self.lines();
         lines.push(Line { kind, transaction, repeats, begun: false, end: End::Open });
         lines.len() as u64 - 1
     }
 
-    /// The number that the next command will have.
+    /// Returns the number of the next command.
     pub(crate) fn next(&self) -> u64 {
         self.lines().len() as u64
     }
 
     pub(crate) fn begin(&self, numbers: &[u64]) {
         let mut lines = self.lines();
-        numbers.iter().for_each(|n| lines[place(*n)].begun = true);
+        numbers.iter().for_each(|n| lines[index(*n)].begun = true);
     }
 
-    /// The caller was told this; returns what may not be said at all.
+    /// Records a result; returns an error that may never occur.
     pub(crate) fn note(&self, n: u64, result: Result<Option<u64>, &Error>) -> Option<String> {
         let end = match result {
             Ok(id) => End::Confirmed(id),
             Err(error) => End::Failed(error.outcome()),
         };
-        self.lines()[place(n)].end = end;
+        self.lines()[index(n)].end = end;
         let states = [Code::Loading, Code::Busy, Code::ReadOnly, Code::Oom, Code::ExecAbort];
         match result {
-            Err(error @ Error::Decode { .. }) => Some(format!("#{n}: {error:?}: another's reply?")),
+            Err(error @ Error::Decode { .. }) => {
+                Some(format!("#{n}: {error:?}: the reply of another command?"))
+            }
             Err(error @ Error::Server(refusal)) if !states.contains(refusal.code()) => {
-                Some(format!("#{n}: {error:?}: nobody said so"))
+                Some(format!("#{n}: {error:?}: the server sent no such error"))
             }
             _ => None,
         }
     }
 
-    /// Entries whose callers know of them, with their numbers.
+    /// Returns the ids and numbers of the confirmed entries.
     pub(crate) fn confirmed(&self) -> Vec<(u64, u64)> {
         let lines = self.lines();
         let ids = lines.iter().zip(0..).filter_map(|(line, n)| match line.end {
@@ -94,7 +96,7 @@ impl Ledger {
         ids.collect()
     }
 
-    /// How many commands ended each way: confirmed, not sent, not applied, unknown, given up.
+    /// Returns the number of commands by end: confirmed, not sent, not applied, unknown, dropped.
     pub(crate) fn ends(&self) -> [usize; 5] {
         let mut ends = [0; 5];
         for line in self.lines().iter() {
@@ -109,7 +111,7 @@ impl Ledger {
         ends
     }
 
-    /// Everything in which the callers and the server do not agree.
+    /// Returns every contradiction between callers and server.
     pub(crate) fn disagreements(&self, shared: &Shared) -> Vec<String> {
         let world = shared.lock();
         let left_over: Vec<String> = world.links.iter().map(|link| link.left_over()).collect();
@@ -118,10 +120,10 @@ impl Ledger {
         for (line, n) in lines.iter().zip(0..) {
             let seen = world.server.seen.get(&n).cloned().unwrap_or_default();
             let name = format!("#{n:06}");
-            // What was written and not looked at might as well have run, for all that the client can know.
+            // Bytes that were written and not read may have run, as far as the client can know.
             let left_over = left_over.iter().filter(|text| text.contains(&name)).count();
-            if let Some(law) = line.broken(&seen, left_over) {
-                wrong.push(format!("{name}: {law}: {line:?}, {seen:?}, {left_over} left over"));
+            if let Some(rule) = line.broken(&seen, left_over) {
+                wrong.push(format!("{name}: {rule}: {line:?}, {seen:?}, {left_over} left over"));
             }
             let first = line.transaction.and_then(|first| world.server.seen.get(&first));
             if line.transaction.is_some()
@@ -135,7 +137,7 @@ impl Ledger {
 }
 
 impl Line {
-    /// The law that is broken, if one is.
+    /// Returns the rule that is broken, if any.
     fn broken(&self, seen: &Seen, left_over: usize) -> Option<&'static str> {
         let sent = seen.ran + left_over;
         let adds = matches!(self.kind, Kind::Add | Kind::AddOnce);
@@ -147,7 +149,7 @@ impl Line {
             return Some("sent too often");
         }
         if !self.begun && sent + seen.refused > 0 {
-            return Some("sent before it was asked for");
+            return Some("sent before its future was polled");
         }
         match self.end {
             End::Confirmed(id) if adds && seen.stored.first() != id.as_ref() => {
@@ -156,19 +158,19 @@ impl Line {
             End::Confirmed(_) if self.kind == Kind::Echo && seen.ran != 1 => {
                 Some("answered, and did not run once")
             }
-            End::Failed(Outcome::NotSent) if sent > 0 => Some("sent, and said not to be"),
+            End::Failed(Outcome::NotSent) if sent > 0 => Some("sent, and reported as not sent"),
             End::Failed(Outcome::NotApplied) if adds && !seen.stored.is_empty() => {
-                Some("stored, and said not to be applied")
+                Some("stored, and reported as not applied")
             }
             End::Failed(Outcome::NotApplied) if seen.refused == 0 => {
-                Some("said to be refused, and was not")
+                Some("reported as refused, and was not")
             }
             _ => None,
         }
     }
 }
 
-/// Where a command's line is.
-fn place(n: u64) -> usize {
+/// Returns the index of a command's line.
+fn index(n: u64) -> usize {
     usize::try_from(n).expect("a few lines")
 }

@@ -1,23 +1,24 @@
-//! Simulated histories of a client and a server, thousands of them, each from a seed: callers that come and go, a server in all
-//! its states, connections that break anywhere; in virtual time. What must hold after each of them:
+//! Simulated histories of a client and a server: thousands, each from a seed, in virtual time.
+//! Callers come and go, the server is in any state, connections break anywhere. Invariants:
 //!
-//! * a reply comes to who asked for it, by its number;
-//! * each call ends by its deadline, and 100 ms at most after it;
-//! * what is confirmed is stored, once; what is said not to be sent or applied is not; what is unknown is stored once at most;
-//! * what may not run twice is sent once;
-//! * one connection at a time, and no more dials than the backoff has them;
-//! * when the faults end, everyone is told, the client works, closes, and leaves nothing behind.
+//! * a reply reaches the caller that asked for it, by its number;
+//! * each call ends at most 100 ms after its deadline;
+//! * a confirmed entry is stored once; a command reported as not sent or not applied is not stored;
+//!   an unknown one is stored at most once;
+//! * a command that is not idempotent is sent once;
+//! * there is one connection at a time, and no more dials than the backoff allows;
+//! * after the faults every call ends, the client works, closes, and leaves nothing behind.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | `history` | settings, steps and misfortunes of one seed, and the end, in which all is well |
-//! | `world` | the server's connections, and how they break |
+//! | `history` | settings, steps and faults of one seed, and the recovery at its end |
+//! | `world` | the server's connections, and their faults |
 //! | `wire` | one connection |
-//! | `server` | what the server knows and says |
-//! | `callers` | what is sent, and what is looked at in replies |
-//! | `ledger` | what callers were told beside what the server has seen |
+//! | `server` | the server's state and replies |
+//! | `callers` | the commands, and the checks of their replies |
+//! | `ledger` | the callers' results compared with the server's commands |
 //!
-//! `BOURN_HISTORIES=100000` lives through more of them, `BOURN_SEED=7` through that one alone, and tells it.
+//! `BOURN_HISTORIES=100000` runs more of them; `BOURN_SEED=7` runs one and prints its events.
 
 #[cfg(test)]
 mod callers;
@@ -41,39 +42,39 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// So many histories, unless BOURN_HISTORIES says otherwise.
+/// The number of histories, unless `BOURN_HISTORIES` is set.
 const HISTORIES: u64 = 10_000;
 
-/// No history takes as long, by the clock on the wall.
+/// The limit, in real time, after which a history counts as hung.
 const HANGS: Duration = Duration::from_secs(60);
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: a number")))
 }
 
-/// A history, also one that ends in a panic.
-fn run(seed: u64, steps: usize, tell: bool) -> Report {
-    catch_unwind(|| history::run(seed, steps, tell))
+/// Runs a history; a panic becomes part of the report.
+fn run(seed: u64, steps: usize, trace: bool) -> Report {
+    catch_unwind(|| history::run(seed, steps, trace))
         .unwrap_or_else(|_| Report { wrong: vec!["it panicked".to_owned()], ..Report::default() })
 }
 
-/// Tells the shortest form of a history in which something is wrong, and how to see it again.
-fn tell(seed: u64) -> String {
+/// Returns the shortest failing form of a history, and the command that reruns it.
+fn replay(seed: u64) -> String {
     let steps = (0..STEPS).find(|steps| !run(seed, *steps, false).wrong.is_empty());
-    let Report { wrong, tale, .. } = run(seed, steps.unwrap_or(STEPS), true);
+    let Report { wrong, trace, .. } = run(seed, steps.unwrap_or(STEPS), true);
     format!(
-        "seed {seed}, wrong after {steps:?} steps:\n{}\n\n{}\n\nagain: BOURN_SEED={seed} cargo test --test sim",
-        tale.join("\n"),
+        "seed {seed}, fails after {steps:?} steps:\n{}\n\n{}\n\nrerun: BOURN_SEED={seed} cargo test --test sim",
+        trace.join("\n"),
         wrong.join("\n")
     )
 }
 
 #[test]
-fn whatever_happens_callers_are_told_the_truth_in_time() {
+fn every_call_ends_in_time_with_its_true_outcome() {
     if let Some(seed) = number("BOURN_SEED") {
         let report = run(seed, STEPS, true);
-        assert!(report.wrong.is_empty(), "{}", tell(seed));
-        println!("{}", report.tale.join("\n"));
+        assert!(report.wrong.is_empty(), "{}", replay(seed));
+        println!("{}", report.trace.join("\n"));
         return;
     }
     let histories = number("BOURN_HISTORIES").unwrap_or(HISTORIES);
@@ -91,7 +92,7 @@ fn whatever_happens_callers_are_told_the_truth_in_time() {
     let (mut sum, mut wrong) = (Report::default(), Vec::new());
     let mut missing: BTreeSet<u64> = (0..histories).collect();
     while let Some(first) = missing.first() {
-        // Time that does not pass does not end either.
+        // If virtual time stops, no timeout fires.
         let report = reports.recv_timeout(HANGS);
         let (seed, report) = report.unwrap_or_else(|_| panic!("seed {first} hangs"));
         missing.remove(&seed);
@@ -101,19 +102,19 @@ fn whatever_happens_callers_are_told_the_truth_in_time() {
     }
     wrong.sort_unstable();
     println!(
-        "{histories} histories, {} dials; confirmed, not sent, not applied, unknown, given up: {:?}",
+        "{histories} histories, {} dials; confirmed, not sent, not applied, unknown, dropped: {:?}",
         sum.dials, sum.ends
     );
     if let Some((seed, _)) = wrong.first() {
         let list: String = wrong.iter().map(|(seed, what)| format!("{seed}: {what}\n")).collect();
-        panic!("{} of {histories} histories went wrong:\n{list}\n{}", wrong.len(), tell(*seed));
+        panic!("{} of {histories} histories failed:\n{list}\n{}", wrong.len(), replay(*seed));
     }
-    // A simulation in which nothing happens shows nothing.
+    // A simulation without such events would prove nothing.
     assert!(sum.ends.iter().all(|n| *n as u64 >= histories / 2), "{sum:?}");
 }
 
 #[test]
-fn a_seed_has_one_history() {
+fn equal_seeds_give_equal_histories() {
     for seed in 0..40 {
         let (once, again) = (run(seed, STEPS, true), run(seed, STEPS, true));
         assert_eq!(once, again, "seed {seed}");

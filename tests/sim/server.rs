@@ -1,19 +1,19 @@
-//! A model of the server: one stream, what it remembers, and what it says in each state.
+//! A model of the server: one stream, its state, and its replies in each state.
 //!
 //! | request | reply |
 //! |---|---|
-//! | `XADD s [IDMP p iid] * n #N b pad` | an id, the one of before if it remembers the iid |
+//! | `XADD s [IDMP p iid] * n #N b pad` | an id; the earlier id if the iid is known |
 //! | `XLEN #N` | `N` |
-//! | `XLEN s` | how many entries there are |
+//! | `XLEN s` | the number of entries |
 //! | `XRANGE s id id` | the entry |
 //! | `ECHO #N` | `#N` |
 //!
-//! `#N` is the request's own number, six digits: so it is seen what becomes of each, and whose reply is whose.
+//! `#N` is the request's own number, six digits: it identifies each request and its reply.
 
 use memchr::memchr;
 use std::collections::{BTreeMap, HashMap};
 
-/// What the server can do at present.
+/// The server's present state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Ready,
@@ -23,12 +23,12 @@ pub(crate) enum State {
     Oom,
 }
 
-/// What became of one command.
+/// The history of one command.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// How often it ran; with an IDMP that is known, it ran as well.
+    /// How often it ran; a repeated IDMP counts, too.
     pub(crate) ran: usize,
-    /// How often it was refused.
+    /// The number of refusals.
     pub(crate) refused: usize,
     /// The ids of its entries.
     pub(crate) stored: Vec<u64>,
@@ -49,12 +49,12 @@ impl Server {
         Self { state: State::Ready, seen, entries: BTreeMap::new(), remembered: HashMap::new() }
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Answers one request; `queued` is what its connection remembers of a transaction.
+    /// Answers one request; `queued` is the connection's open transaction.
     pub(crate) fn answer(
         &mut self,
         request: Vec<String>,
@@ -156,7 +156,7 @@ impl Server {
     }
 }
 
-/// The number that a request bears.
+/// Returns the number in a request.
 fn number(request: &[String]) -> Option<u64> {
     request.iter().find_map(|word| word.strip_prefix('#')?.parse().ok())
 }
@@ -165,9 +165,9 @@ fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-/// Takes the first request off the input, if it is whole; an error for what is none.
+/// Takes the first request off the input, if it is complete; an error if it is invalid.
 pub(crate) fn request(input: &mut Vec<u8>) -> Result<Option<Vec<String>>, String> {
-    // The number behind this byte, and where the line ends.
+    // The number after this byte, and the end of the line.
     let line = |kind: u8, from: usize| {
         let rest = input.get(from..).unwrap_or_default();
         let Some(len) = memchr(b'\r', rest) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! One connection, as a pipe each way: its client's end, and what is on its way.
+//! One connection, as a pipe each way: the client's end, and the bytes in transit.
 
 use super::world::{Shared, World};
 use fastrand::Rng;
@@ -9,12 +9,12 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// How the server's end was closed.
+/// The way in which the server's end was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// What is written on goes nowhere.
+    /// Later writes are discarded.
     Eof,
-    /// What is written on fails.
+    /// Later writes fail.
     Reset,
 }
 
@@ -25,35 +25,35 @@ pub(crate) struct Link {
     pub(crate) accepted: VecDeque<u8>,
     /// Taken by the server, and not yet a whole request.
     pub(crate) input: Vec<u8>,
-    /// The requests of a transaction that has not come to its EXEC; whether one of them was refused.
+    /// The requests of an open transaction, and whether one was refused.
     pub(crate) queued: Option<(Vec<Vec<String>>, bool)>,
-    /// Answers, and when each is sent.
+    /// Replies, and the time when each is sent.
     pub(crate) answers: VecDeque<(Instant, Vec<u8>)>,
     /// Sent by the server, and not yet read.
     pub(crate) output: VecDeque<u8>,
     pub(crate) end: Option<End>,
-    /// The client has its end.
+    /// The client still has its end.
     pub(crate) held: bool,
     /// More than a handshake has come on it.
     pub(crate) used: bool,
-    /// The server takes what comes.
+    /// The server reads.
     pub(crate) reads: bool,
-    /// The server sends what it has to say.
+    /// The server writes.
     pub(crate) speaks: bool,
-    /// Bytes that the server sends before it hangs up.
+    /// Bytes that the server sends before it disconnects.
     pub(crate) life: usize,
     /// Bytes that the client may write before a write fails.
     pub(crate) left: usize,
-    /// How many bytes fit each way.
-    pub(crate) room: usize,
-    /// No read gives more.
+    /// The number of bytes that fit each way.
+    pub(crate) capacity: usize,
+    /// The most bytes that one read returns.
     pub(crate) piece: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Link {
-    pub(crate) fn new(room: usize, piece: usize) -> Self {
+    pub(crate) fn new(capacity: usize, piece: usize) -> Self {
         Self {
             accepted: VecDeque::new(),
             input: Vec::new(),
@@ -67,20 +67,20 @@ impl Link {
             speaks: true,
             life: usize::MAX,
             left: usize::MAX,
-            room,
+            capacity,
             piece,
             reader: None,
             writer: None,
         }
     }
 
-    /// The server takes so many bytes of what is on its way.
+    /// The server takes this many bytes of those in transit.
     pub(crate) fn take(&mut self, bytes: usize) {
         self.input.extend(self.accepted.drain(..bytes));
         self.writer.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Sends what is due; returns when the next answer is.
+    /// Sends the replies that are due; returns the time of the next one.
     pub(crate) fn send(&mut self, now: Instant) -> Option<Instant> {
         while self.speaks && self.end.is_none() {
             let (due, answer) = self.answers.front_mut()?;
@@ -88,8 +88,8 @@ impl Link {
                 return Some(*due);
             }
             // The rest follows when the client has read.
-            let room = self.room.saturating_sub(self.output.len());
-            let n = answer.len().min(room).min(self.life);
+            let capacity = self.capacity.saturating_sub(self.output.len());
+            let n = answer.len().min(capacity).min(self.life);
             self.output.extend(answer.drain(..n));
             self.life -= if self.life == usize::MAX { 0 } else { n };
             let sent = answer.is_empty();
@@ -105,13 +105,13 @@ impl Link {
         None
     }
 
-    /// The server hangs up, or the connection is reset.
+    /// The server disconnects, or the connection is reset.
     pub(crate) fn close(&mut self, end: End) {
         self.end = Some(end);
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }
 
-    /// What the client has written and the server has not looked at.
+    /// Returns the bytes that the client has written and the server has not read.
     pub(crate) fn left_over(&self) -> String {
         let bytes: Vec<u8> = self.input.iter().chain(&self.accepted).copied().collect();
         let queued = self.queued.iter().flat_map(|(requests, _)| requests).flatten();
@@ -136,7 +136,7 @@ impl Wire {
     }
 }
 
-/// What was written may still come to the server: all of it, or the first of it.
+/// Written bytes may still reach the server: all of them, or a prefix.
 impl Drop for Wire {
     fn drop(&mut self) {
         let broken = self.with(|link, rng| {
@@ -185,14 +185,14 @@ impl AsyncWrite for Wire {
             if link.end == Some(End::Reset) {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
-            let room = link.room.saturating_sub(link.accepted.len());
-            // Nobody reads any more, and the kernel takes it.
-            let room = if link.end.is_some() { bytes.len() } else { room };
-            if room == 0 {
+            let capacity = link.capacity.saturating_sub(link.accepted.len());
+            // Without a reader, the kernel still accepts the bytes.
+            let capacity = if link.end.is_some() { bytes.len() } else { capacity };
+            if capacity == 0 {
                 link.writer = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            let n = bytes.len().min(room).min(link.left);
+            let n = bytes.len().min(capacity).min(link.left);
             link.accepted.extend(&bytes[..n]);
             link.left -= if link.left == usize::MAX { 0 } else { n };
             Poll::Ready(Ok(n))

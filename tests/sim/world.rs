@@ -1,4 +1,4 @@
-//! The world of one history: the server, its connections, what may go wrong, and the one rng that decides.
+//! The world of one history: the server, its connections, its faults, and the one random generator.
 
 use super::server::{Server, State, request};
 use super::wire::{End, Link, Wire};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How likely each misfortune of a new connection is, in percent.
+/// The probability of each fault of a new connection, in percent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Odds {
     pub(crate) refused: u8,
@@ -24,19 +24,19 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) server: Server,
     pub(crate) links: Vec<Link>,
-    /// Those that have not ended, by number.
+    /// The open connections, by number.
     live: Vec<usize>,
     pub(crate) odds: Odds,
-    /// How long the server takes to answer.
+    /// The server's latency.
     pub(crate) latency: Duration,
-    /// How many bytes fit into a connection each way, and come with one read.
-    pub(crate) room: usize,
+    /// The capacity of a connection each way, and the most bytes per read.
+    pub(crate) capacity: usize,
     pub(crate) piece: usize,
     pub(crate) dials: usize,
-    /// What was seen that must not be.
+    /// Violations seen so far.
     pub(crate) wrong: Vec<String>,
-    /// What happened, if anybody wants to know.
-    pub(crate) tale: Option<Vec<String>>,
+    /// The events, if they are traced.
+    pub(crate) trace: Option<Vec<String>>,
     start: Instant,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Shared(Arc<(Mutex<World>, Notify)>);
 pub(crate) type Dialling = Pin<Box<dyn Future<Output = io::Result<Wire>> + Send>>;
 
 impl Shared {
-    pub(crate) fn new(rng: Rng, tell: bool) -> Self {
+    pub(crate) fn new(rng: Rng, trace: bool) -> Self {
         let world = World {
             rng,
             server: Server::new(),
@@ -54,27 +54,27 @@ impl Shared {
             live: Vec::new(),
             odds: Odds::default(),
             latency: Duration::ZERO,
-            room: 1 << 16,
+            capacity: 1 << 16,
             piece: 1 << 16,
             dials: 0,
             wrong: Vec::new(),
-            tale: tell.then(Vec::new),
+            trace: trace.then(Vec::new),
             start: Instant::now(),
         };
         Self(Arc::new((Mutex::new(world), Notify::new())))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
-        // A history that panicked is over, and is told of.
+        // A history that panicked is reported as such.
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something has changed: the server looks.
+    /// Wakes the server after a change.
     pub(crate) fn stir(&self) {
         self.0.1.notify_one();
     }
 
-    /// The server's task: does what is to be done, for ever.
+    /// Runs the server's task.
     pub(crate) async fn serve(self) {
         loop {
             let due = self.lock().pump();
@@ -92,7 +92,7 @@ impl Shared {
         }
     }
 
-    /// What `Client::connect_with` takes.
+    /// Returns the dialler for `Client::connect_with`.
     pub(crate) fn dialler(&self) -> impl Fn() -> Dialling + Send + Sync + 'static {
         let shared = self.clone();
         move || {
@@ -111,15 +111,15 @@ impl Shared {
 }
 
 impl World {
-    /// Writes down what happens.
-    pub(crate) fn tell(&mut self, what: impl FnOnce() -> String) {
+    /// Records an event.
+    pub(crate) fn trace(&mut self, what: impl FnOnce() -> String) {
         let after = self.start.elapsed();
-        if let Some(tale) = &mut self.tale {
-            tale.push(format!("{after:>12.3?} {}", what()));
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{after:>12.3?} {}", what()));
         }
     }
 
-    /// A dial: whether there will be a connection, and after how long.
+    /// Decides whether a dial succeeds, and after what time.
     fn dialled(&mut self) -> (Option<bool>, Duration) {
         self.dials += 1;
         // A server that hung up at the first HELLO is greeted without it, and asked once more with it.
@@ -137,13 +137,13 @@ impl World {
         } else {
             (luck >= self.odds.refused.saturating_add(self.odds.never)).then_some(true)
         };
-        self.tell(|| format!("dial: {fate:?}"));
+        self.trace(|| format!("dial: {fate:?}"));
         (fate, self.latency)
     }
 
-    /// A new connection's number.
+    /// Opens a connection; returns its number.
     fn open(&mut self) -> usize {
-        let mut link = Link::new(self.room, self.piece);
+        let mut link = Link::new(self.capacity, self.piece);
         if self.rng.u8(0..100) < self.odds.short {
             link.life = self.rng.usize(1..600);
         }
@@ -152,13 +152,13 @@ impl World {
         }
         link.reads = self.rng.u8(0..100) >= self.odds.mute;
         let (number, life, left) = (self.links.len(), link.life, link.left);
-        self.tell(|| format!("connection {number}: life {life}, left {left}"));
+        self.trace(|| format!("connection {number}: life {life}, left {left}"));
         self.links.push(link);
         self.live.push(number);
         number
     }
 
-    /// The server takes, runs, and answers; returns when it has something to do again.
+    /// The server reads, runs and answers; returns the time of its next event.
     fn pump(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let mut next: Option<Instant> = None;
@@ -177,7 +177,7 @@ impl World {
         next
     }
 
-    /// Runs the requests that have come whole.
+    /// Runs the complete requests.
     fn run(&mut self, number: usize) {
         loop {
             let request = match request(&mut self.links[number].input) {
@@ -190,18 +190,18 @@ impl World {
             link.used |= !["HELLO", "CLIENT", "PING"].contains(&&*request[0]);
             let mut answer = self.server.answer(request, &mut link.queued);
             let due = Instant::now() + self.latency;
-            // Pushes and attributes come before any reply, but not before the first.
+            // Pushes and attributes come before any reply except the first.
             match self.rng.u8(0..16) {
                 0 if !words.starts_with("HELLO") => answer.insert_str(0, PUSH),
                 1 if !words.starts_with("HELLO") => answer.insert_str(0, "|1\r\n+ttl\r\n:3600\r\n"),
                 _ => {}
             }
             link.answers.push_back((due, answer.clone().into_bytes()));
-            self.tell(|| format!("{number}: {} -> {answer:?}", words.get(..40).unwrap_or(&words)));
+            self.trace(|| format!("{number}: {} -> {answer:?}", words.get(..40).unwrap_or(&words)));
         }
     }
 
-    /// Ends a connection where it is: some of what is on its way still comes, and what comes is run.
+    /// Ends a connection: some bytes in transit still arrive, and are run.
     pub(crate) fn cut(&mut self, number: usize) {
         let link = &mut self.links[number];
         if link.end.is_some() {
@@ -222,40 +222,40 @@ impl World {
         let all: Vec<u8> = link.answers.drain(..).flat_map(|(_, bytes)| bytes).collect();
         link.output.extend(&all[..sent]);
         link.close(end);
-        self.tell(|| format!("{number}: {end:?}, {taken} bytes taken, {sent} of {answers} sent"));
+        self.trace(|| format!("{number}: {end:?}, {taken} bytes taken, {sent} of {answers} sent"));
     }
 
-    /// Bytes out of turn.
+    /// Sends unsolicited bytes.
     pub(crate) fn say(&mut self, number: usize, bytes: &[u8]) {
         self.links[number].answers.push_back((Instant::now(), bytes.to_vec()));
     }
 
-    /// The connection that the client has.
+    /// Returns the client's open connection.
     pub(crate) fn current(&self) -> Option<usize> {
         self.links.iter().rposition(|link| link.held && link.end.is_none())
     }
 
-    /// From now on bytes come in large pieces.
+    /// Removes the limits on chunk sizes.
     pub(crate) fn widen(&mut self) {
-        self.links.iter_mut().for_each(|link| (link.room, link.piece) = (1 << 16, 1 << 16));
+        self.links.iter_mut().for_each(|link| (link.capacity, link.piece) = (1 << 16, 1 << 16));
     }
 
-    /// From now on nothing goes wrong by itself; but for connections that are dead and do not know it.
+    /// Ends the faults, except for connections that are broken without notice.
     pub(crate) fn heal(&mut self) {
-        self.tell(|| "the faults end".to_owned());
+        self.trace(|| "the faults end".to_owned());
         self.odds = Odds::default();
         self.latency = Duration::ZERO;
         self.server.state = State::Ready;
         for number in 0..self.links.len() {
-            let dead = self.rng.u8(0..4) == 0;
+            let broken = self.rng.u8(0..4) == 0;
             let link = &mut self.links[number];
             (link.life, link.left) = (usize::MAX, usize::MAX);
-            if !dead {
+            if !broken {
                 (link.reads, link.speaks) = (true, true);
             }
         }
     }
 }
 
-/// A frame that answers nobody.
+/// A push frame.
 pub(crate) const PUSH: &str = ">2\r\n+invalidate\r\n*1\r\n+k\r\n";

@@ -1,4 +1,4 @@
-//! An attempt at a job, whoever asks for it: what is written down, and what comes of it.
+//! An attempt at a job: its log lines and its result.
 
 use crate::bad::Bad;
 use crate::job::{self, Fields, Kind, MAX_ATTEMPTS, RETRY_AFTER};
@@ -11,27 +11,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// What a worker knows.
+/// The shared state of a worker process.
 #[derive(Clone)]
-pub(crate) struct Workplace {
+pub(crate) struct Setup {
     pub(crate) queue: Queue<Fields>,
     pub(crate) seed: u64,
     pub(crate) log: Arc<Log>,
-    /// What it does wrong, on purpose.
+    /// The intended defect.
     pub(crate) bad: Option<Bad>,
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Came {
+pub(crate) enum AttemptEnd {
     Done,
-    /// It wants to be tried again after this long.
+    /// The job asks for a retry after this time.
     Later(Duration),
-    /// It failed, and asks for nothing.
+    /// The job failed, without a retry delay.
     Failed,
 }
 
-/// An attempt that has begun. If it is given up, that is written down.
+/// A running attempt. Its drop is logged, too.
 struct Begun {
     id: EntryId,
     attempt: u32,
@@ -40,18 +40,18 @@ struct Begun {
     open: bool,
 }
 
-impl Workplace {
-    /// Tries to do a job.
+impl Setup {
+    /// Runs a job.
     pub(crate) async fn attempt(
         &self,
         id: EntryId,
         attempt: u32,
         job: &Fields,
         lease: &Lease,
-    ) -> Came {
+    ) -> AttemptEnd {
         let Some((n, kind)) = job::read(self.seed, job) else {
-            self.log.write(format_args!("wrong {id} is nobody's job: {job:?}"));
-            return Came::Done;
+            self.log.write(format_args!("wrong {id} is not a job of this run: {job:?}"));
+            return AttemptEnd::Done;
         };
         self.log.write(format_args!("started {id} {n} {attempt}"));
         let (log, lease) = (Arc::clone(&self.log), lease.clone());
@@ -63,15 +63,15 @@ impl Workplace {
                 let _ =
                     client.send_all((XDel::new(stream, id), XAck::new(stream, GROUP, id))).await;
             }
-            Some(Bad::WorksOn) => {
-                // It is not given up with whoever awaits it.
-                let (workplace, job) = (self.clone(), job.clone());
+            Some(Bad::IgnoresLostLease) => {
+                // A spawned task is not cancelled with its caller.
+                let (setup, job) = (self.clone(), job.clone());
                 let work = tokio::spawn(async move {
-                    // So that there are some when it matters.
+                    // Longer, so that some run when the lease is lost.
                     sleep(takes + Duration::from_millis(200)).await;
-                    workplace.end(begun, kind, &job).await
+                    setup.end(begun, kind, &job).await
                 });
-                return work.await.expect("it does not fail");
+                return work.await.expect("it does not panic");
             }
             _ => {}
         }
@@ -79,24 +79,28 @@ impl Workplace {
         self.end(begun, kind, job).await
     }
 
-    async fn end(&self, begun: Begun, kind: Kind, job: &Fields) -> Came {
+    async fn end(&self, begun: Begun, kind: Kind, job: &Fields) -> AttemptEnd {
         let last = begun.attempt >= MAX_ATTEMPTS;
         match (kind, self.bad) {
-            (Kind::Fatal, Some(Bad::Swallows)) => {
+            (Kind::Fatal, Some(Bad::AcksPoison)) => {
                 begun.end("done");
-                Came::Done
+                AttemptEnd::Done
             }
-            (Kind::Fails(_), Some(Bad::Copies)) => {
+            (Kind::Fails(_), Some(Bad::AddsCopies)) => {
                 let _ = self.queue.producer().enqueue(job).await;
                 begun.end("done");
-                Came::Done
+                AttemptEnd::Done
             }
             (Kind::Fails(times), bad) if begun.attempt <= times => {
                 begun.end("failed");
-                Came::Later(if bad == Some(Bad::Hurries) { Duration::ZERO } else { RETRY_AFTER })
+                AttemptEnd::Later(if bad == Some(Bad::IgnoresRetryDelay) {
+                    Duration::ZERO
+                } else {
+                    RETRY_AFTER
+                })
             }
             (Kind::Fatal, bad) => {
-                if bad == Some(Bad::BuriesTwice) && last {
+                if bad == Some(Bad::DeadLettersTwice) && last {
                     let (id, attempt) = (begun.id.to_string(), begun.attempt);
                     let letter = XAdd::new(DEAD).field("_id", &id).field("_attempt", attempt);
                     let letter =
@@ -104,19 +108,19 @@ impl Workplace {
                     let _ = self.queue.client().send(letter).await;
                 }
                 begun.end("failed");
-                Came::Failed
+                AttemptEnd::Failed
             }
             (Kind::Aborts, _) => {
                 begun.end("aborting");
                 process::abort()
             }
             (Kind::Plain | Kind::Steady | Kind::Long | Kind::Fails(_), bad) => {
-                let last = bad == Some(Bad::Leaves) && begun.id.seq() == 20;
+                let last = bad == Some(Bad::ExitsEarly) && begun.id.seq() == 20;
                 begun.end("done");
                 if last {
                     process::exit(0);
                 }
-                Came::Done
+                AttemptEnd::Done
             }
         }
     }

@@ -1,16 +1,16 @@
-//! The judge, judged: histories made by hand, of which each breaks a rule.
+//! Tests of the judge: hand-made histories that each break a rule.
 
 use crate::judged::{DONE, HALTED, KILLED, Lines, POISON, SENT, verdict};
 
 #[test]
-fn every_broken_rule_is_found() {
-    let dead = "90000 conductor dead 7-0 1 5 8000";
+fn judge_detects_every_broken_rule() {
+    let dead = "90000 conductor dead-letter 7-0 1 5 8000";
     let again = "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2";
     let cases: [(&str, &[&str], &[Lines]); 36] = [
         ("never run", &["lost"], &[SENT]),
-        ("poison, and no dead letter", &["lost"], &[POISON]),
+        ("poison without a dead letter", &["lost"], &[POISON]),
         (
-            "run, killed, and never again",
+            "run, killed, and never run again",
             &["lost"],
             &[
                 SENT,
@@ -24,26 +24,30 @@ fn every_broken_rule_is_found() {
         ),
         ("never sent", &["phantom"], &["1 w0 started 7-0 1 1\n2 w0 done 7-0 1"]),
         (
-            "said not to be sent",
+            "reported as not sent",
             &["phantom"],
             &[
                 "1 producer sent 1 plain\n2 producer unsent 1",
                 "3 w0 started 7-0 1 1\n4 w0 done 7-0 1",
             ],
         ),
-        ("there twice", &["phantom"], &[DONE, "3000 w0 started 8-0 1 1\n3010 w0 done 8-0 1"]),
+        ("stored twice", &["phantom"], &[DONE, "3000 w0 started 8-0 1 1\n3010 w0 done 8-0 1"]),
         (
             "one id for two jobs",
             &["phantom"],
             &[DONE, "1000 producer sent 2 plain\n1001 producer enqueued 2 7-0"],
         ),
-        ("a dead letter of what was never sent", &["phantom"], &[dead]),
-        ("dead twice", &["dead-twice"], &[POISON, dead, dead]),
-        ("dead too early", &["dead-early"], &[POISON, "90000 conductor dead 7-0 1 4 8000"]),
-        ("not poison, and dead", &["dead-innocent"], &[SENT, dead]),
+        ("a dead letter of a job never sent", &["phantom"], &[dead]),
+        ("dead-lettered twice", &["duplicate-dead-letter"], &[POISON, dead, dead]),
         (
-            "killed, then failed, and dead",
-            &["dead-innocent"],
+            "dead-lettered too early",
+            &["early-dead-letter"],
+            &[POISON, "90000 conductor dead-letter 7-0 1 4 8000"],
+        ),
+        ("not poison, and dead-lettered", &["wrong-dead-letter"], &[SENT, dead]),
+        (
+            "killed, then failed, and dead-lettered",
+            &["wrong-dead-letter"],
             &[
                 SENT,
                 "1010 w0 started 7-0 1 1\n1011 conductor killing w0\n1012 conductor ended w0 signal 9",
@@ -51,7 +55,7 @@ fn every_broken_rule_is_found() {
                 dead,
             ],
         ),
-        ("done, and dead", &["dead-innocent"], &[DONE, dead]),
+        ("done, and dead-lettered", &["wrong-dead-letter"], &[DONE, dead]),
         (
             "poison that is done",
             &["poison-done"],
@@ -77,17 +81,17 @@ fn every_broken_rule_is_found() {
         ),
         ("done twice, without a cause", &["twice"], &[DONE, again]),
         (
-            "done twice, and only another worker was in trouble",
+            "done twice, and only another worker had a fault",
             &["twice"],
             &[DONE, "1020 conductor reset s1\n1030 conductor cut s1", again],
         ),
         (
-            "done twice, and the trouble came too late",
+            "done twice, and the fault came too late",
             &["twice"],
             &[DONE, "2500 conductor reset s0", again],
         ),
         (
-            "done twice, and the trouble was soon over",
+            "done twice, and the fault was short",
             &["twice"],
             &[DONE, "1020 conductor reset s0", again],
         ),
@@ -101,9 +105,9 @@ fn every_broken_rule_is_found() {
             ],
         ),
         (
-            "done twice, and left in peace",
+            "done twice, after a graceful stop",
             &["twice"],
-            &[DONE, "1800 conductor telling w0\n1900 conductor ended w0 code 0", again],
+            &[DONE, "1800 conductor stopping w0\n1900 conductor ended w0 code 0", again],
         ),
         (
             "run after it was acked, and killed",
@@ -124,7 +128,7 @@ fn every_broken_rule_is_found() {
             ],
         ),
         (
-            "two at a time, and the first was cut off but could tell",
+            "two at a time, and the first, without a connection, could know",
             &["overlap"],
             &[
                 SENT,
@@ -133,7 +137,7 @@ fn every_broken_rule_is_found() {
             ],
         ),
         (
-            "three worked on when they were halted no more",
+            "three continued after a halt",
             &["overstay"],
             &[
                 HALTED,
@@ -142,14 +146,14 @@ fn every_broken_rule_is_found() {
                 "1 producer sent 3 plain\n2 producer enqueued 3 7-2\n1012 w0 started 7-2 3 1\n5016 w0 done 7-2 1",
             ],
         ),
-        ("worked on after it was halted", &["overstay"], &[HALTED, "5515 w0 done 7-0 1"]),
+        ("continued after a halt", &["overstay"], &[HALTED, "5515 w0 done 7-0 1"]),
         (
-            "a lease lost for nothing",
+            "a lease lost without a fault",
             &["lapse"],
             &[SENT, "1010 w0 started 7-0 1 1\n2700 w0 dropped 7-0 1 lost", again],
         ),
         (
-            "tried again too soon",
+            "retried too soon",
             &["too-soon"],
             &[
                 "1 producer sent 1 fails-1\n2 producer enqueued 1 7-0",
@@ -158,16 +162,16 @@ fn every_broken_rule_is_found() {
         ),
         ("a run without an end", &["overlap", "hung"], &[SENT, "1010 w0 started 7-0 1 1", again]),
         ("something is left", &["stuck"], &[DONE, "91000 conductor remain 1 0"]),
-        ("a worker gave up", &["ended"], &[DONE, "2000 conductor ended w0 code 101"]),
+        ("a worker failed", &["ended"], &[DONE, "2000 conductor ended w0 code 101"]),
         (
             "a worker stayed",
             &["wrong"],
             &[
                 DONE,
-                "2000 conductor telling w0\n2001 conductor stayed w0\n2002 conductor killing w0\n2003 conductor ended w0 signal 9",
+                "2000 conductor stopping w0\n2001 conductor stayed w0\n2002 conductor killing w0\n2003 conductor ended w0 signal 9",
             ],
         ),
-        ("somebody has seen it", &["wrong"], &[DONE, "2000 w0 wrong 7-0 has fields of its own"]),
+        ("a process reported it", &["wrong"], &[DONE, "2000 w0 wrong 7-0 has fields of its own"]),
     ];
     for (name, rules, parts) in cases {
         let found = verdict(parts).wrong;

@@ -1,23 +1,23 @@
-//! What befell those who ran a job, and whether that is why something happened.
+//! The faults that affected a run, and whether they explain an event.
 
-use crate::history::{Dead, End, History, Run, Trouble, What, Whom};
+use crate::history::{DeadLetter, End, Fault, History, Run, Target, What};
 use crate::job::{Kind, LEASE};
 use bourn::EntryId;
 use std::time::Duration;
 
-/// What is done at once may take as long on a busy machine.
+/// The tolerance for operations that should take no time, on a busy machine.
 pub(crate) const SLACK: Duration = Duration::from_millis(100);
 
-/// After a connection was lost its worker is back within this time, and what it had to say is said.
+/// The limit for a worker to reconnect and send its pending commands.
 pub(crate) const RECONNECTED: Duration = Duration::from_secs(1);
 
-/// A worker that was halted has its tasks in order again within this time.
+/// The limit for a halted worker to resume its tasks.
 pub(crate) const RESUMED: Duration = Duration::from_millis(300);
 
-/// What the server may not yet have written down when it is killed: it waits so long for the disk.
-const UNWRITTEN: Duration = Duration::from_secs(2);
+/// The writes that a killed server may lose: those within its fsync interval.
+const UNSYNCED: Duration = Duration::from_secs(2);
 
-/// The runs of an entry, in the order in which they began.
+/// The runs of an entry, in the order in which they started.
 pub(crate) struct Job<'a> {
     pub(crate) history: &'a History,
     pub(crate) id: EntryId,
@@ -25,95 +25,97 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Why a run that has done its job at this time has not ended it when the next one began.
+    /// Returns the fault because of which a finished run was not settled when the next run started.
     ///
-    /// What ends it is sent at once, and again until the server says so. So there is trouble all the time, but for moments too
-    /// short to connect again, or the process dies in the meantime; or the lease was lost before, or the server has forgotten.
+    /// A settlement is sent at once, and repeated until the server confirms it. A valid cause is
+    /// therefore a chain of faults without time to reconnect, the death of the process, a lease
+    /// that was lost before, or a server that rolled back.
     pub(crate) fn undone(&self, run: &Run, at: Duration, next: Duration) -> Option<What> {
         if next <= at {
             return self.cause(run, self.lapsing(next));
         }
-        let lapsed = |trouble: &&Trouble| {
-            let while_run = run.from <= trouble.until + RECONNECTED && trouble.from <= at;
-            while_run && trouble.until.saturating_sub(trouble.from) >= LEASE * 3 / 4
+        let lapsed = |fault: &&Fault| {
+            let during_run = run.from <= fault.until + RECONNECTED && fault.from <= at;
+            during_run && fault.until.saturating_sub(fault.from) >= LEASE * 3 / 4
         };
-        if let Some(trouble) = self.troubles(run).find(lapsed) {
-            return Some(trouble.what);
+        if let Some(fault) = self.faults(run).find(lapsed) {
+            return Some(fault.what);
         }
         let (mut longest, mut since) = (None, at);
-        for trouble in self.troubles(run).filter(|trouble| trouble.until + RECONNECTED >= at) {
-            if trouble.from > since + RECONNECTED || since >= next {
+        for fault in self.faults(run).filter(|fault| fault.until + RECONNECTED >= at) {
+            if fault.from > since + RECONNECTED || since >= next {
                 break;
             }
-            if trouble.what == What::Leave {
-                // If nothing else befell it, it has said what it had to say before it left.
+            if fault.what == What::Leave {
+                // Without another fault, the worker has settled its jobs before it left.
                 since = if longest.is_some() { next } else { since };
                 continue;
             }
-            let lasts = trouble.until.saturating_sub(trouble.from);
-            longest = longest.max(Some((trouble.what == What::Death, lasts, trouble.what)));
-            since = if trouble.what == What::Death { next } else { since.max(trouble.until) };
+            let lasts = fault.until.saturating_sub(fault.from);
+            longest = longest.max(Some((fault.what == What::Death, lasts, fault.what)));
+            since = if fault.what == What::Death { next } else { since.max(fault.until) };
         }
         if let Some((_, _, what)) = longest.filter(|_| since + RECONNECTED >= next) {
             return Some(what);
         }
-        self.forgotten(at).then_some(What::ServerKilled)
+        self.rolled_back_at(at).then_some(What::ServerKilled)
     }
 
-    /// Whether an entry that can be done is dead for a reason: whenever it ran, it failed no more often than it had to, and its
-    /// worker could not end it. Who is in the hands of workers that die, as often as he may be tried, is taken for one that they
-    /// die of: the server counts deliveries, and there is no telling.
-    pub(crate) fn is_worn(&self, dead: &Dead, kind: Kind) -> bool {
+    /// Whether a dead letter of a job that can succeed is justified: each of its runs failed as
+    /// intended, or could not be settled by its worker. A job whose workers always die is taken for
+    /// the cause of it, because the server only counts deliveries.
+    pub(crate) fn lost_every_worker(&self, dead: &DeadLetter, kind: Kind) -> bool {
         let fails = if let Kind::Fails(times) = kind { times } else { 0 };
         let next = self.runs.iter().skip(1).map(|run| run.from).chain([dead.at]);
-        let befell = |(run, next): (&Run, Duration)| match (run.end, run.until) {
+        let affected = |(run, next): (&Run, Duration)| match (run.end, run.until) {
             (End::Done, Some(until)) => self.undone(run, until, next).is_some(),
             (End::Failed, _) => run.attempt <= fails,
             (_, Some(until)) => self.cause(run, self.lapsing(until)).is_some(),
             (_, None) => false,
         };
-        !self.runs.is_empty() && self.runs.iter().zip(next).all(befell)
+        !self.runs.is_empty() && self.runs.iter().zip(next).all(affected)
     }
 
-    /// Whether the server was killed before this had to be on its disk. It may have been told of a little later.
-    pub(crate) fn forgotten(&self, at: Duration) -> bool {
-        let times = at.saturating_sub(SLACK)..at + UNWRITTEN;
+    /// Whether a kill of the server may have lost a write of this time. Its log line may be a
+    /// little later than the write.
+    pub(crate) fn rolled_back_at(&self, at: Duration) -> bool {
+        let times = at.saturating_sub(SLACK)..at + UNSYNCED;
         let mut restarts = self.history.restarts.iter();
         !self.history.always && restarts.any(|restart| times.contains(&restart.killed))
     }
 
-    /// When a worker may have been in trouble whose lease had lapsed by this time: a beat is due after a third of it.
+    /// Returns the period of faults that can explain a lease lost by this time: a heartbeat is due
+    /// after a third of a lease.
     pub(crate) fn lapsing(&self, by: Duration) -> (Duration, Duration) {
         (by.saturating_sub(LEASE + LEASE / 3 + RECONNECTED), by)
     }
 
-    /// What befell who ran this between these times; if it was more than one thing, what it could do the least about.
+    /// Returns the fault that affected a run in this period; of several, the most severe.
     pub(crate) fn cause(&self, run: &Run, (from, to): (Duration, Duration)) -> Option<What> {
-        let lasts = |trouble: &Trouble| match trouble.what {
+        let lasts = |fault: &Fault| match fault.what {
             What::Death => Duration::MAX,
-            What::Halt => trouble.until + RESUMED,
-            _ => trouble.until + RECONNECTED,
+            What::Halt => fault.until + RESUMED,
+            _ => fault.until + RECONNECTED,
         };
-        let troubles = self.troubles(run);
-        let befell = troubles.filter(|trouble| {
-            trouble.what != What::Leave && trouble.from <= to && from <= lasts(trouble)
-        });
-        befell.map(|trouble| trouble.what).min()
+        let faults = self.faults(run);
+        let affected = faults
+            .filter(|fault| fault.what != What::Leave && fault.from <= to && from <= lasts(fault));
+        affected.map(|fault| fault.what).min()
     }
 
-    /// Whether its worker is halted at this time, or has just gone on.
+    /// Whether the worker is halted at this time, or has just resumed.
     pub(crate) fn halted(&self, run: &Run, at: Duration) -> bool {
-        let mut halts = self.troubles(run).filter(|trouble| trouble.what == What::Halt);
+        let mut halts = self.faults(run).filter(|fault| fault.what == What::Halt);
         halts.any(|halt| halt.from <= at && at <= halt.until + RESUMED)
     }
 
-    /// What befell its worker.
-    fn troubles(&self, run: &Run) -> impl Iterator<Item = &Trouble> {
+    /// Returns the faults that affected the run's worker.
+    fn faults(&self, run: &Run) -> impl Iterator<Item = &Fault> {
         let (worker, slot) = (run.worker, self.history.slot(run.worker));
-        self.history.troubles.iter().filter(move |trouble| match trouble.whom {
-            Whom::Worker(whom) => whom == worker,
-            Whom::Slot(whom) => Some(whom) == slot,
-            Whom::Everyone => true,
+        self.history.faults.iter().filter(move |fault| match fault.target {
+            Target::Worker(target) => target == worker,
+            Target::Slot(target) => Some(target) == slot,
+            Target::Everyone => true,
         })
     }
 }

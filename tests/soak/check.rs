@@ -1,47 +1,48 @@
-//! The judge: what may not be in a history, whatever has happened. What is alive is judged in here, runs in `runs`.
+//! The judge: the rules that every history must follow. Rules for jobs and workers are here, rules
+//! for runs in `runs`.
 //!
 //! | rule | broken if |
 //! |---|---|
-//! | `lost` | a job that was confirmed, or has run, was never done, and is no dead letter |
-//! | `phantom` | a run or a dead letter of what was never sent, or is there more often than it was sent; one id for two jobs |
-//! | `dead-twice` | an entry is in the dead-letter stream twice |
-//! | `dead-early` | a dead letter was not tried as often as it may be |
-//! | `dead-innocent` | a dead letter is of a job that does not always fail, and did not lose its workers each time; or too many are |
+//! | `lost` | a confirmed job, or one that ran, was never done and is not dead-lettered |
+//! | `phantom` | a run or dead letter of a job that was not sent, or exists more often than sent; one id for two jobs |
+//! | `duplicate-dead-letter` | an entry is in the dead-letter stream twice |
+//! | `early-dead-letter` | a dead letter had fewer attempts than the limit |
+//! | `wrong-dead-letter` | a dead letter's job can succeed, and did not lose its workers each time; or too many did |
 //! | `poison-done` | a job that always fails was done |
-//! | `stuck` | the stream has entries or pending ones in the end |
-//! | `ended` | a worker ended that nobody had told to, killed or made abort; or one did not when it was told |
-//! | `wrong` | somebody has said so, or a line cannot be read |
+//! | `stuck` | the stream has entries or pending entries at the end |
+//! | `ended` | a worker ended without SIGTERM, a kill or an intended abort; or did not end after SIGTERM |
+//! | `wrong` | a process reported a violation, or a line cannot be read |
 
 use crate::causes::Job;
-use crate::history::{Dead, End, History, Life, Restart, Told, What};
+use crate::history::{DeadLetter, End, History, Life, Restart, SendResult, What};
 use crate::job::MAX_ATTEMPTS;
 use crate::runs;
 use bourn::EntryId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One of so many jobs may lose its workers so often that it is dead.
-const WORN: usize = 10_000;
+/// One in this many jobs may lose its workers until it is dead-lettered.
+const MOST_LOST: usize = 10_000;
 
-/// What is to be said about a history.
+/// The findings about a history.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) wrong: Vec<Wrong>,
-    /// Jobs that were done again, with the cause of it.
+    /// Jobs that were done twice, with the cause.
     pub(crate) twice: Vec<(What, String)>,
     /// Dead letters of jobs that lost their workers each time.
-    pub(crate) worn: Vec<String>,
-    /// Jobs that are in the stream twice, because it was not known that they already were.
+    pub(crate) lost_workers: Vec<String>,
+    /// Jobs that are in the stream twice, because an enqueue of unknown outcome was repeated.
     pub(crate) sent_twice: u64,
-    /// Entries that were confirmed and that the server had forgotten when it came back.
+    /// Confirmed entries that the server lost in a restart.
     pub(crate) rolled_back: u64,
 }
 
-/// A rule that was broken.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
     pub(crate) rule: &'static str,
-    /// An id or a number that the lines about it name.
+    /// The id or number by which the log lines name it.
     pub(crate) name: String,
     pub(crate) how: String,
 }
@@ -54,7 +55,7 @@ impl fmt::Display for Wrong {
 }
 
 impl Verdict {
-    /// How often each rule was broken.
+    /// Returns the number of violations by rule.
     pub(crate) fn found(&self) -> BTreeMap<&'static str, u64> {
         let mut found = BTreeMap::new();
         self.wrong.iter().for_each(|wrong| *found.entry(wrong.rule).or_default() += 1);
@@ -66,7 +67,7 @@ impl Verdict {
     }
 }
 
-/// Judges a history that has come to its end.
+/// Judges a complete history.
 pub(crate) fn judge(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
     for line in &history.wrong {
@@ -82,13 +83,13 @@ pub(crate) fn judge(history: &History) -> Verdict {
             let how = format!("{entries} entries, {pending} of them pending");
             verdict.wrong("stuck", "the stream", &how);
         }
-        None => verdict.wrong("stuck", "the stream", "nobody has looked"),
+        None => verdict.wrong("stuck", "the stream", "not checked"),
     }
     runs::judge(history, &mut verdict);
     verdict
 }
 
-/// What is there is what was sent, and as often.
+/// Checks that every entry was sent, and exists no more often than it was sent.
 fn phantoms(history: &History, verdict: &mut Verdict) {
     let mut numbers: BTreeMap<EntryId, u64> = BTreeMap::new();
     let mut there: BTreeMap<u64, BTreeSet<EntryId>> = BTreeMap::new();
@@ -100,8 +101,8 @@ fn phantoms(history: &History, verdict: &mut Verdict) {
         }
     };
     for (n, job) in &history.jobs {
-        let ids = job.times.iter().filter_map(|(_, told)| match told {
-            Told::Enqueued(id) => Some(*id),
+        let ids = job.times.iter().filter_map(|(_, result)| match result {
+            SendResult::Enqueued(id) => Some(*id),
             _ => None,
         });
         ids.for_each(|id| see(id, *n));
@@ -113,17 +114,17 @@ fn phantoms(history: &History, verdict: &mut Verdict) {
         .for_each(|(id, n)| see(id, n));
     history.dead.iter().for_each(|dead| see(dead.id, dead.n));
     for (n, ids) in there {
-        let told = history.jobs.get(&n).map_or(&[][..], |job| &job.times[..]);
-        let sent = told.iter().filter(|(_, told)| *told != Told::Unsent).count();
+        let results = history.jobs.get(&n).map_or(&[][..], |job| &job.times[..]);
+        let sent = results.iter().filter(|(_, result)| *result != SendResult::Unsent).count();
         if ids.len() > sent {
-            let how = format!("sent {sent} times, and there as {ids:?}");
+            let how = format!("sent {sent} times, and stored as {ids:?}");
             verdict.wrong("phantom", n, &how);
         }
         verdict.sent_twice += u64::from(ids.len() > 1);
     }
 }
 
-/// Everything that is there comes to an end.
+/// Checks that every job is settled.
 fn fates(history: &History, verdict: &mut Verdict) {
     let dead: BTreeSet<_> = history.dead.iter().map(|dead| dead.id).collect();
     let done = |id: &EntryId| {
@@ -131,16 +132,16 @@ fn fates(history: &History, verdict: &mut Verdict) {
         runs.iter().any(|run| run.end == End::Done)
     };
     for (n, job) in &history.jobs {
-        for (_, told) in &job.times {
-            let Told::Enqueued(id) = told else { continue };
+        for (_, result) in &job.times {
+            let SendResult::Enqueued(id) = result else { continue };
             if done(id) || dead.contains(id) {
                 continue;
             }
-            // Its id says when it was there, by the same clock.
-            let forgotten = |restart: &Restart| {
+            // The entry's id is a time of the same clock.
+            let lost = |restart: &Restart| {
                 restart.last < *id && u128::from(id.ms()) <= restart.killed.as_millis()
             };
-            if history.restarts.iter().any(forgotten) {
+            if history.restarts.iter().any(lost) {
                 verdict.rolled_back += 1;
             } else if !history.runs.contains_key(id) {
                 verdict.wrong("lost", id, &format!("job {n} ({}) never ran", job.kind));
@@ -150,7 +151,11 @@ fn fates(history: &History, verdict: &mut Verdict) {
     for (id, runs) in &history.runs {
         let n = runs.first().map_or(0, |run| run.n);
         if !done(id) && !dead.contains(id) {
-            verdict.wrong("lost", id, &format!("job {n} ran, and was neither done nor dead"));
+            verdict.wrong(
+                "lost",
+                id,
+                &format!("job {n} ran, and was neither done nor dead-lettered"),
+            );
         }
         let poison = history.jobs.get(&n).is_some_and(|job| job.kind.is_poison());
         if poison && done(id) {
@@ -159,37 +164,37 @@ fn fates(history: &History, verdict: &mut Verdict) {
     }
 }
 
-/// The dead letters are the poison, each once, after as many attempts as it may have; and few of those whose workers died
-/// each time.
+/// Checks that dead letters are the poison jobs, once each, after all attempts; and few jobs whose
+/// workers died each time.
 fn dead_letters(history: &History, verdict: &mut Verdict) {
     let mut seen = BTreeSet::new();
     for dead in &history.dead {
-        let Dead { id, n, attempts, .. } = dead;
+        let DeadLetter { id, n, attempts, .. } = dead;
         if !seen.insert(id) {
-            verdict.wrong("dead-twice", id, &format!("job {n}"));
+            verdict.wrong("duplicate-dead-letter", id, &format!("job {n}"));
         }
         if *attempts < MAX_ATTEMPTS {
-            verdict.wrong("dead-early", id, &format!("job {n} after {attempts} attempts"));
+            verdict.wrong("early-dead-letter", id, &format!("job {n} after {attempts} attempts"));
         }
-        // What was never sent is a phantom.
+        // A job that was never sent is a `phantom`.
         let Some(job) = history.jobs.get(n).filter(|job| !job.kind.is_poison()) else { continue };
         let runs = history.runs.get(id).map_or(&[][..], Vec::as_slice);
         let ends: Vec<_> = runs.iter().map(|run| (run.attempt, run.end)).collect();
         let how = format!("job {n} ({}) ended like this: {ends:?}", job.kind);
-        let most = 1 + history.jobs.len() / WORN;
+        let most = 1 + history.jobs.len() / MOST_LOST;
         let runs = Job { history, id: *id, runs };
-        if runs.is_worn(dead, job.kind) && verdict.worn.len() < most {
-            verdict.worn.push(format!("{id}: {how}"));
+        if runs.lost_every_worker(dead, job.kind) && verdict.lost_workers.len() < most {
+            verdict.lost_workers.push(format!("{id}: {how}"));
         } else {
-            verdict.wrong("dead-innocent", id, &how);
+            verdict.wrong("wrong-dead-letter", id, &how);
         }
     }
 }
 
-/// Workers end when they are made to, and not by themselves.
+/// Checks that workers end only when they are made to.
 fn workers(history: &History, verdict: &mut Verdict) {
     for (worker, life) in &history.workers {
-        let Life { ended, killed, told, .. } = life;
+        let Life { ended, killed, asked_to_leave, .. } = life;
         let aborted = || {
             let mut runs = history.runs.values().flatten();
             runs.any(|run| run.worker == *worker && run.end == End::Aborted)
@@ -197,8 +202,8 @@ fn workers(history: &History, verdict: &mut Verdict) {
         let well = match ended.as_deref() {
             Some("signal 9") => *killed,
             Some("signal 6") => aborted(),
-            // Of SIGTERM, if it was told before it could listen.
-            Some("code 0" | "signal 15") => *told,
+            // Signal 15 if SIGTERM came before the handler was installed.
+            Some("code 0" | "signal 15") => *asked_to_leave,
             _ => false,
         };
         if !well {

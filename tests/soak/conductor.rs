@@ -1,15 +1,15 @@
-//! A soak from its beginning to the verdict.
+//! A soak from its start to the verdict.
 
 use crate::bad::Bad;
 use crate::both::Random;
 use crate::check::{Verdict, judge};
+use crate::faults::inject_faults;
 use crate::history::History;
 use crate::job::{self, Kind};
 use crate::log::{self, Log};
 use crate::producer::{KindOf, Producer};
 use crate::slot::{Slot, Starter};
 use crate::support::Server;
-use crate::troubles::trouble;
 use crate::wire::Wire;
 use crate::worker::{DEAD, GROUP, STREAM, reach};
 use bourn::{Client, EntryId, XRange};
@@ -22,33 +22,33 @@ use std::{env, fs, process};
 use tokio::runtime;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Worker processes.
+/// The number of worker processes.
 const WORKERS: u32 = 4;
 
-/// Jobs in a minute of trouble.
+/// Jobs per minute of faults.
 const JOBS: u64 = 20_000;
 
-/// Jobs when it is over, every other one of which takes longer than a lease.
+/// Jobs after the faults; every other one takes longer than a lease.
 const CALM: u64 = 64;
 
-/// The first of their numbers.
+/// The first number of these jobs.
 const CALM_FROM: u64 = 1_000_000_000;
 
-/// When the troubles are over, the stream is empty within this time.
+/// The limit for the stream to be empty after the faults.
 const DRAINED: Duration = Duration::from_secs(60);
 
-/// What comes before the troubles and after them takes no longer.
+/// The limit for everything before and after the faults.
 const BESIDE: Duration = Duration::from_secs(300);
 
-/// How much of a soak is what.
+/// The settings of a soak.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
-    /// How long there is trouble.
+    /// The duration of the faults.
     pub(crate) time: Duration,
     /// The server's `appendfsync`.
     pub(crate) fsync: String,
-    /// What somebody does wrong, on purpose.
+    /// The intended defect.
     pub(crate) bad: Option<Bad>,
 }
 
@@ -63,14 +63,14 @@ impl Settings {
         JOBS * self.time.as_secs() / 60
     }
 
-    /// How long it may take until the stream is empty.
+    /// Returns the limit for the stream to be empty.
     fn drained(&self) -> Duration {
-        // Some never do that.
+        // With some defects it never is.
         if self.bad.is_some() { DRAINED / 5 } else { DRAINED }
     }
 }
 
-/// Lives through it and judges it. What was written down is kept if a rule was broken.
+/// Runs a soak and judges it. The logs are kept if a rule was broken.
 pub(crate) fn soak(settings: &Settings) -> (History, Verdict) {
     let folder = new_folder();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -84,7 +84,7 @@ pub(crate) fn soak(settings: &Settings) -> (History, Verdict) {
     if !keep || settings.bad.is_some() {
         fs::remove_dir_all(&folder).expect("it is ours");
     } else {
-        println!("what was written down is in {}", folder.display());
+        println!("the logs are in {}", folder.display());
     }
     (history, verdict)
 }
@@ -98,7 +98,7 @@ async fn conduct(settings: &Settings, folder: &Path) {
     if settings.fsync == "always" {
         log.write("always");
     }
-    println!("{}, {:?} of trouble", server.label(), settings.time);
+    println!("{}, {:?} of faults", server.label(), settings.time);
 
     let mut wires = Vec::new();
     for slot in 0..=WORKERS {
@@ -123,15 +123,15 @@ async fn conduct(settings: &Settings, folder: &Path) {
     let until = Instant::now() + time;
     let jobs = settings.jobs();
     let kind: KindOf = Arc::new(move |n| Kind::of(seed, n, jobs));
-    let (troubles, ()) = tokio::join!(
-        trouble(&mut server, &slots, &wires, &log, &mut random, until),
+    let (faults, ()) = tokio::join!(
+        inject_faults(&mut server, &slots, &wires, &log, &mut random, until),
         producer.produce(0..jobs, &kind, time * 2 / 3),
     );
-    println!("troubles: {troubles:?}");
+    println!("faults: {faults:?}");
     for wire in &wires {
         wire.calm().await;
     }
-    drained(&server, &log, settings.drained(), "the troubles").await;
+    drained(&server, &log, settings.drained(), "the faults").await;
     let kind: KindOf = Arc::new(|n| if n % 2 == 0 { Kind::Long } else { Kind::Plain });
     producer.produce(CALM_FROM..CALM_FROM + CALM, &kind, Duration::from_secs(1)).await;
     drained(&server, &log, settings.drained(), "the last jobs").await;
@@ -146,7 +146,7 @@ async fn conduct(settings: &Settings, folder: &Path) {
     }
 }
 
-/// Waits until the stream is empty. If it never is, that is found in the end.
+/// Waits until the stream is empty. A timeout is logged as a violation.
 async fn drained(server: &Server, log: &Log, limit: Duration, what: &str) {
     let start = Instant::now();
     while start.elapsed() < limit {
@@ -159,7 +159,7 @@ async fn drained(server: &Server, log: &Log, limit: Duration, what: &str) {
     log.write(format_args!("wrong the stream is not empty {limit:?} after {what}"));
 }
 
-/// Entries in the stream, and pending ones.
+/// Returns the numbers of entries and of pending entries.
 fn remain(server: &Server) -> (u64, u64) {
     let number = |words: &[&str]| {
         let said = server.command(words);
@@ -168,7 +168,7 @@ fn remain(server: &Server) -> (u64, u64) {
     (number(&["XLEN", STREAM]), number(&["XPENDING", STREAM, GROUP]))
 }
 
-/// Writes down what is on the server in the end.
+/// Logs the final state of the server.
 async fn look(server: &Server, log: &Log, seed: u64) {
     let (entries, pending) = remain(server);
     log.write(format_args!("remain {entries} {pending}"));
@@ -190,7 +190,7 @@ async fn look(server: &Server, log: &Log, seed: u64) {
             match (text("_id").parse::<EntryId>(), job::read(seed, &ours)) {
                 (Ok(id), Some((n, _))) => {
                     let (attempts, when) = (text("_attempt"), entry.id().ms());
-                    log.write(format_args!("dead {id} {n} {attempts} {when}"));
+                    log.write(format_args!("dead-letter {id} {n} {attempts} {when}"));
                 }
                 _ => log.write(format_args!("wrong no dead letter of ours: {entry:?}")),
             }
@@ -198,22 +198,22 @@ async fn look(server: &Server, log: &Log, seed: u64) {
     }
 }
 
-/// A folder that was not there before.
+/// Creates a new folder.
 fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let nth = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = env::temp_dir().join(format!("bourn-soak-{}-{nth}", process::id()));
-    // Left by an earlier process that had our id.
+    // Left by an earlier process with the same id.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir(&folder).expect("a folder can be made");
     folder
 }
 
-/// What all processes have written down.
+/// Reads the logs of all processes.
 fn read(folder: &Path) -> History {
     let files =
         fs::read_dir(folder).expect("it is a folder").map(|file| file.expect("a file").path());
-    // With a point in their names are those that hold what workers print.
+    // Files with a dot in their names hold the workers' output.
     let files = files.filter(|path| path.extension().is_none());
     let texts: Vec<_> = files.map(|path| fs::read_to_string(path).expect("text")).collect();
     History::read(texts.iter().flat_map(|text| text.lines()))

@@ -1,4 +1,4 @@
-//! What has happened in a soak: jobs, their runs, workers and troubles. `lines` says what it is read from.
+//! The history of a soak: jobs, their runs, workers and faults. `lines` describes its source.
 
 use crate::job::Kind;
 use bourn::EntryId;
@@ -6,46 +6,46 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// How much before and after is told, too.
+/// The period before and after that is included in an excerpt.
 const AROUND: Duration = Duration::from_secs(3);
 
-/// Number of a worker process. None has that of another one before it.
+/// The number of a worker process, never reused.
 pub(crate) type Worker = u32;
 
-/// What is known of a soak.
+/// A history.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// By its number, each job.
+    /// Each job, by its number.
     pub(crate) jobs: BTreeMap<u64, Sent>,
-    /// By the entry, in the order in which they began.
+    /// By entry, in the order in which they started.
     pub(crate) runs: BTreeMap<EntryId, Vec<Run>>,
     pub(crate) workers: BTreeMap<Worker, Life>,
-    pub(crate) troubles: Vec<Trouble>,
+    pub(crate) faults: Vec<Fault>,
     pub(crate) restarts: Vec<Restart>,
-    pub(crate) dead: Vec<Dead>,
-    /// Whatever the server acknowledged is on its disk.
+    pub(crate) dead: Vec<DeadLetter>,
+    /// Acknowledged writes are on the server's disk.
     pub(crate) always: bool,
-    /// Entries and pending ones that are left in the stream.
+    /// Entries and pending entries at the end.
     pub(crate) remain: Option<(u64, u64)>,
-    /// Lines that say themselves that something is wrong, or that nobody can read.
+    /// Lines that report a violation or cannot be read.
     pub(crate) wrong: Vec<String>,
-    /// All of them, in order.
+    /// All lines, in order.
     pub(crate) lines: Vec<(Duration, String)>,
 }
 
-/// A job's way into the stream.
+/// The enqueue of a job.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) kind: Kind,
-    /// What was told of each time that it was sent.
-    pub(crate) times: Vec<(Duration, Told)>,
+    /// The result of each time that it was sent.
+    pub(crate) times: Vec<(Duration, SendResult)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum SendResult {
     Enqueued(EntryId),
     Unknown,
-    /// It is not in the stream.
+    /// The job is not in the stream.
     Unsent,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Run {
     pub(crate) n: u64,
     pub(crate) attempt: u32,
     pub(crate) from: Duration,
-    /// When it ended, if it did, or its process.
+    /// The end of the run or of its process, if known.
     pub(crate) until: Option<Duration>,
     pub(crate) end: End,
     pub(crate) acked: Option<Duration>,
@@ -67,11 +67,11 @@ pub(crate) enum End {
     Done,
     Failed,
     Aborted,
-    /// Given up before it ended, because its lease was lost or for another reason.
+    /// Dropped before its end, because its lease was lost or for another reason.
     Dropped {
         lost: bool,
     },
-    /// It did not end; perhaps its process did.
+    /// No end; its process may have ended.
     None,
 }
 
@@ -79,19 +79,19 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) slot: u32,
-    /// When it began to die: there is no later line of it.
+    /// The start of its end: there is no later line from it.
     pub(crate) dying: Option<Duration>,
     pub(crate) killed: bool,
-    pub(crate) told: bool,
-    /// How it ended, if it did.
+    pub(crate) asked_to_leave: bool,
+    /// The exit status, if it ended.
     pub(crate) ended: Option<String>,
 }
 
-/// Something that was done to a worker, or happened to it.
+/// A fault that affected a worker.
 #[derive(Debug, Clone)]
-pub(crate) struct Trouble {
+pub(crate) struct Fault {
     pub(crate) what: What,
-    pub(crate) whom: Whom,
+    pub(crate) target: Target,
     pub(crate) from: Duration,
     pub(crate) until: Duration,
 }
@@ -99,7 +99,7 @@ pub(crate) struct Trouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
     Death,
-    /// It left, as it was told.
+    /// A graceful shutdown.
     Leave,
     Halt,
     ServerKilled,
@@ -110,38 +110,38 @@ pub(crate) enum What {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Whom {
+pub(crate) enum Target {
     Worker(Worker),
     Slot(u32),
     Everyone,
 }
 
-/// A server that was killed and came back.
+/// A kill and restart of the server.
 #[derive(Debug)]
 pub(crate) struct Restart {
     pub(crate) killed: Duration,
-    /// The last id that it remembers.
+    /// The last id that it kept.
     pub(crate) last: EntryId,
 }
 
 /// A dead letter.
 #[derive(Debug)]
-pub(crate) struct Dead {
+pub(crate) struct DeadLetter {
     pub(crate) id: EntryId,
     pub(crate) n: u64,
     pub(crate) attempts: u32,
-    /// When it was written.
+    /// The time at which it was added.
     pub(crate) at: Duration,
 }
 
 impl History {
-    /// The slot where a worker works.
+    /// Returns the slot of a worker.
     pub(crate) fn slot(&self, worker: Worker) -> Option<u32> {
         self.workers.get(&worker).map(|life| life.slot)
     }
 
-    /// The lines that name this, and beside them what befell the workers in them.
-    pub(crate) fn tell(&self, name: &str) -> String {
+    /// Returns the lines that name this, and the faults of the workers in them.
+    pub(crate) fn excerpt(&self, name: &str) -> String {
         let words = |line: &str| line.split(' ').skip(1).map(str::to_owned).collect::<Vec<_>>();
         let named: Vec<_> = self
             .lines
@@ -153,17 +153,17 @@ impl History {
         };
         let times = first.0.saturating_sub(AROUND)..last.0 + AROUND;
         let who = named.iter().filter_map(|(_, line)| words(line).into_iter().next());
-        let mut whom: Vec<_> = who.filter(|who| who != "conductor").collect();
-        let workers = whom.iter().filter_map(|who| who.strip_prefix('w')?.parse().ok());
+        let mut target: Vec<_> = who.filter(|who| who != "conductor").collect();
+        let workers = target.iter().filter_map(|who| who.strip_prefix('w')?.parse().ok());
         let slots: Vec<_> = workers.filter_map(|worker| self.slot(worker)).collect();
-        whom.extend(slots.iter().map(|slot| format!("s{slot}")));
+        target.extend(slots.iter().map(|slot| format!("s{slot}")));
         let near = self.lines.iter().filter(|(when, line)| {
             times.contains(when) && {
                 let words = words(line);
                 words.iter().any(|word| word == name)
                     || words.first().is_some_and(|who| who == "conductor")
                         && (line.contains(" server-")
-                            || words.iter().any(|word| whom.contains(word)))
+                            || words.iter().any(|word| target.contains(word)))
             }
         });
         near.fold(String::new(), |text, (_, line)| text + line + "\n")

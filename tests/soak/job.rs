@@ -1,42 +1,42 @@
-//! The jobs: what each is by its number, the same for the same seed.
+//! The jobs: each depends only on its number and the seed.
 
 use crate::both::Random;
 use std::fmt;
 use std::time::Duration;
 
-/// How long a lease is.
+/// The lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
-/// How often a job may be tried.
+/// The attempt limit.
 pub(crate) const MAX_ATTEMPTS: u32 = 5;
 
-/// The time that a job which fails at first asks for.
+/// The retry delay that a failing job asks for.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(400);
 
 /// The fields of a job.
 pub(crate) type Fields = Vec<(String, String)>;
 
-/// What becomes of a job when it runs.
+/// The behaviour of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
     /// Takes a good part of a lease.
     Steady,
-    /// Takes longer than a lease. There is none while there is trouble: it would be tried too often.
+    /// Takes longer than a lease. Used only without faults: it would need too many attempts.
     Long,
-    /// Fails so many times.
+    /// Fails this many times.
     Fails(u32),
-    /// Fails always.
+    /// Always fails.
     Fatal,
-    /// Ends its process always.
+    /// Always ends its process.
     Aborts,
 }
 
 impl Kind {
-    /// Of so many jobs in trouble 2 % fail at first, 0.5 % are poison, and half of those abort the process.
+    /// Selects the kind: 2 % fail at first, 0.5 % are poison, and half of those abort the process.
     ///
-    /// Those that abort are among the first, and those that take their time among the last: who dies with others too often
-    /// would be dead as well.
+    /// Aborting jobs are among the first, slow ones among the last: a slow job that often runs next
+    /// to aborting ones would be dead-lettered, too.
     pub(crate) fn of(seed: u64, n: u64, jobs: u64) -> Self {
         let mut random = random(seed, n, 0);
         match random.below(1_000) {
@@ -54,8 +54,8 @@ impl Kind {
         matches!(self, Self::Fatal | Self::Aborts)
     }
 
-    /// How long an attempt takes. Those that abort take the longest: others that were begun together with one end before it
-    /// does, each time, and do not die with it more often than they may.
+    /// Returns the duration of an attempt. Aborting jobs take longest, so that jobs started with
+    /// them end first, and do not lose their worker more often than the attempt limit allows.
     pub(crate) fn takes(self, seed: u64, n: u64, attempt: u32) -> Duration {
         let mut random = random(seed, n, attempt.into());
         let us = match self {
@@ -84,7 +84,7 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    /// What is printed, read again.
+    /// Parses the displayed form.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "plain" => Some(Self::Plain),
@@ -97,7 +97,7 @@ impl Kind {
     }
 }
 
-/// The fields of a job: its number, its kind, and something that a cut can go through.
+/// Returns the fields of a job: its number, its kind, and padding that a cut can hit.
 pub(crate) fn fields(seed: u64, n: u64, kind: Kind) -> Fields {
     let mut random = random(seed, n, 1 << 32);
     let most = if random.below(50) == 0 { 4_000 } else { 100 };
@@ -107,7 +107,7 @@ pub(crate) fn fields(seed: u64, n: u64, kind: Kind) -> Fields {
         .into()
 }
 
-/// Number and kind of a job with these fields; `None` if it is none of ours.
+/// Returns number and kind of a job; `None` if this run did not create it.
 pub(crate) fn read(seed: u64, all: &[(String, String)]) -> Option<(u64, Kind)> {
     let value = |name| all.iter().find(|field| field.0 == name).map(|field| field.1.as_str());
     let (n, kind) = (value("n")?.parse().ok()?, Kind::parse(value("kind")?)?);
@@ -119,7 +119,7 @@ fn random(seed: u64, n: u64, more: u64) -> Random {
 }
 
 #[test]
-fn jobs_are_what_they_are_meant_to_be() {
+fn jobs_have_the_intended_mix() {
     let kinds: Vec<_> = (0..20_000).map(|n| (n, Kind::of(7, n, 20_000))).collect();
     let count = |is: fn(Kind) -> bool| kinds.iter().filter(|(_, kind)| is(*kind)).count();
     assert!((300..500).contains(&count(|kind| matches!(kind, Kind::Fails(_)))));

@@ -1,12 +1,12 @@
-//! The judge, judged: histories made by hand that break no rule. Those in `blamed` do.
+//! Tests of the judge: hand-made histories that break no rule. Those in `blamed` do.
 
 use crate::check::{Verdict, judge};
 use crate::history::{History, What};
 
-/// What a history is put together from; time is in milliseconds.
+/// The lines of a history; times are in milliseconds.
 pub(crate) type Lines = &'static str;
 
-/// What each begins with: two workers.
+/// The start of each history: two workers.
 pub(crate) const BEGIN: Lines = "
 0 conductor spawned w0 s0
 0 conductor spawned w1 s1
@@ -26,7 +26,7 @@ pub(crate) const DONE: Lines = "
 1020 w0 done 7-0 1
 ";
 
-/// Job 1, poison that fails as often as it may.
+/// Job 1, poison that fails until the attempt limit.
 pub(crate) const POISON: Lines = "
 1000 producer sent 1 fatal
 1001 producer enqueued 1 7-0
@@ -42,7 +42,7 @@ pub(crate) const POISON: Lines = "
 1411 w0 failed 7-0 5
 ";
 
-/// Job 1, which a worker was halted with for two leases; another one did it.
+/// Job 1, whose worker was halted for two leases; another worker did it.
 pub(crate) const HALTED: Lines = "
 1000 producer sent 1 plain
 1001 producer enqueued 1 7-0
@@ -63,14 +63,14 @@ pub(crate) const KILLED: Lines = "
 1022 conductor ended w0 signal 9
 ";
 
-/// Workers that did not end are told to, and leave; the stream is empty.
+/// Workers that did not end are stopped; the stream is empty.
 const END: [(Lines, Lines); 3] = [
-    (" ended w0", "90000 conductor telling w0\n90100 conductor ended w0 code 0"),
-    (" ended w1", "90000 conductor telling w1\n90100 conductor ended w1 code 0"),
+    (" ended w0", "90000 conductor stopping w0\n90100 conductor ended w0 code 0"),
+    (" ended w1", "90000 conductor stopping w1\n90100 conductor ended w1 code 0"),
     (" remain ", "91000 conductor remain 0 0"),
 ];
 
-/// Judges a history, which is given the end that it does not have.
+/// Judges a history, after adding a missing end.
 pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
     let mut all = [&[BEGIN], parts].concat();
     for (has, end) in END {
@@ -82,17 +82,17 @@ pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
 }
 
 #[test]
-fn good_histories_are_not_blamed() {
+fn judge_accepts_valid_histories() {
     let unknown = "1 producer sent 2 plain\n2 producer unknown 2";
     let cases: [(&str, &[Lines], Option<What>); 14] = [
         ("done", &[DONE], None),
-        ("dead", &[POISON, "90000 conductor dead 7-0 1 5 1412"], None),
+        ("dead-lettered", &[POISON, "90000 conductor dead-letter 7-0 1 5 1412"], None),
         (
-            "not poison, and dead because its worker was killed each time",
+            "not poison, and dead-lettered because its worker was killed each time",
             &[
                 SENT,
                 "1010 w0 started 7-0 1 1\n1011 conductor killing w0\n1012 conductor ended w0 signal 9",
-                "90000 conductor dead 7-0 1 5 8000",
+                "90000 conductor dead-letter 7-0 1 5 8000",
             ],
             None,
         ),
@@ -101,9 +101,9 @@ fn good_histories_are_not_blamed() {
             &[KILLED, "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2"],
             Some(What::Death),
         ),
-        ("halted, then given up", &[HALTED, "5016 w0 dropped 7-0 1 lost"], None),
+        ("halted, then dropped", &[HALTED, "5016 w0 dropped 7-0 1 lost"], None),
         ("halted, and both did it", &[HALTED, "5016 w0 done 7-0 1"], Some(What::Halt)),
-        ("unknown, and never there", &[DONE, unknown], None),
+        ("unknown, and never stored", &[DONE, unknown], None),
         (
             "unknown, sent again, and both done",
             &[
@@ -123,17 +123,17 @@ fn good_histories_are_not_blamed() {
             Some(What::ServerKilled),
         ),
         (
-            "the ack kept back until the worker left",
+            "the ack delayed until the worker left",
             &[
                 DONE,
-                "1019 conductor stalling s0\n1800 conductor telling w0\n1900 conductor ended w0 code 0",
+                "1019 conductor stalling s0\n1800 conductor stopping w0\n1900 conductor ended w0 code 0",
                 "1900 conductor flowing s0",
                 "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2",
             ],
             Some(What::Stalled),
         ),
         (
-            "forgotten by the server",
+            "rolled back by the server",
             &[SENT, "1500 conductor server-killed\n1700 conductor server-back 6-0"],
             None,
         ),
@@ -147,7 +147,7 @@ fn good_histories_are_not_blamed() {
             None,
         ),
         (
-            "given up when it could not connect, and taken over",
+            "dropped when it could not connect, and claimed",
             &[
                 SENT,
                 "1010 w0 started 7-0 1 1\n1020 conductor refusing s0\n2700 w0 dropped 7-0 1 lost",
@@ -156,7 +156,7 @@ fn good_histories_are_not_blamed() {
             None,
         ),
         (
-            "failed at first, and tried again in time",
+            "failed at first, and retried in time",
             &[
                 "1 producer sent 1 fails-1\n2 producer enqueued 1 7-0",
                 "10 w0 started 7-0 1 1\n11 w0 failed 7-0 1\n420 w1 started 7-0 1 2\n421 w1 done 7-0 2",
@@ -172,7 +172,7 @@ fn good_histories_are_not_blamed() {
 }
 
 #[test]
-fn what_is_told_of_a_job_names_its_troubles() {
+fn job_excerpt_names_its_faults() {
     let lines = [
         BEGIN,
         HALTED,
@@ -180,8 +180,8 @@ fn what_is_told_of_a_job_names_its_troubles() {
     ];
     let history =
         History::read(lines.iter().flat_map(|part| part.lines()).filter(|line| !line.is_empty()));
-    let told = history.tell("7-0");
-    for (line, is_told) in [
+    let excerpt = history.excerpt("7-0");
+    for (line, is_included) in [
         ("1001 producer enqueued 1 7-0", true),
         ("1015 conductor halting w0", true),
         ("1020 conductor reset s0", true),
@@ -189,6 +189,6 @@ fn what_is_told_of_a_job_names_its_troubles() {
         ("1000 producer sent 1 plain", false),
         ("99999 conductor reset s0", false),
     ] {
-        assert_eq!(told.contains(line), is_told, "{line} in:\n{told}");
+        assert_eq!(excerpt.contains(line), is_included, "{line} in:\n{excerpt}");
     }
 }

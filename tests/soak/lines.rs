@@ -1,33 +1,33 @@
-//! Reads a history from the lines of all processes.
+//! Reads a history from the log lines of all processes.
 //!
-//! | who | writes |
+//! | process | lines |
 //! |---|---|
 //! | `producer` | `sent N KIND`, then `enqueued N ID`, `unknown N` or `unsent N` |
 //! | `w7`, a worker | `started ID N ATTEMPT`, then `done`, `failed`, `aborting` or `dropped` (its lease was `lost` or `kept`) `ID ATTEMPT` |
-//! | | `acked ID ATTEMPT`: the queue has said so, and that nobody else had |
-//! | | `wrong …`, about something that may not be; `left …` |
-//! | `conductor` | `spawned W SLOT`, `killing W`, `telling W` to leave, `stayed W` in spite of that, `ended W HOW` |
+//! | | `acked ID ATTEMPT`: the queue confirmed the acknowledgement, and the job was still pending |
+//! | | `wrong …`, a violation; `left …` |
+//! | `conductor` | `spawned W SLOT`, `killing W`, `stopping W` (SIGTERM), `stayed W` in spite of that, `ended W HOW` |
 //! | | `halting W`, `continued W` |
-//! | | `always`, if the server has what it acknowledges on its disk; `server-killed`, `server-back LAST-ID` |
-//! | | `reset S`, `cut S`, `refusing S`, `accepting S`, `stalling S`, `flowing S`: the connections of a slot, where one worker at a time works |
-//! | | at the end `dead ID N ATTEMPTS WHEN` for each dead letter, `remain ENTRIES PENDING`, `wrong …` |
+//! | | `always`, if acknowledged writes are on the server's disk; `server-killed`, `server-back LAST-ID` |
+//! | | `reset S`, `cut S`, `refusing S`, `accepting S`, `stalling S`, `flowing S`: the connections of a slot, which has one worker at a time |
+//! | | at the end `dead-letter ID N ATTEMPTS WHEN` for each dead letter, `remain ENTRIES PENDING`, `wrong …` |
 
 use crate::history::{
-    Dead, End, History, Life, Restart, Run, Sent, Told, Trouble, What, Whom, Worker,
+    DeadLetter, End, Fault, History, Life, Restart, Run, SendResult, Sent, Target, What, Worker,
 };
 use crate::job::Kind;
 use crate::log;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A cut is noticed so much later, at most.
+/// The maximum delay until a cut is noticed.
 const CUT_SEEN: Duration = Duration::from_millis(100);
 
-/// Troubles that have begun and not ended.
-type Open = BTreeMap<(What, Whom), Duration>;
+/// Faults that have started and not ended.
+type Open = BTreeMap<(What, Target), Duration>;
 
 impl History {
-    /// Reads lines, of each process in the order in which it wrote them.
+    /// Reads lines; those of one process are in order.
     pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut history = Self::default();
         for line in lines {
@@ -46,19 +46,19 @@ impl History {
         }
         let end = history.lines.last().map_or(Duration::ZERO, |(when, _)| *when);
         let open = open.into_iter();
-        history.troubles.extend(open.map(|((what, whom), from)| {
-            // What has no end line lasts to the end.
-            Trouble { what, whom, from, until: end }
+        history.faults.extend(open.map(|((what, target), from)| {
+            // A fault without an end line lasts to the end.
+            Fault { what, target, from, until: end }
         }));
         for (worker, life) in &history.workers {
             if let Some(from) = life.dying {
-                let whom = Whom::Worker(*worker);
+                let target = Target::Worker(*worker);
                 let left = life.ended.as_deref() == Some("code 0");
                 let what = if left { What::Leave } else { What::Death };
-                history.troubles.push(Trouble { what, whom, from, until: end });
+                history.faults.push(Fault { what, target, from, until: end });
             }
         }
-        history.troubles.sort_by_key(|trouble| trouble.from);
+        history.faults.sort_by_key(|fault| fault.from);
         for run in history.runs.values_mut().flatten() {
             if run.until.is_none() {
                 run.until = history.workers.get(&run.worker).and_then(|life| life.dying);
@@ -67,7 +67,7 @@ impl History {
         history
     }
 
-    /// Takes a line in; `None` if it cannot be read.
+    /// Reads a line; `None` if it is invalid.
     fn line(&mut self, at: Duration, line: &str, open: &mut Open) -> Option<()> {
         let words: Vec<_> = line.split(' ').skip(1).collect();
         let (who, words) = words.split_first()?;
@@ -84,17 +84,17 @@ impl History {
         if let ["sent", n, kind] = words {
             let kind = Kind::parse(kind)?;
             let job = self.jobs.entry(n.parse().ok()?).or_insert(Sent { kind, times: Vec::new() });
-            // Until it is told.
-            job.times.push((at, Told::Unknown));
+            // Unknown until the result line.
+            job.times.push((at, SendResult::Unknown));
             return Some(());
         }
-        let (n, told) = match words {
-            ["enqueued", n, id] => (n, Told::Enqueued(id.parse().ok()?)),
-            ["unknown", n] => (n, Told::Unknown),
-            ["unsent", n] => (n, Told::Unsent),
+        let (n, result) = match words {
+            ["enqueued", n, id] => (n, SendResult::Enqueued(id.parse().ok()?)),
+            ["unknown", n] => (n, SendResult::Unknown),
+            ["unsent", n] => (n, SendResult::Unsent),
             _ => return None,
         };
-        *self.jobs.get_mut(&n.parse().ok()?)?.times.last_mut()? = (at, told);
+        *self.jobs.get_mut(&n.parse().ok()?)?.times.last_mut()? = (at, result);
         Some(())
     }
 
@@ -128,7 +128,7 @@ impl History {
         Some(())
     }
 
-    /// The last run of this attempt by this worker.
+    /// Returns the last run of this attempt by this worker.
     fn run(&mut self, worker: Worker, id: &str, attempt: &str) -> Option<&mut Run> {
         let attempt: u32 = attempt.parse().ok()?;
         let runs = self.runs.get_mut(&id.parse().ok()?)?;
@@ -136,30 +136,30 @@ impl History {
     }
 
     fn conductor(&mut self, at: Duration, words: &[&str], open: &mut Open) -> Option<()> {
-        let now = |what, whom| Trouble { what, whom, from: at, until: at };
-        let (begins, what, whom) = match words {
+        let now = |what, target| Fault { what, target, from: at, until: at };
+        let (begins, what, target) = match words {
             ["spawned", worker, slot] => {
                 let (slot, dying, ended) = (parse_slot(slot)?, None, None);
-                let life = Life { slot, dying, killed: false, told: false, ended };
+                let life = Life { slot, dying, killed: false, asked_to_leave: false, ended };
                 self.workers.insert(parse_worker(worker)?, life);
                 return Some(());
             }
-            [what @ ("killing" | "telling" | "stayed" | "ended"), worker, how @ ..] => {
+            [what @ ("killing" | "stopping" | "stayed" | "ended"), worker, how @ ..] => {
                 let life = self.workers.get_mut(&parse_worker(worker)?)?;
                 match *what {
                     "killing" => life.killed = true,
-                    "telling" => life.told = true,
-                    "stayed" => self.wrong.push(format!("{worker} did not leave when told to")),
+                    "stopping" => life.asked_to_leave = true,
+                    "stayed" => self.wrong.push(format!("{worker} did not leave after SIGTERM")),
                     _ => life.ended = Some(how.join(" ")),
                 }
-                if *what != "telling" {
+                if *what != "stopping" {
                     life.dying.get_or_insert(at);
                 }
                 return Some(());
             }
-            ["dead", id, n, attempts, since] => {
+            ["dead-letter", id, n, attempts, since] => {
                 let (id, n, attempts) = (id.parse().ok()?, n.parse().ok()?, attempts.parse().ok()?);
-                self.dead.push(Dead { id, n, attempts, at: log::parse(since)? });
+                self.dead.push(DeadLetter { id, n, attempts, at: log::parse(since)? });
                 return Some(());
             }
             ["always"] => {
@@ -171,34 +171,34 @@ impl History {
                 return Some(());
             }
             ["reset", slot] => {
-                self.troubles.push(now(What::Reset, Whom::Slot(parse_slot(slot)?)));
+                self.faults.push(now(What::Reset, Target::Slot(parse_slot(slot)?)));
                 return Some(());
             }
             ["cut", slot] => {
                 let from = at.saturating_sub(CUT_SEEN);
-                let cut = now(What::Cut, Whom::Slot(parse_slot(slot)?));
-                self.troubles.push(Trouble { from, ..cut });
+                let cut = now(What::Cut, Target::Slot(parse_slot(slot)?));
+                self.faults.push(Fault { from, ..cut });
                 return Some(());
             }
-            ["halting", worker] => (true, What::Halt, Whom::Worker(parse_worker(worker)?)),
-            ["continued", worker] => (false, What::Halt, Whom::Worker(parse_worker(worker)?)),
-            ["server-killed"] => (true, What::ServerKilled, Whom::Everyone),
+            ["halting", worker] => (true, What::Halt, Target::Worker(parse_worker(worker)?)),
+            ["continued", worker] => (false, What::Halt, Target::Worker(parse_worker(worker)?)),
+            ["server-killed"] => (true, What::ServerKilled, Target::Everyone),
             ["server-back", last] => {
-                let killed = *open.get(&(What::ServerKilled, Whom::Everyone))?;
+                let killed = *open.get(&(What::ServerKilled, Target::Everyone))?;
                 self.restarts.push(Restart { killed, last: last.parse().ok()? });
-                (false, What::ServerKilled, Whom::Everyone)
+                (false, What::ServerKilled, Target::Everyone)
             }
-            ["refusing", slot] => (true, What::Refused, Whom::Slot(parse_slot(slot)?)),
-            ["accepting", slot] => (false, What::Refused, Whom::Slot(parse_slot(slot)?)),
-            ["stalling", slot] => (true, What::Stalled, Whom::Slot(parse_slot(slot)?)),
-            ["flowing", slot] => (false, What::Stalled, Whom::Slot(parse_slot(slot)?)),
+            ["refusing", slot] => (true, What::Refused, Target::Slot(parse_slot(slot)?)),
+            ["accepting", slot] => (false, What::Refused, Target::Slot(parse_slot(slot)?)),
+            ["stalling", slot] => (true, What::Stalled, Target::Slot(parse_slot(slot)?)),
+            ["flowing", slot] => (false, What::Stalled, Target::Slot(parse_slot(slot)?)),
             _ => return None,
         };
         if begins {
-            open.insert((what, whom), at);
+            open.insert((what, target), at);
         } else {
-            let from = open.remove(&(what, whom))?;
-            self.troubles.push(Trouble { what, whom, from, until: at });
+            let from = open.remove(&(what, target))?;
+            self.faults.push(Fault { what, target, from, until: at });
         }
         Some(())
     }

@@ -1,29 +1,29 @@
-//! The queue under everything at once, for a minute or more: worker processes that are killed, halted, told to leave, or
-//! abort by themselves; a server that is killed and comes back with its append-only file; connections that are cut, reset,
-//! refused and stalled; jobs that fail, always or at first, or end their worker. Everybody writes down what he does, before he
-//! does it, and when the troubles are over it is judged:
+//! The queue under all faults together, for a minute or more. Worker processes are killed, halted,
+//! stopped, or abort by themselves; the server is killed and restarts from its append-only file;
+//! connections are cut, reset, refused and stalled; jobs fail, always or at first, or end their
+//! worker. Every process logs its actions before it takes them; then the logs are judged:
 //!
-//! * nothing that was confirmed is lost, and nothing runs that was not sent;
-//! * poison is in the dead-letter stream, each once, after all its attempts, and nothing else is;
-//! * attempts keep to the limit, and the waits that were asked for;
-//! * what was done twice had a cause, and no two workers believe in one job at a time;
-//! * in the end the stream is empty and nothing is pending.
+//! * no confirmed job is lost, and no job runs that was not sent;
+//! * each poison job is in the dead-letter stream once, after all attempts, and nothing else is;
+//! * attempts keep to the limit, and to the requested retry delays;
+//! * each job that was done twice has a cause, and only one worker at a time has a valid lease;
+//! * at the end the stream is empty and nothing is pending.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | `conductor` | a soak from its beginning to the verdict |
-//! | `producer`, `job` | who sends jobs, and what they are |
-//! | `worker`, `pull`, `attempt` | who does them, in two ways, and what is written down of it |
-//! | `slot`, `wire`, `troubles` | where a worker process lives, its connections, and what befalls both |
-//! | `log`, `lines`, `history` | what is written down, and read again |
+//! | `conductor` | a soak from its start to the verdict |
+//! | `producer`, `job` | the enqueuing of jobs, and their behaviour |
+//! | `worker`, `pull`, `attempt` | the running of jobs, in two ways, and its log lines |
+//! | `slot`, `wire`, `faults` | the life of a worker process, its connections, and their faults |
+//! | `log`, `lines`, `history` | the logs, written and read |
 //! | `check`, `runs`, `causes` | the judge |
-//! | `report` | what is told in the end |
-//! | `judged`, `blamed` | histories made by hand that the judge finds no fault with, or one |
-//! | `bad` | workers that do something wrong, each of which has to be found: `scripts/soak --bad` |
+//! | `report` | the output at the end |
+//! | `judged`, `blamed` | hand-made histories that the judge must accept or reject |
+//! | `bad` | workers with a defect, each of which must be detected: `scripts/soak --bad` |
 //!
-//! Which server `BOURN_SERVER` says; `BOURN_SEED` repeats what was drawn by lot; `BOURN_SECONDS` says how long the troubles
-//! last, 60 by default, and with them goes the number of jobs; `BOURN_FSYNC` is the server's `appendfsync`, `everysec` by
-//! default. `scripts/soak` sets them.
+//! `BOURN_SERVER` selects the server; `BOURN_SEED` repeats a run; `BOURN_SECONDS` is the duration
+//! of the faults (default 60), which also sets the number of jobs; `BOURN_FSYNC` is the server's
+//! `appendfsync` (default `everysec`). `scripts/soak` sets them.
 
 #[cfg(test)]
 #[path = "../server/support.rs"]
@@ -59,6 +59,8 @@ mod check;
 #[cfg(test)]
 mod conductor;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod job;
@@ -79,18 +81,16 @@ mod runs;
 #[cfg(test)]
 mod slot;
 #[cfg(test)]
-mod troubles;
-#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod worker;
 
 #[test]
-fn jobs_outlive_it() {
+fn no_job_is_lost_under_all_faults() {
     let settings = conductor::Settings::of_environment();
     let (history, verdict) = conductor::soak(&settings);
     print!("{}", report::table(&history, &verdict));
     if !verdict.wrong.is_empty() {
-        panic!("{}BOURN_SEED={}", report::blame(&history, &verdict), settings.seed);
+        panic!("{}BOURN_SEED={}", report::violations(&history, &verdict), settings.seed);
     }
 }

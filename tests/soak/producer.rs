@@ -1,6 +1,7 @@
-//! Who puts the jobs into the stream: four tasks of the conductor's process, one at a time or many together.
+//! The producer of the jobs: four tasks in the conductor's process, one job at a time or a batch.
 //!
-//! What was not sent is sent again until it is there. What may be there is sent again or not, by lot.
+//! An unsent job is sent until it is in the stream. A job of unknown outcome is sent again or not,
+//! at random.
 
 use crate::bad::Bad;
 use crate::both::Random;
@@ -16,24 +17,24 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 const TASKS: u64 = 4;
 
-/// As many together, at most.
+/// The largest batch.
 const TOGETHER: u64 = 40;
 
-/// What produces.
+/// The producer.
 #[derive(Clone)]
 pub(crate) struct Producer {
     pub(crate) queue: Queue<Fields>,
     pub(crate) log: Arc<Log>,
     pub(crate) seed: u64,
-    /// What it does wrong, on purpose.
+    /// The intended defect.
     pub(crate) bad: Option<Bad>,
 }
 
-/// What a job of this number is.
+/// Selects the kind of a job by its number.
 pub(crate) type KindOf = Arc<dyn Fn(u64) -> Kind + Send + Sync>;
 
 impl Producer {
-    /// Enqueues the jobs of these numbers and kinds, evenly over this time.
+    /// Enqueues the jobs with these numbers and kinds, spread over this time.
     pub(crate) async fn produce(&self, numbers: Range<u64>, kind: &KindOf, over: Duration) {
         let next = Arc::new(AtomicU64::new(numbers.start));
         let start = Instant::now();
@@ -59,7 +60,7 @@ impl Producer {
             });
         }
         while let Some(task) = tasks.join_next().await {
-            task.expect("it does not fail");
+            task.expect("it does not panic");
         }
     }
 
@@ -72,16 +73,16 @@ impl Producer {
                 self.log.write(format_args!("sent {n} {kind}"));
                 jobs.push(job::fields(self.seed, *n, kind));
             }
-            let told = match &jobs[..] {
+            let sent = match &jobs[..] {
                 [job] => vec![producer.enqueue(job).await],
                 jobs => producer.enqueue_all(jobs).await,
             };
             let mut again = Vec::new();
-            for (n, told) in numbers.into_iter().zip(told) {
-                match told {
+            for (n, sent) in numbers.into_iter().zip(sent) {
+                match sent {
                     Ok(id) => self.log.write(format_args!("enqueued {n} {id}")),
                     Err(error) if error.may_have_run() => {
-                        if self.bad == Some(Bad::Repeats) {
+                        if self.bad == Some(Bad::ResendsUnknown) {
                             let job = job::fields(self.seed, n, kind(n));
                             let _ = producer.enqueue(&job).await;
                         }

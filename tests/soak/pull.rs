@@ -1,6 +1,6 @@
-//! Work with a [`Consumer`]: jobs are asked for and decided one by one.
+//! Work with a [`Consumer`]: jobs are pulled and settled one by one.
 
-use crate::attempt::{Came, Workplace};
+use crate::attempt::{AttemptEnd, Setup};
 use crate::job::Fields;
 use bourn::queue::{Acked, Consumer, Delivery, Nack};
 use std::future::Future;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-impl Workplace {
-    /// Works until it is told to leave.
+impl Setup {
+    /// Works until the worker is stopped.
     pub(crate) async fn pull(
         &self,
         concurrency: usize,
@@ -20,7 +20,7 @@ impl Workplace {
         let mut leave = pin!(leave);
         let mut consumer = tokio::select! {
             consumer = self.consumer() => consumer,
-            () = &mut leave => return "before it began",
+            () = &mut leave => return "before it started",
         };
         let mut running = JoinSet::new();
         loop {
@@ -29,8 +29,8 @@ impl Workplace {
                 Some(_) = running.join_next() => {}
                 next = consumer.next(), if running.len() < concurrency => match next {
                     Some(Ok(delivery)) => {
-                        let workplace = self.clone();
-                        running.spawn(async move { workplace.decide(delivery).await });
+                        let setup = self.clone();
+                        running.spawn(async move { setup.decide(delivery).await });
                     }
                     end => {
                         self.log.write(format_args!("wrong stopped with {:?}", end.map(|end| end.err())));
@@ -44,7 +44,7 @@ impl Workplace {
             running.shutdown().await;
         }
         consumer.close().await;
-        "as told"
+        "after SIGTERM"
     }
 
     async fn consumer(&self) -> Consumer<Fields> {
@@ -61,22 +61,22 @@ impl Workplace {
         let (id, attempt) = (delivery.id(), delivery.attempt());
         let came = tokio::select! {
             biased;
-            // The delivery is dropped: there is nothing to decide any more.
+            // The delivery is dropped: the lease is lost, so nothing can be settled.
             () = delivery.lease().lost() => return,
             came = self.attempt(id, attempt, delivery.payload(), delivery.lease()) => came,
         };
-        let told = match came {
-            Came::Done => match delivery.ack().await {
+        let settled = match came {
+            AttemptEnd::Done => match delivery.ack().await {
                 Ok(Acked::Done) => {
                     self.log.write(format_args!("acked {id} {attempt}"));
                     Ok(())
                 }
                 other => other.map(drop),
             },
-            Came::Later(time) => delivery.nack(Nack::after(time).because("not yet")).await,
-            Came::Failed => delivery.nack(Nack::policy().because("never")).await,
+            AttemptEnd::Later(time) => delivery.nack(Nack::after(time).because("not yet")).await,
+            AttemptEnd::Failed => delivery.nack(Nack::policy().because("never")).await,
         };
-        if let Err(error) = told {
+        if let Err(error) = settled {
             println!("{id}: {error:?}");
         }
     }

@@ -1,18 +1,18 @@
-//! What is told at the end of a soak.
+//! The output at the end of a soak.
 
 use crate::check::Verdict;
-use crate::history::{End, History, Told};
+use crate::history::{End, History, SendResult};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// As many broken rules are listed, and of the first of each kind as many lines are told.
+/// The maximum number of violations listed, and of log lines shown for the first of each rule.
 const LISTED: usize = 40;
-const TOLD: usize = 60;
+const LINES: usize = 60;
 
-/// The numbers of a history, as a table.
+/// Formats the numbers of a history as a table.
 pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
-    let told = || history.jobs.values().flat_map(|job| job.times.iter().map(|(_, told)| *told));
-    let enqueued = told().filter(|told| matches!(told, Told::Enqueued(_))).count();
-    let unknown = told().filter(|told| *told == Told::Unknown).count();
+    let sends = || history.jobs.values().flat_map(|job| job.times.iter().map(|(_, sent)| *sent));
+    let enqueued = sends().filter(|sent| matches!(sent, SendResult::Enqueued(_))).count();
+    let unknown = sends().filter(|sent| *sent == SendResult::Unknown).count();
     let poison = history.jobs.values().filter(|job| job.kind.is_poison()).count();
     let runs = || history.runs.values().flatten();
     let ended = |end| runs().filter(|run| run.end == end).count();
@@ -32,12 +32,12 @@ pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
         (
             "sent",
             format!(
-                "{} times: {enqueued} confirmed, {unknown} unknown; {} jobs are there twice",
-                told().count(),
+                "{} times: {enqueued} confirmed, {unknown} unknown; {} jobs are in the stream twice",
+                sends().count(),
                 verdict.sent_twice
             ),
         ),
-        ("forgotten", format!("{} confirmed ones, by a killed server", verdict.rolled_back)),
+        ("rolled back", format!("{} confirmed ones, by a killed server", verdict.rolled_back)),
         (
             "runs",
             format!(
@@ -56,7 +56,7 @@ pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
                 "{} of {} entries; {} of them lost their workers each time",
                 history.dead.len(),
                 dead.len(),
-                verdict.worn.len()
+                verdict.lost_workers.len()
             ),
         ),
         (
@@ -76,28 +76,28 @@ pub(crate) fn table(history: &History, verdict: &Verdict) -> String {
         ),
         ("rules broken", verdict.wrong.len().to_string()),
     ];
-    let worn = verdict.worn.iter().map(|how| format!("worn {how}\n"));
+    let lost_workers = verdict.lost_workers.iter().map(|how| format!("lost its workers {how}\n"));
     let twice = verdict.twice.iter().map(|(_, how)| format!("twice {how}\n"));
     let rows = rows.iter().map(|(what, text)| format!("| {what:12} | {text} |\n"));
-    worn.chain(twice).chain(rows).collect()
+    lost_workers.chain(twice).chain(rows).collect()
 }
 
-/// The broken rules, and what the lines say about the first of them.
-pub(crate) fn blame(history: &History, verdict: &Verdict) -> String {
+/// Formats the violations, and the log lines about the first of each rule.
+pub(crate) fn violations(history: &History, verdict: &Verdict) -> String {
     let mut all = verdict.found();
     let mut text = format!("broken: {all:?}\n");
     let first = verdict.wrong.iter().filter(|wrong| {
         let left = all.entry(wrong.rule).or_default();
-        let told = *left > 0;
+        let is_first = *left > 0;
         *left = 0;
-        told
+        is_first
     });
     let others = verdict.wrong.iter().take(LISTED).map(|wrong| format!("{wrong}\n"));
     others.for_each(|line| text += &line);
     for wrong in first {
-        let told = history.tell(&wrong.name);
-        let told: String = told.lines().take(TOLD).map(|line| format!("{line}\n")).collect();
-        text += &format!("\n== {wrong}\n{told}");
+        let lines = history.excerpt(&wrong.name);
+        let lines: String = lines.lines().take(LINES).map(|line| format!("{line}\n")).collect();
+        text += &format!("\n== {wrong}\n{lines}");
     }
     text
 }

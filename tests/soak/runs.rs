@@ -1,20 +1,20 @@
-//! The judge of runs.
+//! The judge's rules for runs.
 //!
 //! | rule | broken if |
 //! |---|---|
-//! | `attempts` | an attempt has a number above the limit, or there are more of them than the limit, restarts and releases allow |
-//! | `same-attempt` | two attempts have one number, and neither a restart nor a release is between them |
-//! | `twice` | a job that was done ran again, and who did it could have said so |
-//! | `acked` | a job ran again after the queue had said that it ended, and the server had not forgotten it |
-//! | `overlap` | two runs of an entry at a time, and the first one's lease cannot have lapsed, or its worker could have stopped it |
-//! | `overstay` | runs went on after their worker had been halted for longer than a lease: more than its threads can have been at |
-//! | `lapse` | a run was given up for a lost lease, and nothing had befallen anyone who ran this job |
-//! | `too-soon` | a job ran again before the time that it had asked for |
+//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow |
+//! | `same-attempt` | two attempts have the same number, without a restart or release between them |
+//! | `twice` | a job that was done ran again, although its worker could have acknowledged it |
+//! | `acked` | a job ran again after its end was confirmed, and the server had not rolled back |
+//! | `overlap` | two runs of an entry overlap, and the first one's lease cannot have expired, or its worker could have stopped it |
+//! | `overstay` | runs continued after a halt of more than a lease: more than the worker's threads can have executed |
+//! | `lapse` | a run was dropped for a lost lease, and no fault had affected a worker of this job |
+//! | `too-soon` | a job ran again before its retry delay was over |
 //! | `hung` | a run did not end, though its worker did not die |
 
 use crate::causes::{Job, RECONNECTED, RESUMED, SLACK};
 use crate::check::Verdict;
-use crate::history::{End, History, Life, Run, What, Whom};
+use crate::history::{End, History, Life, Run, Target, What};
 use crate::job::{Kind, LEASE, MAX_ATTEMPTS, RETRY_AFTER};
 use crate::log;
 use crate::worker::THREADS;
@@ -34,14 +34,14 @@ pub(crate) fn judge(history: &History, verdict: &mut Verdict) {
     overstays(history, verdict);
 }
 
-/// When a process goes on that was halted for longer than a lease, nothing goes on that it had begun. But what a thread was at
-/// in that moment it ends.
+/// After a halt of more than a lease, a process continues no run, except that each thread may
+/// finish its current poll.
 fn overstays(history: &History, verdict: &mut Verdict) {
-    for halt in history.troubles.iter().filter(|trouble| trouble.what == What::Halt) {
+    for halt in history.faults.iter().filter(|fault| fault.what == What::Halt) {
         let over = halt.from + LEASE;
         let stayed = |run: &Run| {
             let ended = matches!(run.end, End::Done | End::Failed | End::Aborted);
-            Whom::Worker(run.worker) == halt.whom
+            Target::Worker(run.worker) == halt.target
                 && run.from < halt.from
                 && ended
                 && run.until.is_some_and(|until| until >= over)
@@ -79,10 +79,10 @@ impl Job<'_> {
         for (place, run) in self.runs.iter().enumerate() {
             let same = |other: &&Run| other.attempt == run.attempt;
             let Some(other) = self.runs[..place].iter().rev().find(same) else { continue };
-            // What the server had not written down is delivered again with the same number. It was delivered a little before it ran.
-            let forgotten = self.forgotten(other.from)
-                || self.forgotten(other.from.saturating_sub(RECONNECTED));
-            if !forgotten && !released(&other) {
+            // A delivery that the server lost is repeated with the same number.
+            let rolled_back = self.rolled_back_at(other.from)
+                || self.rolled_back_at(other.from.saturating_sub(RECONNECTED));
+            if !rolled_back && !released(&other) {
                 let how =
                     format!("attempt {} by w{} and w{}", run.attempt, other.worker, run.worker);
                 verdict.wrong("same-attempt", self.id, &how);
@@ -90,7 +90,7 @@ impl Job<'_> {
         }
     }
 
-    /// A run after one that had done the job needs a cause: what was to end the job has not reached the server in time.
+    /// A run after a finished one needs a cause for the settlement that came too late.
     fn again(&self, verdict: &mut Verdict) {
         for (done, next) in self.runs.iter().zip(self.runs.iter().skip(1)) {
             let (End::Done, Some(until)) = (done.end, done.until) else { continue };
@@ -117,11 +117,11 @@ impl Job<'_> {
     fn acked(&self, verdict: &mut Verdict) {
         for (place, run) in self.runs.iter().enumerate() {
             let Some(acked) = run.acked else { continue };
-            let forgotten = self.forgotten(acked);
-            // One that was delivered before may begin a little later; it needs a cause, as any other that runs again.
+            let rolled_back = self.rolled_back_at(acked);
+            // A run that was delivered before may start a little later; it needs a cause, too.
             let later = self.runs.iter().filter(|other| other.from > acked + RECONNECTED);
             let again = self.runs[place + 1..].iter().filter(|other| other.acked.is_some());
-            if let (false, Some(other)) = (forgotten, later.chain(again).next()) {
+            if let (false, Some(other)) = (rolled_back, later.chain(again).next()) {
                 let how = format!("ended by w{}, then run by w{}", run.worker, other.worker);
                 verdict.wrong("acked", self.id, &how);
             }
@@ -137,7 +137,7 @@ impl Job<'_> {
                 if self.cause(first, self.lapsing(second.from)).is_none() {
                     verdict.wrong("overlap", self.id, &format!("{by}: its lease had not lapsed"));
                 } else if second.from + SLACK < until && !self.halted(first, second.from) {
-                    verdict.wrong("overlap", self.id, &format!("{by}: it believed in its lease"));
+                    verdict.wrong("overlap", self.id, &format!("{by}: its lease was still valid"));
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Job<'_> {
         for run in self.runs.iter().filter(|run| run.end == End::Dropped { lost: true }) {
             let until = run.until.unwrap_or_default();
             let times = self.lapsing(until);
-            // It may have been ended by another one, whose lease had lapsed.
+            // Another worker with an expired lease may have settled it.
             let from = self.runs.first().map_or(times.0, |first| first.from.min(times.0));
             let befallen = |other: &Run| self.cause(other, (from, until)).is_some();
             if self.cause(run, times).is_none() && !self.runs.iter().any(befallen) {
@@ -164,8 +164,8 @@ impl Job<'_> {
         for (failed, next) in self.runs.iter().zip(self.runs.iter().skip(1)) {
             let Some(until) = failed.until.filter(|_| waits(failed)) else { continue };
             let early = until < next.from && next.from + SLACK < until + RETRY_AFTER;
-            // If its lease had lapsed, nobody asked it any more.
-            if early && !self.halted(failed, until) && !self.forgotten(until) {
+            // If the lease had expired, the retry delay was not sent.
+            if early && !self.halted(failed, until) && !self.rolled_back_at(until) {
                 let how = format!("failed by w{}, then run by w{}", failed.worker, next.worker);
                 verdict.wrong("too-soon", self.id, &how);
             }

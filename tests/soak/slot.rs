@@ -1,4 +1,4 @@
-//! A slot, where one worker process works at a time. When it ends, however it does, another one is started.
+//! A slot, which has one worker process at a time. When it ends, another one is started.
 
 use crate::bad::Bad;
 use crate::job::LEASE;
@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A worker that was told to leave has left within this time.
+/// The limit for a worker to leave after SIGTERM.
 const LEAVES: Duration = Duration::from_secs(10);
 
-/// After one that failed the next one is started so much later.
+/// The delay before the next worker after a failed one.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What is done to the worker of a slot.
+/// An action on the worker of a slot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
     /// SIGKILL.
@@ -33,7 +33,7 @@ pub(crate) enum Order {
     Leave,
 }
 
-/// How workers are started.
+/// Starts workers.
 #[derive(Debug)]
 pub(crate) struct Starter {
     pub(crate) folder: PathBuf,
@@ -43,15 +43,15 @@ pub(crate) struct Starter {
     pub(crate) next: AtomicU32,
 }
 
-/// A slot, and its orders; they are carried out one after the other.
+/// A slot and its queue of orders.
 pub(crate) struct Slot {
     orders: mpsc::Sender<Order>,
     serving: JoinHandle<()>,
 }
 
 impl Starter {
-    /// Starts a worker that reaches the server at this port. It is this program, told what it is; it ends when its standard
-    /// input does, which is with us.
+    /// Starts a worker that reaches the server at this port. It is this program with other
+    /// settings; it ends when its standard input closes, which the conductor holds.
     fn start(&self, slot: u32, port: u16) -> Running {
         let name = format!("w{}", self.next.fetch_add(1, Ordering::Relaxed));
         let says = fs::File::create(self.folder.join(format!("{name}.says"))).expect("a file");
@@ -75,7 +75,7 @@ impl Starter {
         }
         self.log.write(format_args!("spawned {name} s{slot}"));
         let mut process = command.spawn().expect("we can be started again");
-        // Waiting for its end would close what is still in there.
+        // `wait` would close its standard input.
         let _input = process.stdin.take();
         Running { process, name, _input }
     }
@@ -87,12 +87,12 @@ impl Slot {
         Self { orders, serving: tokio::spawn(serve(slot, port, starter, receiver)) }
     }
 
-    /// Orders something; `false` if there is too much to do already.
+    /// Queues an order; `false` if the queue is full.
     pub(crate) fn order(&self, order: Order) -> bool {
         self.orders.try_send(order).is_ok()
     }
 
-    /// Waits until its worker has carried out all orders, and has left.
+    /// Waits until all orders are carried out and the worker has left.
     pub(crate) async fn close(self) {
         drop(self.orders);
         self.serving.await.expect("a slot does not fail");
@@ -117,7 +117,7 @@ async fn serve(slot: u32, port: u16, starter: Arc<Starter>, mut orders: mpsc::Re
                     let status = status.expect("it is our child");
                     log.write(format_args!("ended {} {}", worker.name, how(status)));
                     if status.code().is_some_and(|code| code != 0) {
-                        // It would not do better at once.
+                        // An immediate restart would fail, too.
                         sleep(AGAIN).await;
                     }
                     break;
@@ -145,7 +145,7 @@ async fn serve(slot: u32, port: u16, starter: Arc<Starter>, mut orders: mpsc::Re
                     log.write(format_args!("continued {}", worker.name));
                 }
                 Order::Leave => {
-                    log.write(format_args!("telling {}", worker.name));
+                    log.write(format_args!("stopping {}", worker.name));
                     worker.signal("TERM").await;
                     leaves = Some(Instant::now() + LEAVES);
                 }
@@ -156,17 +156,17 @@ async fn serve(slot: u32, port: u16, starter: Arc<Starter>, mut orders: mpsc::Re
 
 impl Running {
     async fn signal(&self, name: &str) {
-        // None once we know that it has ended: its number may be another's then.
+        // `None` once it has ended: its number may be reused.
         let Some(id) = self.process.id() else { return };
-        // The shell's own `kill`: a small Debian has no program of that name.
+        // The shell's own `kill`: a minimal Debian has no such program.
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("kill -{name} {id}")]).stderr(Stdio::null());
-        // It may be ending by itself.
+        // The process may be ending.
         let _ = shell.status().await.expect("sh runs");
     }
 }
 
-/// `code 0`, `signal 9`.
+/// Formats an exit status: `code 0`, `signal 9`.
 fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("code {code}"),

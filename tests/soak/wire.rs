@@ -1,4 +1,4 @@
-//! The connections of a slot: they go through a proxy of its own, so that what befalls them befalls nobody else.
+//! The connections of a slot, through its own proxy, so that faults affect no other slot.
 
 use crate::both::Random;
 use crate::log::Log;
@@ -10,22 +10,22 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-/// How often is looked for connections that their plan has cut.
+/// The interval of checks for connections that were cut by plan.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// A slot's proxy. Copies are the same one.
+/// A slot's proxy. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Wire {
     slot: u32,
     pub(crate) port: u16,
     proxy: Arc<Mutex<Proxy>>,
     log: Arc<Log>,
-    /// The troubles are over.
+    /// The faults are over.
     calm: Arc<AtomicBool>,
 }
 
 impl Wire {
-    /// To the server at this port. What becomes of each connection is drawn by lot.
+    /// Starts a proxy to the server at this port. The plan of each connection is random.
     pub(crate) async fn new(slot: u32, server: u16, seed: u64, log: Arc<Log>) -> Self {
         let proxy = Proxy::start(Upstream::Tcp(server)).await;
         let seed = Random::new(seed ^ u64::from(slot)).next();
@@ -44,7 +44,7 @@ impl Wire {
         proxy.reset();
     }
 
-    /// Resets all connections, and takes no new ones for a while.
+    /// Resets all connections, and refuses new ones for a time.
     pub(crate) async fn refuse(&self, time: Duration) {
         let mut proxy = self.proxy.lock().await;
         self.log.write(format_args!("refusing s{}", self.slot));
@@ -55,7 +55,7 @@ impl Wire {
         self.log.write(format_args!("accepting s{}", self.slot));
     }
 
-    /// Forwards nothing in one direction for a while.
+    /// Stalls one direction for a time.
     pub(crate) async fn stall(&self, way: Way, time: Duration) {
         let proxy = self.proxy.lock().await;
         self.log.write(format_args!("stalling s{}", self.slot));
@@ -65,7 +65,7 @@ impl Wire {
         self.log.write(format_args!("flowing s{}", self.slot));
     }
 
-    /// Takes no new connections while this runs.
+    /// Refuses new connections while this runs.
     pub(crate) async fn without<T>(&self, what: impl AsyncFnOnce() -> T) -> T {
         let mut proxy = self.proxy.lock().await;
         proxy.refuse().await;
@@ -74,7 +74,7 @@ impl Wire {
         result
     }
 
-    /// No connection is in trouble any more.
+    /// Ends all faults.
     pub(crate) async fn calm(&self) {
         self.calm.store(true, Ordering::Relaxed);
         let proxy = self.proxy.lock().await;
@@ -83,7 +83,7 @@ impl Wire {
         proxy.reset();
     }
 
-    /// Writes down which connections their plan has cut.
+    /// Logs the connections that were cut by plan.
     async fn watch(self) {
         let mut known = 0;
         while !self.calm.load(Ordering::Relaxed) {

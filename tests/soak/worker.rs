@@ -1,6 +1,6 @@
-//! A worker: a process of its own, which is this program again, run as the one test below.
+//! A worker: a process of its own, which runs this program with only the test below.
 
-use crate::attempt::{Came, Workplace};
+use crate::attempt::{AttemptEnd, Setup};
 use crate::bad::{self, Bad};
 use crate::job::Fields;
 use crate::log::{self, Log};
@@ -17,9 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 /// The test that is a worker.
-pub(crate) const TEST: &str = "worker::a_worker_of_the_soak";
+pub(crate) const TEST: &str = "worker::soak_worker_process";
 
-/// What it is told, by the environment: its name and slot, where to write, whom to reach.
+/// Environment variables: name and slot, log folder, server port, seed.
 pub(crate) const NAME: &str = "BOURN_SOAK_WORKER";
 pub(crate) const SLOT: &str = "BOURN_SOAK_SLOT";
 pub(crate) const FOLDER: &str = "BOURN_SOAK_FOLDER";
@@ -35,24 +35,24 @@ pub(crate) const DEAD: &str = "{soak}:dlq";
 /// The group.
 pub(crate) const GROUP: &str = "workers";
 
-/// Jobs at a time.
+/// Concurrent jobs.
 const CONCURRENCY: usize = 8;
 
-/// What still runs has so long when the worker is told to leave.
+/// The grace period for running jobs at shutdown.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Threads of a worker process.
 pub(crate) const THREADS: usize = 2;
 
 #[test]
-fn a_worker_of_the_soak() {
-    // As a test it has nothing to do.
+fn soak_worker_process() {
+    // Without these variables it is an ordinary test run, with nothing to do.
     let Ok(name) = env::var(NAME) else { return };
-    let (folder, slot) = (PathBuf::from(told(FOLDER)), told(SLOT).parse().expect("a number"));
-    let seed = told(SEED).parse().expect("a number");
-    let port = told(PORT).parse().expect("a port");
+    let (folder, slot) = (PathBuf::from(env_var(FOLDER)), env_var(SLOT).parse().expect("a number"));
+    let seed = env_var(SEED).parse().expect("a number");
+    let port = env_var(PORT).parse().expect("a port");
     thread::spawn(|| {
-        // Who started us holds the other end for as long as it lives.
+        // The parent holds the other end for as long as it lives.
         let _ = io::stdin().read(&mut [0]);
         process::exit(3);
     });
@@ -60,10 +60,10 @@ fn a_worker_of_the_soak() {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let mut leave = signal(SignalKind::terminate()).expect("signals can be listened to");
-        let bad = Bad::told();
+        let bad = Bad::from_env();
         let queue = tokio::select! {
             queue = reach(port, bad, slot) => queue,
-            _ = leave.recv() => return log.write("left before it began"),
+            _ = leave.recv() => return log.write("left before it started"),
         };
         let mut events = queue.events();
         tokio::spawn(async move {
@@ -71,21 +71,21 @@ fn a_worker_of_the_soak() {
                 println!("{} {event:?}", log::print(log::now()));
             }
         });
-        let workplace = Workplace { queue, seed, log, bad };
+        let setup = Setup { queue, seed, log, bad };
         let leave = async move { _ = leave.recv().await };
-        // Some ask for their jobs themselves, some have more in store than they can do.
+        // Some use a consumer, some prefetch more than they can run.
         if name.ends_with(['2', '5', '8']) {
-            let how = workplace.pull(CONCURRENCY, GRACE, leave).await;
-            workplace.log.write(format_args!("left {how}"));
+            let how = setup.pull(CONCURRENCY, GRACE, leave).await;
+            setup.log.write(format_args!("left {how}"));
         } else {
-            workplace
+            setup
                 .push(if name.ends_with(['1', '4', '7']) { CONCURRENCY / 2 } else { 0 }, leave)
                 .await;
         }
     });
 }
 
-/// The queue, as soon as the server can be reached.
+/// Opens the queue, as soon as the server can be reached.
 pub(crate) async fn reach(port: u16, bad: Option<Bad>, slot: u32) -> Queue<Fields> {
     loop {
         match open(port, bad, slot).await {
@@ -109,17 +109,17 @@ async fn open(port: u16, bad: Option<Bad>, slot: u32) -> Result<Queue<Fields>, Q
         .await
 }
 
-impl Workplace {
-    /// Works with a [`Worker`](bourn::queue::Worker) until it is told to leave.
+impl Setup {
+    /// Works with a [`Worker`](bourn::queue::Worker) until it is stopped.
     async fn push(&self, prefetch: usize, leave: impl Future<Output = ()>) {
-        let workplace = self.clone();
+        let setup = self.clone();
         let handler = move |job: Job<Fields>| {
-            let workplace = workplace.clone();
+            let setup = setup.clone();
             async move {
-                match workplace.attempt(job.id(), job.attempt(), &job, job.lease()).await {
-                    Came::Done => Ok(()),
-                    Came::Later(time) => Err(Fail::retry_after(time, "not yet")),
-                    Came::Failed => Err(Fail::retry("never")),
+                match setup.attempt(job.id(), job.attempt(), &job, job.lease()).await {
+                    AttemptEnd::Done => Ok(()),
+                    AttemptEnd::Later(time) => Err(Fail::retry_after(time, "not yet")),
+                    AttemptEnd::Failed => Err(Fail::retry("never")),
                 }
             }
         };
@@ -131,6 +131,6 @@ impl Workplace {
     }
 }
 
-fn told(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} is told to a worker"))
+fn env_var(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set for this worker"))
 }

@@ -1,10 +1,10 @@
-//! Certificates, made anew for each test.
+//! Generates certificates for each test.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-/// Who signs certificates.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
@@ -15,7 +15,7 @@ pub(crate) struct Identity {
     pub(crate) key_der: Vec<u8>,
 }
 
-/// The years that a certificate holds for.
+/// Validity from 2020 to 2100.
 pub(crate) const GOOD: (i32, i32) = (2020, 2100);
 
 impl Authority {
@@ -34,7 +34,7 @@ impl Authority {
         self.0.der()
     }
 
-    /// A certificate for these host names and IP addresses, from the first year to the second.
+    /// Signs a certificate for these host names and IP addresses, valid between these years.
     pub(crate) fn sign(&self, hosts: &[&str], years: (i32, i32)) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let params = params(hosts, "a leaf", years);

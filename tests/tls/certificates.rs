@@ -1,11 +1,11 @@
-//! The server's certificate: whom a client believes.
+//! Verification of the server's certificate.
 
 use crate::authority::{Authority, GOOD};
 use crate::server::{HOSTS, answers, no_tls, run, start, start_with, to};
 use bourn::{Config, Tls};
 
 #[test]
-fn a_good_certificate_is_taken_by_name_and_by_address() {
+fn valid_certificate_is_accepted_by_name_and_by_address() {
     let (server, config) = start();
     run(async {
         let Some(url) = server.url().strip_prefix("redis").map(|rest| format!("rediss{rest}"))
@@ -15,12 +15,12 @@ fn a_good_certificate_is_taken_by_name_and_by_address() {
         for version in ["TLSv1.2", "TLSv1.3"] {
             server.command(&["CONFIG", "SET", "tls-protocols", version]);
             answers(config.clone()).await.expect(version);
-            // An authority of Mozilla's has not signed it.
-            let stranger: Config = url.parse().expect("a URL");
-            let reason = no_tls(stranger, true).await;
+            // The built-in Mozilla roots have not signed it.
+            let untrusted: Config = url.parse().expect("a URL");
+            let reason = no_tls(untrusted, true).await;
             assert!(reason.contains("UnknownIssuer"), "{version}: {reason}");
         }
-        // In DER it is the same.
+        // The same authority in DER.
         let authority = Authority::new("another");
         let server = start_with(&authority, &authority.sign(&HOSTS, GOOD), "no");
         answers(to(&server).tls(Tls::new().ca_der(authority.der()))).await.expect("DER");
@@ -33,12 +33,12 @@ fn a_good_certificate_is_taken_by_name_and_by_address() {
 }
 
 #[test]
-fn a_certificate_that_is_wrong_is_not_taken_unless_any_is() {
+fn invalid_certificate_is_refused_unless_any_is_accepted() {
     let (good, other) = (Authority::new("good"), Authority::new("other"));
     let rows = [
         ("of another host", good.sign(&["redis.test"], GOOD), "not valid for name"),
         ("of another address", good.sign(&["127.0.0.2"], GOOD), "not valid for name"),
-        ("of nobody", good.sign(&[], GOOD), "not valid for"),
+        ("without names", good.sign(&[], GOOD), "not valid for"),
         ("of the past", good.sign(&HOSTS, (2000, 2001)), "expired"),
         ("of the future", good.sign(&HOSTS, (2090, 2100)), "not valid yet"),
         ("of another authority", other.sign(&HOSTS, GOOD), "UnknownIssuer"),
@@ -59,7 +59,7 @@ fn a_certificate_that_is_wrong_is_not_taken_unless_any_is() {
 }
 
 #[test]
-fn the_name_that_the_settings_give_is_the_one_that_counts() {
+fn configured_server_name_is_the_one_that_is_verified() {
     let authority = Authority::new("good");
     let server = start_with(&authority, &authority.sign(&["redis.test"], GOOD), "no");
     run(async {

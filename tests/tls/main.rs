@@ -1,18 +1,18 @@
-//! TLS: whom a client believes, and that it is otherwise as good as no TLS.
+//! TLS: verification of certificates, and the same behaviour as without TLS.
 //!
-//! Against Redis 7.0, which is built with it, and against a server of rustls's where an exact byte matters. The certificates
-//! are made by the tests.
+//! Runs against Redis 7.0, which is built with TLS, and against a rustls server where an exact byte
+//! matters. The tests generate the certificates.
 //!
-//! | room | what is tried |
+//! | module | subject |
 //! |---|---|
-//! | `certificates` | good ones, and every way in which one is not |
-//! | `clients` | the client's own certificate: asked for, shown, refused |
-//! | `settings` | names, authorities and keys that cannot be used; those of the system |
+//! | `certificates` | valid certificates, and every kind of invalid one |
+//! | `clients` | the client's own certificate: requested, sent, refused |
+//! | `settings` | invalid names, authorities and keys; the system's authorities |
 //! | `pinned` | certificates that are trusted by their fingerprints |
-//! | `renewed` | settings that change while a client lives |
-//! | `late` | a write that fails when some of it has gone |
+//! | `provider` | settings that change while a client lives |
+//! | `failed_write` | a write that fails after some of its bytes were sent |
 //! | `traffic` | megabytes each way, readers, reconnecting, the end of a connection |
-//! | `strangers` | who does not speak TLS, or only TLS, or nothing at all |
+//! | `handshake` | peers without TLS, with TLS only, or silent; the deadline; SNI |
 //!
 //! `authority` makes certificates, `server` starts Redis with them.
 
@@ -23,17 +23,17 @@ mod certificates;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
-mod late;
+mod failed_write;
+#[cfg(test)]
+mod handshake;
 #[cfg(test)]
 mod pinned;
 #[cfg(test)]
-mod renewed;
+mod provider;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
 mod settings;
-#[cfg(test)]
-mod strangers;
 #[cfg(test)]
 #[path = "../server/support.rs"]
 mod support;

@@ -14,21 +14,21 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{ServerConfig, version};
 
-/// As `openssl x509 -fingerprint -sha256` prints it.
+/// Formats a fingerprint as `openssl x509 -fingerprint -sha256` prints it.
 fn fingerprint(der: &[u8]) -> String {
     let bytes: Vec<String> = Sha256::digest(der).iter().map(|b| format!("{b:02X}")).collect();
     bytes.join(":")
 }
 
 #[test]
-fn one_self_signed_certificate_is_trusted_by_its_fingerprint_and_no_other_is() {
+fn fingerprint_trusts_one_self_signed_certificate_only() {
     let authority = Authority::new("good");
-    // Neither names nor dates count.
+    // Names and dates are not checked.
     let rows = [
         ("a CA", self_signed(&HOSTS, GOOD)),
         ("a CA of another name", self_signed(&["redis.test"], GOOD)),
         ("a CA of the past", self_signed(&HOSTS, (2000, 2001))),
-        ("signed by a stranger", authority.sign(&HOSTS, GOOD)),
+        ("signed by another authority", authority.sign(&HOSTS, GOOD)),
     ];
     let other = fingerprint(&self_signed(&HOSTS, GOOD).der);
     for (what, identity) in rows {
@@ -54,7 +54,7 @@ fn one_self_signed_certificate_is_trusted_by_its_fingerprint_and_no_other_is() {
 }
 
 #[test]
-fn authorities_that_are_set_beside_a_fingerprint_are_checked_as_usual() {
+fn authorities_next_to_a_fingerprint_are_verified_as_usual() {
     let (good, other) = (Authority::new("good"), Authority::new("other"));
     let pin = fingerprint(&self_signed(&HOSTS, GOOD).der);
     let rows = [
@@ -78,7 +78,7 @@ fn authorities_that_are_set_beside_a_fingerprint_are_checked_as_usual() {
 }
 
 #[test]
-fn a_fingerprint_that_cannot_be_read_is_said_by_the_first_connect() {
+fn malformed_fingerprint_fails_the_first_connect() {
     run(async {
         for text in ["", "AB:CD", "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="] {
             let config = Config::tcp("h", 1).tls(Tls::new().fingerprint(text));
@@ -90,30 +90,30 @@ fn a_fingerprint_that_cannot_be_read_is_said_by_the_first_connect() {
     });
 }
 
-/// Shows one certificate and signs with the key of another.
+/// Presents one certificate and signs with the key of another.
 #[derive(Debug)]
-struct Thief(Arc<CertifiedKey>);
+struct StolenCertificate(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Thief {
+impl ResolvesServerCert for StolenCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }
 }
 
 #[test]
-fn who_shows_a_trusted_certificate_without_its_key_is_not_trusted() {
-    let (shown, thief) = (self_signed(&HOSTS, GOOD), self_signed(&HOSTS, GOOD));
+fn trusted_certificate_without_its_key_is_refused() {
+    let (shown, other) = (self_signed(&HOSTS, GOOD), self_signed(&HOSTS, GOOD));
     run(async {
         for version in [&version::TLS12, &version::TLS13] {
-            let key = PrivateKeyDer::try_from(thief.key_der.clone()).expect("a key");
+            let key = PrivateKeyDer::try_from(other.key_der.clone()).expect("a key");
             let key = any_supported_type(&key).expect("a key");
             let chain = vec![CertificateDer::from(shown.der.clone())];
-            let stolen = Thief(Arc::new(CertifiedKey::new(chain, key)));
+            let resolver = StolenCertificate(Arc::new(CertifiedKey::new(chain, key)));
             let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_protocol_versions(&[version])
                 .expect("it is known")
                 .with_no_client_auth()
-                .with_cert_resolver(Arc::new(stolen));
+                .with_cert_resolver(Arc::new(resolver));
             let acceptor = TlsAcceptor::from(Arc::new(config));
             let dial = move || {
                 let acceptor = acceptor.clone();
@@ -129,7 +129,8 @@ fn who_shows_a_trusted_certificate_without_its_key_is_not_trusted() {
             };
             let tls = Tls::new().fingerprint(fingerprint(&shown.der));
             let connect = Client::connect_with(Config::tcp("localhost", 1).tls(tls), dial);
-            let reason = crate::server::reason(connect.await.expect_err("a thief"), true);
+            let reason =
+                crate::server::reason(connect.await.expect_err("a stolen certificate"), true);
             assert!(reason.contains("BadSignature"), "{version:?}: {reason}");
         }
     });

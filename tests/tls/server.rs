@@ -1,4 +1,4 @@
-//! Redis with TLS, and what most tests need.
+//! Redis with TLS, and shared helpers.
 
 use crate::authority::{Authority, GOOD, Identity};
 use crate::support::Server;
@@ -7,20 +7,20 @@ use std::fs;
 use std::future::Future;
 use std::time::Duration;
 
-/// A test that takes longer hangs.
+/// The limit after which a test counts as hung.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The names of a good certificate.
+/// The names of a valid certificate.
 pub(crate) const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
 
-/// A server that speaks TLS with this certificate, on its only port. Clients signed by `authority` are let in; others too,
-/// if `clients` is `no`.
+/// Starts a server that speaks TLS with this certificate, on its only port. If `clients` is `no`,
+/// clients without a certificate from `authority` are accepted, too.
 pub(crate) fn start_with(authority: &Authority, identity: &Identity, clients: &str) -> Server {
     let server = Server::builder().label("redis-7.0").start();
     let folder = server.socket_path().with_file_name("");
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
-        fs::write(&path, text).expect("the folder takes files");
+        fs::write(&path, text).expect("the file can be written");
         path.display().to_string()
     };
     let (ca, cert, key) = (
@@ -45,7 +45,7 @@ pub(crate) fn start_with(authority: &Authority, identity: &Identity, clients: &s
     server
 }
 
-/// A server with a good certificate, and the settings to reach it.
+/// Starts a server with a valid certificate; returns it with the settings to reach it.
 pub(crate) fn start() -> (Server, Config) {
     let authority = Authority::new("good");
     let server = start_with(&authority, &authority.sign(&HOSTS, GOOD), "no");
@@ -53,13 +53,13 @@ pub(crate) fn start() -> (Server, Config) {
     (server, config)
 }
 
-/// The server's address, and quick attempts to connect again.
+/// The server's address, with a short reconnect backoff.
 pub(crate) fn to(server: &Server) -> Config {
     let config = Config::tcp("127.0.0.1", server.port());
     config.reconnect(Duration::from_millis(1), Duration::from_millis(10))
 }
 
-/// Runs a test on a runtime of its own; it has to end.
+/// Runs a test on its own runtime, with a time limit.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let limited =
@@ -67,13 +67,13 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     runtime.enable_all().build().expect("a runtime can be made").block_on(limited);
 }
 
-/// Whether the server answers.
+/// Connects and sends one command.
 pub(crate) async fn answers(config: Config) -> Result<(), Error> {
     let client = Client::connect(config).await?;
     client.send(Raw::new("XLEN s")).await.map(|_| ())
 }
 
-/// The reason why there is no TLS with it; whether that is for long, the error must say.
+/// Returns the reason of the failed TLS connection, and checks that it is permanent or not.
 pub(crate) async fn no_tls(config: Config, permanent: bool) -> String {
     reason(answers(config).await.expect_err("there is no such connection"), permanent)
 }

@@ -1,4 +1,4 @@
-//! Settings that cannot be used, and the system's authorities.
+//! Invalid settings, and the system's authorities.
 
 use crate::authority::{Authority, GOOD};
 use crate::server::{HOSTS, answers, no_tls, reason, run, start_with, to};
@@ -6,11 +6,11 @@ use bourn::{Client, Config, ConfigError, Error, Tls};
 use std::env;
 use std::process::Command;
 
-/// Where the other process finds the server.
+/// The variable that gives the child process the server's port.
 const PORT: &str = "BOURN_TLS_PORT";
 
 #[test]
-fn what_cannot_be_used_is_said_by_the_first_connect() {
+fn invalid_settings_fail_the_first_connect() {
     let authority = Authority::new("good");
     let me = authority.sign(&["me"], GOOD);
     let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
@@ -40,7 +40,7 @@ fn what_cannot_be_used_is_said_by_the_first_connect() {
 }
 
 #[test]
-fn a_unix_socket_takes_no_tls() {
+fn unix_socket_rejects_tls() {
     run(async {
         let config = Config::unix("/nonexistent/socket").tls(Tls::new());
         let error = Client::connect(config).await.expect_err("it is refused");
@@ -48,11 +48,11 @@ fn a_unix_socket_takes_no_tls() {
     });
 }
 
-/// The authorities of a system are named by the environment, which a process cannot change for itself safely: the test runs
-/// itself as another process.
+/// The environment names the system's authorities, and a process cannot change its own environment
+/// safely: the test runs itself as a child process.
 #[test]
-fn the_systems_authorities_are_trusted_if_they_are_asked_for() {
-    const SELF: &str = "settings::the_systems_authorities_are_trusted_if_they_are_asked_for";
+fn system_roots_are_trusted_when_enabled() {
+    const SELF: &str = "settings::system_roots_are_trusted_when_enabled";
     if let Ok(port) = env::var(PORT) {
         let config = Config::tcp("localhost", port.parse().expect("a port"));
         return run(async {
@@ -65,7 +65,7 @@ fn the_systems_authorities_are_trusted_if_they_are_asked_for() {
     let server = start_with(&authority, &authority.sign(&HOSTS, GOOD), "no");
     let file = server.socket_path().with_file_name("system.pem");
     let other_process = |pem: String| {
-        std::fs::write(&file, pem).expect("the folder takes files");
+        std::fs::write(&file, pem).expect("the file can be written");
         let mut command = Command::new(env::current_exe().expect("this test has a file"));
         command.args(["--exact", SELF]).env(PORT, server.port().to_string());
         command.env("SSL_CERT_FILE", &file).env_remove("SSL_CERT_DIR");
@@ -74,10 +74,10 @@ fn the_systems_authorities_are_trusted_if_they_are_asked_for() {
     let output = other_process(authority.pem());
     assert!(output.status.success(), "{output:?}");
     let output = other_process(other.pem());
-    assert!(!output.status.success(), "a stranger's certificate was trusted: {output:?}");
+    assert!(!output.status.success(), "an untrusted certificate was accepted: {output:?}");
     run(async {
         answers(to(&server).tls(Tls::new().system_roots().ca_pem(authority.pem())))
             .await
-            .expect("an authority of one's own adds to them");
+            .expect("own authorities add to them");
     });
 }

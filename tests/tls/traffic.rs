@@ -1,8 +1,8 @@
-//! With TLS everything is as without.
+//! Behaviour over TLS equals behaviour without TLS.
 
 use crate::authority::Authority;
+use crate::handshake::rustls_server;
 use crate::server::{run, start};
-use crate::strangers::rustls_server;
 use bourn::{
     Client, Config, Disconnect, Error, GroupFrom, Raw, ReadFrom, StartAt, Tls, XAdd, XGroupCreate,
     XLen, XRange, XRead, XReadGroup,
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 #[test]
-fn megabytes_go_both_ways_at_once() {
+fn megabytes_pass_both_ways_at_once() {
     let (_server, config) = start();
     run(async {
         let client = Client::connect(config.clone()).await.expect("it connects");
@@ -33,7 +33,7 @@ fn megabytes_go_both_ways_at_once() {
         let all = all.expect("it is read");
         assert!(all.iter().map(|entry| entry.get("v")).eq(values.iter().map(|v| Some(&v[..]))));
         assert!(added.iter().all(Result::is_ok));
-        // And many small ones.
+        // Many small commands.
         let small = client.send_all((0..20_000).map(|n| XAdd::new("u").field("n", n))).await;
         assert!(small.iter().all(Result::is_ok));
         assert_eq!(client.send(XLen::new("u")).await.expect("it is counted"), 20_000);
@@ -42,7 +42,7 @@ fn megabytes_go_both_ways_at_once() {
 }
 
 #[test]
-fn a_reader_waits_and_a_tail_follows() {
+fn reader_blocks_and_tail_follows_over_tls() {
     let (_server, config) = start();
     run(async {
         let client = Client::connect(config).await.expect("it connects");
@@ -65,7 +65,7 @@ fn a_reader_waits_and_a_tail_follows() {
 }
 
 #[test]
-fn a_connection_that_is_killed_is_made_again() {
+fn killed_connection_is_replaced() {
     let (server, config) = start();
     run(async {
         let client = Client::connect(config).await.expect("it connects");
@@ -75,7 +75,7 @@ fn a_connection_that_is_killed_is_made_again() {
             for id in ids {
                 server.command(&["CLIENT", "KILL", "ID", &id.to_string()]);
             }
-            // The client may not know yet that its connection is gone: then this one is lost.
+            // The client may not have noticed the lost connection: then this command is lost.
             while client.send(XAdd::new("s").field("n", round)).await.is_err() {}
             let read = || XRead::new().stream("s", ReadFrom::START).block(Duration::from_secs(5));
             let streams = loop {
@@ -89,7 +89,8 @@ fn a_connection_that_is_killed_is_made_again() {
     });
 }
 
-/// A client of a server of rustls's, whose other end does what it is told when the first command has come.
+/// Returns the reason for a lost connection to a rustls server, which shuts down properly or not
+/// after the first command.
 async fn lost_when(orderly: bool) -> Disconnect {
     let authority = Authority::new("good");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -98,14 +99,14 @@ async fn lost_when(orderly: bool) -> Disconnect {
     let acceptor = TlsAcceptor::from(rustls_server(&authority));
     let play = async {
         let (socket, _) = listener.accept().await.expect("it dials");
-        let mut peer = acceptor.accept(socket).await.expect("hands are shaken");
+        let mut peer = acceptor.accept(socket).await.expect("the handshake succeeds");
         until(&mut peer, b"LIB-VER").await;
         let hello = "-ERR unknown command\r\n+OK\r\n+OK\r\n";
         peer.write_all(hello.as_bytes()).await.expect("it reads");
         peer.flush().await.expect("it reads");
         until(&mut peer, b"XLEN").await;
         if orderly {
-            peer.shutdown().await.expect("it can be told");
+            peer.shutdown().await.expect("close_notify can be sent");
         }
     };
     let ask = async {
@@ -118,7 +119,7 @@ async fn lost_when(orderly: bool) -> Disconnect {
     }
 }
 
-/// Reads until this has come.
+/// Reads until this word has arrived.
 pub(crate) async fn until(peer: &mut (impl AsyncReadExt + Unpin), word: &[u8]) {
     let mut came = Vec::new();
     while !came.windows(word.len()).any(|bytes| bytes == word) {
@@ -127,7 +128,7 @@ pub(crate) async fn until(peer: &mut (impl AsyncReadExt + Unpin), word: &[u8]) {
 }
 
 #[test]
-fn an_end_that_is_said_is_the_end_and_one_that_is_not_is_a_fault() {
+fn close_notify_is_eof_and_its_absence_is_an_error() {
     run(async {
         let reason = lost_when(true).await;
         assert!(matches!(reason, Disconnect::Eof), "{reason:?}");
@@ -138,7 +139,7 @@ fn an_end_that_is_said_is_the_end_and_one_that_is_not_is_a_fault() {
 }
 
 #[test]
-fn a_client_that_closes_says_so() {
+fn closing_client_sends_close_notify() {
     let authority = Authority::new("good");
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -148,11 +149,11 @@ fn a_client_that_closes_says_so() {
         let ask = async { Client::connect(config).await.expect("it connects").close().await };
         let ((), end) = tokio::join!(ask, async {
             let (socket, _) = listener.accept().await.expect("it dials");
-            let mut peer = acceptor.accept(socket).await.expect("hands are shaken");
+            let mut peer = acceptor.accept(socket).await.expect("the handshake succeeds");
             until(&mut peer, b"LIB-VER").await;
             peer.write_all(b"-ERR unknown command\r\n+OK\r\n+OK\r\n").await.expect("it reads");
             peer.flush().await.expect("it reads");
-            // Without the word it would be an error.
+            // Without close_notify this would be an error.
             peer.read_to_end(&mut Vec::new()).await
         });
         end.expect("it ends in order");
@@ -160,7 +161,7 @@ fn a_client_that_closes_says_so() {
 }
 
 #[test]
-fn a_stream_of_ones_own_carries_tls_as_well() {
+fn custom_stream_carries_tls() {
     let (server, config) = start();
     run(async {
         let port = server.port();

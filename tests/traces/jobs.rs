@@ -1,7 +1,7 @@
 //! Jobs: a failed attempt, a dead letter, the span, and the trace context that travels with a job.
 
+use crate::connection::All;
 use crate::support::Server;
-use crate::told::All;
 use bourn::Client;
 use bourn::queue::{Enqueue, Fail, Flat, Headers, Jitter, Job, Propagate, Queue, RetryPolicy};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tracing::subscriber::set_default;
 
 type Pairs = Vec<(String, String)>;
 
-/// Sends one context, and keeps the ones that arrive, with the name of the span.
+/// Injects one context, and keeps the extracted ones with the name of the span.
 #[derive(Clone, Default)]
 struct Context(Arc<Mutex<Vec<(String, &'static str)>>>);
 

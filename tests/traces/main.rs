@@ -1,18 +1,18 @@
-//! What is told to `tracing`: each step of a connection, at its level, and no password.
+//! `tracing` events: each step of a connection at its level, and no password.
 //!
-//! Alone in its binary: whether anybody listens is decided for a whole process.
+//! A binary of its own, because a subscriber's interest is cached for the whole process.
 
 #[path = "../server/support.rs"]
 mod support;
 
+#[cfg(test)]
+mod connection;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
 #[path = "../faults/peer.rs"]
 #[expect(dead_code, reason = "each test binary uses its own part")]
 mod peer;
-#[cfg(test)]
-mod told;
 #[cfg(test)]
 #[path = "../faults/wire.rs"]
 #[expect(dead_code, reason = "each test binary uses its own part")]

@@ -1,4 +1,4 @@
-//! XADD, with all that may stand before its fields.
+//! XADD with any options before its fields.
 
 use super::{Case, Words, case, refs, trim, with};
 use crate::any::{bytes, given, id};
@@ -15,7 +15,7 @@ fn add_id() -> impl Strategy<Value = (AddId, String)> {
     ]
 }
 
-/// Up to 512 fields, as many as a small entry does not have.
+/// Up to 512 fields, more than a small entry has.
 pub(super) fn xadd() -> impl Strategy<Value = Case> {
     let idmp = option::of((given(), option::of(given())));
     let options = (any::<bool>(), option::of(refs()), idmp, option::of(trim()), add_id());

@@ -1,4 +1,4 @@
-//! What is about connections, and what is for a connection of one's own.
+//! CLIENT and HELLO commands, and commands for a dedicated connection.
 
 use super::{Case, Words, keyless, own, with};
 use crate::any::{given, time};
@@ -16,7 +16,7 @@ pub(super) fn connection() -> BoxedStrategy<Case> {
 
 fn clients() -> BoxedStrategy<Case> {
     // An id of 0 is refused.
-    let id = any::<i64>().prop_filter("0 is no connection", |id| *id != 0);
+    let id = any::<i64>().prop_filter("the id 0 is invalid", |id| *id != 0);
     let kill = (id, option::of(any::<bool>())).prop_map(|(id, skip_me)| {
         let kill = ClientKill::new(id);
         let kill = with(kill, skip_me, ClientKill::skip_me);
@@ -84,7 +84,7 @@ fn hello() -> BoxedStrategy<Case> {
 }
 
 fn waits() -> BoxedStrategy<Case> {
-    // At least a millisecond, for 0 is for ever.
+    // At least a millisecond, because 0 means no timeout.
     let block = option::of(1..u32::MAX).prop_map(|ms| match ms {
         Some(ms) => (Block::For(Duration::from_millis(ms.into())), ms),
         None => (Block::Forever, 0),

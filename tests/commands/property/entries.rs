@@ -1,4 +1,4 @@
-//! What counts, ranges, acknowledges, removes and trims entries.
+//! Commands that count, range over, acknowledge, remove and trim entries.
 
 use super::{Case, Words, bound, case, refs, trim, with};
 use crate::any::{bytes, given, id};

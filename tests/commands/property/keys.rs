@@ -1,4 +1,4 @@
-//! Commands on keys: removing them, and when they go by themselves.
+//! Commands on keys: removal and expiry.
 
 use super::{Case, Words, case, with};
 use crate::any::{bytes, time};

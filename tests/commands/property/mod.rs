@@ -1,4 +1,4 @@
-//! Commands of any arguments there may be, beside a plain list of what they should come to.
+//! Commands with any arguments, compared with a plain list of the expected words.
 
 mod add;
 mod connection;
@@ -24,7 +24,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn any_command_is_one_array_of_bulk_strings_that_reads_back_as_its_arguments(
+    fn every_command_encodes_to_an_array_of_its_arguments(
         (request, expected) in prop_oneof![
             3 => add::xadd().boxed(),
             2 => read::xread().boxed(),
@@ -50,10 +50,10 @@ proptest! {
     }
 }
 
-/// A request and the arguments that it should consist of.
+/// A request and its expected arguments.
 type Case = (Vec<u8>, Vec<Vec<u8>>);
 
-/// The arguments that a request should consist of, put together without the crate.
+/// The expected arguments of a request, built without the crate.
 #[derive(Debug, Clone)]
 struct Words(Vec<Vec<u8>>);
 
@@ -101,7 +101,7 @@ impl Words {
         }
     }
 
-    /// An option, if it is given.
+    /// Adds an option, if it has a value.
     fn option<T>(self, value: Option<T>, add: impl FnOnce(Self, T) -> Self) -> Self {
         match value {
             Some(value) => add(self, value),
@@ -114,13 +114,13 @@ impl Words {
     }
 }
 
-/// The request of `command`, which should name this key.
+/// The request of `command`, which must name this key.
 fn case<C: Command>(command: &C, key: &[u8], expected: Words) -> Case {
     assert_eq!(command.key(), Some(key));
     request(command, expected)
 }
 
-/// The same of a command that is about no key.
+/// The request of a command without a key.
 fn keyless<C: Command>(command: &C, expected: Words) -> Case {
     assert_eq!(command.key(), None);
     request(command, expected)
@@ -129,17 +129,17 @@ fn keyless<C: Command>(command: &C, expected: Words) -> Case {
 fn request<C: Command>(command: &C, expected: Words) -> Case {
     assert_eq!(command.refused(), None);
     let request = encode(command);
-    assert_eq!(request, encode_dedicated(command), "on a connection of its own it is the same");
+    assert_eq!(request, encode_dedicated(command), "the dedicated encoding is the same");
     (request, expected.0)
 }
 
-/// The same of a command for a connection of one's own.
+/// The request of a command for a dedicated connection.
 fn own<C: DedicatedCommand>(command: &C, expected: Words) -> Case {
     assert_eq!(command.dedicated_refused(), None);
     (encode_dedicated(command), expected.0)
 }
 
-/// Applies an option, if it is given.
+/// Applies an option, if it has a value.
 fn with<C, T>(command: C, value: Option<T>, option: impl FnOnce(C, T) -> C) -> C {
     match value {
         Some(value) => option(command, value),

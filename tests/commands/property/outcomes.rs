@@ -1,4 +1,4 @@
-//! XACKDEL, XDELEX and XNACK: ids with their number before them.
+//! XACKDEL, XDELEX and XNACK: ids after their number.
 
 use super::{Case, Words, case, refs, with};
 use crate::any::{bytes, given, id};

@@ -1,4 +1,4 @@
-//! What lists and claims pending entries.
+//! Commands that list and claim pending entries.
 
 use super::{Case, Words, bound, case, with};
 use crate::any::{bytes, given, id, positive, time};

@@ -9,7 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// COUNT, MAXCOUNT and MAXSIZE, and BLOCK: not, for ever (0), or for some time.
+/// COUNT, MAXCOUNT and MAXSIZE, and BLOCK: absent, 0 (no timeout), or some time.
 type ReadOptions = (Option<u64>, Option<u64>, Option<u64>, Option<u32>);
 
 fn read_options() -> impl Strategy<Value = ReadOptions> {

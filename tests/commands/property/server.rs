@@ -1,4 +1,4 @@
-//! What asks the server, and not about a key.
+//! Commands about the server, without a key.
 
 use super::{Case, Words, keyless};
 use crate::any::given;

@@ -1,4 +1,4 @@
-//! What sets a stream up, and what tells of it.
+//! Commands that set up a stream or describe it.
 
 use super::{Case, Words, case, keyless, with};
 use crate::any::{bytes, given, id, time};

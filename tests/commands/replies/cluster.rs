@@ -1,4 +1,4 @@
-//! CLUSTER SLOTS and SHARDS: which node serves which slots, and how to reach it.
+//! CLUSTER SLOTS and SHARDS: the nodes that serve each slot, and their addresses.
 
 use super::law_of;
 use super::node::{Node, are_added};
@@ -10,21 +10,21 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// The host to connect to, as the server says it.
+/// The host in a reply.
 #[derive(Debug, Clone, PartialEq)]
 enum Host {
-    /// The one that was asked: null, or nothing.
+    /// The host that was asked: null or empty.
     Asked {
         empty: bool,
     },
-    /// A name is wanted and none was given, so that its address has to do: `?`.
+    /// `?`: a hostname is preferred but not set, so that the address must be used.
     Address,
     Said(Vec<u8>),
 }
 
 fn host() -> impl Strategy<Value = Host> {
     let said =
-        bytes().prop_filter("neither nothing nor `?`", |host| !matches!(&host[..], b"" | b"?"));
+        bytes().prop_filter("neither empty nor `?`", |host| !matches!(&host[..], b"" | b"?"));
     prop_oneof![
         3 => said.prop_map(Host::Said),
         1 => Just(Host::Address),
@@ -42,7 +42,7 @@ impl Host {
         }
     }
 
-    /// Where to connect to, if it is not where one asked.
+    /// Returns the host to connect to, if it differs from the one that was asked.
     fn found(&self, address: Option<&Vec<u8>>) -> Option<Vec<u8>> {
         match self {
             Self::Asked { .. } => None,
@@ -57,7 +57,8 @@ fn slots() -> impl Strategy<Value = (u16, u16)> {
     (0..16_384u16, 0..16_384u16)
 }
 
-/// A node of CLUSTER SLOTS: its host and port; since Redis 4.0 its id; since 7.0 its address and its name, if it has them.
+/// A node of CLUSTER SLOTS: host and port; since Redis 4.0 its id; since 7.0 its address and
+/// hostname, if it has them.
 type Reached = (Host, u16, Option<(Vec<u8>, Option<[Option<Vec<u8>>; 2]>)>);
 
 fn reached() -> impl Strategy<Value = Reached> {
@@ -76,7 +77,7 @@ fn reached_node((host, port, rest): &Reached) -> Node {
     Node::Tuple(parts)
 }
 
-/// Whether the node is found as it was said.
+/// Whether the decoded node equals the one in the reply.
 fn is_reached(found: &ClusterNode, (host, port, rest): &Reached) -> bool {
     let (id, metadata) = rest.clone().unzip();
     let [ip, name] = metadata.flatten().unwrap_or_default();
@@ -93,7 +94,7 @@ fn is_reached(found: &ClusterNode, (host, port, rest): &Reached) -> bool {
 }
 
 #[test]
-fn ranges_of_slots_have_their_nodes() {
+fn slot_ranges_have_their_nodes() {
     law_of(
         ClusterSlots::reply,
         vec((slots(), vec(reached(), 1..4)), 0..4),
@@ -169,7 +170,7 @@ impl Member {
         ])
     }
 
-    /// Whether the node is found as it was said.
+    /// Whether the decoded node equals this one.
     fn is(&self, found: &ShardNode) -> bool {
         let role: &[u8] = match &found.role {
             NodeRole::Master => b"master",
@@ -185,7 +186,7 @@ impl Member {
             NodeHealth::Other(word) => word,
             _ => return false,
         };
-        // Without a name a server may say an empty one.
+        // A server may send an empty hostname.
         let hostname = self.hostname.as_deref().filter(|name| !name.is_empty());
         found.id == self.id
             && [found.port, found.tls_port] == self.ports

@@ -1,4 +1,4 @@
-//! What has entries in it, or their ids.
+//! Replies that contain entries or their ids.
 
 use super::law;
 use super::node::Node;
@@ -12,13 +12,13 @@ use proptest::option;
 use proptest::prelude::*;
 use std::fmt::Debug;
 
-/// An entry, as a reply shows it.
+/// An entry in a reply.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shown {
     id: EntryId,
-    /// In order, perhaps twice the same name; `None` of an entry that is deleted.
+    /// In order, names may repeat; `None` for a deleted entry.
     fields: Option<Vec<(Vec<u8>, Vec<u8>)>>,
-    /// Idle time and number of deliveries, which CLAIM asks for.
+    /// Idle time and number of deliveries, which CLAIM adds.
     delivery: Option<(i64, u64)>,
 }
 
@@ -30,7 +30,7 @@ impl Shown {
         };
         let fields = self.fields.as_ref().map_or(Node::NullArray, flat);
         match self.delivery {
-            // A third element would be half a delivery: what may come is behind the fourth.
+            // A third element alone would be half a delivery: extra elements come after the fourth.
             None => Node::List(vec![Node::id(self.id), fields]),
             Some((idle, deliveries)) => {
                 let delivery = [Node::Integer(idle), Node::count(deliveries)];
@@ -53,12 +53,12 @@ fn fields() -> BoxedStrategy<Vec<(Vec<u8>, Vec<u8>)>> {
         .boxed()
 }
 
-/// An entry that is there.
+/// An entry that was not deleted.
 pub(super) fn shown() -> impl Strategy<Value = Shown> {
     (id(), fields()).prop_map(|(id, fields)| Shown { id, fields: Some(fields), delivery: None })
 }
 
-/// An entry of a group's reader.
+/// An entry that a group reads.
 fn read() -> impl Strategy<Value = Shown> {
     let delivery = option::of((any::<i64>(), count()));
     (id(), option::weighted(0.8, fields()), delivery).prop_map(|(id, fields, delivery)| Shown {
@@ -68,7 +68,7 @@ fn read() -> impl Strategy<Value = Shown> {
     })
 }
 
-/// A batch: entries, and how many nulls are among them.
+/// Entries, and the number of nulls among them.
 #[derive(Debug, Clone, PartialEq)]
 struct Batch {
     entries: Vec<Shown>,
@@ -95,7 +95,7 @@ fn batch() -> impl Strategy<Value = Batch> {
         .prop_map(|(entries, nulls)| Batch { entries, nulls })
 }
 
-/// What a read answers with: keys, and the entries of each.
+/// The reply to a read: keys, and the entries of each.
 type Read = Vec<(Vec<u8>, Batch)>;
 
 fn streams() -> BoxedStrategy<Read> {
@@ -118,7 +118,7 @@ fn read_streams(streams: Streams) -> Read {
 }
 
 #[test]
-fn ranges_and_claims_answer_with_entries() {
+fn ranges_and_claims_return_entries() {
     law(XRange::reply, batch(), Batch::node, |entries| Batch::of(&entries));
     law(XRevRange::reply, batch(), Batch::node, |entries| Batch::of(&entries));
     law(XClaim::reply, batch(), Batch::node, |entries| Batch::of(&entries));
@@ -127,7 +127,7 @@ fn ranges_and_claims_answer_with_entries() {
 }
 
 #[test]
-fn reads_answer_with_streams_blocking_or_not() {
+fn reads_return_streams_blocking_or_not() {
     law(XRead::reply, streams(), streams_node, read_streams);
     law(XReadGroup::reply, streams(), streams_node, read_streams);
     law(<Blocking<XRead<'_>>>::read_reply, streams(), streams_node, read_streams);
@@ -135,11 +135,12 @@ fn reads_answer_with_streams_blocking_or_not() {
 }
 
 #[test]
-fn a_claim_of_ids_answers_with_ids() {
+fn justid_claim_returns_ids() {
     law(XClaimJustId::reply, vec(id(), 0..40), |ids| Node::ids(ids), |ids| ids);
 }
 
-/// A page of what was claimed: where to go on, what was claimed, and what was found deleted if the server says that.
+/// A page of XAUTOCLAIM: the next cursor, the claimed entries, and the deleted ones, if the server
+/// reports them.
 type Page<E> = (Option<EntryId>, E, Option<Vec<EntryId>>);
 
 fn page<E: Debug>(claimed: impl Strategy<Value = E>) -> impl Strategy<Value = Page<E>> {
@@ -159,7 +160,7 @@ fn page_node<E>((next, claimed, deleted): &Page<E>, node: impl Fn(&E) -> Node) -
 }
 
 #[test]
-fn an_automatic_claim_answers_with_a_page() {
+fn xautoclaim_returns_a_page() {
     law(
         XAutoClaim::reply,
         page(batch()),

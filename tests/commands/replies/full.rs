@@ -1,4 +1,4 @@
-//! XINFO STREAM FULL: a stream with its entries, its groups, their consumers, and what is pending.
+//! XINFO STREAM FULL: a stream with its entries, groups, consumers and pending entries.
 
 use super::entries::{Shown, shown};
 use super::info::{About, Progress, about, idmp, progress, progress_fields, since_7};
@@ -24,7 +24,7 @@ fn ms(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).expect("it was made of 64 bits")
 }
 
-/// A pending entry: its id, whose it is where that is said, when it was delivered unless it was given back, how often.
+/// A pending entry: id, owner (if included), delivery time (absent if released), delivery count.
 type Pending = (EntryId, Option<Vec<u8>>, Option<u64>, u64);
 
 fn pending(consumer: impl Strategy<Value = Option<Vec<u8>>>) -> impl Strategy<Value = Pending> {
@@ -42,7 +42,7 @@ fn pending_node((id, consumer, delivered, deliveries): &Pending) -> Node {
 struct Consumer {
     name: Vec<u8>,
     seen: u64,
-    /// Older servers do not say it; -1 is never.
+    /// Absent on older servers; -1 means never.
     active: Option<Option<u64>>,
     pel_count: u64,
     pending: Vec<Pending>,
@@ -93,7 +93,7 @@ struct Group {
     last: EntryId,
     progress: Progress,
     pel_count: u64,
-    /// Older servers do not say it.
+    /// Absent on older servers.
     nacked_count: Option<u64>,
     pending: Vec<Pending>,
     consumers: Vec<Consumer>,
@@ -148,7 +148,7 @@ impl Group {
 }
 
 #[test]
-fn all_of_a_stream_is_told() {
+fn xinfo_stream_full_decodes_every_field() {
     law(
         XInfoStreamFull::reply,
         (about(), vec(shown(), 0..3), vec(group(), 0..3)),

@@ -1,4 +1,4 @@
-//! XINFO STREAM, GROUPS and CONSUMERS: fields by name, of which older servers have fewer.
+//! XINFO STREAM, GROUPS and CONSUMERS: fields by name. Older servers have fewer.
 
 use super::entries::{Shown, shown};
 use super::law;
@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// What a stream is like, whether summed up or in full.
+/// The fields that the short and the full form have in common.
 #[derive(Debug, PartialEq)]
 pub(super) struct About {
     pub(super) length: u64,
@@ -74,7 +74,7 @@ pub(super) fn idmp(info: &IdmpInfo) -> (u64, [u64; 5]) {
     (info.duration.as_secs(), [info.max_size, pids, iids, added, duplicates])
 }
 
-/// What the groups are to a stream: here a number. And the first and the last entry.
+/// The short form: the number of groups, and the first and last entry.
 type Summed = (About, u64, [Option<Shown>; 2]);
 
 fn summed_node((about, groups, [first, last]): &Summed) -> Node {
@@ -86,7 +86,7 @@ fn summed_node((about, groups, [first, last]): &Summed) -> Node {
 }
 
 #[test]
-fn a_stream_is_summed_up() {
+fn xinfo_stream_decodes_every_field() {
     let entry = || option::weighted(0.8, shown());
     law(XInfoStream::reply, (about(), count(), [entry(), entry()]), summed_node, |said| {
         assert!(are_added(&said.extra), "{:?}", said.extra);
@@ -106,7 +106,7 @@ fn a_stream_is_summed_up() {
     });
 }
 
-/// How many entries a group has read, and how many are still to come, as far as the server knows.
+/// The number of entries that a group has read, and its lag, if the server knows them.
 pub(super) type Progress = (Option<u64>, Option<i64>);
 
 pub(super) fn progress() -> impl Strategy<Value = Progress> {
@@ -120,7 +120,7 @@ pub(super) fn progress_fields((read, lag): Progress) -> [(&'static str, Option<N
     ]
 }
 
-/// A group's name, how many consumers it has and how much is pending, its last id and its progress.
+/// A group's name, numbers of consumers and pending entries, last id and progress.
 type Group = (Vec<u8>, [u64; 2], EntryId, Progress);
 
 fn group_node((name, [consumers, pending], last, progress): &Group) -> Node {
@@ -134,7 +134,7 @@ fn group_node((name, [consumers, pending], last, progress): &Group) -> Node {
 }
 
 #[test]
-fn groups_are_listed() {
+fn xinfo_groups_decodes_every_field() {
     let group = (bytes(), [count(), count()], id(), progress());
     law(
         XInfoGroups::reply,
@@ -152,8 +152,8 @@ fn groups_are_listed() {
     );
 }
 
-/// A consumer's name, how much it has pending, how long it has been idle, and when it last got something, which older
-/// servers do not say: -1 is never.
+/// A consumer's name, pending entries, idle time and inactive time, which older servers omit; -1
+/// means never.
 type Consumer = (Vec<u8>, u64, u64, Option<Option<u64>>);
 
 fn consumer_node((name, pending, idle, inactive): &Consumer) -> Node {
@@ -167,7 +167,7 @@ fn consumer_node((name, pending, idle, inactive): &Consumer) -> Node {
 }
 
 #[test]
-fn consumers_are_listed() {
+fn xinfo_consumers_decodes_every_field() {
     let consumer = (bytes(), count(), count(), option::of(option::of(count())));
     law(
         XInfoConsumers::reply,

@@ -1,12 +1,12 @@
-//! Replies of any meaning, written as servers write them in either protocol, and read by the commands.
+//! Replies with any contents, written as servers write them in either protocol, and decoded.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | here | the law that each reply keeps |
-//! | [`node`] | a reply before a protocol gives it its form, and the servers that write it |
-//! | the others | what the replies of some commands mean, and how a server says it |
+//! | here | the property that each reply must have |
+//! | [`node`] | a reply without its protocol form, and the servers that write it |
+//! | the others | the contents of some commands' replies, and their form |
 //!
-//! A meaning is a plain value or struct of these tests. Nothing of the crate takes part in writing it down.
+//! The contents are plain values or structs of these tests. The crate has no part in writing them.
 
 mod cluster;
 mod entries;
@@ -27,7 +27,7 @@ use std::fmt::Debug;
 
 const CASES: u32 = 96;
 
-/// What a reply of some meaning reads back as is that meaning, whichever server wrote it.
+/// Checks that a reply decodes to its contents, whichever server wrote it.
 fn law<M: Debug + PartialEq, R: Debug>(
     decode: impl Fn(Frame) -> Result<R, DecodeError>,
     meanings: impl Strategy<Value = M>,
@@ -40,8 +40,8 @@ fn law<M: Debug + PartialEq, R: Debug>(
     });
 }
 
-/// The same of a reply that is not read back as it was said; the check is given the bytes too, to show them. Before the
-/// last byte no reply is a frame, and with some byte of it changed nothing panics.
+/// Like `law`, for a reply that is not compared directly; the check also gets the bytes, to print
+/// them. No prefix of a reply is a frame, and no changed byte causes a panic.
 fn law_of<M: Debug, R: Debug>(
     decode: impl Fn(Frame) -> Result<R, DecodeError>,
     meanings: impl Strategy<Value = M>,
@@ -60,7 +60,7 @@ fn law_of<M: Debug, R: Debug>(
             let mut changed = bytes.clone();
             changed[place.index(bytes.len())] = byte;
             if let Ok(Ok(reply)) = Frame::parse(changed, Limits::default()).map(&decode) {
-                // Printed, every part of it is looked at.
+                // Printing it reads every part of it.
                 let _ = format!("{reply:?}");
             }
         }

@@ -1,4 +1,4 @@
-//! A reply before a protocol gives it its form, and the servers that write it.
+//! A reply without its protocol form, and the servers that write it.
 //!
 //! | node | RESP2 | RESP3 |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | streams | array of pairs | `%` |
 //! | the rest | the same | the same |
 //!
-//! A later server says the same in other words: it adds elements to tuples and fields to maps, in any place; sends a map's
-//! fields in another order; has a number in a string, a text as a verbatim string, or another null; describes a value by
-//! an attribute.
+//! A later server may change the form: it adds elements to tuples and fields to maps in any place;
+//! reorders a map's fields; sends a number in a string, a text as a verbatim string, or another
+//! kind of null; adds an attribute to a value.
 
 use bourn::EntryId;
 use bourn::resp::{Limits, Value};
@@ -20,20 +20,20 @@ use proptest::prelude::*;
 pub(super) enum Node {
     Null,
     NullArray,
-    /// Of a field: null, or left out by a server that does not have it yet.
+    /// A field that is null, or absent on an older server.
     Unknown,
     Integer(i64),
     Simple(Vec<u8>),
     Bulk(Vec<u8>),
-    /// Text for people.
+    /// Text for humans.
     Text(Vec<u8>),
-    /// Any number of the same.
+    /// Any number of equal nodes.
     List(Vec<Self>),
-    /// Each place has its meaning, and there may come to be more.
+    /// Each place has its meaning; later servers may add places.
     Tuple(Vec<Self>),
     /// Fields by name.
     Map(Vec<(Vec<u8>, Self)>),
-    /// What reads answer with: keys in the order of the request, perhaps twice the same.
+    /// The reply to a read: keys in the order of the request; a key may be there twice.
     Streams(Vec<(Self, Self)>),
 }
 
@@ -71,14 +71,14 @@ impl Node {
         part.map_or(Self::Null, node)
     }
 
-    /// A map without the fields that the server does not have.
+    /// A map without its absent fields.
     pub(super) fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Self>)>) -> Self {
         let there = fields.into_iter().filter_map(|(name, node)| Some((name.into(), node?)));
         Self::Map(there.collect())
     }
 }
 
-/// Who writes a reply: in which protocol, and by which throws if it is a later server than there is.
+/// The writer of a reply: its protocol, and the seed of its changes if it is a later server.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     resp3: bool,
@@ -107,7 +107,7 @@ impl Server {
 struct Writer {
     resp3: bool,
     old: bool,
-    /// Those of a later server.
+    /// The changes of a later server.
     dice: Option<Dice>,
     out: Vec<u8>,
 }
@@ -193,7 +193,7 @@ impl Writer {
         }
     }
 
-    /// As a server without throws would.
+    /// Writes a node without changes.
     fn plain(&mut self, node: &Node) {
         let dice = self.dice.take();
         self.node(node);
@@ -211,7 +211,7 @@ impl Writer {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    /// Once in so many times, and never on a server that there is.
+    /// Returns `true` once in `sides` times on a later server, and never on an existing one.
     fn throws(&mut self, sides: usize) -> bool {
         self.dice.is_some() && self.below(sides) == 0
     }
@@ -221,10 +221,10 @@ impl Writer {
     }
 }
 
-/// The beginning of the names of fields that are yet to come.
+/// The prefix of the names of fields that a later server adds.
 const ADDED: &str = "later-";
 
-/// What a later server adds.
+/// The values that a later server adds.
 fn added(n: usize) -> Node {
     match n {
         0 => Node::Map(vec![(b"a\r\n".to_vec(), Node::List(vec![Node::Null, Node::Integer(-1)]))]),
@@ -234,7 +234,7 @@ fn added(n: usize) -> Node {
     }
 }
 
-/// Whether these fields, which a type keeps because it does not know them, are what a later server added, none of it lost.
+/// Whether these unknown fields are those that a later server added, and none is missing.
 pub(super) fn are_added<N: AsRef<[u8]>>(extra: &[(N, Value)]) -> bool {
     let number = |(name, value): &(N, Value)| {
         let name = std::str::from_utf8(name.as_ref()).expect("the name is text");
@@ -252,7 +252,7 @@ pub(super) fn are_added<N: AsRef<[u8]>>(extra: &[(N, Value)]) -> bool {
     numbers.into_iter().eq((0..extra.len()).map(Some))
 }
 
-/// Throws that are the same each time: xorshift.
+/// A deterministic generator: xorshift.
 struct Dice(u64);
 
 impl Dice {

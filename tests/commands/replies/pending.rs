@@ -1,4 +1,4 @@
-//! What XPENDING says: a group's pending entries, summed up or one by one.
+//! XPENDING: a group's pending entries, as a summary or one by one.
 
 use super::law;
 use super::node::Node;
@@ -9,12 +9,12 @@ use proptest::option;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// How many, the smallest and the largest id, and how many each consumer has.
+/// The count, the smallest and largest id, and the count of each consumer.
 type Summary = (u64, Option<(EntryId, EntryId)>, Vec<(Vec<u8>, u64)>);
 
 fn summary_node((count, ends, consumers): &Summary) -> Node {
     let end = |id: Option<EntryId>| Node::or_null(id, Node::id);
-    // The numbers of the consumers are strings.
+    // The counts of the consumers are strings.
     let consumer =
         |(name, n): &(Vec<u8>, u64)| Node::Tuple(vec![Node::bulk(name), Node::digits(n)]);
     let consumers = match ends {
@@ -26,7 +26,7 @@ fn summary_node((count, ends, consumers): &Summary) -> Node {
 }
 
 #[test]
-fn a_summary_is_of_something_or_of_nothing() {
+fn xpending_summary_may_be_empty() {
     let something = (count(), (id(), id()).prop_map(Some), vec((bytes(), count()), 0..6)).boxed();
     let summaries = prop_oneof![4 => something, 1 => Just((0, None, vec![]))];
     law(XPending::reply, summaries, summary_node, |said| {
@@ -35,7 +35,7 @@ fn a_summary_is_of_something_or_of_nothing() {
     });
 }
 
-/// An entry's id, whose it is, how many milliseconds it has been idle unless it was given back, how often it was delivered.
+/// An entry's id, owner, idle time in milliseconds (absent if released), and delivery count.
 type Pending = (EntryId, Vec<u8>, Option<u64>, u64);
 
 fn pending_node((id, consumer, idle, deliveries): &Pending) -> Node {
@@ -44,7 +44,7 @@ fn pending_node((id, consumer, idle, deliveries): &Pending) -> Node {
 }
 
 #[test]
-fn pending_entries_are_listed_with_what_was_given_back() {
+fn xpending_range_includes_released_entries() {
     let pending = (id(), bytes(), option::weighted(0.8, count()), count());
     law(
         XPendingRange::reply,
@@ -64,7 +64,7 @@ fn pending_entries_are_listed_with_what_was_given_back() {
     law(XPendingRange::reply, Just(0), |_| Node::NullArray, |list| list.len());
 }
 
-/// A time's whole milliseconds.
+/// Returns the whole milliseconds of a duration.
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).expect("it was made of 64 bits")
 }

@@ -1,4 +1,4 @@
-//! Replies without much in them: counts, yes and no, ids, `OK`, texts, outcomes.
+//! Small replies: counts, booleans, ids, `OK`, texts, outcomes.
 
 use super::law;
 use super::node::Node;
@@ -20,7 +20,7 @@ use proptest::prelude::*;
 type Decode<R> = fn(Frame) -> Result<R, DecodeError>;
 
 #[test]
-fn counts_are_counts() {
+fn integer_replies_decode_to_counts() {
     let decoders: [Decode<u64>; 11] = [
         XAck::reply,
         XDel::reply,
@@ -41,7 +41,7 @@ fn counts_are_counts() {
 }
 
 #[test]
-fn one_is_yes_and_zero_no() {
+fn one_is_true_and_zero_is_false() {
     let decoders: [Decode<bool>; 5] = [
         XGroupCreateConsumer::reply,
         XGroupDestroy::reply,
@@ -55,7 +55,7 @@ fn one_is_yes_and_zero_no() {
 }
 
 #[test]
-fn ok_means_nothing_but_that_it_is_done() {
+fn ok_decodes_to_unit() {
     let decoders: [Decode<()>; 10] = [
         XGroupCreate::reply,
         XGroupSetId::reply,
@@ -76,18 +76,18 @@ fn ok_means_nothing_but_that_it_is_done() {
 }
 
 #[test]
-fn an_entry_that_is_added_has_an_id() {
+fn xadd_returns_an_id() {
     law(XAdd::reply, id(), |id| Node::id(*id), |id| id);
     law(XAddNoMkStream::reply, option::of(id()), |id| Node::or_null(*id, Node::id), |id| id);
 }
 
 #[test]
-fn texts_come_back_as_they_are() {
+fn texts_decode_unchanged() {
     let decoders: [Decode<Bytes>; 2] = [Echo::reply, PingText::reply];
     for decode in decoders {
         law(decode, bytes(), |text| Node::Text(text.clone()), |text| text.to_vec());
     }
-    let names = option::of(bytes().prop_filter("no name is null", |name| !name.is_empty()));
+    let names = option::of(bytes().prop_filter("an empty name is null", |name| !name.is_empty()));
     law(
         ClientGetName::reply,
         names,
@@ -117,7 +117,7 @@ fn texts_come_back_as_they_are() {
 }
 
 #[test]
-fn help_is_lines() {
+fn help_decodes_to_lines() {
     let decoders: [Decode<Vec<String>>; 2] = [XGroupHelp::reply, XInfoHelp::reply];
     for decode in decoders {
         law(
@@ -156,7 +156,7 @@ fn each_id_has_its_outcome() {
 }
 
 #[test]
-fn disks_are_waited_for_here_and_elsewhere() {
+fn waitaof_decodes_local_and_replica_counts() {
     law(
         WaitAof::dedicated_reply,
         (any::<bool>(), count()),
@@ -168,7 +168,7 @@ fn disks_are_waited_for_here_and_elsewhere() {
 }
 
 #[test]
-fn a_raw_reply_is_its_tree() {
+fn raw_reply_decodes_to_a_value_tree() {
     law(
         Raw::reply,
         bytes(),

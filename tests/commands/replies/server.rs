@@ -1,4 +1,4 @@
-//! What a server says of itself: HELLO and ROLE.
+//! HELLO and ROLE.
 
 use super::law;
 use super::node::{Node, are_added};
@@ -11,11 +11,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Who answers HELLO, in which protocol, and what it may leave out: the connection's id, its own mode and role.
+/// A HELLO reply: server and protocol; and the connection's id, mode and role, which may be absent.
 type Greeting = (Server, i64, Option<i64>, [Option<String>; 2]);
 
 #[test]
-fn a_server_tells_what_it_is() {
+fn hello_decodes_every_field() {
     let name = prop_oneof![Just("redis".into()), Just("valkey".into()), "[^\r\n]{0,12}"];
     let server = (name, [any::<u32>(), any::<u32>(), any::<u32>()]);
     let text = || option::of("[a-z]{0,12}");
@@ -45,7 +45,7 @@ fn a_server_tells_what_it_is() {
     );
 }
 
-/// What part a server plays.
+/// A role.
 #[derive(Debug, PartialEq)]
 enum Part {
     Master { offset: u64, replicas: Vec<(Vec<u8>, u16, u64)> },
@@ -113,6 +113,6 @@ fn part_of(said: RoleReply) -> Part {
 }
 
 #[test]
-fn a_server_tells_what_part_it_plays() {
+fn role_decodes_every_field() {
     law(Role::reply, part(), part_node, part_of);
 }

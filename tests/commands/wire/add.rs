@@ -5,7 +5,7 @@ use bourn::command::encode;
 use bourn::{AddId, Refs, Trim, XAdd, XAddNoMkStream};
 
 #[test]
-fn xadd_has_its_options_before_the_id_and_its_fields_behind() {
+fn xadd_has_options_before_the_id_and_fields_after_it() {
     let add = || XAdd::new("s");
     let (len, id) = (Trim::max_len(5), Trim::min_id(A));
     check([

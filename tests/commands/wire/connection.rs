@@ -1,4 +1,4 @@
-//! What is about connections, and what is for a connection of one's own.
+//! CLIENT and HELLO commands, and commands for a dedicated connection.
 
 use super::{SECOND, check};
 use bourn::command::{encode, encode_dedicated};
@@ -8,7 +8,7 @@ use bourn::{
 };
 
 #[test]
-fn connections_are_named_woken_held_up_and_ended() {
+fn client_commands_encode_every_option() {
     check([
         (encode(&ClientId::new()), "CLIENT ID"),
         (encode(&ClientGetName::new()), "CLIENT GETNAME"),
@@ -21,11 +21,11 @@ fn connections_are_named_woken_held_up_and_ended() {
         (encode(&ClientPause::new(SECOND).write_only()), "CLIENT PAUSE 1000 WRITE"),
         (encode(&ClientUnpause::new()), "CLIENT UNPAUSE"),
     ]);
-    assert!(ClientKill::new(0).refused().is_some(), "it would end all others");
+    assert!(ClientKill::new(0).refused().is_some(), "id 0 would kill all others");
 }
 
 #[test]
-fn a_connection_of_ones_own_is_changed() {
+fn dedicated_commands_encode_every_option() {
     let hello = |version| Hello::new().protocol(version);
     check([
         (encode_dedicated(&Auth::new("secret")), "AUTH secret"),
@@ -45,13 +45,13 @@ fn a_connection_of_ones_own_is_changed() {
     assert_eq!(hello(RespVersion::Resp3).set_name("n").dedicated_refused(), None);
     assert!(
         Hello::new().set_name("n").dedicated_refused().is_some(),
-        "the name would be a protocol"
+        "the name would be read as a version"
     );
     assert!(Hello::new().auth("u", "secret").dedicated_refused().is_some());
 }
 
 #[test]
-fn a_wait_is_for_replicas_or_disks_and_so_long() {
+fn wait_commands_encode_counts_and_timeout() {
     check([
         (encode_dedicated(&Wait::new(1, Block::For(SECOND))), "WAIT 1 1000"),
         (encode_dedicated(&Wait::new(0, Block::Forever)), "WAIT 0 0"),

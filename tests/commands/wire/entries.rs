@@ -1,4 +1,4 @@
-//! What counts, ranges, acknowledges, removes and trims entries.
+//! Commands that count, range over, acknowledge, remove and trim entries.
 
 use super::{A, B, check};
 use bourn::command::encode;
@@ -6,7 +6,7 @@ use bourn::{Refs, Trim, XAck, XAckDel, XDel, XDelEx, XLen, XRange, XRevRange, XT
 use std::ops::Bound::{Excluded, Unbounded};
 
 #[test]
-fn entries_are_counted_ranged_acknowledged_removed_and_trimmed() {
+fn entry_commands_encode_every_option() {
     check([
         (encode(&XLen::new("s")), "XLEN s"),
         (encode(&XRange::new("s", ..)), "XRANGE s - +"),
@@ -38,7 +38,7 @@ fn entries_are_counted_ranged_acknowledged_removed_and_trimmed() {
 }
 
 #[test]
-fn entries_are_removed_with_a_say_in_their_references() {
+fn deletions_encode_their_reference_policy() {
     check([
         (encode(&XAckDel::new("s", "g", A)), "XACKDEL s g IDS 1 1-2"),
         (encode(&XAckDel::new("s", "g", &[A, B])), "XACKDEL s g IDS 2 1-2 3-4"),

@@ -8,7 +8,7 @@ use bourn::{
 };
 
 #[test]
-fn groups_and_consumers_are_made_moved_and_removed() {
+fn xgroup_encodes_every_option() {
     let create = || XGroupCreate::new("s", "g", A);
     check([
         (encode(&create()), "XGROUP CREATE s g 1-2"),

@@ -6,7 +6,7 @@ use bourn::{Del, Exists, Expire, ExpireWhen, PExpire, Type, Unlink};
 use std::time::Duration;
 
 #[test]
-fn keys_are_removed_and_asked_for() {
+fn key_commands_encode_every_key() {
     check([
         (encode(&Del::new("s")), "DEL s"),
         (encode(&Del::new("s").and("t").and("s")), "DEL s t s"),
@@ -19,7 +19,7 @@ fn keys_are_removed_and_asked_for() {
 }
 
 #[test]
-fn a_key_goes_when_its_time_is_over() {
+fn expiry_commands_encode_every_option() {
     let (expire, p_expire) = (|| Expire::new("s", SECOND), || PExpire::new("s", SECOND));
     let nano = Duration::from_nanos(1);
     check([

@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const A: EntryId = EntryId::new(1, 2);
 const B: EntryId = EntryId::new(3, 4);
 
-/// A request of these arguments, written as plainly as can be.
+/// Encodes a request with these arguments in the plainest way.
 fn wire<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
@@ -29,7 +29,7 @@ fn wire<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     out
 }
 
-/// Says which row is wrong, and prints bytes as text.
+/// Compares each row, and names the one that differs.
 fn check(rows: impl IntoIterator<Item = (Vec<u8>, &'static str)>) {
     for (request, expected) in rows {
         let words: Vec<_> = expected.split(' ').collect();
@@ -39,7 +39,7 @@ fn check(rows: impl IntoIterator<Item = (Vec<u8>, &'static str)>) {
 }
 
 #[test]
-fn a_request_is_an_array_of_bulk_strings() {
+fn request_is_an_array_of_bulk_strings() {
     assert_eq!(encode(&XLen::new("orders")), b"*2\r\n$4\r\nXLEN\r\n$6\r\norders\r\n");
     let create = XGroupCreate::new(b"\r\n", "", StartAt::End);
     let expected = b"*5\r\n$6\r\nXGROUP\r\n$6\r\nCREATE\r\n$2\r\n\r\n\r\n$0\r\n\r\n$1\r\n$\r\n";
@@ -49,7 +49,7 @@ fn a_request_is_an_array_of_bulk_strings() {
 }
 
 #[test]
-fn a_raw_command_is_its_words_and_arguments() {
+fn raw_command_encodes_its_words_and_arguments() {
     check([
         (encode(&Raw::new("PING")), "PING"),
         (

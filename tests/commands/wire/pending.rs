@@ -1,4 +1,4 @@
-//! What lists, claims and gives back pending entries.
+//! Commands that list, claim and release pending entries.
 
 use super::{A, B, SECOND, check};
 use bourn::command::encode;
@@ -8,7 +8,7 @@ use bourn::{
 use std::time::{Duration, UNIX_EPOCH};
 
 #[test]
-fn pending_entries_are_listed_and_claimed() {
+fn xpending_and_claims_encode_every_option() {
     let list = || XPending::new("s", "g").range(.., 10);
     let claim = || XClaim::new("s", "g", "c", SECOND, A);
     let auto = || XAutoClaim::new("s", "g", "c", SECOND, A);
@@ -45,7 +45,7 @@ fn pending_entries_are_listed_and_claimed() {
 }
 
 #[test]
-fn pending_entries_are_given_back() {
+fn xnack_encodes_every_option() {
     let nack = |mode| XNack::new("s", "g", mode, A);
     check([
         (encode(&nack(NackMode::Silent)), "XNACK s g SILENT IDS 1 1-2"),

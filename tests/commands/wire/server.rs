@@ -1,11 +1,11 @@
-//! What asks the server, and not about a key.
+//! Commands about the server, without a key.
 
 use super::check;
 use bourn::command::encode;
 use bourn::{ClusterShards, ClusterSlots, Echo, Ping, PingText, Role};
 
 #[test]
-fn a_server_is_asked_whether_it_is_there_and_what_it_is() {
+fn server_commands_encode_every_option() {
     check([
         (encode(&Ping::new()), "PING"),
         (encode::<PingText<'_>>(&Ping::new().text("hello")), "PING hello"),

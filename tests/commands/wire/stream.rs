@@ -1,4 +1,4 @@
-//! What sets a stream up, and what tells of it.
+//! Commands that set up a stream or describe it.
 
 use super::{A, B, SECOND, check};
 use bourn::command::encode;
@@ -9,7 +9,7 @@ use bourn::{
 use std::time::Duration;
 
 #[test]
-fn a_stream_is_set_up() {
+fn stream_setup_commands_encode_every_option() {
     let set = || XCfgSet::new("s");
     let set_id = || XSetId::new("s", A);
     check([
@@ -35,7 +35,7 @@ fn a_stream_is_set_up() {
 }
 
 #[test]
-fn a_stream_its_groups_and_its_consumers_are_told_of() {
+fn xinfo_encodes_every_option() {
     let full = || XInfoStream::new("s").full();
     check([
         (encode(&XInfoStream::new("s")), "XINFO STREAM s"),

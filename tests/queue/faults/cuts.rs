@@ -1,41 +1,41 @@
-//! The connections of a worker are cut, in each direction, with FIN and with RST, from its first read to its last word.
+//! A worker's connections are cut, in each direction, with FIN and with RST, at any byte.
 //!
-//! Each time it has the same six jobs: four that are done, one that fails once, one that is dead at once. Whatever is cut, be
-//! it a read, an acknowledgement, a retry or the transaction that moves a dead letter: each job comes to its end, no attempt is
-//! run twice, and there is one dead letter.
+//! Each session has the same six jobs: four are done, one fails once, one is dead-lettered at once.
+//! The cut may hit a read, an acknowledgement, a retry or the transaction that moves a dead letter.
+//! Each job is settled, no attempt runs twice, and there is one dead letter.
 
-use crate::office::{GROUP, Job, Office, Run, STREAM, number, quick, until};
 use crate::proxy::{Proxy, Seen, Upstream};
 use crate::schedule::{Cut, Plan, Way};
 use crate::support::Server;
+use crate::test_queue::{GROUP, Job, Run, STREAM, TestQueue, number, quick, until};
 use bourn::queue::{Consumer, Delivery, Fail, Flat, Queue, QueueBuilder};
 use bourn::{Client, XAdd, XLen, XPending};
 use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// The connections, in the order in which they are made.
+/// The connections, in the order in which they are opened.
 const CLIENT: u64 = 0;
 const READER: u64 = 1;
 
-/// Later connections' ids at the server have more digits, which the server's greeting says.
+/// Later connections' ids have more digits, and the server's greeting contains the id.
 const DIGITS: u64 = 5;
 
-/// Sessions side by side.
+/// The number of concurrent sessions.
 const LANES: usize = 24;
 
-/// Cuts of each connection in each direction and of each kind.
+/// The number of cuts per connection, direction and kind.
 const CUTS: usize = 20;
 
-/// A session that takes longer hangs.
+/// The limit after which a session counts as hung.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// One session's cut: of which connection, in which direction, after how many bytes, how.
+/// One session's cut: the connection, the direction, the number of bytes, FIN or RST.
 #[derive(Debug, Clone, Copy)]
 struct At(u64, Way, u64, Cut);
 
 #[tokio::test]
-async fn a_worker_that_is_cut_off_anywhere_comes_to_the_same_end() {
+async fn worker_cut_at_any_byte_settles_every_job() {
     let server = Server::start();
     let admin = Client::connect(server.unix_url()).await.expect("the server is there");
     let proxy = Proxy::start(Upstream::Unix(server.socket_path())).await;
@@ -63,38 +63,39 @@ async fn a_worker_that_is_cut_off_anywhere_comes_to_the_same_end() {
     assert!(cut * 4 >= all.len() * 3, "{cut} of {}", all.len());
 }
 
-/// A consumer has a job in hand and one fetched, and three in replies that never came; then its connection is lost.
-async fn with_lost_replies(spoil: impl Fn(&Office, &str, &str)) -> (Office, Consumer<Job>) {
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    office.enqueue(&queue, 5).await;
+/// A consumer with one job in flight, one fetched, and three in lost replies. Then its connection
+/// is lost.
+async fn with_lost_replies(spoil: impl Fn(&TestQueue, &str, &str)) -> (TestQueue, Consumer<Job>) {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    test.enqueue(&queue, 5).await;
     let mut consumer = queue.consumer().start().await.unwrap();
     let first = consumer.next().await.unwrap().unwrap();
-    until("another is fetched", || async { office.left() == (5, 2) }).await;
+    until("another is fetched", || async { test.left() == (5, 2) }).await;
     let name = consumer.name();
     let name = std::str::from_utf8(&name).unwrap();
-    office.server.command(&["XREADGROUP", "GROUP", GROUP, name, "STREAMS", STREAM, ">"]);
-    let ids = office.server.command(&["XRANGE", STREAM, "-", "+"]);
+    test.server.command(&["XREADGROUP", "GROUP", GROUP, name, "STREAMS", STREAM, ">"]);
+    let ids = test.server.command(&["XRANGE", STREAM, "-", "+"]);
     for id in ids.lines().filter(|line| line.contains('-')).skip(2) {
-        spoil(&office, name, id);
+        spoil(&test, name, id);
     }
-    office.server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    test.server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     first.ack().await.unwrap();
-    (office, consumer)
+    (test, consumer)
 }
 
-/// The next job.
+/// Returns the next job.
 async fn next(consumer: &mut Consumer<Job>) -> Delivery<Job> {
     let next = tokio::time::timeout(LIMIT, consumer.next()).await.expect("it comes");
     next.expect("not closed").expect("no error")
 }
 
 #[tokio::test]
-async fn more_lost_replies_than_there_is_room_for_hold_nothing_up() {
-    // They were on their way for longer than it can be sure of.
-    let (office, mut consumer) = with_lost_replies(|office, name, id| {
+async fn more_lost_replies_than_capacity_do_not_block_the_queue() {
+    // The entries look idle for longer than the consumer can be sure of.
+    let (test, mut consumer) = with_lost_replies(|test, name, id| {
         let old = ["XCLAIM", STREAM, GROUP, name, "0", id, "IDLE", "600000", "JUSTID"];
-        office.server.command(&old);
+        test.server.command(&old);
     })
     .await;
     for n in 1..5 {
@@ -103,25 +104,25 @@ async fn more_lost_replies_than_there_is_room_for_hold_nothing_up() {
         delivery.ack().await.unwrap();
     }
     assert_eq!(consumer.close().await.done, 5);
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
 }
 
 #[tokio::test]
-async fn lost_replies_with_deleted_entries_hold_nothing_up() {
-    let (office, mut consumer) = with_lost_replies(|office, _, id| {
-        office.server.command(&["XDEL", STREAM, id]);
+async fn lost_replies_with_deleted_entries_do_not_block_the_queue() {
+    let (test, mut consumer) = with_lost_replies(|test, _, id| {
+        test.server.command(&["XDEL", STREAM, id]);
     })
     .await;
     next(&mut consumer).await.ack().await.unwrap();
-    office.server.command(&["XADD", STREAM, "*", "n", "5"]);
+    test.server.command(&["XADD", STREAM, "*", "n", "5"]);
     let last = next(&mut consumer).await;
     assert_eq!(number(last.payload()), 5);
     last.ack().await.unwrap();
-    until("nothing is pending", || async { office.left() == (0, 0) }).await;
+    until("nothing is pending", || async { test.left() == (0, 0) }).await;
     assert_eq!(consumer.close().await.done, 3);
 }
 
-/// Runs one session after the other, until none is left; says how many were cut.
+/// Runs sessions until none is left; returns how many were cut.
 async fn lane(
     admin: &Client,
     server: &Server,
@@ -149,7 +150,7 @@ fn build(client: &Client, key: &str) -> QueueBuilder {
     Queue::builder(client, key).group(GROUP).lease(lease).retry(quick(5))
 }
 
-/// A worker does so many jobs, behind the proxy.
+/// Runs a worker on this many jobs, behind the proxy.
 async fn session(admin: &Client, proxy: &Proxy, key: &str, jobs: u64) -> Vec<Seen> {
     let seen = {
         let config = proxy.config().reconnect(Duration::from_millis(1), Duration::from_millis(5));
@@ -167,7 +168,7 @@ async fn session(admin: &Client, proxy: &Proxy, key: &str, jobs: u64) -> Vec<See
             }
         });
         let add = |n: u64| XAdd::new(key).field("n", n);
-        // It is at work already when the others come.
+        // The worker is running before the jobs are added.
         for n in 0..jobs {
             admin.send(add(n)).await.expect("the server is there");
         }

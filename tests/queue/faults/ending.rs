@@ -1,62 +1,62 @@
-//! Shutdown, at any point.
+//! Shutdown at any point.
 
-use super::{Diary, Process};
-use crate::office::{LEASE, Office, Run, STREAM, until};
+use super::{Process, RunLog};
+use crate::test_queue::{LEASE, Run, STREAM, TestQueue, until};
 use bourn::queue::Flat;
 use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// By when others have been given what was not begun.
+/// The time within which other workers get jobs that were not started.
 const SOON: Duration = Duration::from_millis(1_500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_come_and_go_lose_nothing_and_do_nothing_twice() {
+async fn worker_restarts_lose_no_job_and_repeat_none() {
     const JOBS: u64 = 1_500;
-    let office = Office::new().await;
-    let queue = office.builder().lease(LEASE * 50).open(Flat).await.unwrap();
-    office.enqueue(&queue, JOBS).await;
-    let diary = Diary::default();
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(LEASE * 50).open(Flat).await.unwrap();
+    test.enqueue(&queue, JOBS).await;
+    let run_log = RunLog::default();
     let work = || {
-        let diary = diary.clone();
+        let run_log = run_log.clone();
         Run::new(queue.worker().concurrency(8).prefetch(100), move |job| {
-            let diary = diary.clone();
+            let run_log = run_log.clone();
             async move {
-                diary.begin(&job);
+                run_log.begin(&job);
                 tokio::time::sleep(Duration::from_millis(2)).await;
-                diary.done(&job);
+                run_log.done(&job);
                 Ok(())
             }
         })
     };
     let mut run = work();
-    // Each goes at another point: after so many jobs.
+    // Each worker stops at another point: after this many more jobs.
     for more in [1, 0, 17, 60, 130, 8, 99, 250] {
-        let enough = diary.all_done() + more;
-        until("some are done", || async { diary.all_done() >= enough }).await;
+        let enough = run_log.all_done() + more;
+        until("some jobs are done", || async { run_log.all_done() >= enough }).await;
         let next = work();
         let (report, _) = std::mem::replace(&mut run, next).stop().await;
-        let at = (diary.all_done(), Instant::now());
+        let at = (run_log.all_done(), Instant::now());
         assert_eq!((report.lease_lost, report.dropped, report.retried), (0, 0, 0), "{report}");
-        until("others have them", || async { diary.all_done() > at.0 }).await;
+        until("other workers run more jobs", || async { run_log.all_done() > at.0 }).await;
         assert!(at.1.elapsed() < SOON, "{:?}", at.1.elapsed());
     }
-    until("all are done", || async { office.left() == (0, 0) }).await;
+    until("every job is done", || async { test.left() == (0, 0) }).await;
     run.stop().await;
-    let pages = diary.pages();
-    assert_eq!(pages.len() as u64, JOBS);
-    for (n, page) in pages {
-        // What is given back was never delivered, and no lease was over.
-        assert_eq!((&*page.attempts, page.done), (&[1][..], 1), "job {n}");
+    let logs = run_log.jobs();
+    assert_eq!(logs.len() as u64, JOBS);
+    for (n, log) in logs {
+        // A released job counts as never delivered, and no lease expired.
+        assert_eq!((&*log.attempts, log.done), (&[1][..], 1), "job {n}");
     }
 }
 
 #[tokio::test]
-async fn what_was_not_begun_can_be_taken_at_once() {
-    let office = Office::new().await;
-    let queue = office.builder().lease(LEASE * 50).open(Flat).await.unwrap();
-    office.enqueue(&queue, 20).await;
+async fn unstarted_jobs_are_available_at_once_after_shutdown() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(LEASE * 50).open(Flat).await.unwrap();
+    test.enqueue(&queue, 20).await;
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
     let gone = gone.map(drop).shared();
     let worker = queue.worker().concurrency(1).prefetch(19);
@@ -68,71 +68,72 @@ async fn what_was_not_begun_can_be_taken_at_once() {
             gone.clone().map(Ok)
         }
     });
-    let other = Process::new(crate::office::config(&office.server), |q| q.lease(LEASE * 50)).await;
-    until("one has begun, and all are in its hands", || async {
-        begun.load(Ordering::Relaxed) && office.left() == (20, 20)
+    let other =
+        Process::new(crate::test_queue::config(&test.server), |q| q.lease(LEASE * 50)).await;
+    until("one job runs, and all are in flight", || async {
+        begun.load(Ordering::Relaxed) && test.left() == (20, 20)
     })
     .await;
-    let diary = Diary::default();
+    let run_log = RunLog::default();
     let second = other.work(other.queue.worker(), {
-        let diary = diary.clone();
+        let run_log = run_log.clone();
         move |job| {
-            diary.begin(&job);
-            diary.done(&job);
+            run_log.begin(&job);
+            run_log.done(&job);
             async { Ok(()) }
         }
     });
     let start = Instant::now();
     let stopping = tokio::spawn(run.stop());
-    until("the others are done", || async { diary.all_done() == 19 }).await;
+    until("the others are done", || async { run_log.all_done() == 19 }).await;
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-    assert!(diary.pages().values().all(|page| page.attempts == [1]));
+    assert!(run_log.jobs().values().all(|log| log.attempts == [1]));
     go.send(()).unwrap();
     assert_eq!(stopping.await.unwrap().0.done, 1);
     second.stop().await;
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
     other.die();
 }
 
-/// Waits until a worker waits for jobs.
-async fn waits(office: &Office) {
-    until("it waits", || async {
-        office.server.command(&["CLIENT", "LIST"]).contains("cmd=xreadgroup")
+/// Waits until a worker blocks in XREADGROUP.
+async fn waits(test: &TestQueue) {
+    until("the worker blocks", || async {
+        test.server.command(&["CLIENT", "LIST"]).contains("cmd=xreadgroup")
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_idle_worker_whose_connection_was_just_lost_ends_at_once() {
-    let office = Office::new().await;
-    let queue = office.builder().lease(Duration::from_secs(60)).open(Flat).await.unwrap();
+async fn idle_worker_with_a_lost_connection_stops_at_once() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(Duration::from_secs(60)).open(Flat).await.unwrap();
     let run = Run::new(queue.worker(), |_| async { Ok(()) });
-    waits(&office).await;
-    office.server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-    waits(&office).await;
+    waits(&test).await;
+    test.server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    waits(&test).await;
     let start = Instant::now();
     run.stop().await;
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
-async fn a_worker_whose_server_does_not_answer_ends_soon() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    office.enqueue(&queue, 2).await;
+async fn worker_of_an_unresponsive_server_stops_soon() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    test.enqueue(&queue, 2).await;
     let worker = queue.worker().concurrency(1).prefetch(1).grace(Duration::from_millis(100));
     let run = Run::new(worker, |_| std::future::pending());
-    until("both are in its hands", || async { office.left() == (2, 2) }).await;
-    office.server.pause();
+    until("both jobs are in flight", || async { test.left() == (2, 2) }).await;
+    test.server.pause();
     let start = Instant::now();
     let (report, _) = run.stop().await;
     let took = start.elapsed();
-    office.server.resume();
+    test.server.resume();
     assert!(took < Duration::from_secs(8), "{took:?}");
     assert_eq!(report.done, 0, "{report}");
-    // And nothing is lost.
+    // No job is lost.
     let second = Run::new(queue.worker(), |_| async { Ok(()) });
-    until("both are done", || async { office.left() == (0, 0) }).await;
+    until("both are done", || async { test.left() == (0, 0) }).await;
     assert_eq!(second.stop().await.0.done, 2);
-    assert_eq!(office.server.command(&["XLEN", STREAM]), "0");
+    assert_eq!(test.server.command(&["XLEN", STREAM]), "0");
 }

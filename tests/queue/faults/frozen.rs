@@ -1,63 +1,63 @@
-//! Workers that stand still for longer than a lease: the whole process, or its network.
+//! Workers that are suspended for longer than a lease: the whole process, or its network.
 
-use super::{Diary, Given, Process, told};
-use crate::office::{LEASE, Office, Run, config, number, until};
+use super::{HandlerJob, Process, RunLog, wait_for};
 use crate::proxy::{Proxy, Upstream};
 use crate::schedule::Way;
+use crate::test_queue::{LEASE, Run, TestQueue, config, number, until};
 use bourn::queue::{Acked, Fail, Nack, QueueError, QueueEvent};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc};
 
-/// A handler that says when it has begun, waits until it may go on, and says what it did next.
+/// A handler that reports its first step, waits for `go`, and reports its second step.
 fn in_two_steps(
     said: &mpsc::UnboundedSender<&'static str>,
     go: &Arc<Notify>,
-) -> impl Fn(Given) -> futures_util::future::BoxFuture<'static, Result<(), Fail>> + use<> {
+) -> impl Fn(HandlerJob) -> futures_util::future::BoxFuture<'static, Result<(), Fail>> + use<> {
     let (said, go) = (said.clone(), Arc::clone(go));
     move |_| {
         let (said, go) = (said.clone(), Arc::clone(&go));
         Box::pin(async move {
-            said.send("the first step").expect("it is listened to");
+            said.send("the first step").expect("the receiver is alive");
             go.notified().await;
-            said.send("the second step").expect("it is listened to");
+            said.send("the second step").expect("the receiver is alive");
             Ok(())
         })
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_stood_still_takes_no_second_step() {
-    let office = Office::new().await;
-    let process = Process::of(&office).await;
+async fn frozen_worker_takes_no_second_step() {
+    let test = TestQueue::new().await;
+    let process = Process::of(&test).await;
     let mut events = process.queue.events();
     let ((said, mut says), go) = (mpsc::unbounded_channel(), Arc::new(Notify::new()));
-    office.enqueue(&process.queue, 1).await;
+    test.enqueue(&process.queue, 1).await;
     let frozen = process.work(process.queue.worker(), in_two_steps(&said, &go));
     assert_eq!(says.recv().await, Some("the first step"));
     let thaw = process.freeze().await;
-    // What the handler waits for is there when it wakes.
+    // The handler's wait is over when the process resumes.
     go.notify_one();
 
-    let queue = office.queue().await;
+    let queue = test.queue().await;
     let run = Run::new(queue.worker(), |_| async { Ok(()) });
-    until("another has done it", || async { office.left() == (0, 0) }).await;
+    until("another has done it", || async { test.left() == (0, 0) }).await;
     drop(thaw);
-    told(&mut events, "the lost lease", |event| matches!(event, QueueEvent::LeaseLost { .. }))
+    wait_for(&mut events, "the lost lease", |event| matches!(event, QueueEvent::LeaseLost { .. }))
         .await;
     let (report, _) = frozen.stop().await;
     assert_eq!((report.lease_lost, report.done, report.already_gone), (1, 0, 0), "{report}");
     drop(said);
     assert_eq!(says.recv().await, None, "cancelled before the second step");
     assert_eq!(run.stop().await.1[&0], [2]);
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
     process.die();
 }
 
 #[tokio::test]
-async fn who_comes_too_late_is_told_and_disturbs_nobody() {
-    let office = Office::new().await;
-    let process = Process::of(&office).await;
-    office.enqueue(&process.queue, 3).await;
+async fn late_settlement_fails_and_affects_no_other_worker() {
+    let test = TestQueue::new().await;
+    let process = Process::of(&test).await;
+    test.enqueue(&process.queue, 3).await;
     let consumer = process.queue.consumer().prefetch(3);
     let mut consumer = process.run(consumer.start()).await.unwrap();
     let mut late = Vec::new();
@@ -66,8 +66,8 @@ async fn who_comes_too_late_is_told_and_disturbs_nobody() {
     }
     let thaw = process.freeze().await;
 
-    // Another does the first one, and is at the other two.
-    let queue = office.queue().await;
+    // Another worker settles the first job and holds the other two.
+    let queue = test.queue().await;
     let mut other = queue.consumer().prefetch(3).start().await.unwrap();
     let mut held = Vec::new();
     for n in 0..3 {
@@ -76,7 +76,7 @@ async fn who_comes_too_late_is_told_and_disturbs_nobody() {
         held.push(delivery);
     }
     assert_eq!(held.remove(0).ack().await.unwrap(), Acked::Done);
-    assert_eq!(office.left(), (2, 2));
+    assert_eq!(test.left(), (2, 2));
     assert!(late.iter().all(|delivery| delivery.lease().is_lost()), "before it thaws");
     drop(thaw);
 
@@ -89,17 +89,17 @@ async fn who_comes_too_late_is_told_and_disturbs_nobody() {
     second.extend().await.unwrap();
     assert_eq!(second.ack().await.unwrap(), Acked::Done);
     assert_eq!(third.ack().await.unwrap(), Acked::Done);
-    assert_eq!(office.left(), (0, 0));
+    assert_eq!(test.left(), (0, 0));
     assert_eq!(process.run(consumer.close()).await.lease_lost, 3);
     assert_eq!(other.close().await.done, 3);
     process.die();
 }
 
 #[tokio::test]
-async fn a_thread_that_is_blocked_for_longer_than_a_lease_can_ask_before_it_goes_on() {
-    let office = Office::new().await;
-    let process = Process::of(&office).await;
-    office.enqueue(&process.queue, 1).await;
+async fn thread_blocked_for_longer_than_the_lease_sees_that_it_is_lost() {
+    let test = TestQueue::new().await;
+    let process = Process::of(&test).await;
+    test.enqueue(&process.queue, 1).await;
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let gone = Arc::new(Mutex::new(gone));
     let (said, mut says) = mpsc::unbounded_channel();
@@ -107,16 +107,16 @@ async fn a_thread_that_is_blocked_for_longer_than_a_lease_can_ask_before_it_goes
         let (gone, said) = (Arc::clone(&gone), said.clone());
         async move {
             assert!(!job.lease().is_lost());
-            // No await: nothing can cancel it here.
-            let _ = gone.lock().expect("no panic under the lock").recv();
-            said.send(job.lease().is_lost()).expect("it is listened to");
+            // No await: the handler cannot be cancelled here.
+            let _ = gone.lock().expect("the lock is not poisoned").recv();
+            said.send(job.lease().is_lost()).expect("the receiver is alive");
             Ok(())
         }
     });
-    until("it has begun", || async { office.left() == (1, 1) }).await;
-    let queue = office.queue().await;
+    until("it has begun", || async { test.left() == (1, 1) }).await;
+    let queue = test.queue().await;
     let run = Run::new(queue.worker(), |_| async { Ok(()) });
-    until("another has done it", || async { office.left() == (0, 0) }).await;
+    until("another has done it", || async { test.left() == (0, 0) }).await;
     drop(go);
     assert_eq!(says.recv().await, Some(true));
     let (report, _) = blocked.stop().await;
@@ -126,12 +126,12 @@ async fn a_thread_that_is_blocked_for_longer_than_a_lease_can_ask_before_it_goes
 }
 
 #[tokio::test]
-async fn a_network_that_stands_still_costs_the_lease_and_no_job() {
+async fn frozen_network_loses_leases_but_no_job() {
     const JOBS: u64 = 20;
-    let office = Office::new().await;
-    let proxy = Proxy::start(Upstream::Tcp(office.server.port())).await;
+    let test = TestQueue::new().await;
+    let proxy = Proxy::start(Upstream::Tcp(test.server.port())).await;
     let process = Process::new(proxy.config(), |queue| queue).await;
-    office.enqueue(&process.queue, JOBS).await;
+    test.enqueue(&process.queue, JOBS).await;
     let ((said, mut says), go) = (mpsc::unbounded_channel(), Arc::new(Notify::new()));
     let cut_off = process.work(process.queue.worker().concurrency(4), in_two_steps(&said, &go));
     for _ in 0..4 {
@@ -141,21 +141,23 @@ async fn a_network_that_stands_still_costs_the_lease_and_no_job() {
     proxy.stall(Way::Up);
     proxy.stall(Way::Down);
     for _ in 0..4 {
-        told(&mut events, "a lost lease", |event| matches!(event, QueueEvent::LeaseLost { .. }))
-            .await;
+        wait_for(&mut events, "a lost lease", |event| {
+            matches!(event, QueueEvent::LeaseLost { .. })
+        })
+        .await;
     }
-    // It was told before anyone else could be given them, and took no second step.
-    let diary = Diary::default();
-    let other = Process::new(config(&office.server), |queue| queue).await;
+    // The leases were lost before others could get the jobs, and no handler took a second step.
+    let run_log = RunLog::default();
+    let other = Process::new(config(&test.server), |queue| queue).await;
     let run = other.work(other.queue.worker(), {
-        let diary = diary.clone();
+        let run_log = run_log.clone();
         move |job| {
-            diary.begin(&job);
-            diary.done(&job);
+            run_log.begin(&job);
+            run_log.done(&job);
             async { Ok(()) }
         }
     });
-    until("another has done all", || async { office.left() == (0, 0) }).await;
+    until("another has done all", || async { test.left() == (0, 0) }).await;
     proxy.go_on();
     go.notify_waiters();
     let (report, _) = cut_off.stop().await;
@@ -163,9 +165,12 @@ async fn a_network_that_stands_still_costs_the_lease_and_no_job() {
     drop(said);
     assert_eq!(says.recv().await, None, "no second step");
     assert_eq!(run.stop().await.0.done, JOBS);
-    assert!(diary.pages().values().all(|page| page.done == 1));
-    assert_eq!(office.left(), (0, 0));
-    assert!(LEASE < std::time::Duration::from_secs(5), "else the silence itself is noticed");
+    assert!(run_log.jobs().values().all(|log| log.done == 1));
+    assert_eq!(test.left(), (0, 0));
+    assert!(
+        LEASE < std::time::Duration::from_secs(5),
+        "a longer lease would outlast the silence timeout"
+    );
     process.die();
     other.die();
 }

@@ -1,100 +1,100 @@
-//! A server without memory, and dead letters that have no place to go.
+//! A server without memory, and dead letters that cannot be added.
 
-use super::{Diary, dead, told};
-use crate::office::{Office, Run, number, quick, until};
+use super::{RunLog, dead, wait_for};
+use crate::test_queue::{Run, TestQueue, number, quick, until};
 use bourn::Code;
 use bourn::queue::{Fail, Flat, Queue, QueueError, QueueEvent, SettingsError};
 
 const DLQ: &str = "{jobs}:dlq";
 
 #[tokio::test]
-async fn without_memory_jobs_are_drained_and_dead_letters_wait() {
+async fn full_server_drains_jobs_and_delays_dead_letters() {
     const JOBS: u64 = 60;
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    office.enqueue(&queue, JOBS).await;
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    test.enqueue(&queue, JOBS).await;
     let mut events = queue.events();
-    office.server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let refused = queue.producer().enqueue(&crate::office::job(99)).await.unwrap_err();
+    test.server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = queue.producer().enqueue(&crate::test_queue::job(99)).await.unwrap_err();
     assert_eq!(refused.code(), Some(&Code::Oom), "{refused:?}");
     assert!(!refused.may_have_run());
 
-    let diary = Diary::default();
+    let run_log = RunLog::default();
     let run = Run::new(queue.worker(), {
-        let diary = diary.clone();
+        let run_log = run_log.clone();
         move |job| {
-            let diary = diary.clone();
+            let run_log = run_log.clone();
             async move {
-                diary.begin(&job);
+                run_log.begin(&job);
                 match number(&job) {
-                    n if n % 20 == 0 => return Err(Fail::dead("it is wrong")),
-                    n if n % 20 == 1 => return Err(Fail::retry("it never does")),
-                    _ => diary.done(&job),
+                    n if n % 20 == 0 => return Err(Fail::dead("invalid")),
+                    n if n % 20 == 1 => return Err(Fail::retry("always fails")),
+                    _ => run_log.done(&job),
                 }
                 Ok(())
             }
         }
     });
-    told(&mut events, "that they cannot be moved", |event| {
+    wait_for(&mut events, "the blocked move", |event| {
         matches!(event, QueueEvent::DeadLetterBlocked { error, .. }
             if matches!(error.code(), Some(Code::Oom | Code::ExecAbort)))
     })
     .await;
-    // For longer than a lease: then they are given back, and come again.
-    until("all but the dead are done", || async { office.left().0 == 6 }).await;
-    until("they wait", || async {
-        let pending = office.server.command(&["XPENDING", "jobs", "workers", "-", "+", "9"]);
+    // This takes longer than a lease: the jobs are released and delivered again.
+    until("all other jobs are done", || async { test.left().0 == 6 }).await;
+    until("they are delayed", || async {
+        let pending = test.server.command(&["XPENDING", "jobs", "workers", "-", "+", "9"]);
         pending.contains("~retry")
     })
     .await;
-    assert_eq!(office.server.command(&["XLEN", DLQ]), "0");
+    assert_eq!(test.server.command(&["XLEN", DLQ]), "0");
 
-    office.server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    until("the dead have arrived", || async { office.left() == (0, 0) }).await;
+    test.server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    until("the dead letters are added", || async { test.left() == (0, 0) }).await;
     let (report, _) = run.stop().await;
     assert_eq!(dead(&queue).await, [0, 1, 20, 21, 40, 41]);
     assert_eq!((report.done, report.dead), (54, 6), "{report}");
-    assert!(diary.pages().values().all(|page| page.done <= 1));
+    assert!(run_log.jobs().values().all(|log| log.done <= 1));
 }
 
 #[tokio::test]
-async fn dead_letters_that_are_no_stream_are_refused_when_a_queue_is_opened() {
-    let office = Office::new().await;
-    office.server.command(&["SET", DLQ, "x"]);
-    let refused = office.builder().open::<crate::office::Job, _>(Flat).await.unwrap_err();
+async fn open_rejects_a_dead_letter_key_that_is_not_a_stream() {
+    let test = TestQueue::new().await;
+    test.server.command(&["SET", DLQ, "x"]);
+    let refused = test.builder().open::<crate::test_queue::Job, _>(Flat).await.unwrap_err();
     let expected = SettingsError::DeadLettersNotAStream(DLQ.into());
     assert!(matches!(&refused, QueueError::Settings(error) if *error == expected), "{refused:?}");
-    // Elsewhere they have room.
-    let _: Queue<crate::office::Job> =
-        office.builder().dead_letter("{jobs}:others").open(Flat).await.unwrap();
+    // Another key works.
+    let _: Queue<crate::test_queue::Job> =
+        test.builder().dead_letter("{jobs}:others").open(Flat).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_die_is_put_back_until_it_can() {
-    let office = Office::new().await;
-    let queue = office.builder().retry(quick(2)).open(Flat).await.unwrap();
+async fn job_that_cannot_be_dead_lettered_is_retried_until_it_can() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().retry(quick(2)).open(Flat).await.unwrap();
     let mut events = queue.events();
-    office.server.command(&["SET", DLQ, "x"]);
-    office.enqueue(&queue, 5).await;
+    test.server.command(&["SET", DLQ, "x"]);
+    test.enqueue(&queue, 5).await;
     let run = Run::new(queue.worker(), |job| async move {
-        if number(&job) == 3 { Err(Fail::retry("it never does")) } else { Ok(()) }
+        if number(&job) == 3 { Err(Fail::retry("always fails")) } else { Ok(()) }
     });
-    told(&mut events, "that it cannot be moved", |event| {
+    wait_for(&mut events, "the blocked move", |event| {
         matches!(event, QueueEvent::DeadLetterBlocked { error, .. }
             if error.code() == Some(&Code::WrongType))
     })
     .await;
-    until("the others are done", || async { office.left().0 == 1 }).await;
-    // It dies again and again, and is still there.
+    until("the others are done", || async { test.left().0 == 1 }).await;
+    // The move fails repeatedly, and the job is still there.
     for _ in 0..2 {
-        told(&mut events, "that it cannot be moved", |event| {
+        wait_for(&mut events, "the blocked move", |event| {
             matches!(event, QueueEvent::DeadLetterBlocked { .. })
         })
         .await;
     }
-    assert_eq!(office.left().0, 1);
-    office.server.command(&["DEL", DLQ]);
-    until("it is dead", || async { office.left() == (0, 0) }).await;
+    assert_eq!(test.left().0, 1);
+    test.server.command(&["DEL", DLQ]);
+    until("it is dead-lettered", || async { test.left() == (0, 0) }).await;
     run.stop().await;
     assert_eq!(dead(&queue).await, [3]);
 }

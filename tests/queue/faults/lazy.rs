@@ -1,7 +1,7 @@
 //! A queue that is opened while its server is away.
 
-use crate::office::{Run, job, number, until};
 use crate::support::Server;
+use crate::test_queue::{Run, job, number, until};
 use bourn::Client;
 use bourn::queue::{Flat, Health, Queue, QueueError, SettingsError};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lazy_queue_begins_when_its_server_is_there() {
+async fn lazy_queue_starts_when_its_server_is_reachable() {
     let mut server = Server::builder().append_only().start();
     server.kill9();
     let client = Client::lazy(server.url()).unwrap();
@@ -32,12 +32,12 @@ async fn lazy_queue_begins_when_its_server_is_there() {
     for n in [1, 20, 300] {
         queue.producer().enqueue(&job(n)).await.unwrap();
     }
-    until("all are done", || async { sum.load(Ordering::SeqCst) == 321 }).await;
+    until("every job is done", || async { sum.load(Ordering::SeqCst) == 321 }).await;
     run.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_settings_of_a_lazy_queue_are_the_error_of_its_first_use() {
+async fn lazy_queue_reports_invalid_settings_on_first_use() {
     let server = Server::start();
     server.command(&["SET", "jobs", "text"]);
     let client = Client::lazy(server.url()).unwrap();

@@ -1,17 +1,17 @@
-//! What goes wrong, fault by fault; and whether every job is done or dead all the same.
+//! Faults, one by one. After each, every job is done or dead-lettered.
 //!
-//! | room | fault |
+//! | module | fault |
 //! |---|---|
-//! | `failing` | handlers that panic, fail, take too long, each by lot |
-//! | `dying` | workers that die with jobs in hand; jobs that kill them |
-//! | `frozen` | workers that stand still for longer than a lease, whole or but for their network |
+//! | `failing` | handlers that panic, fail or take too long, in a fixed mix |
+//! | `dying` | workers that crash with jobs in flight; jobs that crash their workers |
+//! | `frozen` | workers that are suspended, or lose their network, for longer than a lease |
 //! | `cuts` | connections that are cut at any byte |
-//! | `restart` | servers that are killed, that forget, that hand over to a replica |
+//! | `restart` | servers that are killed, lose acknowledged writes, or fail over to a replica |
 //! | `wiped` | streams and groups that vanish under load |
-//! | `full` | no memory; dead letters that have no place to go |
+//! | `full` | no memory; dead letters that cannot be added |
 //! | `vanish` | entries that are deleted or taken away while they are pending |
 //! | `ending` | shutdown at any point |
-//! | `names` | consumers that are gone, and their names |
+//! | `names` | the names of consumers that are gone |
 
 mod cuts;
 mod dying;
@@ -25,7 +25,7 @@ mod restart;
 mod vanish;
 mod wiped;
 
-use crate::office::{GROUP, Job, LEASE, Office, Run, STREAM, config, number, quick};
+use crate::test_queue::{GROUP, Job, LEASE, Run, STREAM, TestQueue, config, number, quick};
 use bourn::queue::{Fail, Flat, Queue, QueueBuilder, QueueEvent, QueueEvents, WorkerBuilder};
 use bourn::{Client, Config};
 use std::collections::BTreeMap;
@@ -36,13 +36,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
-/// What else may pass until something is noticed: about a second between two looks, and a busy machine.
+/// The allowance for detection: about a second between two checks, and a busy machine.
 const SLACK: Duration = Duration::from_secs(4);
 
-/// A job as a handler is given it.
-type Given = bourn::queue::Job<Job>;
+/// A job as a handler receives it.
+type HandlerJob = bourn::queue::Job<Job>;
 
-/// A process, as good as: a client and a queue on a thread of their own, which can die or stand still.
+/// A stand-in for a process: a client and a queue on their own thread, which can crash or freeze.
 struct Process {
     queue: Queue<Job>,
     runtime: Handle,
@@ -51,15 +51,15 @@ struct Process {
 }
 
 impl Process {
-    /// One that works at the office's queue.
-    async fn of(office: &Office) -> Self {
-        Self::new(config(&office.server), |queue| queue).await
+    /// A process that works on this queue.
+    async fn of(test: &TestQueue) -> Self {
+        Self::new(config(&test.server), |queue| queue).await
     }
 
-    /// One that takes no leap in time amiss: for [`Process::until_tidy`].
-    async fn patient(office: &Office, build: impl FnOnce(QueueBuilder) -> QueueBuilder) -> Self {
+    /// A process that tolerates leaps in time, for [`Process::until_tidy`].
+    async fn patient(test: &TestQueue, build: impl FnOnce(QueueBuilder) -> QueueBuilder) -> Self {
         let long = Duration::from_secs(60);
-        let config = config(&office.server).connect_timeout(long).command_timeout(long);
+        let config = config(&test.server).connect_timeout(long).command_timeout(long);
         let config = config.block_grace(long).probe(None);
         Self::new(config, build).await
     }
@@ -70,9 +70,9 @@ impl Process {
         let thread = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("a runtime can be made");
-            handle.send(runtime.handle().clone()).expect("it is waited for");
+            handle.send(runtime.handle().clone()).expect("the receiver is alive");
             let _ = runtime.block_on(ended);
-            // With it go all that it was about to do, and its connections.
+            // This drops all its tasks and connections.
             runtime.shutdown_background();
         });
         let runtime = handed.await.expect("the thread starts");
@@ -83,35 +83,35 @@ impl Process {
         Self { queue, runtime, end, thread }
     }
 
-    /// Works there.
+    /// Starts a worker in this process.
     fn work<H, R>(&self, worker: WorkerBuilder<Job>, handler: H) -> Run
     where
-        H: Fn(Given) -> R + Send + Sync + 'static,
+        H: Fn(HandlerJob) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Fail>> + Send + 'static,
     {
         let _there = self.runtime.enter();
         Run::new(worker, handler)
     }
 
-    /// Does something there.
+    /// Runs a future in this process.
     async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         self.runtime.spawn(work).await.expect("no panic")
     }
 
-    /// Everything there stands still until what this returns is dropped.
+    /// Blocks the process until the returned sender is dropped.
     async fn freeze(&self) -> mpsc::Sender<()> {
         let ((thaw, thawed), (still, stands)) = (mpsc::channel::<()>(), oneshot::channel());
         self.runtime.spawn(async move {
             let _ = still.send(());
-            // Blocks the only thread that there is.
+            // Blocks the process's only thread.
             let _ = thawed.recv();
         });
-        stands.await.expect("it is run");
+        stands.await.expect("the task runs");
         thaw
     }
 
-    /// Waits until something holds that the janitor does: it comes about every ten seconds, and not each time. So time passes
-    /// faster there, in leaps.
+    /// Waits for a result of the maintenance task, which runs about every ten seconds, and not
+    /// each time. Time therefore advances faster in this process, in leaps.
     async fn until_tidy<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
         for _ in 0..40 {
             let leap = async {
@@ -131,54 +131,54 @@ impl Process {
         panic!("never: {what}");
     }
 
-    /// Dies with all that it has in hand: nothing is given back.
+    /// Ends the process as a crash does: jobs in flight are not released.
     fn die(self) {
         let _ = self.end.send(());
         self.thread.join().expect("no panic");
     }
 }
 
-/// What handlers have done, wherever they ran.
+/// The attempts of all handlers, in any process.
 #[derive(Debug, Clone, Default)]
-struct Diary(Arc<Mutex<BTreeMap<u64, Page>>>);
+struct RunLog(Arc<Mutex<BTreeMap<u64, JobLog>>>);
 
-/// About one job.
+/// The attempts of one job.
 #[derive(Debug, Clone, Default)]
-struct Page {
-    /// Its attempts, in the order in which they were begun.
+struct JobLog {
+    /// The attempts, in the order in which they started.
     attempts: Vec<u32>,
-    /// How often it was done.
+    /// The number of attempts that finished.
     done: usize,
 }
 
-impl Diary {
-    fn begin(&self, job: &Given) {
-        self.page(number(job), |page| page.attempts.push(job.attempt()));
+impl RunLog {
+    fn begin(&self, job: &HandlerJob) {
+        self.job(number(job), |log| log.attempts.push(job.attempt()));
     }
 
-    fn done(&self, job: &Given) {
-        self.page(number(job), |page| page.done += 1);
+    fn done(&self, job: &HandlerJob) {
+        self.job(number(job), |log| log.done += 1);
     }
 
-    fn page<T>(&self, n: u64, change: impl FnOnce(&mut Page) -> T) -> T {
-        change(self.0.lock().expect("no panic under the lock").entry(n).or_default())
+    fn job<T>(&self, n: u64, change: impl FnOnce(&mut JobLog) -> T) -> T {
+        change(self.0.lock().expect("the lock is not poisoned").entry(n).or_default())
     }
 
-    fn pages(&self) -> BTreeMap<u64, Page> {
-        self.0.lock().expect("no panic under the lock").clone()
+    fn jobs(&self) -> BTreeMap<u64, JobLog> {
+        self.0.lock().expect("the lock is not poisoned").clone()
     }
 
     fn attempts(&self, n: u64) -> Vec<u32> {
-        self.page(n, |page| page.attempts.clone())
+        self.job(n, |log| log.attempts.clone())
     }
 
-    /// How many jobs were done at least once.
+    /// Returns how many jobs were done at least once.
     fn all_done(&self) -> usize {
-        self.pages().values().filter(|page| page.done > 0).count()
+        self.jobs().values().filter(|log| log.done > 0).count()
     }
 }
 
-/// The numbers of the dead letters, in order. None is there twice.
+/// Returns the numbers of the dead letters, sorted. Panics if one is there twice.
 async fn dead(queue: &Queue<Job>) -> Vec<u64> {
     let dead = queue.dead_letters().list(None, 10_000).await.expect("they can be listed");
     let mut ids: Vec<_> = dead.iter().map(|dead| dead.original.expect("it has an id")).collect();
@@ -191,9 +191,9 @@ async fn dead(queue: &Queue<Job>) -> Vec<u64> {
     numbers
 }
 
-/// Waits for an event, and lets others pass.
-async fn told(events: &mut QueueEvents, what: &str, is_it: impl Fn(&QueueEvent) -> bool) {
-    let told = async { while !events.next().await.is_some_and(|event| is_it(&event)) {} };
-    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
-    told.unwrap_or_else(|_| panic!("never told: {what}"));
+/// Waits up to 20 s for an event, and skips others.
+async fn wait_for(events: &mut QueueEvents, what: &str, is_it: impl Fn(&QueueEvent) -> bool) {
+    let seen = async { while !events.next().await.is_some_and(|event| is_it(&event)) {} };
+    let seen = tokio::time::timeout(Duration::from_secs(20), seen).await;
+    seen.unwrap_or_else(|_| panic!("no event within 20 s: {what}"));
 }

@@ -1,8 +1,8 @@
-//! Servers that are killed in the middle of work, that forget what they had acknowledged, that hand over to a replica.
+//! Servers that are killed under load, lose acknowledged writes, or fail over to a replica.
 
-use super::{Diary, dead, told};
-use crate::office::{GROUP, Job, Office, Run, STREAM, job, number, quick, until};
+use super::{RunLog, dead, wait_for};
 use crate::support::Server;
+use crate::test_queue::{GROUP, Job, Run, STREAM, TestQueue, job, number, quick, until};
 use bourn::queue::{Fail, Flat, Queue, QueueEvent};
 use bourn::{Client, Config};
 use std::path::Path;
@@ -12,31 +12,31 @@ use std::time::Duration;
 use std::{fs, io};
 use tokio::net::TcpStream;
 
-/// Does jobs and notes them; some fail the first time, one in fifty each time.
-fn work(queue: &Queue<Job>, diary: &Diary) -> Run {
-    let diary = diary.clone();
+/// Runs jobs and logs them; some fail the first time, one in fifty each time.
+fn work(queue: &Queue<Job>, run_log: &RunLog) -> Run {
+    let run_log = run_log.clone();
     Run::new(queue.worker().concurrency(16), move |job| {
-        let diary = diary.clone();
+        let run_log = run_log.clone();
         async move {
-            diary.begin(&job);
+            run_log.begin(&job);
             tokio::time::sleep(Duration::from_millis(number(&job) % 7)).await;
             match number(&job) {
-                n if n % 50 == 7 => return Err(Fail::retry("it never does")),
+                n if n % 50 == 7 => return Err(Fail::retry("always fails")),
                 n if n % 10 == 3 && job.attempt() == 1 => return Err(Fail::retry("not yet")),
-                _ => diary.done(&job),
+                _ => run_log.done(&job),
             }
             Ok(())
         }
     })
 }
 
-/// Kills the server again and again while jobs are added and done.
+/// Kills the server repeatedly while jobs are added and done.
 async fn killed_in_the_middle_of_work(fsync: &str) {
     let server = Server::builder().args(["--appendonly", "yes", "--appendfsync", fsync]).start();
-    let mut office = Office::on(server).await;
-    let queue = office.queue().await;
-    let diary = Diary::default();
-    let run = work(&queue, &diary);
+    let mut test = TestQueue::on(server).await;
+    let queue = test.queue().await;
+    let run_log = RunLog::default();
+    let run = work(&queue, &run_log);
     let stop = Arc::new(AtomicBool::new(false));
     let producing = tokio::spawn({
         let (queue, stop) = (queue.clone(), Arc::clone(&stop));
@@ -52,34 +52,34 @@ async fn killed_in_the_middle_of_work(fsync: &str) {
         }
     });
     for kills in 1..=3 {
-        until("more is done", || async { diary.all_done() >= kills * 100 }).await;
-        office.server.kill9();
-        office.server.restart();
+        until("more is done", || async { run_log.all_done() >= kills * 100 }).await;
+        test.server.kill9();
+        test.server.restart();
     }
-    until("more is done", || async { diary.all_done() >= 400 }).await;
+    until("more is done", || async { run_log.all_done() >= 400 }).await;
     stop.store(true, Ordering::Relaxed);
     let known = producing.await.unwrap();
-    until("all are decided", || async { office.left() == (0, 0) }).await;
+    until("every job is settled", || async { test.left() == (0, 0) }).await;
     run.stop().await;
     let dead = dead(&queue).await;
     for n in known {
-        let page = diary.page(n, |page| page.clone());
+        let log = run_log.job(n, |log| log.clone());
         let is_dead = dead.binary_search(&n).is_ok();
-        assert_eq!(is_dead, n % 50 == 7, "job {n}: {page:?}");
-        assert_eq!(page.done > 0, !is_dead, "job {n}: {page:?}");
-        // A restart may cost an attempt, for a lease that was lost.
-        assert!(page.attempts.iter().all(|attempt| *attempt <= 3), "job {n}: {page:?}");
+        assert_eq!(is_dead, n % 50 == 7, "job {n}: {log:?}");
+        assert_eq!(log.done > 0, !is_dead, "job {n}: {log:?}");
+        // A restart may cost an attempt, because a lease was lost.
+        assert!(log.attempts.iter().all(|attempt| *attempt <= 3), "job {n}: {log:?}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_loses_nothing_that_it_wrote_at_once() {
+async fn killed_server_loses_nothing_with_fsync_always() {
     killed_in_the_middle_of_work("always").await;
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_loses_nothing_that_the_kernel_has() {
-    // Not `everysec`: while an fsync takes its time, that may hold writes back for two seconds after their replies.
+async fn killed_server_process_loses_nothing_without_fsync() {
+    // Not `everysec`: a slow fsync may hold writes back for two seconds after their replies.
     killed_in_the_middle_of_work("no").await;
 }
 
@@ -92,7 +92,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         if from.is_dir() && !from.ends_with(BACKUP) {
             copy(&from, &to)?;
         } else if from.extension().is_some() {
-            // The log and the socket have none.
+            // The server's log and socket have no extension.
             fs::copy(from, to)?;
         }
     }
@@ -100,30 +100,30 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_as_it_was_before_is_told_of_and_worked_on() {
-    let mut office = Office::on(Server::builder().append_only().start()).await;
-    let folder = office.server.socket_path().parent().expect("it is in a folder").to_owned();
+async fn server_restored_from_an_old_copy_is_reported_and_used() {
+    let mut test = TestQueue::on(Server::builder().append_only().start()).await;
+    let folder = test.server.socket_path().parent().expect("it is in a folder").to_owned();
     let backup = folder.join(BACKUP);
-    let queue = office.queue().await;
-    let diary = Diary::default();
-    let run = work(&queue, &diary);
-    office.enqueue(&queue, 40).await;
-    until("all are decided", || async { office.left() == (0, 0) }).await;
+    let queue = test.queue().await;
+    let run_log = RunLog::default();
+    let run = work(&queue, &run_log);
+    test.enqueue(&queue, 40).await;
+    until("every job is settled", || async { test.left() == (0, 0) }).await;
     run.stop().await;
     for n in 40..60 {
         queue.producer().enqueue(&job(n)).await.unwrap();
     }
-    // What is copied now is what the server will remember: twenty jobs that nobody was given.
+    // The server will be restored to this copy, which has twenty jobs that were never delivered.
     copy(&folder, &backup).unwrap();
-    let run = work(&queue, &diary);
+    let run = work(&queue, &run_log);
     for n in 60..100 {
         queue.producer().enqueue(&job(n)).await.unwrap();
     }
-    until("all are decided", || async { office.left() == (0, 0) }).await;
+    until("every job is settled", || async { test.left() == (0, 0) }).await;
     assert_eq!(dead(&queue).await, [7, 57]);
 
     let mut events = queue.events();
-    office.server.kill9();
+    test.server.kill9();
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() && path != backup {
@@ -131,30 +131,30 @@ async fn a_server_that_comes_back_as_it_was_before_is_told_of_and_worked_on() {
         }
     }
     copy(&backup, &folder).unwrap();
-    office.server.restart();
-    told(
+    test.server.restart();
+    wait_for(
         &mut events,
-        "that it forgot",
+        "the rollback",
         |event| matches!(event, QueueEvent::RolledBack { seen, last } if seen > last),
     )
     .await;
     for n in 100..120 {
         queue.producer().enqueue(&job(n)).await.unwrap();
     }
-    until("all are decided", || async { office.left() == (0, 0) }).await;
+    until("every job is settled", || async { test.left() == (0, 0) }).await;
     run.stop().await;
-    assert_eq!(dead(&queue).await, [7, 57, 107], "what it had forgotten died again");
+    assert_eq!(dead(&queue).await, [7, 57, 107], "the lost job was dead-lettered again");
     for n in (0..120).filter(|n| n % 50 != 7) {
-        let done = diary.page(n, |page| page.done);
-        // Twice only if the server had forgotten.
+        let done = run_log.job(n, |log| log.done);
+        // Twice only if the server lost the acknowledgement.
         let again = (40..60).contains(&n);
         assert!((1..=if again { 2 } else { 1 }).contains(&done), "job {n} was done {done} times");
     }
 }
 
-/// A master and its replica, and a client that dials whoever `port` says.
+/// A master and its replica, and a client that dials the server at `port`.
 struct Pair {
-    office: Office,
+    test: TestQueue,
     replica: Server,
     port: Arc<AtomicU16>,
 }
@@ -170,29 +170,29 @@ impl Pair {
         let client = Client::connect_with(config, move || {
             TcpStream::connect(("127.0.0.1", dialled.load(Ordering::Relaxed)))
         });
-        let office = Office { client: client.await.expect("a connection"), server };
-        replica.command(&["REPLICAOF", "127.0.0.1", &office.server.port().to_string()]);
-        until("it follows", || async {
+        let test = TestQueue { client: client.await.expect("a connection"), server };
+        replica.command(&["REPLICAOF", "127.0.0.1", &test.server.port().to_string()]);
+        until("the replica is in sync", || async {
             replica.command(&["INFO", "replication"]).contains("master_link_status:up")
         })
         .await;
-        Self { office, replica, port }
+        Self { test, replica, port }
     }
 
-    /// The replica is the master now, and the client is told where it is.
+    /// Promotes the replica to master, and directs the client to it.
     fn promote(&self) {
         self.replica.command(&["REPLICAOF", "NO", "ONE"]);
         self.port.store(self.replica.port(), Ordering::Relaxed);
     }
 
-    /// Whether the replica has this entry, or has had it.
-    fn knows(&self, last: &str) -> bool {
+    /// Returns whether the replica has received this entry.
+    fn has_received(&self, last: &str) -> bool {
         let id = last.lines().next().expect("an id");
         let info = self.replica.try_command(&["XINFO", "STREAM", STREAM]);
         info.is_ok_and(|info| info.lines().any(|line| line == id))
     }
 
-    /// What is left at the replica.
+    /// Returns the replica's XLEN and number of pending entries.
     fn left(&self) -> (String, String) {
         let pending = self.replica.command(&["XPENDING", STREAM, GROUP]);
         (
@@ -207,70 +207,70 @@ fn nothing() -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_master_that_hands_over_to_its_replica_loses_nothing() {
+async fn planned_failover_loses_nothing() {
     const JOBS: u64 = 600;
     let pair = Pair::start().await;
-    // A demoted server may forget a lease or two.
-    let queue = pair.office.builder().retry(quick(5)).open(Flat).await.unwrap();
-    let diary = Diary::default();
-    pair.office.enqueue(&queue, JOBS).await;
-    let run = work(&queue, &diary);
-    until("some are done", || async { diary.all_done() >= 100 }).await;
-    // As an operator does it: nobody writes until the replica has it all.
-    pair.office.server.command(&["CLIENT", "PAUSE", "10000", "WRITE"]);
+    // A demoted server may lose a lease or two.
+    let queue = pair.test.builder().retry(quick(5)).open(Flat).await.unwrap();
+    let run_log = RunLog::default();
+    pair.test.enqueue(&queue, JOBS).await;
+    let run = work(&queue, &run_log);
+    until("some are done", || async { run_log.all_done() >= 100 }).await;
+    // As an operator does it: writes are paused until the replica is in sync.
+    pair.test.server.command(&["CLIENT", "PAUSE", "10000", "WRITE"]);
     let offset = |server: &Server, name: &str| {
         let info = server.command(&["INFO", "replication"]);
         let line = info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        line.expect("it is told")
+        line.expect("INFO has the offset")
     };
-    until("the replica has it all", || async {
-        offset(&pair.office.server, "master_repl_offset:")
+    until("the replica has every write", || async {
+        offset(&pair.test.server, "master_repl_offset:")
             == offset(&pair.replica, "slave_repl_offset:")
     })
     .await;
     pair.promote();
     let port = pair.replica.port().to_string();
-    pair.office.server.command(&["REPLICAOF", "127.0.0.1", &port]);
-    pair.office.server.command(&["CLIENT", "UNPAUSE"]);
-    until("all are decided", || async { pair.left() == nothing() }).await;
+    pair.test.server.command(&["REPLICAOF", "127.0.0.1", &port]);
+    pair.test.server.command(&["CLIENT", "UNPAUSE"]);
+    until("every job is settled", || async { pair.left() == nothing() }).await;
     run.stop().await;
     let dead = dead(&queue).await;
     for n in 0..JOBS {
-        let page = diary.page(n, |page| page.clone());
-        assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {page:?}");
-        assert_eq!(page.done > 0, n % 50 != 7, "job {n}: {page:?}");
+        let log = run_log.job(n, |log| log.clone());
+        assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {log:?}");
+        assert_eq!(log.done > 0, n % 50 != 7, "job {n}: {log:?}");
     }
 }
 
 #[tokio::test]
-async fn a_master_that_dies_before_its_replica_knew_all_costs_only_duplicates() {
+async fn failover_before_full_replication_costs_only_duplicates() {
     const JOBS: u64 = 400;
     let mut pair = Pair::start().await;
-    let queue = pair.office.queue().await;
-    let diary = Diary::default();
-    pair.office.enqueue(&queue, JOBS).await;
-    let last = pair.office.server.command(&["XREVRANGE", STREAM, "+", "-", "COUNT", "1"]);
-    let run = work(&queue, &diary);
-    until("some are done, and the replica knows all jobs", || async {
-        diary.all_done() >= 50 && pair.knows(&last)
+    let queue = pair.test.queue().await;
+    let run_log = RunLog::default();
+    pair.test.enqueue(&queue, JOBS).await;
+    let last = pair.test.server.command(&["XREVRANGE", STREAM, "+", "-", "COUNT", "1"]);
+    let run = work(&queue, &run_log);
+    until("some are done, and the replica has all jobs", || async {
+        run_log.all_done() >= 50 && pair.has_received(&last)
     })
     .await;
     let mut events = queue.events();
-    // From now on what the master acknowledges is its own.
+    // The master's later acknowledgements are not replicated.
     pair.replica.command(&["REPLICAOF", "NO", "ONE"]);
     queue.producer().enqueue(&job(JOBS)).await.unwrap();
-    until("all are decided", || async { pair.office.left() == (0, 0) }).await;
+    until("every job is settled", || async { pair.test.left() == (0, 0) }).await;
     pair.promote();
-    pair.office.server.kill9();
-    told(&mut events, "that it forgot", |event| matches!(event, QueueEvent::RolledBack { .. }))
+    pair.test.server.kill9();
+    wait_for(&mut events, "the rollback", |event| matches!(event, QueueEvent::RolledBack { .. }))
         .await;
-    until("all are decided", || async { pair.left() == nothing() }).await;
+    until("every job is settled", || async { pair.left() == nothing() }).await;
     run.stop().await;
     let dead = dead(&queue).await;
     for n in 0..JOBS {
-        let page = diary.page(n, |page| page.clone());
-        assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {page:?}");
-        assert_eq!(page.done > 0, n % 50 != 7, "job {n}: {page:?}");
-        assert!(page.done <= 2, "job {n}: {page:?}");
+        let log = run_log.job(n, |log| log.clone());
+        assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {log:?}");
+        assert_eq!(log.done > 0, n % 50 != 7, "job {n}: {log:?}");
+        assert!(log.done <= 2, "job {n}: {log:?}");
     }
 }

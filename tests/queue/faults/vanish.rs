@@ -1,32 +1,32 @@
 //! Entries that are deleted, trimmed or taken away while they are pending.
 
-use super::{Diary, Process, told};
-use crate::office::{GROUP, LEASE, Office, Run, STREAM, config, number, quick, until};
+use super::{Process, RunLog, wait_for};
+use crate::test_queue::{GROUP, LEASE, Run, STREAM, TestQueue, config, number, quick, until};
 use bourn::queue::{Flat, QueueBuilder, QueueEvent, Report, Retention};
 use futures_util::FutureExt;
 
 use tokio::sync::mpsc;
 
-/// What becomes of entries that vanish after their worker died: these commands take them away, but for one in four.
-async fn left_by_the_dead(retention: Retention) -> Report {
-    let office = Office::new().await;
-    let died = Process::new(config(&office.server), move |queue| queue.retention(retention)).await;
-    office.enqueue(&died.queue, 8).await;
-    let work = died.work(died.queue.worker().concurrency(8), |_| std::future::pending());
-    until("they are in hand", || async { office.left() == (8, 8) }).await;
-    died.die();
+/// Deletes three in four entries after their worker crashed; the others must be done.
+async fn after_a_crash(retention: Retention) -> Report {
+    let test = TestQueue::new().await;
+    let crashed = Process::new(config(&test.server), move |queue| queue.retention(retention)).await;
+    test.enqueue(&crashed.queue, 8).await;
+    let work = crashed.work(crashed.queue.worker().concurrency(8), |_| std::future::pending());
+    until("the jobs are in flight", || async { test.left() == (8, 8) }).await;
+    crashed.die();
     drop(work);
-    let ids = office.server.command(&["XRANGE", STREAM, "-", "+"]);
+    let ids = test.server.command(&["XRANGE", STREAM, "-", "+"]);
     let ids: Vec<&str> = ids.lines().filter(|line| line.contains('-')).collect();
-    // Four are trimmed, one is deleted, and one in their midst.
-    office.server.command(&["XTRIM", STREAM, "MAXLEN", "4"]);
-    office.server.command(&["XDEL", STREAM, ids[7]]);
-    office.server.command(&["XDEL", STREAM, ids[5]]);
+    // Four are trimmed, one is deleted at the end and one in the middle.
+    test.server.command(&["XTRIM", STREAM, "MAXLEN", "4"]);
+    test.server.command(&["XDEL", STREAM, ids[7]]);
+    test.server.command(&["XDEL", STREAM, ids[5]]);
 
-    let process = Process::patient(&office, move |queue| queue.retention(retention));
+    let process = Process::patient(&test, move |queue| queue.retention(retention));
     let process = process.await;
     let run = process.work(process.queue.worker(), |_| async { Ok(()) });
-    process.until_tidy("nothing is pending", || async { office.left().1 == 0 }).await;
+    process.until_tidy("nothing is pending", || async { test.left().1 == 0 }).await;
     let (report, seen) = run.stop().await;
     assert_eq!(report.done, 2, "{report}");
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), [(4, vec![2]), (6, vec![2])]);
@@ -35,20 +35,20 @@ async fn left_by_the_dead(retention: Retention) -> Report {
 }
 
 #[tokio::test]
-async fn what_vanished_after_its_worker_died_is_counted_and_holds_nothing_up() {
-    assert_eq!(left_by_the_dead(Retention::LossyMaxLen(100)).await.lost, 6);
+async fn entries_gone_after_a_worker_crash_are_counted_and_do_not_block() {
+    assert_eq!(after_a_crash(Retention::LossyMaxLen(100)).await.lost, 6);
 }
 
 #[tokio::test]
-async fn what_others_deleted_after_its_worker_died_holds_nothing_up() {
-    left_by_the_dead(Retention::DeleteOnAck).await;
+async fn entries_deleted_after_a_worker_crash_do_not_block() {
+    after_a_crash(Retention::DeleteOnAck).await;
 }
 
 #[tokio::test]
-async fn what_is_deleted_while_it_runs_comes_to_its_end() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
-    office.enqueue(&queue, 4).await;
+async fn running_job_whose_entry_is_deleted_ends() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
+    test.enqueue(&queue, 4).await;
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
     let gone = gone.map(drop).shared();
     let run = Run::new(queue.worker(), move |job| {
@@ -56,69 +56,70 @@ async fn what_is_deleted_while_it_runs_comes_to_its_end() {
         async move {
             if number(&job) < 2 {
                 job.lease().lost().await;
-                // Before Redis 7.0 heartbeats do not see that it is deleted.
+                // Before Redis 7.0 heartbeats do not notice the deletion.
             }
             gone.await;
             Ok(())
         }
     });
-    until("they are in hand", || async { office.left() == (4, 4) }).await;
-    let ids = office.server.command(&["XRANGE", STREAM, "-", "+"]);
+    until("the jobs are in flight", || async { test.left() == (4, 4) }).await;
+    let ids = test.server.command(&["XRANGE", STREAM, "-", "+"]);
     let ids: Vec<&str> = ids.lines().filter(|line| line.contains('-')).collect();
-    office.server.command(&["XDEL", STREAM, ids[0], ids[1]]);
-    let sees = office.server.redis_at_least(7, 0);
+    test.server.command(&["XDEL", STREAM, ids[0], ids[1]]);
+    let sees = test.server.redis_at_least(7, 0);
     if sees {
         let mut events = queue.events();
         for _ in 0..2 {
-            told(&mut events, "the end", |e| matches!(e, QueueEvent::LeaseLost { .. })).await;
+            wait_for(&mut events, "the lost lease", |e| matches!(e, QueueEvent::LeaseLost { .. }))
+                .await;
         }
-        until("they are let go", || async { office.left() == (2, 2) }).await;
+        until("they are dropped", || async { test.left() == (2, 2) }).await;
     } else {
-        office.server.command(&["XACK", STREAM, GROUP, ids[0], ids[1]]);
+        test.server.command(&["XACK", STREAM, GROUP, ids[0], ids[1]]);
     }
     go.send(()).unwrap();
-    until("nothing is left", || async { office.left() == (0, 0) }).await;
+    until("nothing is left", || async { test.left() == (0, 0) }).await;
     let (report, _) = run.stop().await;
     assert_eq!((report.done, report.lease_lost), (2, 2), "{report}");
 }
 
 #[tokio::test]
-async fn what_is_deleted_while_it_runs_and_done_all_the_same_is_let_go() {
-    let office = Office::new().await;
-    let queue = office.builder().lease(LEASE * 100).open(Flat).await.unwrap();
-    office.enqueue(&queue, 2).await;
+async fn finished_job_whose_entry_was_deleted_leaves_nothing_pending() {
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(LEASE * 100).open(Flat).await.unwrap();
+    test.enqueue(&queue, 2).await;
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
     let gone = gone.map(drop).shared();
     let run = Run::new(queue.worker(), move |_| gone.clone().map(Ok));
-    until("they are in hand", || async { office.left() == (2, 2) }).await;
-    office.server.command(&["XTRIM", STREAM, "MAXLEN", "0"]);
+    until("the jobs are in flight", || async { test.left() == (2, 2) }).await;
+    test.server.command(&["XTRIM", STREAM, "MAXLEN", "0"]);
     go.send(()).unwrap();
-    until("nothing is left", || async { office.left() == (0, 0) }).await;
+    until("nothing is left", || async { test.left() == (0, 0) }).await;
     let (report, _) = run.stop().await;
     assert_eq!(report.done + report.already_gone, 2, "{report}");
 }
 
-/// As when the server's clock jumps: entries look idle that are not.
+/// Simulates a jump of the server's clock: entries look idle that are not.
 #[tokio::test]
-async fn what_is_claimed_too_early_is_done_twice_at_most() {
-    let office = Office::new().await;
+async fn job_claimed_too_early_is_done_at_most_twice() {
+    let test = TestQueue::new().await;
     // Each jump may cost an attempt: a consumer's own jobs look idle to itself as well.
     let often = |queue: QueueBuilder| queue.retry(quick(1_000));
-    let first = Process::new(config(&office.server), often).await;
-    office.enqueue(&first.queue, 3).await;
-    let diary = Diary::default();
+    let first = Process::new(config(&test.server), often).await;
+    test.enqueue(&first.queue, 3).await;
+    let run_log = RunLog::default();
     let (begun, mut begins) = mpsc::unbounded_channel();
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
     let gone = gone.map(drop).shared();
     let handler = |who: &'static str| {
-        let (diary, begun, gone) = (diary.clone(), begun.clone(), gone.clone());
-        move |job: super::Given| {
-            let (diary, begun, gone) = (diary.clone(), begun.clone(), gone.clone());
+        let (run_log, begun, gone) = (run_log.clone(), begun.clone(), gone.clone());
+        move |job: super::HandlerJob| {
+            let (run_log, begun, gone) = (run_log.clone(), begun.clone(), gone.clone());
             async move {
-                diary.begin(&job);
-                begun.send(who).expect("it is listened to");
+                run_log.begin(&job);
+                begun.send(who).expect("the receiver is alive");
                 gone.await;
-                diary.done(&job);
+                run_log.done(&job);
                 Ok(())
             }
         }
@@ -127,26 +128,26 @@ async fn what_is_claimed_too_early_is_done_twice_at_most() {
     for _ in 0..3 {
         assert_eq!(begins.recv().await, Some("the first"));
     }
-    let second = Process::new(config(&office.server), often).await;
+    let second = Process::new(config(&test.server), often).await;
     let two = second.work(second.queue.worker(), handler("the second"));
-    until("both are at one of them", || {
-        let pending = office.server.command(&["XPENDING", STREAM, GROUP, "-", "+", "9"]);
+    until("both workers run one job", || {
+        let pending = test.server.command(&["XPENDING", STREAM, GROUP, "-", "+", "9"]);
         for entry in pending.lines().collect::<Vec<_>>().chunks(4) {
             let jump = ["XCLAIM", STREAM, GROUP, entry[1], "0", entry[0], "IDLE", "600000"];
-            office.server.command(&[&jump[..], &["JUSTID"]].concat());
+            test.server.command(&[&jump[..], &["JUSTID"]].concat());
         }
         let has_begun = begins.try_recv().is_ok();
         async move { has_begun }
     })
     .await;
     go.send(()).unwrap();
-    until("all are done", || async { office.left() == (0, 0) }).await;
+    until("every job is done", || async { test.left() == (0, 0) }).await;
     let ((one, _), (two, _)) = (one.stop().await, two.stop().await);
-    // Before Redis 8.2 those who acknowledge together are told together.
+    // Before Redis 8.2, a batch of acknowledgements shares one reply.
     assert!(one.done + two.done <= 3 && one.dead + two.dead == 0, "{one}; {two}");
-    for (n, page) in diary.pages() {
-        assert!((1..=2).contains(&page.done), "job {n}: {page:?}");
-        assert!(page.attempts.windows(2).all(|two| two[0] < two[1]), "job {n}: {page:?}");
+    for (n, log) in run_log.jobs() {
+        assert!((1..=2).contains(&log.done), "job {n}: {log:?}");
+        assert!(log.attempts.windows(2).all(|two| two[0] < two[1]), "job {n}: {log:?}");
     }
     first.die();
     second.die();

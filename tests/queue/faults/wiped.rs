@@ -1,186 +1,187 @@
-//! Streams and groups that vanish while jobs are added and done.
+//! Streams and groups that are deleted while jobs are added and done.
 
-use super::{Diary, Given, told};
-use crate::office::{GROUP, Job, LEASE, Office, Run, STREAM, job, until};
+use super::{HandlerJob, RunLog, wait_for};
 use crate::support::Server;
+use crate::test_queue::{GROUP, Job, LEASE, Run, STREAM, TestQueue, job, until};
 use bourn::queue::{Fail, Flat, Queue, QueueEvent};
 use futures_util::FutureExt;
 use std::future::Ready;
 use std::time::{Duration, Instant};
 
-/// After this long jobs are done again.
-const AGAIN: Duration = Duration::from_secs(3);
+/// The limit for recovery.
+const RECOVERY: Duration = Duration::from_secs(3);
 
-/// How many errors the server has answered with.
+/// Returns how many errors the server has answered with.
 fn errors(server: &Server) -> u64 {
     let stats = server.command(&["INFO", "errorstats"]);
     let count = |line: &str| line.split_once("count=")?.1.trim().parse::<u64>().ok();
     stats.lines().filter_map(count).sum()
 }
 
-/// A handler that does everything, and notes it.
-fn note(diary: &Diary) -> impl Fn(Given) -> Ready<Result<(), Fail>> + use<> {
-    let diary = diary.clone();
+/// A handler that succeeds and logs each job.
+fn note(run_log: &RunLog) -> impl Fn(HandlerJob) -> Ready<Result<(), Fail>> + use<> {
+    let run_log = run_log.clone();
     move |job| {
-        diary.begin(&job);
-        diary.done(&job);
+        run_log.begin(&job);
+        run_log.done(&job);
         std::future::ready(Ok(()))
     }
 }
 
 /// Adds a job, and waits until it is done.
-async fn once(queue: &Queue<Job>, diary: &Diary, n: u64) {
-    queue.producer().enqueue(&job(n)).await.expect("there is a server");
-    until("it is done", || async { diary.page(n, |page| page.done > 0) }).await;
+async fn once(queue: &Queue<Job>, run_log: &RunLog, n: u64) {
+    queue.producer().enqueue(&job(n)).await.expect("the server answers");
+    until("it is done", || async { run_log.job(n, |log| log.done > 0) }).await;
 }
 
-/// Two workers, which have jobs all the time, and lose them by these commands.
+/// Two workers under load whose stream is wiped by this command.
 async fn wiped_by(wipe: &[&str]) {
-    let office = Office::new().await;
-    let queue = office.builder().lease(LEASE * 5).open(Flat).await.unwrap();
+    let test = TestQueue::new().await;
+    let queue = test.builder().lease(LEASE * 5).open(Flat).await.unwrap();
     let mut events = queue.events();
-    let diary = Diary::default();
-    let runs = [(); 2].map(|()| Run::new(queue.worker(), note(&diary)));
+    let run_log = RunLog::default();
+    let runs = [(); 2].map(|()| Run::new(queue.worker(), note(&run_log)));
     let mut n = 0;
     for _ in 0..3 {
-        let before = errors(&office.server);
+        let before = errors(&test.server);
         let jobs: Vec<Job> = (0..50).map(|more| job(n + more)).collect();
         n += 50;
         let adding = queue.producer();
         let added = tokio::spawn(async move { adding.enqueue_all(&jobs).await });
-        office.server.command(wipe);
+        test.server.command(wipe);
         assert!(added.await.unwrap().iter().all(Result::is_ok));
         let start = Instant::now();
-        once(&queue, &diary, n).await;
-        assert!(start.elapsed() < AGAIN, "{wipe:?}: {:?}", start.elapsed());
-        told(&mut events, "that it was made again", |e| matches!(e, QueueEvent::Created)).await;
+        once(&queue, &run_log, n).await;
+        assert!(start.elapsed() < RECOVERY, "{wipe:?}: {:?}", start.elapsed());
+        wait_for(&mut events, "the creation", |e| matches!(e, QueueEvent::Created)).await;
         while start.elapsed() < Duration::from_secs(1) {
             n += 1;
-            once(&queue, &diary, n).await;
+            once(&queue, &run_log, n).await;
         }
         n += 1;
-        // In a second, by two consumers; the rest is for what was sent in that very moment.
-        let errors = errors(&office.server) - before;
+        // In a second, by two consumers; the rest is for commands in flight at the wipe.
+        let errors = errors(&test.server) - before;
         assert!(errors <= 10, "{wipe:?}: {errors} errors in {:?}", start.elapsed());
     }
-    until("all are done", || async { office.left() == (0, 0) }).await;
+    until("every job is done", || async { test.left() == (0, 0) }).await;
     for run in runs {
         run.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_is_flushed_is_worked_on() {
+async fn queue_recovers_from_flushall() {
     wiped_by(&["FLUSHALL"]).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_is_deleted_is_made_again() {
+async fn deleted_stream_is_recreated() {
     wiped_by(&["DEL", STREAM]).await;
 }
 
 #[tokio::test]
-async fn a_group_that_is_destroyed_is_made_again() {
+async fn destroyed_group_is_recreated() {
     wiped_by(&["XGROUP", "DESTROY", STREAM, GROUP]).await;
 }
 
 #[tokio::test]
-async fn what_was_in_hand_when_its_stream_was_deleted_is_cancelled() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn in_flight_jobs_are_cancelled_when_their_stream_is_deleted() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let mut events = queue.events();
-    office.enqueue(&queue, 4).await;
+    test.enqueue(&queue, 4).await;
     let run = Run::new(queue.worker(), |_| std::future::pending());
-    until("they are in hand", || async { office.left() == (4, 4) }).await;
-    let before = errors(&office.server);
-    office.server.command(&["DEL", STREAM]);
+    until("the jobs are in flight", || async { test.left() == (4, 4) }).await;
+    let before = errors(&test.server);
+    test.server.command(&["DEL", STREAM]);
     for _ in 0..4 {
-        told(&mut events, "a lost lease", |e| matches!(e, QueueEvent::LeaseLost { .. })).await;
+        wait_for(&mut events, "a lost lease", |e| matches!(e, QueueEvent::LeaseLost { .. })).await;
     }
     let (report, _) = run.stop().await;
     assert_eq!(report.lease_lost, 4, "{report}");
-    // Heartbeats that are refused are tried again, as long as there is hope: every 24th of a lease.
-    let errors = errors(&office.server) - before;
+    // Refused heartbeats are retried every 24th of a lease, while the lease can still be kept.
+    let errors = errors(&test.server) - before;
     assert!(errors < 20, "{errors} errors");
 }
 
 #[tokio::test]
-async fn what_was_in_hand_when_its_group_was_destroyed_is_not_run_twice() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn in_flight_jobs_run_once_when_their_group_is_destroyed() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let mut events = queue.events();
-    office.enqueue(&queue, 4).await;
+    test.enqueue(&queue, 4).await;
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
-    let (gone, diary) = (gone.map(drop).shared(), Diary::default());
+    let (gone, run_log) = (gone.map(drop).shared(), RunLog::default());
     let run = Run::new(queue.worker(), {
-        let diary = diary.clone();
+        let run_log = run_log.clone();
         move |job| {
-            let (gone, diary) = (gone.clone(), diary.clone());
+            let (gone, run_log) = (gone.clone(), run_log.clone());
             async move {
-                diary.begin(&job);
+                run_log.begin(&job);
                 gone.await;
-                diary.done(&job);
+                run_log.done(&job);
                 Ok(())
             }
         }
     });
-    until("they are in hand", || async { office.left() == (4, 4) }).await;
-    office.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]);
-    told(&mut events, "that it was made again", |e| matches!(e, QueueEvent::Created)).await;
-    until("they are in hand again", || async { office.left() == (4, 4) }).await;
+    until("the jobs are in flight", || async { test.left() == (4, 4) }).await;
+    test.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]);
+    wait_for(&mut events, "the creation", |e| matches!(e, QueueEvent::Created)).await;
+    until("the jobs are in flight again", || async { test.left() == (4, 4) }).await;
     go.send(()).unwrap();
-    until("all are done", || async { office.left() == (0, 0) }).await;
+    until("every job is done", || async { test.left() == (0, 0) }).await;
     let (report, _) = run.stop().await;
     assert_eq!(report.done, 4, "{report}");
-    assert!(diary.pages().values().all(|page| page.attempts == [1]));
+    assert!(run_log.jobs().values().all(|log| log.attempts == [1]));
 }
 
 #[tokio::test]
-async fn an_idle_worker_notices_that_its_stream_was_deleted() {
-    let office = Office::new().await;
+async fn idle_worker_notices_a_deleted_stream() {
+    let test = TestQueue::new().await;
     for at_most_once in [false, true] {
-        let mut queue = office.builder().lease(Duration::from_secs(30));
+        let mut queue = test.builder().lease(Duration::from_secs(30));
         if at_most_once {
             queue = queue.at_most_once();
         }
         let queue = queue.open(Flat).await.unwrap();
-        let diary = Diary::default();
-        let run = Run::new(queue.worker(), note(&diary));
-        until("it waits", || async {
-            office.server.command(&["CLIENT", "LIST"]).contains("cmd=xreadgroup")
+        let run_log = RunLog::default();
+        let run = Run::new(queue.worker(), note(&run_log));
+        until("the worker blocks", || async {
+            test.server.command(&["CLIENT", "LIST"]).contains("cmd=xreadgroup")
         })
         .await;
-        office.server.command(&["DEL", STREAM]);
+        test.server.command(&["DEL", STREAM]);
         let start = Instant::now();
-        once(&queue, &diary, 1).await;
-        assert!(start.elapsed() < AGAIN, "at most once {at_most_once}: {:?}", start.elapsed());
+        once(&queue, &run_log, 1).await;
+        assert!(start.elapsed() < RECOVERY, "at most once {at_most_once}: {:?}", start.elapsed());
         run.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_group_that_cannot_be_made_is_tried_slowly_and_made_at_last() {
-    let office = Office::new().await;
-    let queue = office.queue().await;
+async fn group_creation_is_retried_slowly_until_it_succeeds() {
+    let test = TestQueue::new().await;
+    let queue = test.queue().await;
     let mut events = queue.events();
-    let diary = Diary::default();
-    let run = Run::new(queue.worker(), note(&diary));
-    once(&queue, &diary, 1).await;
-    office.server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let before = errors(&office.server);
-    office.server.command(&["DEL", STREAM]);
+    let run_log = RunLog::default();
+    let run = Run::new(queue.worker(), note(&run_log));
+    once(&queue, &run_log, 1).await;
+    test.server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let before = errors(&test.server);
+    test.server.command(&["DEL", STREAM]);
     let start = Instant::now();
     let mut interrupted = 0;
     while interrupted < 5 {
-        told(&mut events, "that it cannot", |e| matches!(e, QueueEvent::Interrupted { .. })).await;
+        wait_for(&mut events, "the interruption", |e| matches!(e, QueueEvent::Interrupted { .. }))
+            .await;
         interrupted += 1;
     }
-    let (errors, seconds) = (errors(&office.server) - before, start.elapsed().as_secs_f64());
+    let (errors, seconds) = (errors(&test.server) - before, start.elapsed().as_secs_f64());
     assert!(seconds > 0.5, "five times in {seconds} s");
     assert!(errors as f64 <= 5.0 + 5.0 * seconds, "{errors} errors in {seconds} s");
-    office.server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    test.server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     let start = Instant::now();
-    once(&queue, &diary, 2).await;
-    assert!(start.elapsed() < AGAIN, "{:?}", start.elapsed());
+    once(&queue, &run_log, 2).await;
+    assert!(start.elapsed() < RECOVERY, "{:?}", start.elapsed());
     run.stop().await;
 }

@@ -11,9 +11,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::set_default;
 use tracing::{Event, Metadata, Subscriber};
 
-const SECRET: &str = "sesame-that-nobody-may-see";
+const SECRET: &str = "sesame-secret-password";
 
-/// Keeps everything, from whatever crate and at whatever level.
+/// A subscriber that keeps everything, from any crate and at any level.
 #[derive(Clone, Default)]
 pub(crate) struct All(Arc<Mutex<String>>);
 
@@ -63,7 +63,7 @@ impl Subscriber for All {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_step_is_told_and_no_secret() {
+async fn each_connection_step_is_logged_without_secrets() {
     let all = All::default();
     let _collecting = set_default(all.clone());
     let server = Server::new();
@@ -80,7 +80,7 @@ async fn each_step_is_told_and_no_secret() {
     .await;
     let client = client.unwrap();
     settle().await;
-    // Others are refused, by a server that quotes them.
+    // Other credentials are refused by a server that quotes them.
     let other = format!("{SECRET}-too");
     sender.send_replace(Credentials::new(&*other));
     peer.answer(format!("-WRONGPASS {other} is no password\r\n")).await;
@@ -112,7 +112,7 @@ async fn each_step_is_told_and_no_secret() {
     }
 }
 
-/// How many lines there are of each kind that is shown by default.
+/// Returns the lines that are shown by default, and clears the log.
 fn loud(all: &All) -> Vec<String> {
     let text = std::mem::take(&mut *all.0.lock().unwrap());
     let loud = text.lines().filter(|line| !line.starts_with("DEBUG") && !line.starts_with("TRACE"));
@@ -120,7 +120,7 @@ fn loud(all: &All) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_down_is_a_warning_at_first_and_then_once_a_minute() {
+async fn outage_is_warned_about_at_first_and_then_once_a_minute() {
     let all = All::default();
     let _collecting = set_default(all.clone());
     let server = Server::new();
@@ -140,7 +140,7 @@ async fn a_server_that_is_down_is_a_warning_at_first_and_then_once_a_minute() {
     let peer = server.greet().await;
     settle().await;
     assert_eq!(loud(&all), ["INFO message=connected"]);
-    // It hangs up again and again.
+    // The server disconnects repeatedly.
     drop(peer);
     for _ in 0..20 {
         drop(server.greet().await);

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::watch;
 
-/// Ends the client's connection and waits for what becomes of the next attempt.
-async fn again(server: &Server, client: &Client, events: &mut Events) -> Event {
-    // Its id is asked for, since that of a connection before may be told.
+/// Kills the client's connection and returns the event of the next attempt.
+async fn reconnect(server: &Server, client: &Client, events: &mut Events) -> Event {
+    // A command first: the client may not have noticed that an earlier connection was lost.
     let _ = client.send(Raw::new("PING")).await;
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     let mut gone = false;
     loop {
-        let event = events.next().await.expect("it lives");
+        let event = events.next().await.expect("the client is open");
         gone |= matches!(event, Event::Disconnected { .. });
         if gone && matches!(event, Event::Connected { .. } | Event::ConnectFailed { .. }) {
             return event;
@@ -25,7 +25,7 @@ async fn again(server: &Server, client: &Client, events: &mut Events) -> Event {
 }
 
 #[test]
-fn new_certificates_and_authorities_reach_the_next_connection_of_a_live_client() {
+fn renewed_certificates_reach_the_next_connection_of_a_live_client() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let server = start_with(&old, &old.sign(&HOSTS, GOOD), "yes");
     let settings = |authority: &Authority| {
@@ -41,7 +41,7 @@ fn new_certificates_and_authorities_reach_the_next_connection_of_a_live_client()
         let folder = server.socket_path().with_file_name("");
         let identity = new.sign(&HOSTS, GOOD);
         let write = |name: &str, text: &str| {
-            std::fs::write(folder.join(name), text).expect("the folder takes files");
+            std::fs::write(folder.join(name), text).expect("the file can be written");
             folder.join(name).display().to_string()
         };
         let (ca, cert, key) = (
@@ -59,20 +59,21 @@ fn new_certificates_and_authorities_reach_the_next_connection_of_a_live_client()
             "tls-key-file",
             &key,
         ]);
-        // Nobody told the client yet; what it has is refused.
-        let event = again(&server, &client, &mut events).await;
+        // The client still has the old settings, which the server refuses.
+        let event = reconnect(&server, &client, &mut events).await;
         assert!(matches!(event, Event::ConnectFailed { .. }), "{event:?}");
         drop(sender.send_replace(settings(&new)));
-        while !matches!(events.next().await.expect("it lives"), Event::Connected { .. }) {}
+        while !matches!(events.next().await.expect("the client is open"), Event::Connected { .. }) {
+        }
         client.send(Raw::new("PING")).await.expect("it is connected");
-        client.reader().await.expect("a reader asks for itself");
+        client.reader().await.expect("a reader asks the provider, too");
     });
 }
 
-/// Fails, panics in the call and in the future, and then has the settings.
-struct Moody(Tls, Arc<AtomicUsize>);
+/// Fails, panics in the call, panics in the future, and then returns the settings.
+struct FlakyProvider(Tls, Arc<AtomicUsize>);
 
-impl TlsProvider for Moody {
+impl TlsProvider for FlakyProvider {
     fn tls(&self) -> BoxFuture<'_, io::Result<Tls>> {
         let n = self.1.fetch_add(1, SeqCst);
         assert_ne!(n, 1, "a bug in the call");
@@ -87,26 +88,27 @@ impl TlsProvider for Moody {
 }
 
 #[test]
-fn a_provider_that_fails_or_panics_is_a_failed_attempt() {
+fn failing_or_panicking_provider_is_a_failed_attempt() {
     let authority = Authority::new("good");
     let server = start_with(&authority, &authority.sign(&HOSTS, GOOD), "no");
     run(async {
         let tls = Tls::new().ca_pem(authority.pem());
         let asked = Arc::new(AtomicUsize::new(0));
-        let config = to(&server).tls_provider(Moody(tls.clone(), Arc::clone(&asked)));
+        let config = to(&server).tls_provider(FlakyProvider(tls.clone(), Arc::clone(&asked)));
         for said in ["no such file: ca.pem", "a bug in the call", "a bug in the future"] {
             let error = answers(config.clone()).await.expect_err(said);
             let reason = reason(error, false);
             assert!(reason.contains(said), "{reason}");
         }
         answers(config.clone()).await.expect("it has them");
-        // On a live client it is tried again.
+        // A live client tries again.
         let client = Client::connect(config).await.expect("it has them");
         let mut events = client.events();
         asked.store(0, SeqCst);
-        let event = again(&server, &client, &mut events).await;
+        let event = reconnect(&server, &client, &mut events).await;
         assert!(matches!(event, Event::ConnectFailed { .. }), "{event:?}");
-        while !matches!(events.next().await.expect("it lives"), Event::Connected { .. }) {}
+        while !matches!(events.next().await.expect("the client is open"), Event::Connected { .. }) {
+        }
         assert_eq!(asked.load(SeqCst), 4);
         let closure = to(&server).tls_provider(move || {
             let tls = tls.clone();

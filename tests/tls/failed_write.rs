@@ -1,7 +1,8 @@
-//! A write that fails in TLS may have sent some of what it was given: none of it may be said not to be sent, nor be sent again.
+//! A TLS write that fails may have sent some of its bytes: its commands are unknown, not unsent,
+//! and are not sent again.
 
 use crate::authority::Authority;
-use crate::{server, strangers, traffic};
+use crate::{handshake, server, traffic};
 use bourn::{Client, Config, Outcome, Retry, Tls, XAdd, XLen};
 use std::io;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 const WORDS: [&str; 3] = ["first", "second", "third"];
 const BYTES: usize = 15_000;
 
-/// Takes everything, until it is armed: then it takes one record and a part of the next, and fails.
+/// A socket that, once armed, accepts one record and a part of the next, and then fails.
 struct Wire(TcpStream, Arc<AtomicUsize>);
 
 const ARMED: usize = 1;
@@ -62,8 +63,8 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// What came whole on one connection, by the words in it.
-async fn came(listener: &TcpListener, acceptor: &TlsAcceptor) -> Vec<&'static str> {
+/// Returns the words whose commands arrived complete on one connection.
+async fn complete(listener: &TcpListener, acceptor: &TlsAcceptor) -> Vec<&'static str> {
     let (socket, _) = listener.accept().await.unwrap();
     let mut peer = acceptor.accept(socket).await.unwrap();
     traffic::until(&mut peer, b"LIB-VER").await;
@@ -80,12 +81,12 @@ async fn came(listener: &TcpListener, acceptor: &TlsAcceptor) -> Vec<&'static st
 }
 
 #[test]
-fn what_a_failed_write_may_have_sent_is_unknown_and_goes_out_once() {
+fn failed_write_is_unknown_and_is_not_sent_again() {
     let authority = Authority::new("good");
     server::run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let acceptor = TlsAcceptor::from(strangers::rustls_server(&authority));
+        let acceptor = TlsAcceptor::from(handshake::rustls_server(&authority));
         let state = Arc::new(AtomicUsize::new(0));
         let armed = Arc::clone(&state);
         let dial = move || {
@@ -96,8 +97,8 @@ fn what_a_failed_write_may_have_sent_is_unknown_and_goes_out_once() {
         let config = Config::tcp("127.0.0.1", port).tls(tls).retry(Retry::Never);
         let config = config.command_timeout(Duration::from_secs(1));
         let peer = tokio::spawn(async move {
-            let first = came(&listener, &acceptor).await;
-            (first, came(&listener, &acceptor).await)
+            let first = complete(&listener, &acceptor).await;
+            (first, complete(&listener, &acceptor).await)
         });
         let client = Client::connect_with(config, dial).await.unwrap();
         armed.store(ARMED, SeqCst);
@@ -106,13 +107,13 @@ fn what_a_failed_write_may_have_sent_is_unknown_and_goes_out_once() {
             WORDS.map(|word| client.send(XAdd::new("s").field(word, &value))),
         )
         .await;
-        // Nobody answers; but it goes out on the next connection, behind what would come again.
+        // No reply comes; but this is sent on the next connection, after any repeated command.
         assert!(client.send(XLen::new("end")).await.is_err());
         client.close().await;
         drop(client);
         let (first, second) = peer.await.unwrap();
         assert_eq!(first, ["first"], "one record is enough for it");
-        assert!(second.is_empty(), "{second:?} came again");
+        assert!(second.is_empty(), "{second:?} was sent again");
         for result in results {
             assert_eq!(result.unwrap_err().outcome(), Outcome::Unknown);
         }

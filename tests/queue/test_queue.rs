@@ -1,4 +1,4 @@
-//! What the tests have in common: a server, a client, a queue with short leases.
+//! Shared support: a server, a client, a queue with short leases.
 
 use crate::support::Server;
 use bourn::queue::{Fail, Flat, Jitter, Queue, QueueBuilder, Report, RetryPolicy, WorkerBuilder};
@@ -11,20 +11,20 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// A job: a number, as a field.
+/// A job: a number in one field.
 pub(crate) type Job = Vec<(String, String)>;
 
 pub(crate) const STREAM: &str = "jobs";
 pub(crate) const GROUP: &str = "workers";
 pub(crate) const LEASE: Duration = Duration::from_millis(600);
 
-/// A server, and a client of it.
-pub(crate) struct Office {
+/// A server and a client connected to it.
+pub(crate) struct TestQueue {
     pub(crate) server: Server,
     pub(crate) client: Client,
 }
 
-impl Office {
+impl TestQueue {
     pub(crate) async fn new() -> Self {
         Self::on(Server::start()).await
     }
@@ -34,7 +34,7 @@ impl Office {
         Self { server, client }
     }
 
-    /// A queue with a short lease, and three attempts with hardly any wait.
+    /// A queue with a short lease and three attempts, 10 ms apart.
     pub(crate) fn builder(&self) -> QueueBuilder {
         Queue::builder(&self.client, STREAM).group(GROUP).lease(LEASE).retry(quick(3))
     }
@@ -43,7 +43,7 @@ impl Office {
         self.builder().open(Flat).await.expect("a queue")
     }
 
-    /// Adds the jobs from 0 to this number.
+    /// Adds the jobs `0..jobs`.
     pub(crate) async fn enqueue(&self, queue: &Queue<Job>, jobs: u64) {
         let jobs: Vec<_> = (0..jobs).map(job).collect();
         for result in queue.producer().enqueue_all(&jobs).await {
@@ -51,7 +51,7 @@ impl Office {
         }
     }
 
-    /// What XPENDING says of the group, and XLEN: `(length, pending)`.
+    /// Returns `(length, pending)`, as XLEN and XPENDING report them.
     pub(crate) fn left(&self) -> (u64, u64) {
         let number = |text: String| text.lines().next().unwrap_or("0").parse().expect("a number");
         let length = number(self.server.command(&["XLEN", STREAM]));
@@ -63,7 +63,7 @@ pub(crate) fn config(server: &Server) -> Config {
     server.url().parse().expect("a URL")
 }
 
-/// So many attempts, 10 ms apart.
+/// A policy with this many attempts, 10 ms apart.
 pub(crate) fn quick(attempts: u32) -> RetryPolicy {
     let wait = Duration::from_millis(10);
     RetryPolicy::exponential(wait, wait).jitter(Jitter::None).max_attempts(attempts)
@@ -77,7 +77,7 @@ pub(crate) fn number(job: &Job) -> u64 {
     job.first().and_then(|(_, n)| n.parse().ok()).expect("a number")
 }
 
-/// Waits until something holds; looks at it again and again.
+/// Polls until the condition holds; panics after 20 s.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds().await {
@@ -86,10 +86,10 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
     }
 }
 
-/// Each job's attempts, in the order in which they were begun.
+/// Each job's attempts, in the order in which they started.
 pub(crate) type Seen = BTreeMap<u64, Vec<u32>>;
 
-/// A worker at work.
+/// A running worker.
 pub(crate) struct Run {
     worker: JoinHandle<Result<Report, bourn::queue::QueueError>>,
     stop: oneshot::Sender<()>,
@@ -107,18 +107,18 @@ impl Run {
         let see = Arc::clone(&seen);
         let worker = worker.run(stopped, move |job: bourn::queue::Job<Job>| {
             let n = number(&job);
-            see.lock().expect("no panic under the lock").entry(n).or_default().push(job.attempt());
+            see.lock().expect("the lock is not poisoned").entry(n).or_default().push(job.attempt());
             handler(job)
         });
         Self { worker: tokio::spawn(worker), stop, seen }
     }
 
-    /// Stops it gracefully: what it has done, and what it has begun.
+    /// Stops the worker gracefully; returns its report and the attempts that it started.
     pub(crate) async fn stop(self) -> (Report, Seen) {
-        // It may have ended by itself.
+        // The worker may have ended by itself.
         let _ = self.stop.send(());
-        let report = self.worker.await.expect("no panic").expect("no error that does not pass");
-        let seen = std::mem::take(&mut *self.seen.lock().expect("no panic under the lock"));
+        let report = self.worker.await.expect("no panic").expect("no permanent error");
+        let seen = std::mem::take(&mut *self.seen.lock().expect("the lock is not poisoned"));
         (report, seen)
     }
 }

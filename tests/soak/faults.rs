@@ -1,4 +1,4 @@
-//! What goes wrong, drawn by lot: the same for the same seed, at about the same times.
+//! Random faults. They depend only on the seed, apart from small differences in time.
 
 use crate::both::Random;
 use crate::log::Log;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep};
 
-/// The time between two troubles, at most. Half of it is usual.
+/// The maximum time between two faults. Half of it is usual.
 const BETWEEN: u64 = 700;
 
-/// How often each kind is, of a hundred.
+/// The frequency of each kind, in percent.
 const KINDS: [(u64, Kind); 8] = [
     (20, Kind::Kill),
     (12, Kind::Halt),
@@ -33,22 +33,22 @@ pub(crate) enum Kind {
     Kill,
     /// A worker is halted for two leases.
     Halt,
-    /// A worker is told to leave, and another takes its place.
+    /// A worker is stopped, and another replaces it.
     Leave,
-    /// The server is killed, and started again.
+    /// The server is killed and restarted.
     Server,
     /// Connections are reset.
     Reset,
-    /// Connections are reset, and refused for a while.
+    /// Connections are reset, and refused for a time.
     Refuse,
     /// Connections stall in one direction.
     Stall,
-    /// The same for longer than a lease.
+    /// Connections stall for longer than a lease.
     LongStall,
 }
 
-/// Makes trouble until this time; says how much. The last of the wires is the producer's.
-pub(crate) async fn trouble(
+/// Causes faults until this time; returns their number. The last wire is the producer's.
+pub(crate) async fn inject_faults(
     server: &mut Server,
     slots: &[Slot],
     wires: &[Wire],
@@ -56,7 +56,7 @@ pub(crate) async fn trouble(
     random: &mut Random,
     until: Instant,
 ) -> BTreeMap<Kind, u64> {
-    let mut troubles = BTreeMap::new();
+    let mut faults = BTreeMap::new();
     let mut lasting = JoinSet::new();
     loop {
         sleep(ms(random.below(BETWEEN))).await;
@@ -64,7 +64,7 @@ pub(crate) async fn trouble(
             break;
         }
         let kind = draw(random);
-        *troubles.entry(kind).or_default() += 1;
+        *faults.entry(kind).or_default() += 1;
         let slot = random.pick(slots).expect("there are some");
         let wire = random.pick(wires).expect("there are some").clone();
         let way = if random.below(2) == 0 { Way::Up } else { Way::Down };
@@ -88,11 +88,11 @@ pub(crate) async fn trouble(
         }
     }
     while lasting.join_next().await.is_some() {}
-    troubles
+    faults
 }
 
-/// Kills the server and starts it again after this time. Before anybody may add to the stream again, its last id is asked:
-/// what came later is what the server has forgotten.
+/// Kills the server and restarts it after this time. The last id is read before anyone may add
+/// again: later ids were lost.
 async fn restart(server: &mut Server, producer: &Wire, log: &Log, after: Duration) {
     let killed = async || {
         log.write("server-killed");
@@ -107,7 +107,7 @@ async fn restart(server: &mut Server, producer: &Wire, log: &Log, after: Duratio
     log.write(format_args!("server-back {last}"));
 }
 
-/// The last id that the stream has given; `0-0` if there is no stream yet.
+/// Returns the last id of the stream; `0-0` without a stream.
 fn last_id(server: &Server) -> String {
     let info = server.try_command(&["XINFO", "STREAM", STREAM]).unwrap_or_default();
     let mut lines = info.lines().skip_while(|line| *line != "last-generated-id");

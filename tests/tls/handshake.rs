@@ -1,4 +1,4 @@
-//! Who does not speak TLS, or only TLS, or nothing at all.
+//! Peers without TLS, with TLS only, or silent; the handshake's deadline; SNI.
 
 use crate::authority::{Authority, GOOD};
 use crate::server::{HOSTS, answers, reason, run, start, to};
@@ -17,11 +17,11 @@ use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 #[test]
-fn a_server_without_tls_is_no_server_with_it() {
+fn tls_client_fails_against_a_plain_server() {
     let server = Server::builder().label("redis-7.0").start();
     run(async {
         let config = to(&server).tls(Tls::new()).connect_timeout(Duration::from_millis(300));
-        // It takes the greeting for a command without an end, or for a command that it does not know.
+        // The server reads the greeting as an unfinished command, or as an unknown one.
         for _ in 0..10 {
             let error = answers(config.clone()).await.expect_err("it speaks no TLS");
             let Error::Connect(connect) = &error else {
@@ -39,7 +39,7 @@ fn a_server_without_tls_is_no_server_with_it() {
 }
 
 #[test]
-fn a_server_that_answers_in_plain_text_does_not_speak_tls() {
+fn plain_text_answer_is_reported_as_no_tls() {
     run(async {
         for answer in ["-ERR unknown command\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
             let (config, mut dialled) = scripted(Duration::from_secs(5));
@@ -54,26 +54,26 @@ fn a_server_that_answers_in_plain_text_does_not_speak_tls() {
 }
 
 #[test]
-fn a_server_with_tls_only_says_so_to_those_without() {
+fn plain_client_of_a_tls_server_gets_a_clear_error() {
     let (server, _) = start();
     run(async {
         let error = answers(to(&server)).await.expect_err("it speaks TLS only");
         let Error::Connect(connect) = &error else { panic!("{error:?}") };
         assert!(matches!(connect.reason(), ConnectReason::Eof), "{error:?}");
-        // Others say why, in TLS.
+        // Other servers report the reason in TLS.
         let (near, mut far) = duplex(1 << 16);
         let near = std::sync::Mutex::new(Some(near));
         let dial = move || {
             let near = near.lock().unwrap().take();
             async { near.ok_or_else(|| std::io::ErrorKind::ConnectionRefused.into()) }
         };
-        far.write_all(b"\x15\x03\x01\x00\x02\x02\x46").await.expect("there is room");
+        far.write_all(b"\x15\x03\x01\x00\x02\x02\x46").await.expect("the pipe has capacity");
         let error = Client::connect_with(Config::tcp("h", 1), dial).await.expect_err("no RESP");
         assert!(reason(error, true).contains("requires TLS"));
     });
 }
 
-/// What comes of connecting with TLS over a pipe, and the other ends of the pipes.
+/// Connects with TLS over a pipe; returns the error and the pipes' other ends.
 fn scripted(
     within: Duration,
 ) -> (impl Future<Output = Error>, mpsc::UnboundedReceiver<DuplexStream>) {
@@ -88,7 +88,7 @@ fn scripted(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_stalls_has_the_connect_timeout() {
+async fn stalled_handshake_ends_at_the_connect_timeout() {
     for answered in [&b""[..], b"\x16", b"\x16\x03\x03\x00\x7a\x02\x00"] {
         let (config, mut dialled) = scripted(Duration::from_secs(3));
         let start = Instant::now();
@@ -103,13 +103,13 @@ async fn a_handshake_that_stalls_has_the_connect_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_hangs_up_in_the_handshake_may_be_better_next_time() {
+async fn disconnect_during_the_handshake_is_transient() {
     let (config, mut dialled) = scripted(Duration::from_secs(3));
     let (error, ()) = tokio::join!(config, async { drop(dialled.recv().await) });
     reason(error, false);
 }
 
-/// A server's settings of rustls's.
+/// The settings of a rustls server.
 pub(crate) fn rustls_server(authority: &Authority) -> Arc<ServerConfig> {
     let identity = authority.sign(&HOSTS, GOOD);
     let key = PrivateKeyDer::try_from(identity.key_der).expect("a key");
@@ -122,7 +122,7 @@ pub(crate) fn rustls_server(authority: &Authority) -> Arc<ServerConfig> {
 }
 
 #[test]
-fn tls_resp_and_what_lies_between_have_one_deadline() {
+fn tls_and_resp_handshakes_share_one_deadline() {
     let authority = Authority::new("good");
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -133,7 +133,7 @@ fn tls_resp_and_what_lies_between_have_one_deadline() {
         let acceptor = TlsAcceptor::from(rustls_server(&authority));
         let (result, _peer) = tokio::join!(Client::connect(config), async {
             let (socket, _) = listener.accept().await.expect("it dials");
-            acceptor.accept(socket).await.expect("hands are shaken")
+            acceptor.accept(socket).await.expect("the handshake succeeds")
         });
         let Err(Error::Connect(connect)) = &result else { panic!("{result:?}") };
         let ConnectReason::TimedOut { after, .. } = connect.reason() else { panic!("{result:?}") };
@@ -142,7 +142,7 @@ fn tls_resp_and_what_lies_between_have_one_deadline() {
 }
 
 #[test]
-fn a_server_is_asked_for_by_name_and_never_by_address() {
+fn sni_has_names_and_never_addresses() {
     let rows = [
         ("redis.test", None, Some("redis.test")),
         ("127.0.0.1", None, None),
