@@ -245,7 +245,14 @@ pub(super) async fn run(desk: Arc<Desk>) {
             if desk.ended.is_cancelled() && others.is_empty() {
                 return;
             }
-            super::first(super::first(ordered, desk.ended.cancelled()), async {
+            let ended = async {
+                // After the end only decisions in progress are waited for.
+                if desk.ended.is_cancelled() {
+                    std::future::pending::<()>().await;
+                }
+                desk.ended.cancelled().await;
+            };
+            super::first(super::first(ordered, ended), async {
                 // Decisions in progress may be all that is left.
                 if others.join_next().await.is_none() {
                     std::future::pending::<()>().await;

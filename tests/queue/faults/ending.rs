@@ -1,11 +1,14 @@
 //! Shutdown at any point.
 
 use super::{Process, RunLog};
-use crate::test_queue::{LEASE, Run, STREAM, TestQueue, until};
-use bourn::queue::Flat;
+use crate::support::Server;
+use crate::test_queue::{LEASE, Run, STREAM, TestQueue, job, until};
+use bourn::queue::{Flat, Nack, Queue};
+use bourn::{Client, Config};
 use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// The time within which other workers get jobs that were not started.
@@ -136,4 +139,39 @@ async fn worker_of_an_unresponsive_server_stops_soon() {
     until("both are done", || async { test.left() == (0, 0) }).await;
     assert_eq!(second.stop().await.0.done, 2);
     assert_eq!(test.server.command(&["XLEN", STREAM]), "0");
+}
+
+#[test]
+fn consumer_that_ends_while_a_retry_is_unanswered_does_not_block_its_runtime() {
+    let server = Server::start();
+    let url = server.url();
+    let (halt, halted) = mpsc::channel();
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            // The retry is unanswered for longer than the consumer waits for it.
+            let config: Config = url.parse().unwrap();
+            let config = config.command_timeout(Duration::from_secs(20));
+            let client = Client::connect(config).await.unwrap();
+            let queue: Queue<_> = Queue::builder(&client, STREAM).open(Flat).await.unwrap();
+            queue.producer().enqueue(&job(1)).await.unwrap();
+            let mut consumer = queue.consumer().start().await.unwrap();
+            let delivery = consumer.next().await.unwrap().unwrap();
+            halt.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let nack = tokio::spawn(delivery.nack(Nack::now()));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            consumer.close().await;
+            // The consumer's tasks end some seconds after the last reply that they waited for.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            nack.abort();
+            done.send(()).unwrap();
+        });
+    });
+    halted.recv().unwrap();
+    server.pause();
+    let ended = ended.recv_timeout(Duration::from_secs(40));
+    server.resume();
+    ended.expect("the runtime is not blocked");
 }
