@@ -229,14 +229,14 @@ enum Stage<'a> {
     Over,
 }
 
-/// How a request was lost.
+/// The state of a request that was lost.
 #[derive(Debug)]
 struct Lost {
-    /// How its last connection ended.
+    /// The reason why its last connection ended.
     reason: Disconnect,
     /// Its place when it was first sent.
     place: Place,
-    /// When its time is over.
+    /// Its deadline.
     deadline: Option<Instant>,
 }
 
@@ -246,7 +246,7 @@ impl Window for Place {
     }
 }
 
-/// The time that a request has in all, and when that is over.
+/// The timeout of a request, and its deadline.
 #[derive(Debug, Clone, Copy)]
 struct Time {
     waited: Duration,
@@ -334,7 +334,7 @@ impl<'a, R: Request> Call<'a, R> {
         }
         let now = Instant::now();
         match (replies, failure) {
-            // What was answered in part is told, and not asked again.
+            // A request with a partial reply is not retried.
             (Replies::None, Some(Failure::Lost(reason, place))) => {
                 let safety = self.request.safety();
                 let again = self.attempts.lost(reason, safety, fastrand::f64())?;

@@ -12,11 +12,11 @@
 //! | `establish` | one attempt to connect: resolve, dial, TLS, credentials, handshake |
 //! | `addresses` | the addresses of a name, and the race between them |
 //! | `handshake`, `manner` | the first requests on a socket; with HELLO or without |
-//! | `panics` | panics in code of the user's, made into errors |
-//! | `health` | is there still somebody at the other end |
-//! | `retry` | which command is sent again, and when |
-//! | `window` | how long a server recognizes a repeated `XADD IDMP` |
-//! | `events` | what becomes of a connection, for whoever wants to know |
+//! | `panics` | turns panics in user code into errors |
+//! | `health` | idle probes, overdue replies |
+//! | `retry` | whether and when a command is retried |
+//! | `window` | the window in which a server recognizes a repeated `XADD IDMP` |
+//! | `events` | connection state changes, for listeners |
 //! | `scratch` | the buffer that a request is encoded into |
 //! | `timers` | callers that wait for a point in time |
 //! | `sync` | the lock; `interleavings` tests it |

@@ -99,7 +99,8 @@ fn refusal<C: Command>(command: &C, text: &[u8]) -> ServerError {
     ServerError::new(name::<C>(), text).meaning(command.refusal())
 }
 
-/// The error for a command that got no reply; with its safety, and how many commands of the same request stand behind it.
+/// Returns the error of a command without a reply: from its safety, and the number of commands after
+/// it in the same request.
 pub(crate) fn error(
     command: &'static str,
     failure: Failed,

@@ -131,12 +131,12 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline that counts what is queued here.
+    /// Creates a pipeline that counts its requests here.
     pub(super) fn counting(sends: Sends) -> Self {
         Self { sends, ..Self::default() }
     }
 
-    /// How many replies were asked for, ever.
+    /// Returns the number of replies requested so far, on all connections.
     #[inline]
     pub(super) fn sends(&self) -> u64 {
         self.sends.get()

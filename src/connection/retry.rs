@@ -7,14 +7,16 @@ use crate::command::Safety;
 use crate::error::{Code, Disconnect, ServerError};
 use std::time::{Duration, Instant};
 
-/// Between attempts at a server that is not ready passes a random time below a bound that doubles between these two.
+/// The least and the greatest bound of the random pause between attempts at a server that is not
+/// ready. The bound doubles.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// The bound of the pause before a command is sent again whose connections have ended, once and again: it may be what ends them.
+/// The least and the greatest bound of the pause before a command is retried whose connections were
+/// lost: the command may be the cause.
 const LONGEST_LOST: Duration = Duration::from_secs(2);
 
-/// With less time than this left a command is not sent again: better to be told that it has not run than not to know.
+/// With less time left, a command is not retried: the error then says that it has not run.
 const LEFT: Duration = Duration::from_millis(100);
 
 /// The number of retries of a command.
@@ -43,8 +45,8 @@ impl Again {
 }
 
 impl Attempts {
-    /// When to send a command again whose connection ended like this before its reply came; `None` if it must not be, or
-    /// cannot help. `random` is from 0 to 1.
+    /// Returns the retry of a command whose connection ended like this before the reply; `None` if a
+    /// retry is not safe or cannot help. `random` is from 0 to 1.
     pub(crate) fn lost(
         &mut self,
         reason: &Disconnect,
@@ -88,8 +90,8 @@ impl Attempts {
     }
 }
 
-/// A random time below a bound that doubles each time. Half of the bound always passes, so that a server is not asked in a
-/// tight loop.
+/// Returns a random time below a bound that doubles each time. It is at least half of the bound, so
+/// that a server is not retried in a tight loop.
 fn pause(before: u8, longest: Duration, random: f64) -> Duration {
     let bound = SHORTEST.saturating_mul(1 << before.min(8)).min(longest);
     bound.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)

@@ -1,11 +1,14 @@
-//! The window in which a server recognizes a repeated `XADD IDMP`. Pure.
+//! The window in which a server recognizes a repeated `XADD IDMP`. No I/O.
 //!
-//! A server remembers the last 100 `iid`s of a producer, for 100 s (IDMP-MAXSIZE, IDMP-DURATION). Measured on Redis 8.6.2 and
-//! 8.10: of 300 adds that were sent again in order all were added twice, because each repeat of a forgotten one makes the server
-//! forget the next. So a repeat counts on nothing outside the window, and this client keeps a margin: each reply that was asked
-//! for since, of whatever command, counts as an `iid` of the same producer, and only 64 of 100 and 80 s of 100 s are used.
+//! A server remembers the last 100 `iid`s of a producer for 100 s (IDMP-MAXSIZE, IDMP-DURATION).
+//! Measured on Redis 8.6.2 and 8.10: 300 adds that were repeated in order were all added twice,
+//! because each repeat of a forgotten add makes the server forget the next one. So a repeat outside
+//! the window is never sent, and this client keeps a margin. Each reply requested since the first
+//! attempt, of any command, counts as an `iid` of the same producer. Only 64 of 100 `iid`s and 80 s
+//! of 100 s are used.
 //!
-//! The count is taken when the repeat is queued, under the lock that all callers share: what is queued later runs behind it.
+//! The count is taken when the repeat is queued, under the lock that all callers share: requests
+//! that are queued later run after it.
 
 use crate::command::Safety;
 use crate::error::Repeat;
@@ -13,14 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// How much of the server's window this client uses.
+/// The part of the server's window that this client uses.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     replies: u64,
     time: Duration,
 }
 
-/// Counts the replies that were asked for on a client's connections.
+/// Counts the replies requested on a client's connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Sends {
     count: Arc<AtomicU64>,
@@ -34,13 +37,13 @@ impl Default for Sends {
 }
 
 impl Sends {
-    /// For a server that remembers so many `iid`s of a producer, for so long.
+    /// Creates a counter for a server that remembers this many `iid`s of a producer, for this time.
     pub(super) fn new(iids: u64, duration: Duration) -> Self {
         let limits = Limits { replies: iids.saturating_mul(64) / 100, time: duration / 5 * 4 };
         Self { count: Arc::default(), limits }
     }
 
-    /// Counts a request of so many replies. Only one thread at a time calls it: the one that holds the lock.
+    /// Counts a request. Only the thread that holds the shared lock calls this.
     #[inline]
     pub(super) fn add(&self, replies: usize) {
         self.count.store(self.get() + replies as u64, Relaxed);
@@ -51,19 +54,19 @@ impl Sends {
         self.count.load(Relaxed)
     }
 
-    /// The place of a request behind which so many replies were asked for.
+    /// Returns the place of a request after which `behind` replies were requested.
     pub(super) fn place(&self, behind: u64) -> Place {
         Place { sends: self.clone(), number: self.get().saturating_sub(behind), since: None }
     }
 }
 
-/// The place of a request among all that were queued, and when that was.
+/// The position of a request among all queued ones, and the time of its call.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     sends: Sends,
-    /// The count when it had been queued.
+    /// The count after it was queued.
     number: u64,
-    /// When its call began; `None` if that is not known.
+    /// The start of its call; `None` if it is not known.
     since: Option<Instant>,
 }
 
@@ -72,22 +75,23 @@ impl Place {
         Self { since, ..self }
     }
 
-    /// The highest count at which a repeat may be queued.
+    /// Returns the highest count at which a repeat may be queued.
     pub(super) fn latest(&self) -> u64 {
         self.number.saturating_add(self.sends.limits.replies)
     }
 
-    /// When a repeat that no writer has yet is not to be written any more.
+    /// Returns the time after which a queued repeat must not be written.
     pub(super) fn until(&self) -> Option<Instant> {
         self.since?.checked_add(self.sends.limits.time)
     }
 
-    /// Whether a repeat that is sent at this time would be recognized.
+    /// Whether the server would recognize a repeat that is sent at this time.
     pub(super) fn is_open_at(&self, now: Instant) -> bool {
         self.sends.get() <= self.latest() && self.until().is_some_and(|until| now < until)
     }
 
-    /// Whether a command of this safety may be sent again, if it stands so many places before the end of its request.
+    /// Returns whether a command of this safety may be repeated. `before` is its distance from the
+    /// end of its request.
     pub(super) fn repeat(mut self, safety: Safety, before: u64) -> Repeat {
         match safety {
             Safety::ReadOnly | Safety::Idempotent => Repeat::SAFE,

@@ -1,4 +1,4 @@
-//! Whether a command whose outcome is unknown may be sent again. Pure.
+//! Whether a command whose outcome is unknown may be sent again. No I/O.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

@@ -36,7 +36,7 @@ pub struct DeadLetter<T> {
     pub attempts: u32,
     /// The last error.
     pub reason: String,
-    /// When it was dead-lettered, by the clock of the worker that moved it.
+    /// The time of its move to the dead-letter stream, by the clock of the worker that moved it.
     pub at: SystemTime,
     /// The payload; an error if it cannot be decoded, which may be why the job failed.
     pub payload: Result<T, CodecError>,
