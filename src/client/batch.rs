@@ -202,7 +202,7 @@ impl<B: Batch> Measured<B> {
         let measures = self.measures.as_ref().map_err(Unsent::clone)?;
         let bytes = measures.get(which.clone()).unwrap_or_default().iter();
         let bytes = bytes.map(Measure::request_bytes).fold(0, usize::saturating_add);
-        Ok(Size { replies: which.len(), bytes, latest: u64::MAX })
+        Ok(Size { replies: which.len(), bytes })
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) -> bool {

@@ -127,7 +127,7 @@ impl<B: Batch> Request for Transaction<B> {
     fn measure(&self) -> Result<(Size, ()), Unsent> {
         let size = self.0.size()?;
         let bytes = size.bytes.saturating_add(MULTI.len() + EXEC.len());
-        Ok((Size { replies: size.replies + 2, bytes, ..size }, ()))
+        Ok((Size { replies: size.replies + 2, bytes }, ()))
     }
 
     fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {

@@ -35,7 +35,7 @@ const INLINE_FIELDS: usize = 4;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XAdd<'a> {
-    key: Arg<'a>,
+    key: Slot<'a>,
     refs: Option<Refs>,
     idempotence: Option<Idempotence<'a>>,
     trim: Option<Trim>,
@@ -45,25 +45,27 @@ pub struct XAdd<'a> {
     owned: OwnedBytes,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Idempotence<'a> {
-    Named { producer: Arg<'a>, iid: Arg<'a> },
-    Auto { producer: Arg<'a> },
+    Named { producer: Slot<'a>, iid: Slot<'a> },
+    Auto { producer: Slot<'a> },
 }
 
 impl<'a> XAdd<'a> {
     /// Creates an XADD to this stream, with an id that the server generates.
     #[inline]
     pub fn new(key: impl Into<Arg<'a>>) -> Self {
+        let mut owned = OwnedBytes::new();
+        let key = owned.keep(key.into());
         Self {
-            key: key.into(),
+            key,
             refs: None,
             idempotence: None,
             trim: None,
             id: AddId::Auto,
             few: [None; INLINE_FIELDS],
             more: Vec::new(),
-            owned: OwnedBytes::new(),
+            owned,
         }
     }
 
@@ -88,9 +90,9 @@ impl<'a> XAdd<'a> {
     ///
     /// The server remembers 100 iids for each producer, for 100 seconds, unless configured
     /// otherwise.
-    pub fn idmp(self, producer: impl Into<Arg<'a>>, iid: impl Into<Arg<'a>>) -> Self {
-        let named = Idempotence::Named { producer: producer.into(), iid: iid.into() };
-        Self { idempotence: Some(named), ..self }
+    pub fn idmp(mut self, producer: impl Into<Arg<'a>>, iid: impl Into<Arg<'a>>) -> Self {
+        let (producer, iid) = (self.owned.keep(producer.into()), self.owned.keep(iid.into()));
+        Self { idempotence: Some(Idempotence::Named { producer, iid }), ..self }
     }
 
     /// Makes XADD idempotent, with an iid that the server computes from fields and values:
@@ -98,8 +100,9 @@ impl<'a> XAdd<'a> {
     ///
     /// It works as [`XAdd::idmp`]. The order of fields does not matter: `a 1 b 2` and `b 2 a 1` are
     /// the same entry, `a 2 b 1` is another.
-    pub fn idmp_auto(self, producer: impl Into<Arg<'a>>) -> Self {
-        Self { idempotence: Some(Idempotence::Auto { producer: producer.into() }), ..self }
+    pub fn idmp_auto(mut self, producer: impl Into<Arg<'a>>) -> Self {
+        let producer = self.owned.keep(producer.into());
+        Self { idempotence: Some(Idempotence::Auto { producer }), ..self }
     }
 
     /// Trims the stream after adding the entry.
@@ -177,7 +180,7 @@ impl<'a> XAdd<'a> {
 
     #[inline]
     fn list(&self, no_mk_stream: bool, out: &mut impl Args) {
-        self.key.list(out);
+        self.owned.list(&self.key, out);
         if no_mk_stream {
             out.text("NOMKSTREAM");
         }
@@ -187,12 +190,12 @@ impl<'a> XAdd<'a> {
         match &self.idempotence {
             Some(Idempotence::Named { producer, iid }) => {
                 out.text("IDMP");
-                producer.list(out);
-                iid.list(out);
+                self.owned.list(producer, out);
+                self.owned.list(iid, out);
             }
             Some(Idempotence::Auto { producer }) => {
                 out.text("IDMPAUTO");
-                producer.list(out);
+                self.owned.list(producer, out);
             }
             None => {}
         }
@@ -263,7 +266,7 @@ impl Command for XAdd<'_> {
     }
 
     fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+        self.owned.bytes(&self.key)
     }
 }
 
@@ -296,7 +299,7 @@ impl Command for XAddNoMkStream<'_> {
     }
 
     fn key(&self) -> Option<&[u8]> {
-        self.0.key.as_bytes()
+        self.0.owned.bytes(&self.0.key)
     }
 }
 

@@ -154,13 +154,13 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
     ) -> Poll<Result<Ticket<S>, Unsent>> {
         // The driver or the guard wakes a caller that waits in line for too long. A request that
         // gets capacity at its deadline has no time left for a reply.
-        if self.deadline().is_some_and(|at| Instant::now() >= at) || self.waited.is_zero() {
+        if self.deadline().is_some_and(|at| Instant::now() >= at) {
             self.leave_line();
             let source = self.shared.connect_error();
             return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
         }
         let (size, measure) = match request.measure() {
-            Ok((size, measure)) => (Size { latest: self.latest, ..size }, measure),
+            Ok(measured) => measured,
             Err(unsent) => return Poll::Ready(Err(unsent)),
         };
         let deadline = match self.patience {
@@ -168,6 +168,9 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
             Patience::Until(deadline, _) => deadline,
             _ => Instant::now().checked_add(self.waited),
         };
+        if matches!(self.patience, Patience::For(Duration::ZERO)) {
+            return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source: None }));
+        }
         self.patience = Patience::Until(deadline, self.waited);
         let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
         // A command's code, which may be the user's, runs before the shared lock is taken.
@@ -175,7 +178,7 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         if !request.write(&measure, &mut encoded) {
             return Poll::Ready(Err(Unsent::Inconsistent));
         }
-        let queued = self.shared.queue(size, due, self.line, cx, &mut encoded);
+        let queued = self.shared.queue(size, self.latest, due, self.line, cx, &mut encoded);
         keep(encoded);
         match queued {
             Queued::In(slot) => {

@@ -31,7 +31,7 @@ impl<C: Command> Request for One<C> {
     #[inline]
     fn measure(&self) -> Result<(Size, Measure), Unsent> {
         let measure = measure(&self.0)?;
-        Ok((Size { replies: 1, bytes: measure.request_bytes(), latest: u64::MAX }, measure))
+        Ok((Size { replies: 1, bytes: measure.request_bytes() }, measure))
     }
 
     #[inline]
@@ -70,7 +70,7 @@ pub(crate) fn sendable(refused: Option<&'static str>, measure: &Measure) -> Resu
     if measure.longest > MAX_ARGUMENT_BYTES {
         return Err(Unsent::TooLarge { bytes: measure.longest });
     }
-    Ok(Size { replies: 1, bytes: measure.request_bytes(), latest: u64::MAX })
+    Ok(Size { replies: 1, bytes: measure.request_bytes() })
 }
 
 /// Returns a command's name for errors.

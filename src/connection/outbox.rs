@@ -116,8 +116,6 @@ enum Link {
 pub(crate) struct Size {
     pub(crate) replies: usize,
     pub(crate) bytes: usize,
-    /// It is only queued while no more replies than this have been asked for on the connection.
-    pub(crate) latest: u64,
 }
 
 /// The result of an attempt to queue a request.
@@ -211,11 +209,13 @@ impl Shared {
 
     /// Queues an encoded request. The bytes of a large one are moved, those of others copied.
     ///
-    /// A request with a ticket has waited for capacity.
+    /// A request with a ticket has waited for capacity. It is refused if more than `latest` replies
+    /// were requested.
     #[inline]
     pub(super) fn queue(
         &self,
         size: Size,
+        latest: u64,
         due: Option<Due>,
         ticket: Option<u64>,
         cx: &Context<'_>,
@@ -228,7 +228,7 @@ impl Shared {
         if state.closing {
             return Queued::Not(Unsent::Closed);
         }
-        if state.pipeline.sends() > size.latest {
+        if state.pipeline.sends() > latest {
             // The caller knows: it was lost before.
             return Queued::Not(Unsent::Closed);
         }
@@ -250,7 +250,16 @@ impl Shared {
         let next = state.next_in_line();
         let (driver, guard) = state.after_push(deadline);
         drop(state);
-        driver.into_iter().chain(guard).chain(next).for_each(Waker::wake);
+        // One by one: an iterator over the three costs every request.
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        if let Some(guard) = guard {
+            guard.wake();
+        }
+        if let Some(next) = next {
+            next.wake();
+        }
         Queued::In(slot)
     }
 
@@ -395,6 +404,7 @@ impl State {
 
     /// Sets an earlier deadline check. Returns the wakers of the driver and the guard, if they must
     /// be woken for it.
+    #[cold]
     fn look_at(&mut self, deadline: Option<Instant>) -> (Option<Waker>, Option<Waker>) {
         let nearer = |at: &Instant| self.alarm.is_none_or(|alarm| *at < alarm);
         let Some(deadline) = deadline.filter(nearer) else { return (None, None) };
@@ -424,7 +434,8 @@ impl State {
         if in_flight > self.window {
             self.window = in_flight;
         }
-        let (mut driver, guard) = self.look_at(deadline);
+        let nearer = deadline.is_some_and(|at| self.alarm.is_none_or(|alarm| at < alarm));
+        let (mut driver, guard) = if nearer { self.look_at(deadline) } else { (None, None) };
         if !self.write_directly() && driver.is_none() {
             driver = self.driver.take();
         }

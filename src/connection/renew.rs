@@ -176,7 +176,7 @@ impl Request for EncodedRequest {
     type Measure = ();
 
     fn measure(&self) -> Result<(Size, ()), Unsent> {
-        Ok((Size { replies: 1, bytes: self.0.len(), latest: u64::MAX }, ()))
+        Ok((Size { replies: 1, bytes: self.0.len() }, ()))
     }
 
     fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
