@@ -280,7 +280,7 @@ impl<'a, R: Request> Call<'a, R> {
     /// Returns the real result of a request that was not sent or was refused. If an earlier attempt
     /// was lost, the request may have run then.
     #[cold]
-    fn in_truth(
+    fn conclude(
         &mut self,
         replies: Replies,
         mut failure: Failed,
@@ -402,7 +402,7 @@ impl<R: Request> Future for Call<'_, R> {
                     Poll::Ready(Err(unsent)) => {
                         let waited = enqueue.waited();
                         let failure = Some(Box::new(Failure::Unsent(unsent)));
-                        let (replies, failure) = this.in_truth(Replies::None, failure, None);
+                        let (replies, failure) = this.conclude(Replies::None, failure, None);
                         break (replies, failure, waited);
                     }
                     Poll::Pending => return Poll::Pending,
@@ -417,7 +417,7 @@ impl<R: Request> Future for Call<'_, R> {
                                 this.stage = stage;
                                 continue;
                             }
-                            let (replies, failure) = this.in_truth(replies, failure, Some(time));
+                            let (replies, failure) = this.conclude(replies, failure, Some(time));
                             break (replies, failure, time.waited);
                         }
                         break (replies, failure, time.waited);

@@ -183,7 +183,7 @@ impl Error {
     /// | the same of an `XADD` with IDMP ([`Safety::Windowed`](crate::Safety::Windowed)) | the server still recognizes it |
     /// | every other | never |
     ///
-    /// Of an `XADD` with IDMP the answer holds for the moment: at most 64 replies were asked for on
+    /// Of an `XADD` with IDMP the answer holds for the moment: at most 64 replies were requested on
     /// this client since it was first sent, and at most 80 s have passed
     /// ([`Config::idmp_window`](crate::Config::idmp_window)). Ask for it directly before the
     /// command is sent again on the same client, not when the error comes: other commands may be
