@@ -188,9 +188,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The largest segment of a socket with small buffers, in bytes. A loopback segment of 64 KiB would
+/// not fit the receive window: the sender could wait 200 ms before each partial one.
+const SEGMENT: u32 = 1024;
+
+/// Sets small buffers, before the socket is connected.
 pub(crate) fn set_buffers(socket: &SockRef<'_>, bytes: usize) {
     socket.set_recv_buffer_size(bytes).expect("it is a socket");
     socket.set_send_buffer_size(bytes).expect("it is a socket");
+    socket.set_tcp_mss(SEGMENT).expect("it is not connected");
 }
 
 async fn listen(listener: TcpListener, shared: Arc<Shared>, serving: Arc<Mutex<JoinSet<()>>>) {

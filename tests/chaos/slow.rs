@@ -2,13 +2,14 @@
 
 use crate::alone::alone;
 use crate::both::Random;
-use crate::proxy::{Proxy, Upstream};
+use crate::proxy::{Proxy, Upstream, set_buffers};
 use crate::support::Server;
 use bourn::{Client, Echo};
 use futures_util::future::join_all;
 use socket2::SockRef;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 /// The size of each socket buffer. The kernel doubles it.
 const BUFFERS: usize = 4096;
@@ -40,10 +41,9 @@ fn megabytes_both_ways_pass_through_small_buffers() {
         // The client's own socket with small buffers.
         let port = proxy.port();
         let dial = move || async move {
-            let socket = TcpStream::connect(("127.0.0.1", port)).await?;
-            SockRef::from(&socket).set_send_buffer_size(BUFFERS)?;
-            SockRef::from(&socket).set_recv_buffer_size(BUFFERS)?;
-            Ok(socket)
+            let socket = TcpSocket::new_v4()?;
+            set_buffers(&SockRef::from(&socket), BUFFERS);
+            socket.connect((Ipv4Addr::LOCALHOST, port).into()).await
         };
         both_ways(&Client::connect_with(config, dial).await.expect("it is there"), 8).await;
     });
