@@ -114,6 +114,7 @@ mod reader;
 
 #[cfg(feature = "tokio")]
 pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Sending, Transact, TupleKind};
+#[doc(inline)]
 pub use command::{
     Active, Arg, Auth, AutoClaimed, Block, Blocking, BlockingCommand, ClientGetName, ClientId,
     ClientKill, ClientNoEvict, ClientPause, ClientSetName, ClientUnblock, ClientUnpause,
@@ -136,16 +137,20 @@ pub use config::{BoxFuture, Credentials, CredentialsProvider};
 pub use config::{Tls, TlsProvider};
 #[cfg(feature = "tokio")]
 pub use connection::{ByteStream, Event, Events};
+#[doc(inline)]
 pub use entry::{DeliveryInfo, Entries, Entry, EntryRef, StreamEntries, Streams};
+#[doc(inline)]
 pub use error::{
     Code, ConfigError, ConnectError, ConnectReason, CredentialsError, Disconnect, EntryTooLarge,
     Error, Outcome, Redirect, Refusal, Repeat, ServerError, TooOld, Unsent,
 };
+#[doc(inline)]
 pub use id::{AddId, EntryId, GroupFrom, ParseIdError, ReadFrom, StartAt};
 #[cfg(feature = "tokio")]
 pub use reader::{DedicatedSending, RangeStream, Reader, Reading, Tail};
 #[cfg(any(feature = "tokio", feature = "serde"))]
 pub use record::CodecError;
+#[doc(inline)]
 pub use resp::{DecodeError, ProtocolError};
 pub use server::{Feature, Features, Flavour, Server, Version};
 

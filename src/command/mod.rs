@@ -1,4 +1,4 @@
-//! Redis commands, one file each, with their arguments and their reply. No I/O.
+//! Redis commands: their arguments and their replies. No I/O.
 //!
 //! A command is a value: it lists its arguments ([`Command::args`]) and decodes its reply
 //! ([`Command::reply`]). `new` takes the required arguments, in Redis's order. Each option is a
