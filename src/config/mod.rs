@@ -363,6 +363,9 @@ impl Config {
     /// Sets how long a connection may be idle before it is probed with PING. Default 10 s; `None`
     /// turns it off.
     ///
+    /// A busy connection is probed as often, behind the requests that wait. This shows replies that
+    /// are delivered to the wrong command because the server or a proxy sent one too many.
+    ///
     /// A connection is replaced when its oldest reply stays overdue for that command's timeout
     /// again (at least 2 s), without a reply in time since. PING counts as a command. While a reply
     /// is overdue, nothing new is written.

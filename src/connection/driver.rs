@@ -304,6 +304,10 @@ impl Alarm {
                     // The probe must still be written.
                     cx.waker().wake_by_ref();
                 }
+                Some(Verdict::Check) => {
+                    self.shared.check(now);
+                    cx.waker().wake_by_ref();
+                }
                 Some(Verdict::Wait) | None => {}
             }
         }

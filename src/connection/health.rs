@@ -1,4 +1,4 @@
-//! Connection liveness: idle probes (PING) and overdue replies. No I/O.
+//! Connection liveness: probes (PING) and overdue replies. No I/O.
 //!
 //! A connection can be broken without an error. Examples: a firewall dropped its state, the host is
 //! gone, a proxy lost a reply, a reply arrives one byte at a time. So an idle connection is probed,
@@ -12,6 +12,10 @@
 //! | the oldest reply is overdue by its own timeout again | dead | the connection is replaced |
 //!
 //! Bytes alone do not count as life, nor does a reply after its caller's deadline.
+//!
+//! A busy connection is probed as well, behind the requests that wait: if the server or a proxy sent
+//! one reply too many, every later reply would be delivered to the wrong caller. The answer to the
+//! PING shows it.
 
 use std::time::{Duration, Instant};
 
@@ -39,9 +43,12 @@ impl Due {
         self.after(1)
     }
 
-    /// Returns the time from which its connection is dead.
-    fn dead(&self) -> Option<Instant> {
-        self.after(2)
+    /// Returns the time from which its connection is dead, if a reply came in time at `lively`.
+    ///
+    /// A reply that waited behind a slow one has its own time again from there.
+    fn dead(&self, lively: Instant) -> Option<Instant> {
+        let again = lively.checked_add(self.time.max(LEAST_SILENCE))?;
+        Some(self.after(2)?.max(again))
     }
 }
 
@@ -64,6 +71,10 @@ pub(super) struct Health {
     heard: Instant,
     /// A probe was sent since the last reply.
     probed: bool,
+    /// The time of the last probe.
+    checked: Instant,
+    /// The time of the last reply that came in time.
+    lively: Instant,
     /// Set while in doubt: the time from which an overdue reply makes the connection dead.
     doubt: Option<Instant>,
 }
@@ -73,8 +84,10 @@ pub(super) struct Health {
 pub(super) enum Verdict {
     /// Do nothing.
     Wait,
-    /// Send a PING.
+    /// Send a PING before all other requests.
     Probe,
+    /// Send a PING behind all other requests.
+    Check,
     /// Write nothing new.
     Doubt,
     /// Replace it.
@@ -83,7 +96,7 @@ pub(super) enum Verdict {
 
 impl Health {
     pub(super) fn new(idle: Option<Duration>, now: Instant) -> Self {
-        Self { idle, heard: now, probed: false, doubt: None }
+        Self { idle, heard: now, probed: false, checked: now, lively: now, doubt: None }
     }
 
     /// Records a reply, in time or late.
@@ -95,6 +108,7 @@ impl Health {
     /// Records a reply in time, which ends the doubt.
     pub(super) fn alive(&mut self) {
         self.doubt = None;
+        self.lively = self.heard;
     }
 
     /// Returns the time of the next check, if no reply arrives before it.
@@ -102,7 +116,7 @@ impl Health {
         match (owed, self.doubt) {
             // A blocking read shows nothing about the server.
             (Owed::Whenever, _) => None,
-            (Owed::By(due), None) => due.doubt(),
+            (Owed::By(due), None) => due.doubt().into_iter().chain(self.check()).min(),
             // A reply keeps its own deadline while in doubt.
             (Owed::By(due), Some(dead)) => Some(dead.max(due.at)),
             (Owed::Nothing, Some(_)) => Some(self.heard).filter(|_| !self.probed),
@@ -110,6 +124,11 @@ impl Health {
                 self.idle.filter(|_| !self.probed).and_then(|idle| self.heard.checked_add(idle))
             }
         }
+    }
+
+    /// Returns the time of the next probe of a busy connection.
+    fn check(&self) -> Option<Instant> {
+        self.checked.checked_add(self.idle?)
     }
 
     /// Returns the action for this moment.
@@ -121,11 +140,16 @@ impl Health {
             (Owed::Whenever, _) => Verdict::Wait,
             (Owed::Nothing, _) => {
                 self.probed = true;
+                self.checked = now;
                 Verdict::Probe
             }
             (Owed::By(_), Some(_)) => Verdict::Dead,
+            (Owed::By(due), None) if due.doubt().is_none_or(|at| now < at) => {
+                self.checked = now;
+                Verdict::Check
+            }
             (Owed::By(due), None) => {
-                self.doubt = due.dead();
+                self.doubt = due.dead(self.lively);
                 Verdict::Doubt
             }
         }
@@ -162,6 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn busy_connection_is_probed_once_per_idle_time() {
+        let (mut health, start) = health();
+        let busy = |now: Instant| by(now, TIME);
+        let (first, second) = (start + IDLE, start + IDLE * 2);
+        assert_eq!(health.next(&busy(start)), Some(start + TIME), "the reply's deadline is first");
+        let before = first - TIME / 2;
+        assert_eq!(health.next(&busy(before)), Some(first));
+        assert_eq!(health.look(before, &busy(before)), Verdict::Wait);
+        assert_eq!(health.look(first, &busy(before)), Verdict::Check);
+        assert_eq!(health.look(first, &busy(before)), Verdict::Wait);
+        assert_eq!(health.look(second, &busy(second)), Verdict::Check);
+        let overdue = second + IDLE;
+        assert_eq!(health.look(overdue, &busy(overdue - TIME)), Verdict::Doubt, "doubt goes first");
+        assert_eq!(Health::new(None, start).look(overdue, &busy(overdue)), Verdict::Wait);
+    }
+
+    #[test]
     fn reply_without_deadline_never_causes_doubt() {
         let (mut health, start) = health();
         assert_eq!(health.next(&Owed::Whenever), None);
@@ -178,6 +219,18 @@ mod tests {
         health.heard(start + TIME * 3 / 2);
         assert_eq!(health.look(start + TIME * 2 - Duration::from_millis(1), &owed), Verdict::Wait);
         assert_eq!(health.look(start + TIME * 2, &owed), Verdict::Dead);
+    }
+
+    #[test]
+    fn overdue_reply_behind_a_slow_one_has_its_time_again() {
+        let (mut health, start) = health();
+        let slow = start + IDLE * 3;
+        health.heard(slow);
+        health.alive();
+        let owed = by(start, TIME);
+        assert_eq!(health.look(slow, &owed), Verdict::Doubt);
+        assert_eq!(health.look(slow + TIME - Duration::from_millis(1), &owed), Verdict::Wait);
+        assert_eq!(health.look(slow + TIME, &owed), Verdict::Dead);
     }
 
     #[test]

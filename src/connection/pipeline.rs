@@ -182,6 +182,18 @@ impl Pipeline {
         self.probe = due;
     }
 
+    /// Queues a PING of the connection's own behind all other requests.
+    pub(super) fn push_check(&mut self, bytes: usize, cost: usize, due: Option<Due>) {
+        self.queue.push_back(Waiter { slot: PROBE, left: 1, bytes, cost });
+        self.cost += cost;
+        self.probe = due;
+    }
+
+    /// Whether a PING of the connection's own is not answered.
+    pub(super) fn is_probed(&self) -> bool {
+        self.queue.iter().any(|waiter| waiter.slot == PROBE)
+    }
+
     /// Returns whether a reply came in time since the last call: to a caller that still waited, or
     /// to a PING.
     #[inline]
@@ -404,14 +416,15 @@ impl Pipeline {
                 }
             }
         }
-        self.cut(&mut expired, unsent, |slot| slot.is_overdue(now));
+        self.cut(&mut expired, unsent, |slot| slot.is_some_and(|slot| slot.is_overdue(now)));
         expired
     }
 
-    /// Removes the unsent requests whose callers were dropped or timed out.
+    /// Removes the unsent requests whose callers were dropped or timed out, and an unsent PING.
     pub(super) fn drop_abandoned(&mut self) -> Expired {
         let mut expired = Expired::default();
-        self.cut(&mut expired, || Unsent::Closed, |slot| !slot.held || slot.done);
+        let abandoned = |slot: &Slot| !slot.held || slot.done;
+        self.cut(&mut expired, || Unsent::Closed, |slot| slot.is_none_or(abandoned));
         expired
     }
 
@@ -420,10 +433,9 @@ impl Pipeline {
         &mut self,
         expired: &mut Expired,
         unsent: impl Fn() -> Unsent,
-        which: impl Fn(&Slot) -> bool,
+        which: impl Fn(Option<&Slot>) -> bool,
     ) {
-        let picked =
-            |slots: &Vec<Slot>, waiter: &Waiter| slots.get(waiter.slot.0).is_some_and(&which);
+        let picked = |slots: &Vec<Slot>, waiter: &Waiter| which(slots.get(waiter.slot.0));
         if !self.queue.iter().skip(self.sent).any(|waiter| picked(&self.slots, waiter)) {
             return;
         }

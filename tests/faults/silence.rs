@@ -113,12 +113,20 @@ async fn reader_whose_reply_drips_gets_a_new_connection_at_its_deadline() {
     assert!(read.unwrap().is_empty());
 }
 
+/// Answers every request, from now on.
+async fn echo(peer: &mut super::peer::Peer) {
+    while let Some(request) = peer.next_request().await {
+        match request.as_str() {
+            "PING" => peer.send("+PONG\r\n").await,
+            _ => peer.send(format!("${}\r\n{request}\r\n", request.len())).await,
+        }
+    }
+}
+
 /// Answers every request except the first.
 async fn lose_one(peer: &mut super::peer::Peer) {
     peer.request().await;
-    while let Some(request) = peer.next_request().await {
-        peer.send(format!("${}\r\n{request}\r\n", request.len())).await;
-    }
+    echo(peer).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,10 +135,7 @@ async fn lost_reply_fails_only_its_own_call() {
     let (client, mut peer) = server.connect(probed()).await;
     let server_side = async {
         lose_one(&mut peer).await;
-        let mut next = server.greet().await;
-        while let Some(request) = next.next_request().await {
-            next.send(format!("${}\r\n{request}\r\n", request.len())).await;
-        }
+        echo(&mut server.greet().await).await;
     };
     let calls = async {
         let mut failed = 0;

@@ -68,6 +68,53 @@ async fn reply_received_before_a_command_is_sent_is_not_delivered_to_it() {
     next_works_on_a_new_connection(&server, &client, "just before").await;
 }
 
+/// Returns the reply: the key's name as the stream's length, or PONG.
+fn len_of(request: &str) -> String {
+    match request.strip_prefix("XLEN ") {
+        Some(key) => format!(":{key}\r\n"),
+        None => "+PONG\r\n".to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn extra_reply_on_a_connection_that_is_never_idle_ends_it_within_the_probe_interval() {
+    let server = Server::new();
+    let (client, mut peer) = server.connect(config().probe(Some(ms(10_000)))).await;
+    // Two requests are always in flight; each reply takes 100 ms.
+    let answers = async {
+        let first = peer.requests(2).await;
+        peer.send(":666\r\n").await;
+        for request in first {
+            sleep(ms(100)).await;
+            peer.send(len_of(&request)).await;
+        }
+        while let Some(request) = peer.next_request().await {
+            sleep(ms(100)).await;
+            peer.send(len_of(&request)).await;
+        }
+        let mut next = server.greet().await;
+        while let Some(request) = next.next_request().await {
+            next.send(len_of(&request)).await;
+        }
+    };
+    let wrong = std::cell::Cell::new(Instant::now());
+    let caller = async |first: u64| {
+        for n in (first..300).step_by(2) {
+            if client.send(XLen::new(&n.to_string())).await.is_ok_and(|len| len != n) {
+                wrong.set(Instant::now());
+            }
+        }
+    };
+    let start = Instant::now();
+    tokio::select! {
+        _ = ends(async { tokio::join!(caller(0), caller(1)) }) => {}
+        () = answers => unreachable!(),
+    }
+    let until = wrong.get() - start;
+    assert!(until > ms(5000) && until < ms(10_500), "wrong replies until {until:?}");
+    assert_eq!(server.dials().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn half_a_reply_on_an_idle_connection_ends_it() {
     for half in [":6", ":", "$3\r\n66", "*1\r\n"] {

@@ -195,6 +195,18 @@ impl Shared {
         state.pipeline.push_probe(PING.len(), Budget::cost(PING.len()), due);
     }
 
+    /// Sends a PING behind all other requests, unless one waits already.
+    pub(in crate::connection) fn check(&self, now: Instant) {
+        let mut state = self.lock();
+        if state.closing || !matches!(state.link, Link::Up(_)) || state.pipeline.is_probed() {
+            return;
+        }
+        let time = self.timeout;
+        let due = now.checked_add(time).map(|at| Due { at, time });
+        state.backlog.add(&mut PING.to_vec());
+        state.pipeline.push_check(PING.len(), Budget::cost(PING.len()), due);
+    }
+
     /// Returns the guard's next deadline, if there is one; `None` when the connection has ended.
     pub(in crate::connection) fn guard(&self, cx: &Context<'_>) -> Option<Option<Instant>> {
         let waker = cx.waker().clone();

@@ -128,6 +128,23 @@ fn reply_to_an_abandoned_request_is_discarded() {
 }
 
 #[test]
+fn unsent_probe_is_not_kept_for_the_next_connection() {
+    let mut line = Line::default();
+    let (a, _b) = (line.push(1, None), line.push(1, None));
+    let unsent = line.pipeline.len();
+    line.pipeline.push_check(14, 14, None);
+    assert!(line.pipeline.is_probed());
+    let expired = line.pipeline.expire(Instant::now(), || Unsent::Closed);
+    assert!(expired.cuts.is_empty(), "it has no caller whose deadline passed");
+    let expired = line.pipeline.drop_abandoned();
+    assert_eq!(expired.cuts.last().map(|cut| cut.1), Some(14));
+    assert!(!line.pipeline.is_probed() && line.pipeline.len() == unsent);
+    line.pipeline.sent_more(unsent);
+    line.reply(":1\r\n").unwrap();
+    assert!(matches!(line.take(a), Some((Replies::One(_), None))));
+}
+
+#[test]
 fn overdue_request_keeps_its_place_if_sent_and_leaves_the_queue_if_not() {
     let start = Instant::now();
     let late = Some(start + Duration::from_secs(1));
