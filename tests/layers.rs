@@ -49,7 +49,7 @@ const NO_IO: [&str; 23] = [
     "config",
     "connection/pipeline",
     "connection/handshake",
-    "connection/manner",
+    "connection/handshake_history",
     "connection/backoff",
     "connection/window",
     "queue/abilities",

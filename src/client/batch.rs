@@ -3,7 +3,7 @@
 use super::pieces::{PIECE_BYTES, Pieces};
 use crate::command::{self, Command, Safety};
 use crate::connection::{
-    Asked, Call, Connection, Failed, Replies, Request, Size, decode, error, measure, name,
+    Call, Connection, Failed, Replies, Request, ServerLookup, Size, decode, error, measure, name,
 };
 use crate::error::{Error, Refusal, Unsent};
 use crate::resp::{Frame, Measure};
@@ -34,7 +34,7 @@ pub trait Batch: sealed::Sealed {
     fn name_each(&self, add: &mut dyn FnMut(Named));
 
     #[doc(hidden)]
-    fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results;
+    fn results(&self, next: Next<'_>, server: ServerLookup<'_>) -> Self::Results;
 }
 
 /// A command's name, the features it needs, and the outcome that an error reply to it means.
@@ -93,7 +93,7 @@ impl<C: Command> Batch for Vec<C> {
         self.iter().for_each(|command| add((name::<C>(), command.needs(), command.refusal())));
     }
 
-    fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
+    fn results(&self, next: Next<'_>, server: ServerLookup<'_>) -> Self::Results {
         let result =
             |c: &C| next(name::<C>(), c.safety()).and_then(|frame| decode(c, frame, server));
         self.iter().map(result).collect()
@@ -143,7 +143,7 @@ macro_rules! tuple {
                 $(add((name::<$command>(), $value.needs(), $value.refusal()));)+
             }
 
-            fn results(&self, next: Next<'_>, server: Asked<'_>) -> Self::Results {
+            fn results(&self, next: Next<'_>, server: ServerLookup<'_>) -> Self::Results {
                 let ($($value,)+) = self;
                 ($(next(name::<$command>(), $value.safety())
                     .and_then(|frame| decode($value, frame, server)),)+)
@@ -222,7 +222,7 @@ impl<B: Batch> Measured<B> {
         frames: Vec<Frame>,
         failure: Failed,
         waited: Duration,
-        server: Asked<'_>,
+        server: ServerLookup<'_>,
     ) -> B::Results {
         let mut frames = frames.into_iter();
         let mut behind = self.measures.as_ref().map_or(0, Vec::len) as u64;
@@ -246,7 +246,7 @@ impl<B: Batch> Measured<B> {
 pub(super) fn frames(replies: Replies) -> Vec<Frame> {
     match replies {
         Replies::None => Vec::new(),
-        Replies::One(frame) => vec![frame],
+        Replies::Single(frame) => vec![frame],
         Replies::Many(frames) => frames,
     }
 }
@@ -282,7 +282,7 @@ impl<B: Batch> Request for Pipelined<B> {
         replies: Replies,
         failure: Failed,
         waited: Duration,
-        server: Asked<'_>,
+        server: ServerLookup<'_>,
     ) -> B::Results {
         self.0.results(frames(replies), failure, waited, server)
     }

@@ -11,7 +11,7 @@ pub use transaction::Transact;
 
 use crate::command::Command;
 use crate::config::Config;
-use crate::connection::{ByteStream, Connection, Dialler, Events, One};
+use crate::connection::{ByteStream, Connection, Dialler, Events, Single};
 use crate::error::Error;
 use crate::id::{EntryId, ReadFrom};
 use crate::reader::{RangeStream, Reader, Tail};
@@ -182,7 +182,7 @@ impl Client {
     /// [`Error::outcome`] says whether the command may have run.
     #[inline]
     pub fn send<C: Command>(&self, command: C) -> Sending<'_, C> {
-        Sending(self.connection.call(One(command)))
+        Sending(self.connection.call(Single(command)))
     }
 
     /// Sends several commands in one round trip. Each has its own result, in order.

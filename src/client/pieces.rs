@@ -7,7 +7,7 @@
 
 use super::batch::{Batch, Measured, frames};
 use crate::command::Safety;
-use crate::connection::{Asked, Call, Connection, Failed, Replies, Request, Size, error};
+use crate::connection::{Call, Connection, Failed, Replies, Request, ServerLookup, Size, error};
 use crate::error::Unsent;
 use crate::resp::Frame;
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ pub(super) struct Pieces<'a, B> {
     deadline: Option<Option<Instant>>,
     /// The commands that are in no piece yet.
     left: Range<usize>,
-    under_way: VecDeque<UnderWay<'a, B>>,
+    in_flight: VecDeque<InFlightRead<'a, B>>,
     most_under_way: usize,
     fastest: Duration,
     /// The results of the pieces, in order.
@@ -41,7 +41,7 @@ pub(super) struct Pieces<'a, B> {
 }
 
 #[derive(Debug)]
-struct UnderWay<'a, B> {
+struct InFlightRead<'a, B> {
     call: Call<'a, Piece<B>>,
     since: Instant,
     /// The result, if it arrived before that of an earlier piece.
@@ -66,7 +66,7 @@ impl<'a, B: Batch> Pieces<'a, B> {
             time: connection.shared().timeout(),
             deadline: None,
             left,
-            under_way: VecDeque::new(),
+            in_flight: VecDeque::new(),
             most_under_way: LEAST_UNDER_WAY,
             fastest: Duration::MAX,
             results: Vec::new(),
@@ -84,30 +84,30 @@ impl<'a, B: Batch> Pieces<'a, B> {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now().checked_add(time));
         loop {
             // Oldest first: pieces that are sent again keep their order.
-            for piece in self.under_way.iter_mut().filter(|piece| piece.result.is_none()) {
+            for piece in self.in_flight.iter_mut().filter(|piece| piece.result.is_none()) {
                 if let Poll::Ready(result) = Pin::new(&mut piece.call).poll(cx) {
                     piece.result = Some(result);
                 }
             }
             while let Some(result) =
-                self.under_way.front_mut().and_then(|piece| piece.result.take())
+                self.in_flight.front_mut().and_then(|piece| piece.result.take())
             {
-                if let Some(piece) = self.under_way.pop_front() {
+                if let Some(piece) = self.in_flight.pop_front() {
                     self.learn(piece.since.elapsed());
                 }
                 self.results.push(result);
             }
-            if self.under_way.len() >= self.most_under_way {
+            if self.in_flight.len() >= self.most_under_way {
                 return Poll::Pending;
             }
             let Some(piece) = self.cut() else {
-                if self.under_way.is_empty() {
+                if self.in_flight.is_empty() {
                     return Poll::Ready(self.results());
                 }
                 return Poll::Pending;
             };
             let call = self.connection.call(piece).until(deadline, time);
-            self.under_way.push_back(UnderWay { call, since: Instant::now(), result: None });
+            self.in_flight.push_back(InFlightRead { call, since: Instant::now(), result: None });
         }
     }
 
@@ -185,7 +185,7 @@ impl<B: Batch> Request for Piece<B> {
         replies: Replies,
         failure: Failed,
         waited: Duration,
-        _: Asked<'_>,
+        _: ServerLookup<'_>,
     ) -> PieceResult {
         PieceResult {
             commands: self.which.len(),

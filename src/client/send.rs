@@ -1,7 +1,7 @@
 //! One command in flight, and its deadline.
 
 use crate::command::Command;
-use crate::connection::{Call, One};
+use crate::connection::{Call, Single};
 use crate::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The future of [`Client::send`](super::Client::send), with the command's reply.
 #[derive(Debug)]
 #[must_use = "a command is not sent until its future is awaited"]
-pub struct Sending<'a, C>(pub(super) Call<'a, One<C>>);
+pub struct Sending<'a, C>(pub(super) Call<'a, Single<C>>);
 
 impl<C: Command> Sending<'_, C> {
     /// Sets the time limit of this command, from the first poll to the reply, instead of

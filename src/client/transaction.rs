@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Measured, frames};
 use crate::command::Safety;
-use crate::connection::{Asked, Call, Failed, Replies, Request, Size, error};
+use crate::connection::{Call, Failed, Replies, Request, ServerLookup, Size, error};
 use crate::error::{Code, Error, Outcome, Refusal, ServerError, Unsent};
 use crate::resp::{DecodeError, Frame, Token};
 use crate::server::Features;
@@ -28,7 +28,7 @@ impl<B: Batch> Transaction<B> {
         &self,
         mut replies: Vec<Frame>,
         waited: Duration,
-        server: Asked<'_>,
+        server: ServerLookup<'_>,
     ) -> Result<B::Results, Error> {
         if let Some((error, needs)) = self.discarded(&replies) {
             return Err(Error::refusal(error, needs, server));
@@ -142,7 +142,7 @@ impl<B: Batch> Request for Transaction<B> {
         replies: Replies,
         failure: Failed,
         waited: Duration,
-        server: Asked<'_>,
+        server: ServerLookup<'_>,
     ) -> Self::Output {
         match failure {
             None => self.results(frames(replies), waited, server),

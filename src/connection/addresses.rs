@@ -34,7 +34,7 @@ pub(super) struct Resolver {
 /// The lookup in progress, and the last one that succeeded.
 #[derive(Default)]
 struct Lookups {
-    under_way: Option<oneshot::Receiver<(Instant, Found)>>,
+    in_flight: Option<oneshot::Receiver<(Instant, Found)>>,
     last: Option<(Instant, Vec<SocketAddr>)>,
 }
 
@@ -56,17 +56,17 @@ impl Resolver {
         let asked = Instant::now();
         // An attempt that is dropped leaves its lookup to the next one.
         let mut turns = self.turns.lock().await;
-        let Lookups { under_way, last } = &mut *turns;
+        let Lookups { in_flight, last } = &mut *turns;
         loop {
             if let Some((_, addresses)) = last.as_ref().filter(|(came, _)| *came >= asked) {
                 return Ok(addresses.clone());
             }
-            let lookup = match under_way {
+            let lookup = match in_flight {
                 Some(lookup) => lookup,
-                None => under_way.insert(self.begin(host, port)?),
+                None => in_flight.insert(self.begin(host, port)?),
             };
             let answer = lookup.await;
-            *under_way = None;
+            *in_flight = None;
             match answer {
                 Ok((came, Ok(addresses))) => *last = Some((came, addresses)),
                 Ok((came, Err(error))) if came >= asked => return Err(error),
@@ -177,12 +177,12 @@ where
     F: Future<Output = io::Result<T>>,
 {
     let mut next = interleave(addresses).into_iter().peekable();
-    let mut under_way: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
+    let mut in_flight: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
     let mut head_start = pin!(sleep(HEAD_START));
     poll_fn(|cx| {
         loop {
             let (mut won, mut failed) = (None, false);
-            under_way.retain_mut(|(address, attempt)| match attempt.as_mut().poll(cx) {
+            in_flight.retain_mut(|(address, attempt)| match attempt.as_mut().poll(cx) {
                 _ if won.is_some() => false,
                 Poll::Pending => true,
                 Poll::Ready(Ok(connected)) => {
@@ -198,14 +198,14 @@ where
             if let Some(connected) = won {
                 return Poll::Ready(Ok(connected));
             }
-            let due = failed || under_way.is_empty();
+            let due = failed || in_flight.is_empty();
             if next.peek().is_some() && (due || head_start.as_mut().poll(cx).is_ready()) {
                 if let Some(address) = next.next() {
                     tried.begin(address);
-                    under_way.push((address, Box::pin(connect(address))));
+                    in_flight.push((address, Box::pin(connect(address))));
                     head_start.as_mut().reset(tokio::time::Instant::now() + HEAD_START);
                 }
-            } else if under_way.is_empty() {
+            } else if in_flight.is_empty() {
                 return Poll::Ready(Err(tried.error()));
             } else {
                 return Poll::Pending;

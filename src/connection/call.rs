@@ -51,12 +51,12 @@ pub(crate) trait Request {
         replies: Replies,
         failure: Failed,
         waited: Duration,
-        server: Asked<'_>,
+        server: ServerLookup<'_>,
     ) -> Self::Output;
 }
 
 /// Looks up the server. Called only for a refusal, because it takes the lock.
-pub(crate) type Asked<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
+pub(crate) type ServerLookup<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
 
 /// The timeout of a call.
 #[derive(Debug, Clone, Copy)]

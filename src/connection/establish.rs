@@ -7,7 +7,7 @@
 
 use super::addresses::Tried;
 use super::handshake::{Greeting, Handshake, Next, nothing_left};
-use super::manner::{Manner, Optional};
+use super::handshake_history::{HandshakeStyle, Optional};
 use super::renew;
 use super::transport::{self, Dialler, Io};
 use crate::config::{Config, Credentials};
@@ -73,15 +73,17 @@ impl Attempt<'_> {
     async fn run(&mut self) -> Result<Established, ConnectReason> {
         let now = || Instant::now().into_std();
         let protocol = self.config.protocol;
-        let usual = self.dialler.history(|history| history.manner(protocol, now()));
+        let usual = self.dialler.history(|history| history.style(protocol, now()));
         let error = match self.connect(usual).await {
-            Err(error) if self.hung_up && usual.0 != Manner::Bare => error,
+            Err(error) if self.hung_up && usual.0 != HandshakeStyle::Bare => error,
             result => return result,
         };
         if !self.dialler.history(|history| history.may_need_bare()) {
             return Err(error);
         }
-        let Ok(bare) = self.connect((Manner::Bare, usual.1)).await else { return Err(error) };
+        let Ok(bare) = self.connect((HandshakeStyle::Bare, usual.1)).await else {
+            return Err(error);
+        };
         let doubt = self.config.connect_timeout / RECHECK_DIVISOR;
         if let Ok(Ok(established)) = timeout(doubt, self.connect(usual)).await {
             return Ok(established);
@@ -109,7 +111,10 @@ impl Attempt<'_> {
         ConnectReason::TimedOut { after, during }
     }
 
-    async fn connect(&mut self, manner: (Manner, Optional)) -> Result<Established, ConnectReason> {
+    async fn connect(
+        &mut self,
+        style: (HandshakeStyle, Optional),
+    ) -> Result<Established, ConnectReason> {
         let (config, dialler) = (self.config, self.dialler);
         self.stage = Stage::Dialling(Tried::default());
         let Stage::Dialling(tried) = &self.stage else { return Err(ConnectReason::Eof) };
@@ -122,7 +127,7 @@ impl Attempt<'_> {
         self.stage = Stage::Handshake;
         let mut scanner = Scanner::new(config.limits);
         let mut input = BytesMut::new();
-        let (mut handshake, out) = Handshake::begin(config, credentials.as_ref(), manner);
+        let (mut handshake, out) = Handshake::begin(config, credentials.as_ref(), style);
         // A server that closes the connection may have sent a reason, which can still be read.
         let mut unwritten = write_all(&mut io, &out).await.err();
         let mut has_reply = false;
@@ -151,7 +156,7 @@ impl Attempt<'_> {
         let (worked, refused) = handshake.result();
         dialler.history(|history| {
             history.connected(worked, refused);
-            if worked != manner.0 {
+            if worked != style.0 {
                 history.needs_bare(Instant::now().into_std());
             }
         });

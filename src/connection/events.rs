@@ -80,7 +80,7 @@ struct Mailbox {
 
 /// The distributor of a connection's events.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct Publisher {
     limit: usize,
     address: String,
     #[cfg(feature = "tracing")]
@@ -96,7 +96,7 @@ struct Listeners {
     ended: bool,
 }
 
-impl Hub {
+impl Publisher {
     pub(super) fn new(config: &Config) -> Self {
         let now = Event::Disconnected { reason: Disconnect::NotYet };
         let listeners = Listeners { now, mailboxes: Vec::new(), ended: false };
@@ -243,16 +243,16 @@ mod tests {
         }
     }
 
-    fn hub(limit: usize) -> Hub {
-        Hub::new(&Config::tcp("localhost", 1).events_buffer(limit))
+    fn publisher(limit: usize) -> Publisher {
+        Publisher::new(&Config::tcp("localhost", 1).events_buffer(limit))
     }
 
     #[test]
     fn first_event_is_the_current_state() {
-        let hub = hub(4);
-        hub.emit(Event::Disconnected { reason: Disconnect::Eof });
-        hub.emit(after(1));
-        let mut events = hub.listen();
+        let publisher = publisher(4);
+        publisher.emit(Event::Disconnected { reason: Disconnect::Eof });
+        publisher.emit(after(1));
+        let mut events = publisher.listen();
         assert_eq!(
             take(&mut events).unwrap(),
             "Some(Disconnected { reason: the server closed the connection })"
@@ -262,9 +262,9 @@ mod tests {
 
     #[test]
     fn slow_listener_misses_the_oldest_events_and_receives_their_number() {
-        let hub = hub(2);
-        let mut events = hub.listen();
-        (0..4).for_each(|ms| hub.emit(after(ms)));
+        let publisher = publisher(2);
+        let mut events = publisher.listen();
+        (0..4).for_each(|ms| publisher.emit(after(ms)));
         assert_eq!(take(&mut events).unwrap(), "Some(Missed { events: 3 })");
         assert_eq!(take(&mut events).unwrap(), "Some(Reconnecting { after: 2ms })");
         assert_eq!(take(&mut events).unwrap(), "Some(Reconnecting { after: 3ms })");
@@ -273,23 +273,23 @@ mod tests {
 
     #[test]
     fn events_before_the_end_are_still_delivered() {
-        let hub = hub(4);
-        let mut events = hub.listen();
-        hub.emit(after(1));
-        hub.end();
+        let publisher = publisher(4);
+        let mut events = publisher.listen();
+        publisher.emit(after(1));
+        publisher.end();
         assert!(take(&mut events).is_some_and(|event| event.contains("not connected yet")));
         assert!(take(&mut events).is_some_and(|event| event.contains("1ms")));
         assert_eq!(take(&mut events).unwrap(), "None");
-        let mut late = hub.listen();
+        let mut late = publisher.listen();
         assert!(take(&mut late).is_some_and(|event| event.contains("not connected yet")));
         assert_eq!(take(&mut late).unwrap(), "None");
     }
 
     #[test]
     fn dropped_listener_is_removed() {
-        let hub = hub(4);
-        drop(hub.listen());
-        hub.emit(after(1));
-        assert!(lock(&hub.listeners).mailboxes.is_empty());
+        let publisher = publisher(4);
+        drop(publisher.listen());
+        publisher.emit(after(1));
+        assert!(lock(&publisher.listeners).mailboxes.is_empty());
     }
 }

@@ -3,8 +3,8 @@
 //! The usual handshake is one round trip: `HELLO 3 AUTH user password SETNAME name`,
 //! `CLIENT SETINFO` and `SELECT` are sent together. The name is in HELLO because a busy server
 //! accepts only HELLO. If HELLO is rejected (servers before 6.0, proxies, users that may not run
-//! it), a second round trip follows in RESP2: `AUTH`, `CLIENT SETNAME`, `SELECT`. [`Manner`] lists
-//! the other requests.
+//! it), a second round trip follows in RESP2: `AUTH`, `CLIENT SETNAME`, `SELECT`.
+//! [`HandshakeStyle`] lists the other requests.
 //!
 //! | request | reply | consequence |
 //! |---|---|---|
@@ -19,7 +19,7 @@
 //!
 //! Any other reply is an error: an unexpected line would shift all replies after it.
 
-use super::manner::{Manner, Optional};
+use super::handshake_history::{HandshakeStyle, Optional};
 use crate::command::hello::{self, HelloReply};
 use crate::config::{Config, Credentials};
 use crate::error::{Code, ConnectReason, ServerError};
@@ -62,7 +62,7 @@ pub(super) struct Greeting {
 pub(super) struct Handshake<'a> {
     config: &'a Config,
     credentials: Option<&'a Credentials>,
-    manner: Manner,
+    style: HandshakeStyle,
     /// Optional requests to leave out.
     skip: Optional,
     refused: Optional,
@@ -92,12 +92,12 @@ impl<'a> Handshake<'a> {
     pub(super) fn begin(
         config: &'a Config,
         credentials: Option<&'a Credentials>,
-        (manner, skip): (Manner, Optional),
+        (style, skip): (HandshakeStyle, Optional),
     ) -> (Self, Vec<u8>) {
         let mut handshake = Self {
             config,
             credentials,
-            manner,
+            style,
             skip,
             refused: Optional::default(),
             asked: VecDeque::new(),
@@ -116,9 +116,9 @@ impl<'a> Handshake<'a> {
         self.greeting
     }
 
-    /// Returns the manner that worked, and the optional requests that the server rejected.
-    pub(super) fn result(&self) -> (Manner, Optional) {
-        (self.manner, self.refused)
+    /// Returns the style that worked, and the optional requests that the server rejected.
+    pub(super) fn result(&self) -> (HandshakeStyle, Optional) {
+        (self.style, self.refused)
     }
 
     /// Returns the error of a server that closed the connection: the reason it sent before, if
@@ -135,13 +135,13 @@ impl<'a> Handshake<'a> {
     /// Returns the requests of one round trip; `user` is whether AUTH names the user.
     fn requests(&mut self, user: bool) -> Vec<u8> {
         let mut out = Vec::new();
-        if self.manner == Manner::Hello {
+        if self.style == HandshakeStyle::Hello {
             self.hello(&mut out);
         } else {
             self.identity(user, &mut out);
         }
         let set_info = self.config.client_info && !self.skip.has(Optional::SET_INFO);
-        if set_info && self.manner != Manner::Bare {
+        if set_info && self.style != HandshakeStyle::Bare {
             self.ask(
                 HandshakeStep::SetInfo,
                 &mut out,
@@ -158,7 +158,7 @@ impl<'a> Handshake<'a> {
             let database = self.config.database.to_string();
             self.ask(HandshakeStep::Select, &mut out, &[b"SELECT", database.as_bytes()]);
         }
-        if self.manner == Manner::Plain {
+        if self.style == HandshakeStyle::Plain {
             if !self.skip.has(Optional::CLIENT_ID) {
                 self.ask(HandshakeStep::ClientId, &mut out, &[b"CLIENT", b"ID"]);
             }
@@ -169,7 +169,7 @@ impl<'a> Handshake<'a> {
         // At least one reply is required: otherwise a socket that no process serves would count as
         // connected.
         let nothing = self.asked.iter().all(|asked| *asked == HandshakeStep::SetInfo);
-        if !self.has_reply && (nothing || self.manner == Manner::Bare) {
+        if !self.has_reply && (nothing || self.style == HandshakeStyle::Bare) {
             self.ask(HandshakeStep::Ping, &mut out, &[b"PING"]);
         }
         out
@@ -232,7 +232,7 @@ impl<'a> Handshake<'a> {
         }
         let Some(fallback) = self.fallback.take() else { return Ok(Next::Done) };
         if fallback == Fallback::Resp2 {
-            self.manner = Manner::Bare;
+            self.style = HandshakeStyle::Bare;
         }
         let out = self.requests(fallback != Fallback::PasswordOnly);
         Ok(if out.is_empty() { Next::Done } else { Next::Send(out) })

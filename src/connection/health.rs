@@ -13,9 +13,9 @@
 //!
 //! Bytes alone do not count as life, nor does a reply after its caller's deadline.
 //!
-//! A busy connection is probed as well, behind the requests that wait: if the server or a proxy sent
-//! one reply too many, every later reply would be delivered to the wrong caller. The answer to the
-//! PING shows it.
+//! A busy connection is probed as well, behind the requests that wait. If the server or a proxy
+//! sent one reply too many, every later reply would be delivered to the wrong caller. The answer to
+//! the PING shows it.
 
 use std::time::{Duration, Instant};
 

@@ -5,8 +5,8 @@
 
 use super::call::{Call, Enqueue, Patience};
 use super::events::Event;
-use super::one::One;
 use super::outbox::{Shared, Turn};
+use super::single::Single;
 use crate::command::XLen;
 use crate::config::{Config, WhenFull};
 use crate::error::{Disconnect, Error};
@@ -67,7 +67,7 @@ fn answer(shared: &Shared, texts: &[&str]) {
 }
 
 fn send(shared: &Shared, key: &str) -> Result<u64, Error> {
-    block_on(Call::new(shared, One(XLen::new(key))))
+    block_on(Call::new(shared, Single(XLen::new(key))))
 }
 
 #[test]
@@ -93,7 +93,8 @@ fn dropped_caller_takes_no_other_callers_reply() {
         let shared = connected(&config());
         // Queued first, and dropped at any point.
         let mut enqueue = Enqueue::new(Arc::clone(&shared), Patience::Usual);
-        let queued = enqueue.poll(&One(XLen::new("gone")), &mut Context::from_waker(Waker::noop()));
+        let queued =
+            enqueue.poll(&Single(XLen::new("gone")), &mut Context::from_waker(Waker::noop()));
         let Poll::Ready(Ok(gone)) = queued else { panic!("there is capacity") };
         let stays = Arc::clone(&shared);
         let stays = thread::spawn(move || send(&stays, "stays").unwrap());

@@ -11,7 +11,7 @@
 //! | `guard` | a second task that settles overdue callers if the driver cannot run |
 //! | `establish` | one attempt to connect: resolve, dial, TLS, credentials, handshake |
 //! | `addresses` | the addresses of a name, and the race between them |
-//! | `handshake`, `manner` | the first requests on a socket; with HELLO or without |
+//! | `handshake`, `handshake_history` | the first requests on a socket; with HELLO or without |
 //! | `panics` | turns panics in user code into errors |
 //! | `health` | idle probes, overdue replies |
 //! | `retry` | whether and when a command is retried |
@@ -40,11 +40,10 @@ mod establish;
 mod events;
 mod guard;
 mod handshake;
+mod handshake_history;
 mod health;
 #[cfg(all(test, bourn_loom))]
 mod interleavings;
-mod manner;
-mod one;
 mod outbox;
 mod panics;
 #[cfg(feature = "tls")]
@@ -54,6 +53,7 @@ mod reconnect;
 mod renew;
 mod retry;
 mod scratch;
+mod single;
 mod sync;
 mod timers;
 #[cfg(feature = "tls")]
@@ -63,12 +63,12 @@ mod trace;
 mod transport;
 mod window;
 
-pub(crate) use call::{Asked, Call, Enqueue, Patience, Request, Ticket};
+pub(crate) use call::{Call, Enqueue, Patience, Request, ServerLookup, Ticket};
 pub use events::{Event, Events};
-pub(crate) use one::{One, decode, error, measure, name, sendable};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failed, Failure, Replies};
 pub(crate) use retry::Attempts;
+pub(crate) use single::{Single, decode, error, measure, name, sendable};
 pub use transport::ByteStream;
 pub(crate) use transport::Dialler;
 

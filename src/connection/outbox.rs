@@ -20,7 +20,7 @@ mod state;
 
 use super::backlog::Backlog;
 use super::budget::Budget;
-use super::events::Hub;
+use super::events::Publisher;
 use super::health::{Due, Owed};
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
@@ -57,7 +57,7 @@ const KEPT_BYTES: usize = 1 << 20;
 /// The state that the callers and the driver of one connection share.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    events: Hub,
+    events: Publisher,
     timeout: Duration,
     repeats: bool,
 }
@@ -182,7 +182,7 @@ impl Shared {
             server: None,
             id: None,
         };
-        let events = Hub::new(config);
+        let events = Publisher::new(config);
         let repeats = config.retry == Retry::Safe;
         Self { state: Mutex::new(state), events, timeout: config.command_timeout, repeats }
     }
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// Returns the distributor of events.
-    pub(crate) fn events(&self) -> &Hub {
+    pub(crate) fn events(&self) -> &Publisher {
         &self.events
     }
 

@@ -28,7 +28,7 @@ const PROBE: SlotId = SlotId(usize::MAX);
 pub(crate) enum Replies {
     #[default]
     None,
-    One(Frame),
+    Single(Frame),
     Many(Vec<Frame>),
 }
 
@@ -40,7 +40,7 @@ impl Replies {
         let is_error = |frame: &Frame| frame.error().is_some();
         match self {
             Self::None => false,
-            Self::One(frame) => is_error(frame),
+            Self::Single(frame) => is_error(frame),
             Self::Many(frames) => {
                 frames.last().is_some_and(is_error) || frames.first().is_some_and(is_error)
             }
@@ -274,7 +274,7 @@ impl Pipeline {
         {
             match &mut slot.replies {
                 Replies::Many(frames) => frames.push(frame),
-                replies if left == 0 => *replies = Replies::One(frame),
+                replies if left == 0 => *replies = Replies::Single(frame),
                 replies => {
                     // Capacity for all outstanding replies: a pipeline costs one allocation.
                     let mut frames = Vec::with_capacity(left + 1);

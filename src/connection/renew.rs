@@ -9,7 +9,7 @@
 //! | the server rejects them | the connection is closed; the next one asks again |
 //! | provider fails, no reply, no capacity | retried after a random delay up to `reconnect_max` |
 
-use super::call::{Asked, Enqueue, Patience, Request};
+use super::call::{Enqueue, Patience, Request, ServerLookup};
 use super::driver::Driver;
 use super::events::Event;
 use super::outbox::{Shared, Size};
@@ -150,7 +150,7 @@ impl<'a> Renewal<'a> {
             Err(_) => return RenewalOutcome::Unanswered,
         };
         match poll_fn(|cx| ticket.poll(cx)).await {
-            (Replies::One(frame), None) => match frame.error() {
+            (Replies::Single(frame), None) => match frame.error() {
                 None => RenewalOutcome::Accepted(credentials),
                 Some(text) => {
                     let secret = Some(password.as_bytes());
@@ -184,7 +184,7 @@ impl Request for EncodedRequest {
         true
     }
 
-    fn finish(&self, _: Replies, _: Failed, _: Duration, _: Asked<'_>) {}
+    fn finish(&self, _: Replies, _: Failed, _: Duration, _: ServerLookup<'_>) {}
 }
 
 /// Returns the credentials that were sent last, also after the sender was dropped.

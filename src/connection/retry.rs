@@ -28,14 +28,14 @@ pub(crate) struct Attempts {
 
 /// The time and the connection of a retry after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Again {
+pub(crate) struct NextAttempt {
     /// The delay.
     pub(crate) after: Duration,
     /// Use another connection: this one leads to the wrong server, or has lost its session.
     pub(crate) elsewhere: bool,
 }
 
-impl Again {
+impl NextAttempt {
     /// Returns the time of the retry, if enough time is left then.
     pub(crate) fn at(&self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
         let at = now.checked_add(self.after)?;
@@ -45,14 +45,14 @@ impl Again {
 }
 
 impl Attempts {
-    /// Returns the retry of a command whose connection ended like this before the reply; `None` if a
-    /// retry is not safe or cannot help. `random` is from 0 to 1.
+    /// Returns the retry of a command whose connection ended like this before the reply; `None` if
+    /// a retry is not safe or cannot help. `random` is from 0 to 1.
     pub(crate) fn lost(
         &mut self,
         reason: &Disconnect,
         safety: Safety,
         random: f64,
-    ) -> Option<Again> {
+    ) -> Option<NextAttempt> {
         // A reply that broke the protocol, or was too large, would do so again.
         let chance = match reason {
             Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
@@ -67,11 +67,11 @@ impl Attempts {
             Some(repeats) => pause(repeats, LONGEST_LOST, random),
         };
         self.lost = self.lost.saturating_add(1);
-        Some(Again { after, elsewhere: false })
+        Some(NextAttempt { after, elsewhere: false })
     }
 
     /// Returns the retry of a command that was refused with this error; `random` is from 0 to 1.
-    pub(crate) fn refused(&mut self, error: &ServerError, random: f64) -> Option<Again> {
+    pub(crate) fn refused(&mut self, error: &ServerError, random: f64) -> Option<NextAttempt> {
         let elsewhere = match error.code() {
             Code::Loading | Code::MasterDown | Code::TryAgain | Code::ClusterDown | Code::Busy => {
                 false
@@ -86,7 +86,7 @@ impl Attempts {
         };
         let after = pause(self.refused, LONGEST, random);
         self.refused = self.refused.saturating_add(1);
-        Some(Again { after, elsewhere })
+        Some(NextAttempt { after, elsewhere })
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
             .collect();
         assert_eq!(waits, [20, 40, 80, 160, 320, 500, 500]);
         let again = Attempts::default().refused(&refusal("BUSY a script"), 0.0).unwrap();
-        assert_eq!(again, Again { after: Duration::from_millis(10), elsewhere: false });
+        assert_eq!(again, NextAttempt { after: Duration::from_millis(10), elsewhere: false });
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn refused_command_is_not_retried_with_less_than_100_ms_left() {
         let now = Instant::now();
-        let again = Again { after: Duration::from_millis(50), elsewhere: false };
+        let again = NextAttempt { after: Duration::from_millis(50), elsewhere: false };
         let rows = [(149, false), (150, true), (1000, true)];
         for (ms, sent) in rows {
             let at = again.at(now, Some(now + Duration::from_millis(ms)));

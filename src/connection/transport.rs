@@ -1,7 +1,7 @@
 //! Byte streams to a server: TCP, Unix sockets or user-provided streams, with or without TLS.
 
 use super::addresses::{Resolver, Tried, race};
-use super::manner::HandshakeHistory;
+use super::handshake_history::HandshakeHistory;
 use super::panics::{Caught, Guarded};
 #[cfg(feature = "tls")]
 pub(super) use super::tls::is_tls;

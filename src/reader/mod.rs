@@ -16,8 +16,8 @@ pub use tail::Tail;
 use crate::command::{self, Block, BlockingCommand, DedicatedCommand, Safety};
 use crate::config::Config;
 use crate::connection::{
-    Asked, Attempts, Connection, Dialler, Events, Failed, Failure, Patience, Replies, Request,
-    Shared, Size, Ticket, error, sendable,
+    Attempts, Connection, Dialler, Events, Failed, Failure, Patience, Replies, Request,
+    ServerLookup, Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, Refusal, ServerError, Unsent};
@@ -40,12 +40,12 @@ use tokio::time::Instant;
 pub struct Reader {
     connection: Connection,
     grace: Duration,
-    under_way: Option<UnderWay>,
+    in_flight: Option<InFlightRead>,
 }
 
 /// A read whose reply has not been taken.
 #[derive(Debug)]
-struct UnderWay {
+struct InFlightRead {
     ticket: Ticket<Arc<Shared>>,
     command: &'static str,
     needs: Features,
@@ -58,7 +58,7 @@ impl Reader {
         let grace = config.block_grace;
         let config = Arc::new(config.for_reader());
         let connection = Connection::open_for(config, dialler, Patience::Endless).await?;
-        Ok(Self { connection, grace, under_way: None })
+        Ok(Self { connection, grace, in_flight: None })
     }
 
     /// Sends a read, [`XRead`](crate::XRead) or [`XReadGroup`](crate::XReadGroup), with or without
@@ -141,8 +141,8 @@ impl Reader {
 
     /// Whether a read was dropped whose reply the next read returns.
     #[must_use]
-    pub fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
+    pub fn is_reading(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     /// Returns the server's flavour, version and features, as
@@ -168,12 +168,12 @@ impl Reader {
 
     /// Waits for the reply of the read in flight; empty if there is none.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Streams, Error>> {
-        let Some(under_way) = &mut self.under_way else {
+        let Some(in_flight) = &mut self.in_flight else {
             return Poll::Ready(Ok(Streams::default()));
         };
-        let came = ready!(under_way.ticket.poll(cx));
-        let UnderWay { command, needs, safety, waited, .. } = *under_way;
-        self.under_way = None;
+        let came = ready!(in_flight.ticket.poll(cx));
+        let InFlightRead { command, needs, safety, waited, .. } = *in_flight;
+        self.in_flight = None;
         let meaning = Meaning { refusal: Refusal::NotApplied, needs, safety };
         let frame = self.settle(command, meaning, None, waited, came)?;
         Poll::Ready(Streams::decode(frame).map_err(|source| Error::Decode { command, source }))
@@ -198,13 +198,13 @@ impl Reader {
         (replies, failure): (Replies, Failed),
     ) -> Result<Frame, Error> {
         let shared = self.connection.shared();
-        let reading = self.under_way.as_ref().is_some_and(|read| !read.ticket.is_settled());
+        let reading = self.in_flight.as_ref().is_some_and(|read| !read.ticket.is_settled());
         let overdue = matches!(failure.as_deref(), Some(Failure::TimedOut { owed: true, .. }));
         if overdue && !reading {
             shared.kill(Disconnect::Silent);
         }
         match (replies, failure) {
-            (Replies::One(frame), None) => match frame.error() {
+            (Replies::Single(frame), None) => match frame.error() {
                 Some(text) => {
                     let error = ServerError::without(secret, command, text).meaning(refusal);
                     Err(Error::refusal(error, needs, || shared.server()))
@@ -285,5 +285,5 @@ impl<L: Listed> Request for L {
         writer.count() == measure.count
     }
 
-    fn finish(&self, _: Replies, _: Failed, _: Duration, _: Asked<'_>) {}
+    fn finish(&self, _: Replies, _: Failed, _: Duration, _: ServerLookup<'_>) {}
 }

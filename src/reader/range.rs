@@ -4,7 +4,7 @@ use super::page_size::{Next, PageLimits, PageSize};
 use super::pages::{Pages, Source};
 use crate::command::{XRange, XRevRange};
 use crate::config::Config;
-use crate::connection::{Connection, Dialler, One};
+use crate::connection::{Connection, Dialler, Single};
 use crate::entry::{Entries, Entry};
 use crate::error::{EntryTooLarge, Error};
 use crate::id::EntryId;
@@ -142,9 +142,9 @@ impl Source for Span {
             let asked = self.size.count(limits);
             let page = if self.newest_first {
                 let page = XRevRange::new(&self.key, low..=high).count(asked);
-                connection.call(One(page)).await
+                connection.call(Single(page)).await
             } else {
-                connection.call(One(XRange::new(&self.key, low..=high).count(asked))).await
+                connection.call(Single(XRange::new(&self.key, low..=high).count(asked))).await
             };
             match page {
                 Ok(page) => {

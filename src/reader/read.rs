@@ -1,6 +1,6 @@
 //! A read in flight: the future of [`Reader::read`].
 
-use super::{Read, Reader, UnderWay, conclude};
+use super::{InFlightRead, Read, Reader, conclude};
 use crate::command::{Block, BlockingCommand, Safety};
 use crate::connection::{Attempts, Enqueue, Patience, Shared};
 use crate::entry::Streams;
@@ -106,7 +106,7 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
         let result = loop {
             match &mut this.stage {
                 Stage::Before => {
-                    if let Some(UnderWay { safety, .. }) = this.reader.under_way {
+                    if let Some(InFlightRead { safety, .. }) = this.reader.in_flight {
                         match ready!(this.reader.poll_finish(cx)) {
                             Ok(streams) if streams.is_empty() => {}
                             // The lost read returned nothing that this one does not.
@@ -134,8 +134,8 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                     let needs = this.request.0.read_needs();
                     let safety = this.request.0.read_safety();
                     let command = C::READ;
-                    this.reader.under_way =
-                        Some(UnderWay { ticket, command, needs, safety, waited });
+                    this.reader.in_flight =
+                        Some(InFlightRead { ticket, command, needs, safety, waited });
                     this.stage = Stage::Waiting(deadline, waited);
                 }
                 Stage::Waiting(deadline, waited) => {

@@ -82,7 +82,7 @@ impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
             }
         };
         this.stage = Stage::Over;
-        if let (Replies::One(frame), None) = &came {
+        if let (Replies::Single(frame), None) = &came {
             let accepted = frame.error().and_then(|text| this.command.dedicated_accepted(text));
             if let Some(reply) = accepted {
                 return Poll::Ready(Ok(reply));

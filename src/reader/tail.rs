@@ -5,7 +5,7 @@ use super::page_size::{Next, PageLimits, PageSize, exceeded};
 use super::pages::{Pages, Source};
 use crate::command::{XRead, XRevRange};
 use crate::config::Config;
-use crate::connection::{Connection, Dialler, One};
+use crate::connection::{Connection, Dialler, Single};
 use crate::entry::{Entries, Entry};
 use crate::error::{EntryTooLarge, Error};
 use crate::id::{EntryId, ReadFrom};
@@ -114,7 +114,7 @@ impl Cursor {
     /// not the last ever added.
     async fn newest(&self) -> Result<Entries, Error> {
         let connection = Connection::open(Arc::clone(&self.config), self.dialler.clone()).await?;
-        let newest = connection.call(One(XRevRange::new(&self.key, ..).count(1))).await;
+        let newest = connection.call(Single(XRevRange::new(&self.key, ..).count(1))).await;
         newest.map_err(|error| match exceeded(&error) {
             Some(limit) => {
                 EntryTooLarge::error(&self.key, EntryId::MIN..=EntryId::MAX, true, limit)

@@ -162,10 +162,10 @@ fn next_read_returns_the_reply_of_a_dropped_read() {
                 assert_eq!(ids(reader.read(read(&this_id)).await), [this]);
             });
             let has_ended = poll_then_drop(call, usize::try_from(k).unwrap()).await;
-            assert_eq!(reader.is_under_way(), k > 0 && !has_ended, "k = {k}");
-            let expected = if reader.is_under_way() { this } else { next };
+            assert_eq!(reader.is_reading(), k > 0 && !has_ended, "k = {k}");
+            let expected = if reader.is_reading() { this } else { next };
             assert_eq!(ids(ends(reader.read(read(&next_id))).await), [expected], "k = {k}");
-            assert!(!reader.is_under_way());
+            assert!(!reader.is_reading());
             assert_eq!(log.count(&this_id), usize::from(k > 0), "k = {k}");
             assert_eq!(log.count(&next_id), usize::from(expected == next), "k = {k}");
             if has_ended {
@@ -206,11 +206,11 @@ fn dropped_close_closes_if_it_was_polled() {
             let server = Server::with_buffer(SMALL_PIPE);
             echo::spawn(&server);
             let client = ends(Client::connect_with(config(), server.dialler())).await.unwrap();
-            let mut under_way = Box::pin(client.send(XLen::new("7")));
-            assert!(poll_once(&mut under_way).await.is_none());
+            let mut in_flight = Box::pin(client.send(XLen::new("7")));
+            assert!(poll_once(&mut in_flight).await.is_none());
             let has_ended = poll_then_drop(Box::pin(client.close()), k).await;
             // Commands in flight complete.
-            assert_eq!(ends(under_way).await.unwrap(), 7, "k = {k}");
+            assert_eq!(ends(in_flight).await.unwrap(), 7, "k = {k}");
             let late = ends(client.send(XLen::new("8"))).await;
             if k == 0 {
                 assert_eq!(late.unwrap(), 8);

@@ -96,7 +96,7 @@ async fn reply_of_a_dropped_command_is_discarded() {
         assert_eq!(len.expect(scene), 2, "{scene}");
         // The same with a read after it: entries for a dropped command are not the read's.
         drop_send(&mut reader, XRead::new().stream("dropped", ReadFrom::START)).await;
-        assert!(!reader.is_under_way(), "{scene}: a command is not a read");
+        assert!(!reader.is_reading(), "{scene}: a command is not a read");
         let (streams, requests) = ends(async {
             tokio::join!(reader.read(read()), async {
                 [peer.answer(entry(666)).await, peer.answer(entry(3)).await]
@@ -276,7 +276,7 @@ async fn received_reply_of_a_dropped_read_survives_its_connection() {
             assert!(is_lost(&lost), "{scene}: {lost:?}");
         }
         let mut peer = server.greet().await;
-        assert!(reader.is_under_way(), "{scene}");
+        assert!(reader.is_reading(), "{scene}");
         assert_eq!(ids(&ends(reader.read(read())).await.expect(scene)), [1], "{scene}");
         check_next(&mut reader, &mut peer, scene).await;
     }

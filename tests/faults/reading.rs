@@ -146,7 +146,7 @@ async fn reply_of_a_dropped_read_is_returned_before_the_next_read_is_sent() {
     // The reply had entries: the read passed to this call is not sent.
     peer.send(entry(1)).await;
     let first = ends(reader.read(other())).await.unwrap();
-    assert_eq!((ids(&first), reader.is_under_way()), (vec![1], false));
+    assert_eq!((ids(&first), reader.is_reading()), (vec![1], false));
     let (second, request) =
         ends(async { tokio::join!(reader.read(other()), peer.answer(entry(2))) }).await;
     assert_eq!((ids(&second.unwrap()), request.as_str()), (vec![2], "XREAD STREAMS t 0-0"));

@@ -100,7 +100,7 @@ async fn extra_reply_on_a_connection_that_is_never_idle_ends_it_within_the_probe
     let wrong = std::cell::Cell::new(Instant::now());
     let caller = async |first: u64| {
         for n in (first..300).step_by(2) {
-            if client.send(XLen::new(&n.to_string())).await.is_ok_and(|len| len != n) {
+            if client.send(XLen::new(n.to_string())).await.is_ok_and(|len| len != n) {
                 wrong.set(Instant::now());
             }
         }

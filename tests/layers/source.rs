@@ -34,7 +34,7 @@ impl Module {
         let mut module = Self {
             file: file.to_owned(),
             no_io: first.ends_with("Pure.") || first.ends_with("No I/O."),
-            tests: file.ends_with("/tests.rs"),
+            tests: file.ends_with("/tests.rs") || file.contains("/tests/"),
             paths: Vec::new(),
             uses: BTreeMap::new(),
             globs: Vec::new(),

@@ -49,7 +49,7 @@ mod tests {
     use crate::command::XLen;
     use crate::config::Config;
     use crate::connection::call::{Enqueue, Patience};
-    use crate::connection::one::One;
+    use crate::connection::single::Single;
     use crate::connection::transport::Direct;
     use std::io::{ErrorKind, Read};
     use std::sync::Arc;
@@ -69,7 +69,7 @@ mod tests {
             assert_eq!(shared.is_connected(), !in_doubt);
             let mut enqueue = Enqueue::new(Arc::clone(&shared), Patience::Usual);
             let queued =
-                enqueue.poll(&One(XLen::new("s")), &mut Context::from_waker(Waker::noop()));
+                enqueue.poll(&Single(XLen::new("s")), &mut Context::from_waker(Waker::noop()));
             assert!(matches!(queued, Poll::Ready(Ok(_))));
             let far = far.into_std().unwrap();
             let read = (&far).read(&mut [0; 64]);

@@ -34,7 +34,7 @@ fn read_that_is_never_polled_is_not_sent() {
         group(client, 1).await;
         let mut reader = client.reader().await.unwrap();
         drop(reader.read(new().no_ack().block_forever()));
-        assert!(!reader.is_under_way());
+        assert!(!reader.is_reading());
         assert_eq!(ids(&reader.read(new()).await.unwrap()), [1]);
         assert_eq!(client.send(XPending::new("s", "g")).await.unwrap().count, 1);
     });
@@ -46,12 +46,12 @@ fn read_dropped_while_blocked_leaves_its_entries_to_the_next() {
         group(client, 0).await;
         let mut reader = client.reader().await.unwrap();
         drop_read(&mut reader).await;
-        assert!(reader.is_under_way());
+        assert!(reader.is_reading());
         until_blocked(client, 1).await;
         add(client, "s", 1..=2).await;
         // The pending reply comes first, whatever the next read requests.
         assert_eq!(ids(&reader.read(after(7)).await.unwrap()), [1]);
-        assert!(!reader.is_under_way());
+        assert!(!reader.is_reading());
         assert_eq!(ids(&reader.read(new().no_ack()).await.unwrap()), [2]);
     });
 }
@@ -68,7 +68,7 @@ fn read_dropped_after_its_reply_leaves_it_to_the_next() {
             add(client, "s", 1..=1).await;
             settle(client).await;
         }
-        assert!(reader.is_under_way());
+        assert!(reader.is_reading());
         assert_eq!(ids(&reader.read(new().no_ack().block_forever()).await.unwrap()), [1]);
     });
 }

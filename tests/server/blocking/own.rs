@@ -112,7 +112,7 @@ fn command_after_a_dropped_read_leaves_its_entries() {
             add(client, "s", 1..=2).await;
             ping.await.unwrap();
         }
-        assert!(own.is_under_way(), "the entries are not read yet");
+        assert!(own.is_reading(), "the entries are not read yet");
         let streams = own.read(new().no_ack().block(LONG)).await.unwrap();
         assert_eq!(streams.get("s").map(ms), Some(vec![1]));
     });

@@ -1,6 +1,6 @@
 //! A single command as a request, and the errors of commands.
 
-use super::call::{Asked, Request};
+use super::call::{Request, ServerLookup};
 use super::outbox::Size;
 use super::pipeline::{Failed, Failure, Replies};
 use crate::command::{self, Command, Safety};
@@ -12,14 +12,14 @@ use std::time::Duration;
 const MAX_ARGUMENT_BYTES: usize = 512 << 20;
 
 #[derive(Debug)]
-pub(crate) struct One<C>(pub(crate) C);
+pub(crate) struct Single<C>(pub(crate) C);
 
-impl<C: Command> Request for One<C> {
+impl<C: Command> Request for Single<C> {
     type Output = Result<C::Reply, Error>;
     type Measure = Measure;
 
     fn refused(&self, replies: &Replies) -> Option<ServerError> {
-        let Replies::One(frame) = replies else { return None };
+        let Replies::Single(frame) = replies else { return None };
         let error = refusal(&self.0, frame.error()?);
         (error.outcome() == Outcome::NotApplied).then_some(error)
     }
@@ -45,10 +45,10 @@ impl<C: Command> Request for One<C> {
         replies: Replies,
         failure: Failed,
         waited: Duration,
-        server: Asked<'_>,
+        server: ServerLookup<'_>,
     ) -> Self::Output {
         match (replies, failure) {
-            (Replies::One(frame), None) => decode(&self.0, frame, server),
+            (Replies::Single(frame), None) => decode(&self.0, frame, server),
             (_, failure) => Err(error(name::<C>(), failure, waited, (self.0.safety(), 0))),
         }
     }
@@ -83,7 +83,7 @@ pub(crate) fn name<C: Command>() -> &'static str {
 pub(crate) fn decode<C: Command>(
     command: &C,
     frame: Frame,
-    server: Asked<'_>,
+    server: ServerLookup<'_>,
 ) -> Result<C::Reply, Error> {
     if let Some(text) = frame.error() {
         if let Some(reply) = command.accepted(text) {
@@ -99,8 +99,8 @@ fn refusal<C: Command>(command: &C, text: &[u8]) -> ServerError {
     ServerError::new(name::<C>(), text).meaning(command.refusal())
 }
 
-/// Returns the error of a command without a reply: from its safety, and the number of commands after
-/// it in the same request.
+/// Returns the error of a command without a reply: from its safety, and the number of commands
+/// after it in the same request.
 pub(crate) fn error(
     command: &'static str,
     failure: Failed,

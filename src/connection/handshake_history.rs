@@ -1,7 +1,7 @@
 //! The requests of a handshake, with or without HELLO, and what earlier connections of a client
 //! learnt about its server. No I/O.
 //!
-//! | manner | requests |
+//! | style | requests |
 //! |---|---|
 //! | `Hello` | HELLO 3 with AUTH and SETNAME, CLIENT SETINFO, SELECT |
 //! | `Plain` (`Protocol::Resp2`) | AUTH, CLIENT SETNAME, CLIENT SETINFO, SELECT, CLIENT ID, INFO |
@@ -21,7 +21,7 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The requests that a handshake consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum HandshakeStyle {
     Hello,
     Plain,
     Bare,
@@ -52,20 +52,20 @@ pub(super) struct HandshakeHistory {
     bare: Option<Instant>,
     /// The optional requests that the server rejected.
     refused: Optional,
-    /// The manner of the settings has worked.
+    /// The style of the settings has worked.
     worked: bool,
 }
 
 impl HandshakeHistory {
-    /// Returns the manner to begin a connection with, and the optional requests to leave out.
-    pub(super) fn manner(&self, protocol: Protocol, now: Instant) -> (Manner, Optional) {
+    /// Returns the style to begin a connection with, and the optional requests to leave out.
+    pub(super) fn style(&self, protocol: Protocol, now: Instant) -> (HandshakeStyle, Optional) {
         let is_recent = |since: Instant| now.saturating_duration_since(since) < REMEMBERED;
-        let manner = match protocol {
-            _ if self.bare.is_some_and(is_recent) => Manner::Bare,
-            Protocol::Auto => Manner::Hello,
-            Protocol::Resp2 => Manner::Plain,
+        let style = match protocol {
+            _ if self.bare.is_some_and(is_recent) => HandshakeStyle::Bare,
+            Protocol::Auto => HandshakeStyle::Hello,
+            Protocol::Resp2 => HandshakeStyle::Plain,
         };
-        (manner, self.refused)
+        (style, self.refused)
     }
 
     /// Whether a disconnect after the first request may be a rejection of it. A server that
@@ -80,9 +80,9 @@ impl HandshakeHistory {
     }
 
     /// Records a successful handshake, and the requests that the server rejected.
-    pub(super) fn connected(&mut self, manner: Manner, refused: Optional) {
+    pub(super) fn connected(&mut self, style: HandshakeStyle, refused: Optional) {
         self.refused.add(refused);
-        if manner != Manner::Bare {
+        if style != HandshakeStyle::Bare {
             self.worked = true;
             self.bare = None;
         }
@@ -102,28 +102,31 @@ mod tests {
     #[test]
     fn bare_manner_is_forgotten_after_a_failure_and_after_ten_minutes() {
         let start = Instant::now();
-        let manner = |history: &HandshakeHistory, now| history.manner(Protocol::Auto, now).0;
+        let style = |history: &HandshakeHistory, now| history.style(Protocol::Auto, now).0;
         let mut history = HandshakeHistory::default();
-        assert_eq!(manner(&history, start), Manner::Hello);
-        assert_eq!(history.manner(Protocol::Resp2, start).0, Manner::Plain);
+        assert_eq!(style(&history, start), HandshakeStyle::Hello);
+        assert_eq!(history.style(Protocol::Resp2, start).0, HandshakeStyle::Plain);
         history.needs_bare(start);
-        history.connected(Manner::Bare, Optional::SET_INFO);
+        history.connected(HandshakeStyle::Bare, Optional::SET_INFO);
         let last = start + REMEMBERED - Duration::from_millis(1);
         for protocol in [Protocol::Auto, Protocol::Resp2] {
-            assert_eq!(history.manner(protocol, last), (Manner::Bare, Optional::SET_INFO));
+            assert_eq!(history.style(protocol, last), (HandshakeStyle::Bare, Optional::SET_INFO));
         }
-        assert_eq!(manner(&history, start + REMEMBERED), Manner::Hello);
+        assert_eq!(style(&history, start + REMEMBERED), HandshakeStyle::Hello);
         history.failed();
-        assert_eq!(history.manner(Protocol::Auto, start), (Manner::Hello, Optional::default()));
+        assert_eq!(
+            history.style(Protocol::Auto, start),
+            (HandshakeStyle::Hello, Optional::default())
+        );
     }
 
     #[test]
     fn disconnect_does_not_imply_bare_after_hello_worked() {
         let mut history = HandshakeHistory::default();
         assert!(history.may_need_bare());
-        history.connected(Manner::Bare, Optional::default());
+        history.connected(HandshakeStyle::Bare, Optional::default());
         assert!(history.may_need_bare());
-        history.connected(Manner::Hello, Optional::default());
+        history.connected(HandshakeStyle::Hello, Optional::default());
         history.failed();
         assert!(!history.may_need_bare());
     }
