@@ -1,6 +1,6 @@
 //! An attempt at a job: its log lines and its result.
 
-use crate::bad::Bad;
+use crate::defects::Defect;
 use crate::job::{self, Fields, Kind, MAX_ATTEMPTS, RETRY_AFTER};
 use crate::log::Log;
 use crate::worker::{DEAD, GROUP, STREAM};
@@ -18,7 +18,7 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) log: Arc<Log>,
     /// The intended defect.
-    pub(crate) bad: Option<Bad>,
+    pub(crate) defect: Option<Defect>,
 }
 
 /// The result of an attempt.
@@ -57,13 +57,13 @@ impl Setup {
         let (log, lease) = (Arc::clone(&self.log), lease.clone());
         let begun = Begun { id, attempt, log, lease, open: true };
         let takes = kind.takes(self.seed, n, attempt);
-        match self.bad {
-            Some(Bad::AcksFirst) => {
+        match self.defect {
+            Some(Defect::AcksFirst) => {
                 let (stream, client) = (STREAM, self.queue.client());
                 let _ =
                     client.send_all((XDel::new(stream, id), XAck::new(stream, GROUP, id))).await;
             }
-            Some(Bad::IgnoresLostLease) => {
+            Some(Defect::IgnoresLostLease) => {
                 // A spawned task is not cancelled with its caller.
                 let (setup, job) = (self.clone(), job.clone());
                 let work = tokio::spawn(async move {
@@ -81,26 +81,26 @@ impl Setup {
 
     async fn end(&self, begun: Begun, kind: Kind, job: &Fields) -> AttemptEnd {
         let last = begun.attempt >= MAX_ATTEMPTS;
-        match (kind, self.bad) {
-            (Kind::Fatal, Some(Bad::AcksPoison)) => {
+        match (kind, self.defect) {
+            (Kind::Fatal, Some(Defect::AcksPoison)) => {
                 begun.end("done");
                 AttemptEnd::Done
             }
-            (Kind::Fails(_), Some(Bad::AddsCopies)) => {
+            (Kind::Fails(_), Some(Defect::AddsCopies)) => {
                 let _ = self.queue.producer().enqueue(job).await;
                 begun.end("done");
                 AttemptEnd::Done
             }
-            (Kind::Fails(times), bad) if begun.attempt <= times => {
+            (Kind::Fails(times), defect) if begun.attempt <= times => {
                 begun.end("failed");
-                AttemptEnd::Later(if bad == Some(Bad::IgnoresRetryDelay) {
+                AttemptEnd::Later(if defect == Some(Defect::IgnoresRetryDelay) {
                     Duration::ZERO
                 } else {
                     RETRY_AFTER
                 })
             }
-            (Kind::Fatal, bad) => {
-                if bad == Some(Bad::DeadLettersTwice) && last {
+            (Kind::Fatal, defect) => {
+                if defect == Some(Defect::DeadLettersTwice) && last {
                     let (id, attempt) = (begun.id.to_string(), begun.attempt);
                     let letter = XAdd::new(DEAD).field("_id", &id).field("_attempt", attempt);
                     let letter =
@@ -114,8 +114,8 @@ impl Setup {
                 begun.end("aborting");
                 process::abort()
             }
-            (Kind::Plain | Kind::Steady | Kind::Long | Kind::Fails(_), bad) => {
-                let last = bad == Some(Bad::ExitsEarly) && begun.id.seq() == 20;
+            (Kind::Plain | Kind::Steady | Kind::Long | Kind::Fails(_), defect) => {
+                let last = defect == Some(Defect::ExitsEarly) && begun.id.seq() == 20;
                 begun.end("done");
                 if last {
                     process::exit(0);

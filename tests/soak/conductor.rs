@@ -1,11 +1,11 @@
 //! A soak from its start to the verdict.
 
-use crate::bad::Bad;
 use crate::both::Random;
-use crate::check::{Verdict, judge};
+use crate::defects::Defect;
 use crate::faults::inject_faults;
 use crate::history::History;
 use crate::job::{self, Kind};
+use crate::judge::{Verdict, judge};
 use crate::log::{self, Log};
 use crate::producer::{KindOf, Producer};
 use crate::slot::{Slot, Starter};
@@ -49,14 +49,14 @@ pub(crate) struct Settings {
     /// The server's `appendfsync`.
     pub(crate) fsync: String,
     /// The intended defect.
-    pub(crate) bad: Option<Bad>,
+    pub(crate) defect: Option<Defect>,
 }
 
 impl Settings {
     pub(crate) fn of_environment() -> Self {
         let seconds = env::var("BOURN_SECONDS").map_or(60, |text| text.parse().expect("a number"));
         let fsync = env::var("BOURN_FSYNC").unwrap_or_else(|_| "everysec".to_owned());
-        Self { seed: Random::seed(), time: Duration::from_secs(seconds), fsync, bad: None }
+        Self { seed: Random::seed(), time: Duration::from_secs(seconds), fsync, defect: None }
     }
 
     fn jobs(&self) -> u64 {
@@ -66,7 +66,7 @@ impl Settings {
     /// Returns the limit for the stream to be empty.
     fn drained(&self) -> Duration {
         // With some defects it never is.
-        if self.bad.is_some() { DRAINED / 5 } else { DRAINED }
+        if self.defect.is_some() { DRAINED / 5 } else { DRAINED }
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn soak(settings: &Settings) -> (History, Verdict) {
     let history = read(&folder);
     let verdict = judge(&history);
     let keep = !verdict.wrong.is_empty() || env::var_os("BOURN_KEEP").is_some();
-    if !keep || settings.bad.is_some() {
+    if !keep || settings.defect.is_some() {
         fs::remove_dir_all(&folder).expect("it is ours");
     } else {
         println!("the logs are in {}", folder.display());
@@ -90,7 +90,7 @@ pub(crate) fn soak(settings: &Settings) -> (History, Verdict) {
 }
 
 async fn conduct(settings: &Settings, folder: &Path) {
-    let Settings { seed, time, bad, .. } = *settings;
+    let Settings { seed, time, defect, .. } = *settings;
     let (began, wall) = (Instant::now(), log::now());
     let log = Arc::new(Log::open(folder, "conductor"));
     let server = Server::builder().args(["--appendonly", "yes"]);
@@ -108,7 +108,7 @@ async fn conduct(settings: &Settings, folder: &Path) {
         folder: folder.to_owned(),
         seed,
         log: Arc::clone(&log),
-        bad,
+        defect,
         next: AtomicU32::default(),
     };
     let starter = Arc::new(starter);
@@ -117,7 +117,7 @@ async fn conduct(settings: &Settings, folder: &Path) {
     let slots: Vec<_> = slots.collect();
     let port = wires.last().expect("there are some").port;
     let queue = reach(port, None, WORKERS).await;
-    let producer = Producer { queue, log: Arc::new(Log::open(folder, "producer")), seed, bad };
+    let producer = Producer { queue, log: Arc::new(Log::open(folder, "producer")), seed, defect };
 
     let mut random = Random::new(seed);
     let until = Instant::now() + time;

@@ -16,10 +16,10 @@
 //! | `worker`, `pull`, `attempt` | the running of jobs, in two ways, and its log lines |
 //! | `slot`, `wire`, `faults` | the life of a worker process, its connections, and their faults |
 //! | `log`, `lines`, `history` | the logs, written and read |
-//! | `check`, `runs`, `causes` | the judge |
+//! | `judge`, `runs`, `causes` | the judge |
 //! | `report` | the output at the end |
-//! | `judged`, `blamed` | hand-made histories that the judge must accept or reject |
-//! | `bad` | workers with a defect, each of which must be detected: `scripts/soak --bad` |
+//! | `kept_rules`, `broken_rules` | hand-made histories that the judge must accept or reject |
+//! | `defects` | workers with a defect, each of which must be detected: `scripts/soak --defects` |
 //!
 //! `BOURN_SERVER` selects the server; `BOURN_SEED` repeats a run; `BOURN_SECONDS` is the duration
 //! of the faults (default 60), which also sets the number of jobs; `BOURN_FSYNC` is the server's
@@ -49,15 +49,13 @@ mod schedule;
 #[cfg(test)]
 mod attempt;
 #[cfg(test)]
-mod bad;
-#[cfg(test)]
-mod blamed;
+mod broken_rules;
 #[cfg(test)]
 mod causes;
 #[cfg(test)]
-mod check;
-#[cfg(test)]
 mod conductor;
+#[cfg(test)]
+mod defects;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -65,7 +63,9 @@ mod history;
 #[cfg(test)]
 mod job;
 #[cfg(test)]
-mod judged;
+mod judge;
+#[cfg(test)]
+mod kept_rules;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! An unsent job is sent until it is in the stream. A job of unknown outcome is sent again or not,
 //! at random.
 
-use crate::bad::Bad;
 use crate::both::Random;
+use crate::defects::Defect;
 use crate::job::{self, Fields, Kind};
 use crate::log::Log;
 use bourn::queue::Queue;
@@ -27,7 +27,7 @@ pub(crate) struct Producer {
     pub(crate) log: Arc<Log>,
     pub(crate) seed: u64,
     /// The intended defect.
-    pub(crate) bad: Option<Bad>,
+    pub(crate) defect: Option<Defect>,
 }
 
 /// Selects the kind of a job by its number.
@@ -82,7 +82,7 @@ impl Producer {
                 match sent {
                     Ok(id) => self.log.write(format_args!("enqueued {n} {id}")),
                     Err(error) if error.may_have_run() => {
-                        if self.bad == Some(Bad::ResendsUnknown) {
+                        if self.defect == Some(Defect::ResendsUnknown) {
                             let job = job::fields(self.seed, n, kind(n));
                             let _ = producer.enqueue(&job).await;
                         }

@@ -1,7 +1,7 @@
 //! The output at the end of a soak.
 
-use crate::check::Verdict;
 use crate::history::{End, History, SendResult};
+use crate::judge::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The maximum number of violations listed, and of log lines shown for the first of each rule.

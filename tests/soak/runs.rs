@@ -13,9 +13,9 @@
 //! | `hung` | a run did not end, though its worker did not die |
 
 use crate::causes::{Job, RECONNECTED, RESUMED, SLACK};
-use crate::check::Verdict;
 use crate::history::{End, History, Life, Run, Target, What};
 use crate::job::{Kind, LEASE, MAX_ATTEMPTS, RETRY_AFTER};
+use crate::judge::Verdict;
 use crate::log;
 use crate::worker::THREADS;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A slot, which has one worker process at a time. When it ends, another one is started.
 
-use crate::bad::Bad;
+use crate::defects::Defect;
 use crate::job::LEASE;
 use crate::log::Log;
 use crate::worker;
@@ -39,7 +39,7 @@ pub(crate) struct Starter {
     pub(crate) folder: PathBuf,
     pub(crate) seed: u64,
     pub(crate) log: Arc<Log>,
-    pub(crate) bad: Option<Bad>,
+    pub(crate) defect: Option<Defect>,
     pub(crate) next: AtomicU32,
 }
 
@@ -70,8 +70,8 @@ impl Starter {
             .stdin(Stdio::piped())
             .stdout(says)
             .stderr(errors);
-        if let Some(bad) = self.bad {
-            command.env(Bad::NAME, format!("{bad:?}"));
+        if let Some(defect) = self.defect {
+            command.env(Defect::NAME, format!("{defect:?}"));
         }
         self.log.write(format_args!("spawned {name} s{slot}"));
         let mut process = command.spawn().expect("we can be started again");

@@ -1,7 +1,7 @@
 //! A worker: a process of its own, which runs this program with only the test below.
 
 use crate::attempt::{AttemptEnd, Setup};
-use crate::bad::{self, Bad};
+use crate::defects::{self, Defect};
 use crate::job::Fields;
 use crate::log::{self, Log};
 use bourn::queue::{Fail, Flat, Job, Queue, QueueError, RetryPolicy};
@@ -60,9 +60,9 @@ fn soak_worker_process() {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     runtime.expect("a runtime can be made").block_on(async {
         let mut leave = signal(SignalKind::terminate()).expect("signals can be listened to");
-        let bad = Bad::from_env();
+        let defect = Defect::from_env();
         let queue = tokio::select! {
-            queue = reach(port, bad, slot) => queue,
+            queue = reach(port, defect, slot) => queue,
             _ = leave.recv() => return log.write("left before it started"),
         };
         let mut events = queue.events();
@@ -71,7 +71,7 @@ fn soak_worker_process() {
                 println!("{} {event:?}", log::print(log::now()));
             }
         });
-        let setup = Setup { queue, seed, log, bad };
+        let setup = Setup { queue, seed, log, defect };
         let leave = async move { _ = leave.recv().await };
         // Some use a consumer, some prefetch more than they can run.
         if name.ends_with(['2', '5', '8']) {
@@ -86,9 +86,9 @@ fn soak_worker_process() {
 }
 
 /// Opens the queue, as soon as the server can be reached.
-pub(crate) async fn reach(port: u16, bad: Option<Bad>, slot: u32) -> Queue<Fields> {
+pub(crate) async fn reach(port: u16, defect: Option<Defect>, slot: u32) -> Queue<Fields> {
     loop {
-        match open(port, bad, slot).await {
+        match open(port, defect, slot).await {
             Ok(queue) => return queue,
             Err(error) => println!("{} {error:?}", log::print(log::now())),
         }
@@ -96,15 +96,15 @@ pub(crate) async fn reach(port: u16, bad: Option<Bad>, slot: u32) -> Queue<Field
     }
 }
 
-async fn open(port: u16, bad: Option<Bad>, slot: u32) -> Result<Queue<Fields>, QueueError> {
+async fn open(port: u16, defect: Option<Defect>, slot: u32) -> Result<Queue<Fields>, QueueError> {
     let config = Config::tcp("127.0.0.1", port);
     let config = config.reconnect(Duration::from_millis(10), Duration::from_millis(200));
     let client = Client::connect(config.command_timeout(Duration::from_secs(1))).await?;
     let retry = RetryPolicy::exponential(Duration::from_millis(50), Duration::from_millis(500));
     Queue::builder(&client, STREAM)
         .group(GROUP)
-        .lease(bad::lease(bad, slot))
-        .retry(retry.max_attempts(bad::max_attempts(bad, slot)))
+        .lease(defects::lease(defect, slot))
+        .retry(retry.max_attempts(defects::max_attempts(defect, slot)))
         .open::<Fields, _>(Flat)
         .await
 }

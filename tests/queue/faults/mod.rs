@@ -2,28 +2,28 @@
 //!
 //! | module | fault |
 //! |---|---|
-//! | `failing` | handlers that panic, fail or take too long, in a fixed mix |
-//! | `dying` | workers that crash with jobs in flight; jobs that crash their workers |
-//! | `frozen` | workers that are suspended, or lose their network, for longer than a lease |
+//! | `failing_handlers` | handlers that panic, fail or take too long, in a fixed mix |
+//! | `crashes` | workers that crash with jobs in flight; jobs that crash their workers |
+//! | `suspended` | workers that are suspended, or lose their network, for longer than a lease |
 //! | `cuts` | connections that are cut at any byte |
 //! | `restart` | servers that are killed, lose acknowledged writes, or fail over to a replica |
-//! | `wiped` | streams and groups that vanish under load |
-//! | `full` | no memory; dead letters that cannot be added |
-//! | `vanish` | entries that are deleted or taken away while they are pending |
-//! | `ending` | shutdown at any point |
-//! | `names` | the names of consumers that are gone |
+//! | `deleted_streams` | streams and groups that vanish under load |
+//! | `out_of_memory` | no memory; dead letters that cannot be added |
+//! | `deleted_entries` | entries that are deleted or taken away while they are pending |
+//! | `shutdown` | shutdown at any point |
+//! | `consumer_names` | the names of consumers that are gone |
 
+mod consumer_names;
+mod crashes;
 mod cuts;
-mod dying;
-mod ending;
-mod failing;
-mod frozen;
-mod full;
+mod deleted_entries;
+mod deleted_streams;
+mod failing_handlers;
 mod lazy;
-mod names;
+mod out_of_memory;
 mod restart;
-mod vanish;
-mod wiped;
+mod shutdown;
+mod suspended;
 
 use crate::test_queue::{GROUP, Job, LEASE, Run, STREAM, TestQueue, config, number, quick};
 use bourn::queue::{Fail, Flat, Queue, QueueBuilder, QueueEvent, QueueEvents, WorkerBuilder};

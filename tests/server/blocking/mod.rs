@@ -1,8 +1,8 @@
 //! Readers: blocking, being woken, and reads that are dropped or lose their connection.
 
+mod dedicated;
 mod dropped;
 mod lost;
-mod own;
 mod waiting;
 
 use crate::both::add;

@@ -1,6 +1,6 @@
 //! Tests of the judge: hand-made histories that each break a rule.
 
-use crate::judged::{DONE, HALTED, KILLED, Lines, POISON, SENT, verdict};
+use crate::kept_rules::{DONE, HALTED, KILLED, Lines, POISON, SENT, verdict};
 
 #[test]
 fn judge_detects_every_broken_rule() {

@@ -1,7 +1,7 @@
-//! Tests of the judge: hand-made histories that break no rule. Those in `blamed` do.
+//! Tests of the judge: hand-made histories that break no rule. Those in `broken_rules` do.
 
-use crate::check::{Verdict, judge};
 use crate::history::{History, What};
+use crate::judge::{Verdict, judge};
 
 /// The lines of a history; times are in milliseconds.
 pub(crate) type Lines = &'static str;
