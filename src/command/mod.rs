@@ -3,7 +3,7 @@
 //! A command is a value: it lists its arguments ([`Command::args`]) and decodes its reply
 //! ([`Command::reply`]). `new` takes the required arguments, in Redis's order. Each option is a
 //! method with Redis's name for it. Options that are not set have the server's default. Arguments
-//! are borrowed and copied once, into the request.
+//! are borrowed where they can be, and copied once, into the request.
 //!
 //! Every count, limit and length is a `u64`. Servers read a signed number and refuse more than
 //! [`i64::MAX`] with [`Code::Err`](crate::Code::Err). Each method's docs say if 0 is refused or has

@@ -228,7 +228,7 @@ const BLOCKING_READ: &str =
     "it would block other callers' commands: leave out BLOCK, or use a typed read with a `Reader`";
 
 /// The reason of a refusal, and the commands by their first words.
-const UNFIT: [(&str, &[&str]); 11] = [
+const UNFIT: [(&str, &[&str]); 13] = [
     (
         "it would block other callers' commands: use the command without the B, which never blocks",
         &["BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP"],
@@ -259,8 +259,12 @@ const UNFIT: [(&str, &[&str]); 11] = [
         &["CLIENT REPLY"],
     ),
     (
-        "it would include other callers' commands in the transaction: use a script (EVAL)",
-        &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"],
+        "it would include other callers' commands in the transaction: use `Client::transact`",
+        &["MULTI", "EXEC", "DISCARD"],
+    ),
+    (
+        "it would also watch for other callers' transactions: use a script (EVAL)",
+        &["WATCH", "UNWATCH"],
     ),
     (
         "it would change the connection until the next reconnect: set it in the `Config`, or send \
@@ -272,9 +276,13 @@ const UNFIT: [(&str, &[&str]); 11] = [
         &["SELECT", "CLIENT SETINFO"],
     ),
     (
-        "it would change the connection until the next reconnect: leave it out, or send a \
-         `ClientNoEvict` with a `Reader`",
-        &["CLIENT NO-EVICT", "CLIENT NO-TOUCH", "CLIENT CAPA", "CLIENT IMPORT-SOURCE"],
+        "it would change the connection until the next reconnect: send `ClientNoEvict` with a \
+         `Reader`",
+        &["CLIENT NO-EVICT"],
+    ),
+    (
+        "it would change the connection until the next reconnect: bourn has no command for it",
+        &["CLIENT NO-TOUCH", "CLIENT CAPA", "CLIENT IMPORT-SOURCE"],
     ),
     (
         "it would change what other callers' commands may do: connect to the node that has the key",

@@ -43,8 +43,6 @@ impl Config {
     /// ACL SETUSER app    on >s3cret ~orders         +@stream +ping +client|setinfo
     /// ACL SETUSER worker on >s3cret ~jobs ~{jobs}*  +@stream +multi +exec +discard +ping +client|setinfo +client|unblock +client|id
     /// ```
-    ///
-    /// Redis 6.2 has no rule that allows only a subcommand: use `+client` there.
     #[must_use]
     pub fn user(self, user: impl Into<String>) -> Self {
         Self { user: Some(user.into()), ..self }
