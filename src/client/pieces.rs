@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// The minimum number of pieces in flight.
-const LEAST_UNDER_WAY: usize = 4;
+const LEAST_IN_FLIGHT: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Pieces<'a, B> {
@@ -33,15 +33,15 @@ pub(super) struct Pieces<'a, B> {
     deadline: Option<Option<Instant>>,
     /// The commands that are in no piece yet.
     left: Range<usize>,
-    in_flight: VecDeque<InFlightRead<'a, B>>,
-    most_under_way: usize,
+    in_flight: VecDeque<PieceInFlight<'a, B>>,
+    most_in_flight: usize,
     fastest: Duration,
     /// The results of the pieces, in order.
     results: Vec<PieceResult>,
 }
 
 #[derive(Debug)]
-struct InFlightRead<'a, B> {
+struct PieceInFlight<'a, B> {
     call: Call<'a, Piece<B>>,
     since: Instant,
     /// The result, if it arrived before that of an earlier piece.
@@ -67,7 +67,7 @@ impl<'a, B: Batch> Pieces<'a, B> {
             deadline: None,
             left,
             in_flight: VecDeque::new(),
-            most_under_way: LEAST_UNDER_WAY,
+            most_in_flight: LEAST_IN_FLIGHT,
             fastest: Duration::MAX,
             results: Vec::new(),
         }
@@ -97,7 +97,7 @@ impl<'a, B: Batch> Pieces<'a, B> {
                 }
                 self.results.push(result);
             }
-            if self.in_flight.len() >= self.most_under_way {
+            if self.in_flight.len() >= self.most_in_flight {
                 return Poll::Pending;
             }
             let Some(piece) = self.cut() else {
@@ -107,7 +107,7 @@ impl<'a, B: Batch> Pieces<'a, B> {
                 return Poll::Pending;
             };
             let call = self.connection.call(piece).until(deadline, time);
-            self.in_flight.push_back(InFlightRead { call, since: Instant::now(), result: None });
+            self.in_flight.push_back(PieceInFlight { call, since: Instant::now(), result: None });
         }
     }
 
@@ -115,9 +115,9 @@ impl<'a, B: Batch> Pieces<'a, B> {
     fn learn(&mut self, took: Duration) {
         self.fastest = self.fastest.min(took);
         if took < self.fastest.saturating_mul(3) / 2 {
-            self.most_under_way += 1;
+            self.most_in_flight += 1;
         } else if took > self.fastest.saturating_mul(3) {
-            self.most_under_way = (self.most_under_way - 1).max(LEAST_UNDER_WAY);
+            self.most_in_flight = (self.most_in_flight - 1).max(LEAST_IN_FLIGHT);
         }
     }
 
