@@ -3,10 +3,12 @@
 mod batch;
 mod pieces;
 mod send;
+mod send_all;
 mod transaction;
 
-pub use batch::{Batch, IntoBatch, IterKind, SendAll, TupleKind};
+pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
 pub use send::Sending;
+pub use send_all::SendAll;
 pub use transaction::Transact;
 
 use crate::command::Command;

@@ -55,6 +55,7 @@ mod delete;
 mod echo;
 mod ids;
 mod key;
+mod listing;
 mod ping;
 mod raw;
 mod reply;
@@ -227,7 +228,7 @@ pub trait Command {
     }
 
     #[doc(hidden)]
-    const LISTING: unfit::Listing = unfit::Listing::FREE;
+    const LISTING: listing::Listing = listing::Listing::FREE;
 
     /// Returns the key that determines the cluster node; `None` if any node can serve the command.
     fn key(&self) -> Option<&[u8]> {
@@ -263,7 +264,7 @@ impl<C: Command> Command for &C {
     const NAME: &'static str = C::NAME;
     const SAFETY: Safety = C::SAFETY;
     const REFUSAL: Refusal = C::REFUSAL;
-    const LISTING: unfit::Listing = C::LISTING;
+    const LISTING: listing::Listing = C::LISTING;
     type Reply = C::Reply;
 
     #[inline]

@@ -18,20 +18,6 @@
 use super::{Command, request};
 use crate::resp::{Args, Sealed};
 
-/// Whether the arguments of a command were checked in advance. The type is private, so only this
-/// crate can claim it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(unnameable_types, reason = "only commands of this crate are checked in advance")]
-pub struct Listing(bool);
-
-impl Listing {
-    /// The arguments cannot make the command unfit.
-    pub(super) const CHECKED: Self = Self(true);
-
-    /// The arguments of each request are checked if the name is not sufficient.
-    pub(super) const FREE: Self = Self(false);
-}
-
 /// Returns the reason why a command may not be sent; `None` if it may.
 ///
 /// An unfit name does not compile. If the name is not sufficient (`XREAD`, `CLIENT`, an empty one),
@@ -41,7 +27,7 @@ pub(crate) fn refused<C: Command>(command: &C) -> Option<&'static str> {
     let listed = const {
         match verdict(C::NAME) {
             Verdict::Fit => false,
-            Verdict::Arguments => !C::LISTING.0,
+            Verdict::Arguments => !C::LISTING.is_checked(),
             Verdict::Unfit(reason) => panic!("{}", reason),
         }
     };

@@ -2,7 +2,7 @@
 
 use super::arg::Arg;
 use super::block::{Block, Blockable, Blocking};
-use super::unfit::Listing;
+use super::listing::Listing;
 use super::{Command, Safety};
 use crate::entry::Streams;
 use crate::id::{IdArg, ReadFrom};

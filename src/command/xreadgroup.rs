@@ -2,7 +2,7 @@
 
 use super::arg::{Arg, ms};
 use super::block::{Block, Blockable, Blocking};
-use super::unfit::Listing;
+use super::listing::Listing;
 use super::xread::{ReadLimits, list_streams};
 use super::{Command, Safety};
 use crate::entry::Streams;

@@ -3,6 +3,8 @@
 #[cfg(feature = "tokio")]
 mod credentials;
 mod foreign;
+#[cfg(feature = "tokio")]
+mod handle;
 mod identity;
 mod retry;
 #[cfg(feature = "tokio")]
@@ -16,9 +18,9 @@ mod url;
 pub(crate) use credentials::Provider;
 #[cfg(feature = "tokio")]
 pub use credentials::{BoxFuture, Credentials, CredentialsProvider};
-pub use retry::Retry;
 #[cfg(feature = "tokio")]
-pub(crate) use runtime::Runtime;
+pub(crate) use handle::Runtime;
+pub use retry::Retry;
 pub use secret::Secret;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{Text, TlsSource};
@@ -30,7 +32,6 @@ use crate::resp::Limits;
 use std::fmt;
 #[cfg(unix)]
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// The default limit of a whole reply on a shared connection.
@@ -449,38 +450,6 @@ impl Config {
             return range("reconnect", "greater than zero, with min not above max");
         }
         Ok(())
-    }
-}
-
-impl FromStr for Config {
-    type Err = ConfigError;
-
-    fn from_str(url: &str) -> Result<Self, ConfigError> {
-        url::parse(url)
-    }
-}
-
-impl TryFrom<&str> for Config {
-    type Error = ConfigError;
-
-    fn try_from(url: &str) -> Result<Self, ConfigError> {
-        url.parse()
-    }
-}
-
-impl TryFrom<&String> for Config {
-    type Error = ConfigError;
-
-    fn try_from(url: &String) -> Result<Self, ConfigError> {
-        url.parse()
-    }
-}
-
-impl TryFrom<String> for Config {
-    type Error = ConfigError;
-
-    fn try_from(url: String) -> Result<Self, ConfigError> {
-        url.parse()
     }
 }
 

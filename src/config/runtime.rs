@@ -1,18 +1,8 @@
 //! The tokio runtime that connections run on.
 
 use super::Config;
-use std::fmt;
+use super::handle::Runtime;
 use tokio::runtime::Handle;
-
-/// A runtime in the settings.
-#[derive(Clone)]
-pub(crate) struct Runtime(pub(crate) Handle);
-
-impl fmt::Debug for Runtime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Runtime")
-    }
-}
 
 impl Config {
     /// Stores the current runtime, if there is one, for readers that are created outside any.

@@ -2,9 +2,42 @@
 
 use super::{Config, Protocol, foreign};
 use crate::error::ConfigError;
+use std::str::FromStr;
 use std::time::Duration;
 
-pub(super) fn parse(url: &str) -> Result<Config, ConfigError> {
+impl FromStr for Config {
+    type Err = ConfigError;
+
+    fn from_str(url: &str) -> Result<Self, ConfigError> {
+        parse(url)
+    }
+}
+
+impl TryFrom<&str> for Config {
+    type Error = ConfigError;
+
+    fn try_from(url: &str) -> Result<Self, ConfigError> {
+        url.parse()
+    }
+}
+
+impl TryFrom<&String> for Config {
+    type Error = ConfigError;
+
+    fn try_from(url: &String) -> Result<Self, ConfigError> {
+        url.parse()
+    }
+}
+
+impl TryFrom<String> for Config {
+    type Error = ConfigError;
+
+    fn try_from(url: String) -> Result<Self, ConfigError> {
+        url.parse()
+    }
+}
+
+fn parse(url: &str) -> Result<Config, ConfigError> {
     // A secret in a file often ends with a line end. No part of a URL begins or ends with white
     // space.
     let (scheme, rest) = url.trim().split_once("://").ok_or(ConfigError::Scheme)?;

@@ -6,10 +6,11 @@
 //! shows whether the disconnect was a rejection, or the server was just starting.
 
 use super::addresses::Tried;
+use super::dialler::{Dialler, is_tls};
 use super::handshake::{Greeting, Handshake, Next, nothing_left};
 use super::handshake_history::{HandshakeStyle, Optional};
 use super::renew;
-use super::transport::{self, Dialler, Io};
+use super::transport::Io;
 use crate::config::{Config, Credentials};
 use crate::error::{ConnectError, ConnectReason, CredentialsError};
 use crate::resp::{Frame, Scanner};
@@ -189,7 +190,7 @@ fn tls_failed(error: io::Error) -> ConnectReason {
 }
 
 fn failed(error: io::Error) -> ConnectReason {
-    if transport::is_tls(&error) { tls_failed(error) } else { ConnectReason::Io(Arc::new(error)) }
+    if is_tls(&error) { tls_failed(error) } else { ConnectReason::Io(Arc::new(error)) }
 }
 
 async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {

@@ -3,57 +3,19 @@
 //! Each listener has its own bounded mailbox. A slow listener misses the oldest events and receives
 //! their number. Nothing waits for a listener.
 
+use super::event::Event;
 use super::panics::caught;
 use super::sync::{Mutex, MutexGuard};
 #[cfg(feature = "tracing")]
 use super::trace;
 use crate::config::Config;
-use crate::error::{ConnectError, Disconnect};
-use crate::server::Server;
+use crate::error::Disconnect;
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-
-/// A connection state change.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Event {
-    /// A connection was established.
-    Connected {
-        /// The server's flavour and version; `None` if the server did not report them.
-        server: Option<Arc<Server>>,
-    },
-    /// The connection was lost. Unless the client was closed, it reconnects.
-    Disconnected {
-        /// The reason.
-        reason: Disconnect,
-    },
-    /// The next attempt to connect follows after a delay.
-    Reconnecting {
-        /// The delay.
-        after: Duration,
-    },
-    /// An attempt to connect failed. Another one follows.
-    ConnectFailed {
-        /// The error.
-        error: Arc<ConnectError>,
-    },
-    /// The server rejected the credentials, on a new connection or, after they were changed, on a
-    /// live one. More attempts follow, less often, with the credentials of that time.
-    CredentialsRejected {
-        /// The server's error, without the password.
-        error: Arc<ConnectError>,
-    },
-    /// The oldest events were dropped, because they were not received in time.
-    Missed {
-        /// The number of dropped events.
-        events: u64,
-    },
-}
 
 /// The events of one connection: a [`Stream`] that ends when the connection is closed permanently.
 ///
@@ -231,6 +193,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn after(ms: u64) -> Event {
         Event::Reconnecting { after: Duration::from_millis(ms) }

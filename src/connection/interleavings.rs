@@ -4,7 +4,7 @@
 //! deadlock, which fails the test.
 
 use super::call::{Call, Enqueue, Patience};
-use super::events::Event;
+use super::event::Event;
 use super::outbox::{Shared, Turn};
 use super::single::Single;
 use crate::command::XLen;

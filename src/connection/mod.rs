@@ -35,8 +35,10 @@ mod backlog;
 mod backoff;
 mod budget;
 mod call;
+mod dialler;
 mod driver;
 mod establish;
+mod event;
 mod events;
 mod guard;
 mod handshake;
@@ -64,13 +66,14 @@ mod transport;
 mod window;
 
 pub(crate) use call::{Call, Enqueue, Patience, Request, ServerLookup, Ticket};
-pub use events::{Event, Events};
+pub(crate) use dialler::Dialler;
+pub use event::Event;
+pub use events::Events;
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failed, Failure, Replies};
 pub(crate) use retry::Attempts;
 pub(crate) use single::{Single, decode, error, measure, name, sendable};
 pub use transport::ByteStream;
-pub(crate) use transport::Dialler;
 
 use crate::config::{Config, Runtime};
 use crate::error::{ConfigError, ConnectError, ConnectReason, Disconnect, Error, Repeat};

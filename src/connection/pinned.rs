@@ -1,6 +1,5 @@
 //! Verifies certificates by their fingerprints.
 
-use super::tls::invalid;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
@@ -95,6 +94,11 @@ pub(super) fn fingerprints(texts: &[String]) -> io::Result<Vec<Fingerprint>> {
         })
     })
     .collect()
+}
+
+/// Returns the error of an invalid TLS setting.
+pub(super) fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
 
 fn fingerprint(text: &str) -> Option<Fingerprint> {

@@ -5,12 +5,12 @@
 
 use super::backoff::Backoff;
 use super::call::Patience;
+use super::dialler::Dialler;
 use super::driver::{Alarm, Driver};
 use super::establish::{Established, establish};
-use super::events::Event;
+use super::event::Event;
 use super::outbox::Shared;
 use super::renew::Renewal;
-use super::transport::Dialler;
 use crate::config::Config;
 use crate::error::{ConnectError, Disconnect};
 use std::future::{Future, poll_fn};

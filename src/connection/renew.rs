@@ -11,7 +11,7 @@
 
 use super::call::{Enqueue, Patience, Request, ServerLookup};
 use super::driver::Driver;
-use super::events::Event;
+use super::event::Event;
 use super::outbox::{Shared, Size};
 use super::panics::Caught;
 use super::pipeline::{Failed, Failure, Replies};

@@ -5,7 +5,7 @@
 //! next handshake.
 
 use super::panics::Caught;
-use super::pinned::{Pinned, fingerprints};
+use super::pinned::{Pinned, fingerprints, invalid};
 use super::transport::{ByteStream, Dialled, Io};
 use crate::config::{Address, BoxFuture, Config, Text, Tls, TlsProvider, TlsSource};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -95,10 +95,6 @@ fn explain(error: io::Error) -> io::Error {
         }
         _ => error,
     }
-}
-
-pub(super) fn invalid(reason: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
 
 fn client(tls: &Tls) -> io::Result<ClientConfig> {

@@ -10,7 +10,7 @@
 //!
 //! A connection that lasted a minute resets the limit.
 
-use super::events::Event;
+use super::event::Event;
 use crate::error::Disconnect;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,6 +1,6 @@
 //! The fields of an entry: pairs of bytes, in order. No I/O.
 
-use super::index::slice;
+use super::head::slice;
 
 /// An iterator over field names and values as bytes, in the order of the entry. A name may occur
 /// more than once.

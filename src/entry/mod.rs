@@ -6,6 +6,7 @@
 //! [`Entry::detach`] copies its own bytes out.
 
 mod fields;
+mod head;
 mod index;
 mod one;
 mod streams;
@@ -16,7 +17,7 @@ pub use streams::{StreamEntries, Streams};
 
 use crate::EntryId;
 use bytes::Bytes;
-use index::Head;
+use head::Head;
 use std::fmt;
 
 /// The entries of one stream, in the order of the reply.

@@ -1,7 +1,7 @@
 //! A single entry: [`EntryRef`] borrows from a batch, [`Entry`] is owned. No I/O.
 
 use super::fields::{Fields, Values};
-use super::index::{Head, slice, span};
+use super::head::{Head, slice, span};
 use crate::EntryId;
 use bytes::Bytes;
 use std::fmt;

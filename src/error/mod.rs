@@ -18,44 +18,36 @@
 //! the fields of the variants. `Debug` prints the same text, so that `unwrap` and
 //! `fn main() -> Result<(), bourn::Error>` show it. No text contains a password.
 
+mod code;
 mod connect;
 mod credentials;
+mod outcome;
 mod refusal;
 mod repeat;
 mod server;
 mod too_large;
 mod too_old;
 
+pub use code::Code;
 pub use connect::{ConnectError, ConnectReason};
 pub use credentials::CredentialsError;
-
+pub use outcome::Outcome;
+#[cfg(feature = "tokio")]
+pub(crate) use outcome::RAW;
 pub use refusal::Refusal;
 pub use repeat::Repeat;
 #[cfg(feature = "tokio")]
 pub(crate) use repeat::Window;
-pub use server::{Code, Redirect, ServerError};
+pub use server::{Redirect, ServerError};
 pub use too_large::EntryTooLarge;
 pub use too_old::TooOld;
 
 use crate::resp::{DecodeError, ProtocolError};
+use crate::server::{Feature, Features, Server};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The outcome of a failed command: whether it may have run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The command did not run and will not: no byte of it reached the server.
-    NotSent,
-    /// The server received the command and replied that it did not run it.
-    NotApplied,
-    /// The command was sent, wholly or in part. Its result is not known.
-    Unknown,
-}
-
-/// The name of a raw command in errors.
-pub(crate) const RAW: &str = "a raw command";
 
 /// The error of a command, a connection or the settings.
 #[derive(Clone)]
@@ -194,6 +186,28 @@ impl Error {
             Self::Lost { repeat, .. } | Self::TimedOut { repeat, .. } => repeat.is_safe(),
             error => error.outcome() != Outcome::Unknown,
         }
+    }
+
+    /// Returns the error for a server's error reply. It is [`Error::TooOld`] if the server is known
+    /// to lack a feature that the command [needs](crate::Command::needs). For users who manage
+    /// their own connection; a client calls it itself.
+    ///
+    /// Commands are sent whatever the server's version is. Only an error reply with the code `ERR`
+    /// is explained.
+    pub fn refusal(
+        refusal: ServerError,
+        needs: Features,
+        server: impl FnOnce() -> Option<Arc<Server>>,
+    ) -> Self {
+        if *refusal.code() == Code::Err && needs != Features::NONE {
+            if let Some(server) = server() {
+                let lacks = |feature: &Feature| server.supports(*feature) == Some(false);
+                if let Some(feature) = needs.iter().find(lacks) {
+                    return Self::TooOld(Box::new(TooOld::new(feature, server, refusal)));
+                }
+            }
+        }
+        Self::Server(Box::new(refusal))
     }
 
     /// Returns the code of the server's error; `None` for other errors.

@@ -17,12 +17,13 @@
 //! So a code alone proves nothing: OOM, READONLY, MISCONF and NOREPLICAS have the same text before
 //! a script and inside one.
 
-use super::{Code, RAW, ServerError};
+use super::code::Code;
+use super::outcome::RAW;
 
 /// The meaning of an error reply: whether it shows that the command did not run.
 ///
 /// [`Command::REFUSAL`](crate::Command::REFUSAL) is derived from the command's name.
-/// [`ServerError::outcome`] applies it.
+/// [`ServerError::outcome`](crate::ServerError::outcome) applies it.
 ///
 /// ```
 /// use bourn::{Outcome, Refusal, ServerError};
@@ -87,13 +88,14 @@ const fn begins_with(name: &[u8], start: &[u8]) -> bool {
 /// Whether the error of a script comes from a check that the server makes before it runs a script.
 /// The texts were compared with those of Redis 7.0 and 8.10 and of Valkey 9.1; no command that a
 /// script may call has them.
-pub(super) fn proves_not_run(error: &ServerError) -> bool {
-    let text = error.message();
+///
+/// `redirects` says whether the text names a slot and an address.
+pub(super) fn proves_not_run(code: &Code, text: &[u8], redirects: bool) -> bool {
     let starts = |start: &str| text.starts_with(start.as_bytes());
     if contains(text, b" script: ") {
         return false;
     }
-    match error.code() {
+    match code {
         Code::Loading => contains(text, b" is loading the dataset in memory"),
         Code::Busy => contains(text, b" is busy running "),
         Code::NoAuth => starts("Authentication required"),
@@ -101,7 +103,7 @@ pub(super) fn proves_not_run(error: &ServerError) -> bool {
         Code::ClusterDown => starts("The cluster is down") || starts("Hash slot not served"),
         Code::TryAgain => starts("Multiple keys request during rehashing of slot"),
         Code::CrossSlot => starts("Keys in request don't hash to the same slot"),
-        Code::Moved | Code::Ask => error.redirect().is_some(),
+        Code::Moved | Code::Ask => redirects,
         // A script's own permission error has the code `ERR`.
         Code::NoPerm => {
             contains(text, b" has no permissions to ") || starts("No permissions to access a ")
@@ -136,6 +138,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::Outcome::{self, NotApplied, Unknown};
+    use crate::error::ServerError;
 
     #[test]
     fn script_commands_are_recognised_by_name_in_any_case() {

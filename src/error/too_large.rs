@@ -21,13 +21,13 @@ pub struct EntryTooLarge {
 
 impl EntryTooLarge {
     #[cfg(feature = "tokio")]
-    pub(crate) fn error(
+    pub(crate) fn new(
         key: &[u8],
         range: RangeInclusive<EntryId>,
         reversed: bool,
         limit: usize,
-    ) -> super::Error {
-        super::Error::EntryTooLarge(Box::new(Self { key: key.into(), range, reversed, limit }))
+    ) -> Self {
+        Self { key: key.into(), range, reversed, limit }
     }
 
     /// Returns the stream's key.

@@ -1,7 +1,7 @@
 //! The error of a server that lacks a command or an option. No I/O.
 
-use super::{Code, Error, ServerError};
-use crate::server::{FIRST_VALKEY, Feature, Features, Server};
+use super::ServerError;
+use crate::server::{FIRST_VALKEY, Feature, Server};
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +16,10 @@ pub struct TooOld {
 }
 
 impl TooOld {
+    pub(super) fn new(feature: Feature, server: Arc<Server>, refusal: ServerError) -> Self {
+        Self { feature, server, refusal }
+    }
+
     /// Returns the feature that the server lacks.
     #[must_use]
     pub fn feature(&self) -> Feature {
@@ -60,33 +64,11 @@ impl std::error::Error for TooOld {
 
 debug_is_display!(TooOld);
 
-impl Error {
-    /// Returns the error for a server's error reply. It is [`Error::TooOld`] if the server is known
-    /// to lack a feature that the command [needs](crate::Command::needs). For users who manage
-    /// their own connection; a client calls it itself.
-    ///
-    /// Commands are sent whatever the server's version is. Only an error reply with the code `ERR`
-    /// is explained.
-    pub fn refusal(
-        refusal: ServerError,
-        needs: Features,
-        server: impl FnOnce() -> Option<Arc<Server>>,
-    ) -> Self {
-        if *refusal.code() == Code::Err && needs != Features::NONE {
-            if let Some(server) = server() {
-                let lacks = |feature: &Feature| server.supports(*feature) == Some(false);
-                if let Some(feature) = needs.iter().find(lacks) {
-                    return Self::TooOld(Box::new(TooOld { feature, server, refusal }));
-                }
-            }
-        }
-        Self::Server(Box::new(refusal))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+    use crate::server::Features;
 
     fn explained(name: &str, version: &str, needs: Features, text: &str) -> String {
         let server = Arc::new(Server::new(name, version));

@@ -61,28 +61,6 @@ impl Reader {
         Ok(Self { connection, grace, in_flight: None })
     }
 
-    /// Sends a read, [`XRead`](crate::XRead) or [`XReadGroup`](crate::XReadGroup), with or without
-    /// `.block()`. Returns no entries when the block time is over.
-    ///
-    /// The deadline is the block time plus [`Config::block_grace`]; without a block it is the
-    /// command timeout. When it passes, the read fails and the connection is replaced. It is never
-    /// reported as "no entries".
-    ///
-    /// # Cancel safety
-    ///
-    /// No entry is lost when the future is dropped: the read continues, and the next call returns
-    /// its reply first, whatever command that call was given. If that reply has no entries, the
-    /// command is sent as usual.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::send`](crate::Client::send). When the outcome of a group read is unknown, the
-    /// server may have delivered entries that never arrived. They are pending for the consumer and
-    /// can be read by id.
-    pub fn read<C: BlockingCommand>(&mut self, command: C) -> Reading<'_, C> {
-        Reading::new(self, command)
-    }
-
     fn repeats(&self) -> bool {
         self.connection.shared().repeats()
     }
@@ -110,33 +88,6 @@ impl Reader {
             shared.leave(Disconnect::Stale);
         }
         Some(Instant::from_std(at))
-    }
-
-    /// Sends a command on this connection: one that blocks it or changes it, such as
-    /// [`Wait`](crate::Wait) or [`Auth`](crate::Auth), or any other [`Command`](crate::Command).
-    ///
-    /// A read in flight comes first, because the server answers in order. Its reply stays for the
-    /// next [`Reader::read`].
-    ///
-    /// After a reconnect, what a command changed in the connection is lost. So are the writes that
-    /// WAIT would wait for: it then counts all replicas at once. Compare [`Reader::connection_id`]
-    /// to detect a reconnect.
-    ///
-    /// The deadline is the command's own time plus [`Config::block_grace`]; for a command that does
-    /// not block it is the command timeout. When it passes, the connection is replaced, unless a
-    /// read is in flight that may still be blocked.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped before its first poll, the command is not sent. If it is dropped
-    /// later, the command may run, and its reply is discarded. The next command waits until it has
-    /// ended.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::outcome`] says whether the command may have run.
-    pub fn send<C: DedicatedCommand>(&mut self, command: C) -> DedicatedSending<'_, C> {
-        DedicatedSending::new(self, command)
     }
 
     /// Whether a read was dropped whose reply the next read returns.

@@ -158,12 +158,8 @@ impl Source for Span {
                     Next::Smaller => {}
                     Next::OneIsTooLarge { limit } => {
                         let key = &self.key;
-                        return Err(EntryTooLarge::error(
-                            key,
-                            low..=high,
-                            self.newest_first,
-                            limit,
-                        ));
+                        let error = EntryTooLarge::new(key, low..=high, self.newest_first, limit);
+                        return Err(Error::EntryTooLarge(Box::new(error)));
                     }
                     Next::Report => return Err(error),
                 },

@@ -13,6 +13,30 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
+impl Reader {
+    /// Sends a read, [`XRead`](crate::XRead) or [`XReadGroup`](crate::XReadGroup), with or without
+    /// `.block()`. Returns no entries when the block time is over.
+    ///
+    /// The deadline is the block time plus [`Config::block_grace`]; without a block it is the
+    /// command timeout. When it passes, the read fails and the connection is replaced. It is never
+    /// reported as "no entries".
+    ///
+    /// # Cancel safety
+    ///
+    /// No entry is lost when the future is dropped: the read continues, and the next call returns
+    /// its reply first, whatever command that call was given. If that reply has no entries, the
+    /// command is sent as usual.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`](crate::Client::send). When the outcome of a group read is unknown, the
+    /// server may have delivered entries that never arrived. They are pending for the consumer and
+    /// can be read by id.
+    pub fn read<C: BlockingCommand>(&mut self, command: C) -> Reading<'_, C> {
+        Reading::new(self, command)
+    }
+}
+
 /// The future of [`Reader::read`], with the entries.
 #[must_use = "a read is not sent until its future is awaited"]
 pub struct Reading<'r, C> {
@@ -42,7 +66,7 @@ enum Stage {
 }
 
 impl<'r, C: BlockingCommand> Reading<'r, C> {
-    pub(super) fn new(reader: &'r mut Reader, command: C) -> Self {
+    fn new(reader: &'r mut Reader, command: C) -> Self {
         let (request, attempts) = (Read(command), Attempts::default());
         Self { reader, request, within: None, stage: Stage::Before, attempts, lost: None }
     }

@@ -12,6 +12,35 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+impl Reader {
+    /// Sends a command on this connection: one that blocks it or changes it, such as
+    /// [`Wait`](crate::Wait) or [`Auth`](crate::Auth), or any other [`Command`](crate::Command).
+    ///
+    /// A read in flight comes first, because the server answers in order. Its reply stays for the
+    /// next [`Reader::read`].
+    ///
+    /// After a reconnect, what a command changed in the connection is lost. So are the writes that
+    /// WAIT would wait for: it then counts all replicas at once. Compare [`Reader::connection_id`]
+    /// to detect a reconnect.
+    ///
+    /// The deadline is the command's own time plus [`Config::block_grace`]; for a command that does
+    /// not block it is the command timeout. When it passes, the connection is replaced, unless a
+    /// read is in flight that may still be blocked.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before its first poll, the command is not sent. If it is dropped
+    /// later, the command may run, and its reply is discarded. The next command waits until it has
+    /// ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::outcome`] says whether the command may have run.
+    pub fn send<C: DedicatedCommand>(&mut self, command: C) -> DedicatedSending<'_, C> {
+        DedicatedSending::new(self, command)
+    }
+}
+
 /// The future of [`Reader::send`], with the reply.
 #[must_use = "a command is not sent until its future is awaited"]
 pub struct DedicatedSending<'r, C> {
@@ -30,7 +59,7 @@ enum Stage {
 }
 
 impl<'r, C: DedicatedCommand> DedicatedSending<'r, C> {
-    pub(super) fn new(reader: &'r mut Reader, command: C) -> Self {
+    fn new(reader: &'r mut Reader, command: C) -> Self {
         let patience = reader.patience(command.dedicated_waits());
         Self { reader, command, stage: Stage::New(patience), waited: Duration::ZERO }
     }

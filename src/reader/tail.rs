@@ -117,7 +117,8 @@ impl Cursor {
         let newest = connection.call(Single(XRevRange::new(&self.key, ..).count(1))).await;
         newest.map_err(|error| match exceeded(&error) {
             Some(limit) => {
-                EntryTooLarge::error(&self.key, EntryId::MIN..=EntryId::MAX, true, limit)
+                let all = EntryId::MIN..=EntryId::MAX;
+                Error::EntryTooLarge(Box::new(EntryTooLarge::new(&self.key, all, true, limit)))
             }
             None => error,
         })
@@ -173,12 +174,8 @@ impl Source for Cursor {
                 Next::Smaller => {}
                 Next::OneIsTooLarge { limit } => {
                     let first = after.next().unwrap_or(EntryId::MAX);
-                    return Err(EntryTooLarge::error(
-                        &self.key,
-                        first..=EntryId::MAX,
-                        false,
-                        limit,
-                    ));
+                    let error = EntryTooLarge::new(&self.key, first..=EntryId::MAX, false, limit);
+                    return Err(Error::EntryTooLarge(Box::new(error)));
                 }
                 Next::Report => return Err(error),
             }

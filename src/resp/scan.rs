@@ -14,13 +14,7 @@ pub(crate) use record::short_length;
 
 use super::line::{self, Length};
 use super::{Limits, ProtocolError};
-use record::Record;
-
-/// Additional cost of an element when the size of a reply is compared with the limit.
-///
-/// Many tiny values take more space in memory than on the wire. So the limit applies to the bytes
-/// plus this cost for each value in an array, map or set.
-const ELEMENT_BYTES: usize = 32;
+use record::{ELEMENT_BYTES, Record};
 
 /// Number of values that a level still expects. A streamed level, whose number is unknown, counts
 /// down from one of two marks that no counted level reaches. So one comparison with zero ends every

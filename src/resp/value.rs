@@ -3,7 +3,7 @@
 //! It is slower than a [`Frame`]: every string is copied, every level is a vector. Nothing
 //! recurses, not even dropping, so the depth of a tree is limited only by memory.
 
-use super::{Frame, Limits, ProtocolError, Token, value_parse};
+use super::{Frame, Limits, Token};
 use std::mem;
 
 /// Any RESP value.
@@ -47,19 +47,6 @@ pub enum Value {
 pub struct List(Vec<Value>);
 
 impl Value {
-    /// Parses the value at the start of `bytes`. Returns it with the number of bytes consumed;
-    /// `None` if it is not complete.
-    ///
-    /// Every call starts from the beginning. For bytes that arrive in parts, use
-    /// [`Scanner`](super::Scanner).
-    ///
-    /// # Errors
-    ///
-    /// The bytes are not RESP or exceed a limit.
-    pub fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
-        value_parse::parse(bytes, limits)
-    }
-
     /// Returns the value that attributes describe, or the value itself if it has none.
     #[must_use]
     pub fn described(&self) -> &Self {

@@ -1,12 +1,27 @@
 //! A simple parser that copies everything, used as a test oracle. No I/O.
 
 use super::line::{self, Length};
-use super::value::Builder;
-use super::{Limits, ProtocolError, Token, Value};
+use super::value::{Builder, Value};
+use super::{Limits, ProtocolError, Token};
+
+impl Value {
+    /// Parses the value at the start of `bytes`. Returns it with the number of bytes consumed;
+    /// `None` if it is not complete.
+    ///
+    /// Every call starts from the beginning. For bytes that arrive in parts, use
+    /// [`Scanner`](super::Scanner).
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not RESP or exceed a limit.
+    pub fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
+        parse(bytes, limits)
+    }
+}
 
 /// Parses one value. A second, independent implementation of the [`Scanner`](super::Scanner)'s
 /// rules.
-pub(super) fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Value, usize)>, ProtocolError> {
+fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Value, usize)>, ProtocolError> {
     let mut reader = Reader { bytes, pos: 0, limits, charged: 0 };
     let mut builder = Builder::default();
     let mut open: Vec<Open> = Vec::new();

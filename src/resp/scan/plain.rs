@@ -1,7 +1,8 @@
 //! Fast path of the scanner for the values that make up most of a reply. No I/O.
 
+use super::record::ELEMENT_BYTES;
 use super::record::{Content, short_length};
-use super::{ELEMENT_BYTES, Left, Scanner};
+use super::{Left, Scanner};
 
 /// Returns length and size of a header, if the length is short: mostly one or two digits.
 #[inline]

@@ -6,7 +6,11 @@
 //! string has another length, its header is decoded and replaces the recorded one. Anything else is
 //! left to the scanner, which handles all of RESP: a record accepts only what the scanner accepts.
 
-use super::ELEMENT_BYTES;
+/// Additional cost of an element when the size of a reply is compared with the limit.
+///
+/// Many tiny values take more space in memory than on the wire. So the limit applies to the bytes
+/// plus this cost for each value in an array, map or set.
+pub(super) const ELEMENT_BYTES: usize = 32;
 
 /// Maximum number of headers in a record: an entry of 30 fields has 63.
 const MAX_HEADERS: usize = 64;

@@ -1,0 +1,43 @@
+//! A connection state change.
+
+use crate::error::{ConnectError, Disconnect};
+use crate::server::Server;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection state change.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection was established.
+    Connected {
+        /// The server's flavour and version; `None` if the server did not report them.
+        server: Option<Arc<Server>>,
+    },
+    /// The connection was lost. Unless the client was closed, it reconnects.
+    Disconnected {
+        /// The reason.
+        reason: Disconnect,
+    },
+    /// The next attempt to connect follows after a delay.
+    Reconnecting {
+        /// The delay.
+        after: Duration,
+    },
+    /// An attempt to connect failed. Another one follows.
+    ConnectFailed {
+        /// The error.
+        error: Arc<ConnectError>,
+    },
+    /// The server rejected the credentials, on a new connection or, after they were changed, on a
+    /// live one. More attempts follow, less often, with the credentials of that time.
+    CredentialsRejected {
+        /// The server's error, without the password.
+        error: Arc<ConnectError>,
+    },
+    /// The oldest events were dropped, because they were not received in time.
+    Missed {
+        /// The number of dropped events.
+        events: u64,
+    },
+}

@@ -1,0 +1,15 @@
+//! The outcome of a failed command. No I/O.
+
+/// The outcome of a failed command: whether it may have run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The command did not run and will not: no byte of it reached the server.
+    NotSent,
+    /// The server received the command and replied that it did not run it.
+    NotApplied,
+    /// The command was sent, wholly or in part. Its result is not known.
+    Unknown,
+}
+
+/// The name of a raw command in errors.
+pub(crate) const RAW: &str = "a raw command";
