@@ -1,5 +1,5 @@
-//! Checks the layers of the crate: imports only go down, files marked `No I/O.` do none, and no
-//! file is long.
+//! Checks the layers of the crate: imports only go down, no files import each other in a circle,
+//! files marked `No I/O.` do none, and no file is long.
 //!
 //! The sources are read as text. A small lexer drops comments and string literals, and the paths
 //! are taken from the rest. Each path is followed through re-exports to the file that defines the
@@ -10,7 +10,7 @@
 mod source;
 
 use source::{Module, PathAt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
 
@@ -65,7 +65,7 @@ const NO_IO: [&str; 23] = [
 ];
 
 /// Files that await, in modules that otherwise do no I/O.
-const AWAITING: [&str; 2] = ["resp/codec.rs", "config/runtime.rs"];
+const AWAITING: [&str; 3] = ["resp/codec.rs", "config/handle.rs", "config/runtime.rs"];
 
 /// Paths that a file marked `No I/O.` must not name, except in parts that only tests have.
 const IO_PATHS: [&[&str]; 9] = [
@@ -83,7 +83,7 @@ const IO_PATHS: [&[&str]; 9] = [
 const MOST_LINES: usize = 500;
 
 #[test]
-fn imports_go_down_and_no_io_files_do_no_io() {
+fn imports_go_down_without_circles_and_no_io_files_do_no_io() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     list(&root, &mut |path, text| files.push((path.to_owned(), text)));
@@ -135,12 +135,22 @@ impl Modules {
             let path = path.trim_end_matches("/mod").split('/').filter(|part| *part != "lib");
             (path.map(str::to_owned).collect(), Module::read(file, text))
         });
-        Self(modules.collect())
+        let mut modules = Self(modules.collect());
+        let tests: Vec<Vec<String>> = modules
+            .0
+            .iter()
+            .flat_map(|(path, module)| module.test_modules.iter().map(|name| child(path, name)))
+            .collect();
+        for (path, module) in &mut modules.0 {
+            module.tests |= tests.iter().any(|test| path.starts_with(test));
+        }
+        modules
     }
 
     /// Returns every violation, one line each.
     fn violations(&self) -> Vec<String> {
         let mut wrong = BTreeSet::new();
+        let mut imports: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, module) in &self.0 {
             let file = &module.file;
             let Some(top) = name.first() else { continue };
@@ -169,9 +179,19 @@ impl Modules {
                         continue;
                     }
                 };
+                let passed_on = path.reexport && target.starts_with(name);
+                if let Some(target) = self.0.get(&target) {
+                    // A module depends on a name that it only passes on no more than on its tests.
+                    let used = path.words.last().is_some_and(|name| module.words.contains(name));
+                    let depends = (used || !passed_on) && !path.test && !module.tests;
+                    // The folders of the queue are being separated.
+                    let queue = file.starts_with("queue/") && target.file.starts_with("queue/");
+                    if depends && target.file != *file && !queue {
+                        imports.entry(file).or_default().insert(&target.file);
+                    }
+                }
                 let Some(from) = target.first().filter(|from| *from != top) else {
                     let awaits = self.0.get(&target).is_some_and(|target| !target.no_io);
-                    let passed_on = path.reexport && target.starts_with(name);
                     if module.no_io && awaits && &target != name && !path.test && !passed_on {
                         wrong.insert(format!(
                             "{file}: without I/O, but imports {shown} that awaits"
@@ -184,6 +204,7 @@ impl Modules {
                 }
             }
         }
+        wrong.extend(circles(&imports));
         wrong.into_iter().collect()
     }
 
@@ -242,6 +263,31 @@ impl Modules {
     }
 }
 
+/// Returns a shortest circle of imports through each file that is in one, starting with the file
+/// that comes first in the alphabet.
+fn circles(imports: &BTreeMap<&str, BTreeSet<&str>>) -> BTreeSet<String> {
+    let mut circles = BTreeSet::new();
+    for start in imports.keys() {
+        // Breadth first: the first path that returns to the start is a shortest one.
+        let mut ahead = VecDeque::from([vec![*start]]);
+        let mut seen = BTreeSet::new();
+        while let Some(path) = ahead.pop_front() {
+            let next = path.last().and_then(|last| imports.get(last)).into_iter().flatten();
+            if next.clone().any(|file| file == start) {
+                let first = path.iter().enumerate().min_by_key(|(_, file)| **file);
+                let mut path = path.clone();
+                path.rotate_left(first.map_or(0, |(place, _)| place));
+                circles.insert(format!("circle of imports: {}", path.join(" -> ")));
+                break;
+            }
+            for file in next.filter(|file| seen.insert(**file)) {
+                ahead.push_back(path.iter().copied().chain([*file]).collect());
+            }
+        }
+    }
+    circles
+}
+
 enum Target {
     File(Vec<String>),
     /// Not in this crate.
@@ -255,6 +301,49 @@ fn child(module: &[String], name: &str) -> Vec<String> {
 
 fn is_under(path: &[String], words: &[&str]) -> bool {
     path.len() >= words.len() && path.iter().zip(words).all(|(a, b)| a == b)
+}
+
+#[test]
+fn every_circle_is_found() {
+    let rows: [(&str, [&str; 3], &str); 9] = [
+        ("down", ["use super::b::B;", "use super::c::C;", ""], ""),
+        ("two", ["use super::b::B;", "use super::a::A;", ""], "resp/a.rs -> resp/b.rs"),
+        (
+            "three",
+            ["use super::b::B;", "use super::c::C;", "fn f() { super::a::A }"],
+            "resp/a.rs -> resp/b.rs -> resp/c.rs",
+        ),
+        ("itself", ["use crate::resp::a::A;", "", ""], ""),
+        ("through a re-export", ["use super::B;", "use super::A;", ""], "resp/a.rs -> resp/b.rs"),
+        (
+            "in a test",
+            ["#[cfg(test)] mod tests { use super::super::b::B; }", "use super::A;", ""],
+            "",
+        ),
+        ("in a file of tests", ["use super::b::B;", "", "use super::a::A; use super::b::B;"], ""),
+        ("parent that passes on", ["use super::Own;", "", ""], ""),
+        ("parent that uses", ["use super::User;", "", ""], "resp/a.rs -> resp/mod.rs"),
+    ];
+    for (row, [a, b, c], expected) in rows {
+        let tests = if row == "in a file of tests" { "#[cfg(test)] mod c;" } else { "mod c;" };
+        let parent = "//! R. No I/O.\nmod a; mod b; pub use a::A; pub use b::B; pub struct Own;";
+        let uses = if row == "parent that uses" { "pub struct User(A);" } else { "" };
+        let files = [
+            ("lib.rs", "mod resp;".to_owned()),
+            ("resp/mod.rs", format!("{parent}{tests}{uses}")),
+            ("resp/a.rs", format!("//! A. No I/O.\npub struct A; {a}")),
+            ("resp/b.rs", format!("//! B. No I/O.\npub struct B; {b}")),
+            ("resp/c.rs", format!("//! C. No I/O.\npub struct C; {c}")),
+        ];
+        let files: Vec<_> = files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect();
+        let wrong = Modules::new(&files).violations();
+        let expected: Vec<String> = [expected]
+            .iter()
+            .filter(|it| !it.is_empty())
+            .map(|it| format!("circle of imports: {it}"))
+            .collect();
+        assert_eq!(wrong, expected, "{row}");
+    }
 }
 
 #[test]

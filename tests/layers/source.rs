@@ -14,6 +14,10 @@ pub(crate) struct Module {
     /// The modules that `use` imports with a glob.
     pub(crate) globs: Vec<Vec<String>>,
     pub(crate) items: BTreeSet<String>,
+    /// The files below it that only tests have.
+    pub(crate) test_modules: BTreeSet<String>,
+    /// The words of the code that is not a `use` and not in a part that only tests have.
+    pub(crate) words: BTreeSet<String>,
 }
 
 /// A path as it is written in the file.
@@ -39,6 +43,8 @@ impl Module {
             uses: BTreeMap::new(),
             globs: Vec::new(),
             items: BTreeSet::new(),
+            test_modules: BTreeSet::new(),
+            words: BTreeSet::new(),
         };
         Reader { words: &words(text), module: &mut module }.read();
         module
@@ -68,6 +74,11 @@ impl<'a> Reader<'a> {
             let next = self.word(at + 1).unwrap_or_default();
             let start = at;
             at += 1;
+            // A method, a function or an item of another module may have the same name.
+            let before = start.checked_sub(1).and_then(|before| self.word(before));
+            if test.is_none() && !matches!(before, Some("." | "::" | "fn")) {
+                self.module.words.insert(word.to_owned());
+            }
             match word {
                 "{" => depth += 1,
                 "}" => {
@@ -80,6 +91,7 @@ impl<'a> Reader<'a> {
                 ";" => test = test.filter(|end| *end != depth),
                 "#" if self.is("# [ cfg ( test ) ]", start) => test = test.or(Some(depth)),
                 "mod" if self.word(at + 1) == Some("{") => inline.push(depth),
+                "mod" if test.is_some() => drop(self.module.test_modules.insert(next.to_owned())),
                 "pub" => reexport = true,
                 "use" => {
                     let (mut found, end) = (Vec::new(), at);
