@@ -80,7 +80,7 @@ fn every_relative_link_leads_to_a_file() {
 
 #[test]
 fn every_named_metric_is_published() {
-    let metrics = text(&root().join("src/queue/metrics.rs"));
+    let metrics = text(&root().join("src/queue/admin/metrics.rs"));
     let mut named = 0;
     for page in ["docs/grafana-dashboard.json", "src/guide/operations.md"] {
         let text = text(&root().join(page));

@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Files and folders that must do no I/O, and say so in their module doc.
-const NO_IO: [&str; 23] = [
+const NO_IO: [&str; 18] = [
     "record",
     "resp",
     "server",
@@ -52,14 +52,9 @@ const NO_IO: [&str; 23] = [
     "connection/handshake_history",
     "connection/backoff",
     "connection/window",
-    "queue/abilities",
     "queue/codec",
     "queue/error",
-    "queue/headers",
-    "queue/lease",
-    "queue/park",
-    "queue/plan",
-    "queue/retry",
+    "queue/policy",
     "queue/settings",
     "queue/worker/fail",
 ];

@@ -1,10 +1,13 @@
 //! QueueBuilder: names and policies, and their validation against the server.
 
-use super::core::Core;
-use super::retry::RetryPolicy;
-use super::settings::{Retention, Settings};
-use super::{Codec, Queue, QueueError, SettingsError};
 use crate::client::Client;
+use crate::queue::Codec;
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::SettingsError;
+use crate::queue::policy::retry_policy::RetryPolicy;
+use crate::queue::settings::{Retention, Settings};
+use crate::queue::shared::Core;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ pub struct QueueBuilder {
 }
 
 impl QueueBuilder {
-    pub(super) fn new(client: &Client, stream: &[u8]) -> Self {
+    pub(crate) fn new(client: &Client, stream: &[u8]) -> Self {
         Self { client: client.clone(), settings: Settings::new(stream) }
     }
 
@@ -87,7 +90,7 @@ impl QueueBuilder {
         self
     }
 
-    /// Sets how long, and how many, keys of [`Enqueue::unique`](super::Enqueue::unique) are
+    /// Sets how long, and how many, keys of [`Enqueue::unique`](crate::queue::Enqueue::unique) are
     /// remembered (`XCFGSET`, Redis 8.6). Default 100 s and 100 keys; maximum a day and 10,000
     /// keys. A change forgets all keys.
     pub fn dedupe_window(mut self, time: Duration, keys: u64) -> Self {
@@ -98,8 +101,9 @@ impl QueueBuilder {
     /// Propagates the trace context from the code that enqueues a job to the job's span (feature
     /// `tracing`).
     #[cfg(feature = "tracing")]
-    pub fn propagate(mut self, propagate: impl super::Propagate) -> Self {
-        self.settings.propagator = Some(super::propagate::Propagator(Arc::new(propagate)));
+    pub fn propagate(mut self, propagate: impl crate::queue::Propagate) -> Self {
+        self.settings.propagator =
+            Some(crate::queue::codec::propagate::Propagator(Arc::new(propagate)));
         self
     }
 

@@ -1,7 +1,7 @@
 //! The errors of a queue, and whether the operation may have been done. No I/O.
 
-use super::codec::CodecError;
 use crate::error::{Code, Error, Outcome};
+use crate::queue::codec::CodecError;
 
 /// The error of an operation on a queue.
 ///

@@ -71,7 +71,7 @@ pub enum QueueEvent {
 #[cfg(feature = "tracing")]
 impl QueueEvent {
     /// Emits the event through `tracing`.
-    pub(super) fn trace(&self, stream: &[u8]) {
+    pub(crate) fn trace(&self, stream: &[u8]) {
         use tracing::{debug, error, info, warn};
         let stream = stream.escape_ascii();
         match self {
@@ -105,12 +105,12 @@ impl QueueEvent {
 }
 
 /// The events of a queue, as seen by this process. Created by
-/// [`Queue::events`](super::Queue::events).
+/// [`Queue::events`](crate::queue::Queue::events).
 ///
 /// A slow receiver does not block the queue. Beyond 256 events the oldest are dropped, and
 /// [`QueueEvent::Missed`] reports how many.
 #[derive(Debug)]
-pub struct QueueEvents(pub(super) broadcast::Receiver<QueueEvent>);
+pub struct QueueEvents(pub(crate) broadcast::Receiver<QueueEvent>);
 
 impl QueueEvents {
     /// Returns the next event; `None` when the queue and everything created from it are dropped.
@@ -128,4 +128,4 @@ impl QueueEvents {
 }
 
 /// The number of events that are kept for a receiver.
-pub(super) const KEPT: usize = 256;
+pub(crate) const KEPT: usize = 256;

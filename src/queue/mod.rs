@@ -78,65 +78,45 @@
 //! The values of `outcome` are the fields of [`Report`]. Gauges are read from the server about
 //! every ten seconds.
 
-mod abilities;
-mod acks;
+mod admin;
 mod builder;
-mod claimed;
-mod clerk;
 mod codec;
 mod consumer;
-mod core;
-mod dead_letter;
-mod delivery;
-mod desk;
 mod error;
 mod event;
-mod headers;
-mod hold;
-mod janitor;
-mod keeper;
-mod lease;
-#[cfg(feature = "metrics")]
-mod metrics;
+mod maintenance;
 #[cfg(test)]
 mod model;
-mod moving;
-mod park;
-mod plan;
+mod operation;
+mod policy;
 mod producer;
-#[cfg(feature = "tracing")]
-mod propagate;
-mod reading;
-mod redrive;
-mod retry;
 mod settings;
-mod stats;
-mod tally;
+mod shared;
 mod worker;
 
+pub use admin::dead_letters::{DeadLetter, DeadLetters, Redrive};
+pub use admin::stats::{ConsumerStats, Health, QueueStats};
 pub use builder::QueueBuilder;
+pub use codec::headers::Headers;
+#[cfg(feature = "tracing")]
+pub use codec::propagate::Propagate;
 pub use codec::{Codec, CodecError, FieldList, Flat, Payload, RawBytes};
 #[cfg(feature = "serde")]
 pub use codec::{Json, Record};
+pub use consumer::delivery::{Acked, Acker, Delivery, Nack};
+pub use consumer::in_flight::Lease;
+pub use consumer::report::Report;
 pub use consumer::{Consumer, ConsumerBuilder};
-pub use delivery::{Acked, Acker, Delivery, Nack};
 pub use error::{QueueError, SettingsError};
 pub use event::{QueueEvent, QueueEvents};
-pub use headers::Headers;
-pub use hold::Lease;
+pub use policy::retry_policy::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use producer::{Enqueue, Producer};
-#[cfg(feature = "tracing")]
-pub use propagate::Propagate;
-pub use redrive::{DeadLetter, DeadLetters, Redrive};
-pub use retry::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use settings::Retention;
-pub use stats::{ConsumerStats, Health, QueueStats};
-pub use tally::Report;
 pub use worker::{
     Fail, Handler, IntoFail, Job, JobInfo, Middleware, Priority, RateLimit, Worker, WorkerBuilder,
 };
 
-use self::core::Core;
+use self::shared::Core;
 use crate::client::Client;
 use crate::entry::Entry;
 use bytes::Bytes;
@@ -185,7 +165,7 @@ impl<T: 'static> Queue<T> {
             fields.header(name, value);
         }
         #[cfg(feature = "tracing")]
-        if let Some(propagate::Propagator(propagator)) = &self.core.settings.propagator {
+        if let Some(codec::propagate::Propagator(propagator)) = &self.core.settings.propagator {
             propagator.inject(&mut |name, value| {
                 if headers.iter().all(|(header, _)| header != name.as_bytes()) {
                     fields.header(name.as_bytes(), value.as_bytes());
@@ -263,7 +243,7 @@ impl<T: 'static> Queue<T> {
     /// [`QueueError::Redis`]; with [`Code::NoGroup`](crate::Code::NoGroup) or
     /// [`Code::Err`](crate::Code::Err) if the stream or the group does not exist.
     pub async fn stats(&self) -> Result<QueueStats, QueueError> {
-        stats::stats(&self.core).await
+        admin::stats::stats(&self.core).await
     }
 
     /// Checks the queue for problems: no consumer, jobs that wait too long or are abandoned, dead
@@ -278,7 +258,7 @@ impl<T: 'static> Queue<T> {
     /// [`QueueError::Redis`] if a command fails. Returns [`Health::Degraded`] at once if there is
     /// no connection.
     pub async fn health(&self) -> Result<Health, QueueError> {
-        stats::health(&self.core).await
+        admin::stats::health(&self.core).await
     }
 
     /// Returns the queue's events from now on, as seen by this handle, its clones, and the

@@ -1,8 +1,8 @@
 //! Settings: the names and policies that all users of a queue share. No I/O.
 
-use super::park;
-use super::plan::Terms;
-use super::retry::RetryPolicy;
+use crate::queue::policy::delay;
+use crate::queue::policy::plan::Terms;
+use crate::queue::policy::retry_policy::RetryPolicy;
 use std::time::Duration;
 
 /// The rule for deleting entries from the stream.
@@ -21,8 +21,8 @@ pub enum Retention {
     /// must be destroyed.
     KeepUntilAllAcked,
     /// Keeps about this many entries, done or not. **Loses jobs** that are trimmed before they are
-    /// done, or even read. Those are counted: [`Report::lost`](super::Report::lost),
-    /// [`QueueEvent::Lost`](super::QueueEvent::Lost). Unread entries are counted from Redis 7.0 on,
+    /// done, or even read. Those are counted: [`Report::lost`](crate::queue::Report::lost),
+    /// [`QueueEvent::Lost`](crate::queue::QueueEvent::Lost). Unread entries are counted from Redis 7.0 on,
     /// about every ten seconds, and by each consumer that detects the loss.
     LossyMaxLen(u64),
     /// Keeps entries for about this duration, done or not. **Loses jobs** that are not done by
@@ -55,7 +55,7 @@ pub(crate) struct Settings {
     pub(crate) at_most_once: bool,
     pub(crate) dedupe: Option<(Duration, u64)>,
     #[cfg(feature = "tracing")]
-    pub(crate) propagator: Option<super::propagate::Propagator>,
+    pub(crate) propagator: Option<crate::queue::codec::propagate::Propagator>,
 }
 
 impl Settings {
@@ -77,7 +77,7 @@ impl Settings {
 
     /// Returns the longest configured delay of a retry.
     pub(crate) fn longest_delay(&self) -> Duration {
-        self.max_delay.unwrap_or_else(|| self.retry.longest()).min(park::LONGEST)
+        self.max_delay.unwrap_or_else(|| self.retry.longest()).min(delay::LONGEST)
     }
 
     /// Whether a retry may be delayed for longer than a lease.
@@ -89,7 +89,7 @@ impl Settings {
     pub(crate) fn most_delay(&self) -> Duration {
         // In place the entry must be claimable again before the lease expires.
         let in_place = self.lease.saturating_sub(Duration::from_millis(1));
-        if self.parks() { park::LONGEST } else { in_place }
+        if self.parks() { delay::LONGEST } else { in_place }
     }
 
     /// Returns the settings that the plan needs.
@@ -158,7 +158,7 @@ mod tests {
         settings.max_delay = Some(Duration::from_secs(30));
         assert!(settings.parks());
         settings.max_delay = Some(Duration::MAX);
-        assert_eq!(settings.longest_delay(), park::LONGEST);
+        assert_eq!(settings.longest_delay(), delay::LONGEST);
     }
 
     #[test]

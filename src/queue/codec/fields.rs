@@ -1,7 +1,7 @@
 //! The fields of a job to be added: all names and values in one buffer. No I/O.
 
-use super::super::headers::{PREFIX, RESERVED};
 use super::CodecError;
+use super::headers::{PREFIX, RESERVED};
 use std::fmt;
 
 /// The field of an entry that has no other.
@@ -52,7 +52,7 @@ impl FieldList {
 
     /// Adds a field whose value is appended to the buffer by `value`. No field is added if that
     /// returns `false` or fails.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         name: &[u8],
         value: impl FnOnce(&mut Vec<u8>) -> Result<bool, CodecError>,

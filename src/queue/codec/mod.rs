@@ -12,18 +12,21 @@
 
 mod fields;
 mod flat;
+pub(crate) mod headers;
 #[cfg(feature = "serde")]
 mod json;
 mod payload;
+#[cfg(feature = "tracing")]
+pub(crate) mod propagate;
 mod raw_bytes;
 #[cfg(feature = "serde")]
 mod record;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 pub use crate::record::CodecError;
 pub use fields::FieldList;
-pub(super) use fields::show;
+pub(crate) use fields::show;
 pub use flat::Flat;
 #[cfg(feature = "serde")]
 pub use json::Json;

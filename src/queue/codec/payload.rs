@@ -1,6 +1,6 @@
 //! The payload of an entry, borrowed from it: its fields without the queue's own. No I/O.
 
-use super::super::headers::RESERVED;
+use super::headers::RESERVED;
 use super::{CodecError, show};
 use crate::EntryRef;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ fn is_reserved(name: &[u8]) -> bool {
 }
 
 /// Returns the value of a field as a string.
-pub(super) fn text<'a>(field: &[u8], value: &'a [u8]) -> Result<&'a str, CodecError> {
+pub(crate) fn text<'a>(field: &[u8], value: &'a [u8]) -> Result<&'a str, CodecError> {
     std::str::from_utf8(value).map_err(|error| CodecError::not_utf8(error).in_field(field))
 }
 

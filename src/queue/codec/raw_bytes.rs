@@ -42,7 +42,7 @@ impl Codec<String> for RawBytes {
 }
 
 /// Returns the field that contains the payload.
-pub(super) fn only(payload: Payload<'_>) -> Result<&[u8], CodecError> {
+pub(crate) fn only(payload: Payload<'_>) -> Result<&[u8], CodecError> {
     payload.get(PAYLOAD).ok_or_else(|| CodecError::missing(PAYLOAD))
 }
 

@@ -25,19 +25,19 @@ where
 }
 
 /// Returns the fields of a payload, as text.
-pub(super) fn encode<T>(codec: &impl Codec<T>, payload: &T) -> String {
+pub(crate) fn encode<T>(codec: &impl Codec<T>, payload: &T) -> String {
     let mut fields = FieldList::new();
     codec.encode(payload, &mut fields).expect("it encodes");
     format!("{fields:?}")
 }
 
 /// Returns the error text of a payload that does not encode.
-pub(super) fn encode_error<T>(codec: &impl Codec<T>, payload: &T) -> String {
+pub(crate) fn encode_error<T>(codec: &impl Codec<T>, payload: &T) -> String {
     codec.encode(payload, &mut FieldList::new()).expect_err("it does not encode").to_string()
 }
 
 /// Returns the payload of an entry, or the error text.
-pub(super) fn decode<T, C: Codec<T>>(
+pub(crate) fn decode<T, C: Codec<T>>(
     codec: &C,
     fields: impl IntoIterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>,
 ) -> Result<T, String> {
@@ -46,7 +46,7 @@ pub(super) fn decode<T, C: Codec<T>>(
 }
 
 /// Asserts that a payload round-trips, with headers next to it.
-pub(super) fn round<T: PartialEq + fmt::Debug>(codec: &impl Codec<T>, payload: &T) {
+pub(crate) fn round<T: PartialEq + fmt::Debug>(codec: &impl Codec<T>, payload: &T) {
     let mut fields = FieldList::new();
     codec.encode(payload, &mut fields).expect("it encodes");
     let alone = entry(fields.iter());
@@ -60,7 +60,7 @@ pub(super) fn round<T: PartialEq + fmt::Debug>(codec: &impl Codec<T>, payload: &
 }
 
 /// Generates fields that a payload may have.
-pub(super) fn pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+pub(crate) fn pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
     let name = any::<Vec<u8>>().prop_filter("reserved", |name| name.first() != Some(&b'_'));
     prop::collection::vec((name, any::<Vec<u8>>()), 0..8)
 }

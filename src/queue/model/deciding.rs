@@ -4,9 +4,9 @@ use super::consumer::{Consumer, Hold, one};
 use super::mutant::Mutant;
 use super::wire::{Claim, Command, Reply};
 use crate::id::EntryId;
-use crate::queue::lease::Decided;
-use crate::queue::park;
-use crate::queue::plan::{PAGE, Trouble, about};
+use crate::queue::policy::delay;
+use crate::queue::policy::leases::Decided;
+use crate::queue::policy::plan::{PAGE, Trouble, about};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -150,11 +150,11 @@ fn given_back(consumer: &Consumer, hold: &Hold, decision: Decision) -> Command {
     };
     match decision {
         Decision::Retry(wait) => {
-            let (owner, idle) = park::put(wait.min(settings.most_delay()), lease);
-            claim(owner, idle, park::bucket(owner).map(|_| hold.attempt))
+            let (owner, idle) = delay::put(wait.min(settings.most_delay()), lease);
+            claim(owner, idle, delay::bucket(owner).map(|_| hold.attempt))
         }
-        Decision::Release => claim(park::RETRY, lease, Some(hold.attempt.saturating_sub(1))),
-        _ => claim(park::RETRY, lease, None),
+        Decision::Release => claim(delay::RETRY, lease, Some(hold.attempt.saturating_sub(1))),
+        _ => claim(delay::RETRY, lease, None),
     }
 }
 

@@ -7,7 +7,7 @@ use super::server::Server;
 use super::tasks::Sim;
 use super::wire::{Command, Reply};
 use super::world::{S, Us, World, us};
-use crate::queue::plan::Trouble;
+use crate::queue::policy::plan::Trouble;
 use fastrand::Rng;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

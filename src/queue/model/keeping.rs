@@ -4,8 +4,8 @@ use super::consumer::{Consumer, keys};
 use super::mutant::Mutant;
 use super::wire::{Claim, Command, Reply};
 use crate::id::EntryId;
-use crate::queue::lease::Key;
-use crate::queue::plan::PAGE;
+use crate::queue::policy::leases::Key;
+use crate::queue::policy::plan::PAGE;
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 use super::consumer::{Consumer, Hold};
 use super::server::ms;
 use super::world::S;
-use crate::queue::lease::Key;
-use crate::queue::park;
-use crate::queue::plan::Step;
+use crate::queue::policy::delay;
+use crate::queue::policy::leases::Key;
+use crate::queue::policy::plan::Step;
 use std::time::Duration;
 
 /// Who lets an entry lie has so long to take it up, beside the time between two looks.
@@ -74,8 +74,8 @@ pub(super) fn steps(consumer: &Consumer, step: &Step) {
             wrong.push(format!("{} reads on and has forgotten {key:?}", consumer.actor));
         }
         let Some(calm) = world.ledger.calm else { continue };
-        let least = park::bucket(&pending.owner).unwrap_or(lease);
-        let looks = park::poll(&pending.owner).max(Duration::from_secs(1)) * 2;
+        let least = delay::bucket(&pending.owner).unwrap_or(lease);
+        let looks = delay::poll(&pending.owner).max(Duration::from_secs(1)) * 2;
         let due = world.when(pending.at.max(0).saturating_add(ms(least)));
         let since = due.max(calm).max(consumer.free_since.get());
         let there = world.server.job(key.0, key.1).is_some();

@@ -2,8 +2,8 @@
 
 use super::wire::{Command, Reply};
 use super::world::Us;
-use crate::queue::lease::Key;
-use crate::queue::retry::Verdict;
+use crate::queue::policy::leases::Key;
+use crate::queue::policy::retry_policy::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 
 use super::wire::{Answer, Command, Reply};
 use super::world::{Event, S, Us, World, us};
-use crate::queue::plan::Trouble;
+use crate::queue::policy::plan::Trouble;
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 use super::ledger::{Job, Nature};
 use super::net::Weather;
 use super::world::{Us, us};
-use crate::queue::abilities::Abilities;
-use crate::queue::retry::{Jitter, RetryPolicy};
+use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::retry_policy::{Jitter, RetryPolicy};
 use crate::queue::settings::Settings;
 use crate::server::Server;
 use fastrand::Rng;

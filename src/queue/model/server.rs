@@ -5,8 +5,8 @@
 use super::ledger::Ledger;
 use super::wire::{Claim, Command, Reply};
 use crate::id::EntryId;
-use crate::queue::abilities::Abilities;
-use crate::queue::lease::Key;
+use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::leases::Key;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::command::PendingEntry;
 use crate::id::EntryId;
-use crate::queue::plan::{Read, Trouble};
+use crate::queue::policy::plan::{Read, Trouble};
 use bytes::Bytes;
 use std::time::Duration;
 

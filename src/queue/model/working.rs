@@ -5,8 +5,8 @@ use super::deciding::{Decision, decide};
 use super::ledger::Nature;
 use super::mutant::Mutant;
 use super::reading::Taken;
-use crate::queue::lease::Decided;
-use crate::queue::retry::{Next, Verdict};
+use crate::queue::policy::leases::Decided;
+use crate::queue::policy::retry_policy::{Next, Verdict};
 use std::rc::Rc;
 use std::time::Duration;
 

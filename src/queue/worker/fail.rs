@@ -1,6 +1,6 @@
 //! The error of a handler, and the decision on its job. No I/O.
 
-use super::super::retry::{BoxError, Verdict};
+use crate::queue::policy::retry_policy::{BoxError, Verdict};
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// `?` turns any error into [`Fail::Retry`]: a type that implements [`std::error::Error`], a
 /// `Box<dyn Error + Send + Sync>`, an `anyhow::Error`, a `String`, a `&str`. A function that
 /// returns one of these instead of `Fail` is a handler too. Such an error has no verdict of its
-/// own: [`RetryPolicy::classify`](super::super::RetryPolicy::classify) gives it one.
+/// own: [`RetryPolicy::classify`](crate::queue::RetryPolicy::classify) gives it one.
 ///
 /// ```
 /// # use bourn::queue::Fail;
@@ -101,7 +101,7 @@ impl Fail {
 
     /// Returns the verdict and the error; `None` for a release. `classify` decides on an error
     /// without a verdict.
-    pub(super) fn verdict(
+    pub(crate) fn verdict(
         self,
         classify: impl Fn(&BoxError) -> Verdict,
     ) -> Option<(Verdict, BoxError)> {
@@ -159,7 +159,7 @@ impl<E: Into<Fail>> IntoFail for E {
 }
 
 /// Returns the error with its causes in one line of bounded length.
-pub(super) fn chain(error: &BoxError) -> String {
+pub(crate) fn chain(error: &BoxError) -> String {
     let first: Option<&(dyn StdError + 'static)> = error.source();
     let causes = std::iter::successors(first, |cause| StdError::source(*cause));
     let text = causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {

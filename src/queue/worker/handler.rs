@@ -66,9 +66,9 @@ where
 }
 
 /// A function, and the state that is passed to it.
-pub(super) struct WithState<A, F> {
-    pub(super) state: A,
-    pub(super) handler: F,
+pub(crate) struct WithState<A, F> {
+    pub(crate) state: A,
+    pub(crate) handler: F,
 }
 
 impl<T, A, F, R, E> Handler<T> for WithState<A, F>

@@ -1,11 +1,11 @@
 //! Job: the argument of a handler.
 
-use super::super::core::Core;
-use super::super::delivery::Acker;
-use super::super::headers::Headers;
-use super::super::hold::Lease;
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::queue::codec::headers::Headers;
+use crate::queue::consumer::delivery::Acker;
+use crate::queue::consumer::in_flight::Lease;
+use crate::queue::shared::Core;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ pub struct Job<T> {
 }
 
 impl<T> Job<T> {
-    pub(super) fn new(payload: T, info: Arc<JobInfo>) -> Self {
+    pub(crate) fn new(payload: T, info: Arc<JobInfo>) -> Self {
         Self { payload, info }
     }
 
@@ -90,13 +90,13 @@ pub struct JobInfo {
 }
 
 impl JobInfo {
-    pub(super) fn of(acker: &Acker, core: Arc<Core>) -> Self {
+    pub(crate) fn of(acker: &Acker, core: Arc<Core>) -> Self {
         let (id, attempt) = (acker.id(), acker.attempt());
         Self { core, id, attempt, entry: acker.entry().clone(), lease: acker.lease().clone() }
     }
 
     #[cfg(feature = "tracing")]
-    pub(super) fn propagator(&self) -> Option<&super::super::propagate::Propagator> {
+    pub(crate) fn propagator(&self) -> Option<&crate::queue::codec::propagate::Propagator> {
         self.core.settings.propagator.as_ref()
     }
 

@@ -13,10 +13,12 @@ pub use handler::Handler;
 pub use job::{Job, JobInfo};
 pub use middleware::{Middleware, RateLimit};
 
-use super::consumer::Consumer;
-use super::desk::Limits;
-use super::tally::Report;
-use super::{Queue, QueueError, SettingsError};
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::SettingsError;
+use crate::queue::consumer::Consumer;
+use crate::queue::consumer::report::Report;
+use crate::queue::consumer::state::Limits;
 use handler::WithState;
 use running::Running;
 use std::collections::BTreeSet;
@@ -45,7 +47,7 @@ impl<T: Send + 'static> Worker<T> {
     /// Creates a worker for several queues of the same group, the most urgent one first.
     ///
     /// They must have the same lease. Either all or none are at-most-once, and all or none have a
-    /// [`max_delay`](super::QueueBuilder::max_delay) of a lease or longer. In a cluster they must
+    /// [`max_delay`](crate::queue::QueueBuilder::max_delay) of a lease or longer. In a cluster they must
     /// be in one slot. Each has its own retry policy and dead-letter stream.
     ///
     /// From Redis 8.10 on, one command reads all of them in that order. For older servers each is
@@ -73,7 +75,7 @@ pub struct WorkerBuilder<T> {
 }
 
 impl<T: Send + 'static> WorkerBuilder<T> {
-    pub(super) fn new(queues: Vec<Queue<T>>, priority: Priority) -> Self {
+    pub(crate) fn new(queues: Vec<Queue<T>>, priority: Priority) -> Self {
         Self {
             queues,
             priority,
@@ -130,7 +132,7 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     /// | result of the handler | the job is |
     /// |---|---|
     /// | `Ok` | acknowledged |
-    /// | an error | tried again as the queue's [`RetryPolicy`](super::RetryPolicy) says |
+    /// | an error | tried again as the queue's [`RetryPolicy`](crate::queue::RetryPolicy) says |
     /// | a [`Fail`] with a verdict | tried again, dead-lettered, discarded or released, as it says |
     /// | a panic, or no end within [`job_timeout`](WorkerBuilder::job_timeout) | tried again as for an error |
     /// | an error of the last attempt | dead-lettered |

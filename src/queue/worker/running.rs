@@ -1,17 +1,19 @@
 //! Running: runs the handler for each job of the consumer, and decides on its result.
 
-use super::super::clerk::Decision;
-use super::super::consumer::{Consumer, open};
-use super::super::core::Core;
-use super::super::hold::Hold;
-use super::super::retry::{BoxError, Next};
-use super::super::tally::{Ending, Report};
-use super::super::{Queue, QueueError, first};
 use super::fail::{Fail, chain};
 use super::handler::Handler;
 use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
 use crate::config::BoxFuture;
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::consumer::in_flight::Hold;
+use crate::queue::consumer::report::{Ending, Report};
+use crate::queue::consumer::settle::Decision;
+use crate::queue::consumer::{Consumer, open};
+use crate::queue::first;
+use crate::queue::policy::retry_policy::{BoxError, Next};
+use crate::queue::shared::Core;
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The state shared by the jobs of a worker.
-pub(super) struct Running<H> {
+pub(crate) struct Running<H> {
     handler: H,
     middleware: Vec<Arc<dyn Middleware>>,
     job_timeout: Option<Duration>,
@@ -32,7 +34,7 @@ pub(super) struct Running<H> {
 }
 
 impl<H> Running<H> {
-    pub(super) fn new(
+    pub(crate) fn new(
         handler: H,
         middleware: Vec<Arc<dyn Middleware>>,
         job_timeout: Option<Duration>,
@@ -48,7 +50,7 @@ enum Turn {
 }
 
 /// Runs jobs until shutdown, and stops gracefully.
-pub(super) async fn run<T, S, H>(
+pub(crate) async fn run<T, S, H>(
     mut consumer: Consumer<T>,
     running: Arc<Running<H>>,
     concurrency: usize,
@@ -117,7 +119,7 @@ impl<H> Running<H> {
         };
         let info = Arc::new(JobInfo::of(&acker, Arc::clone(&core)));
         #[cfg(feature = "metrics")]
-        let timer = super::super::metrics::Timer::start(&core);
+        let timer = crate::queue::admin::metrics::Timer::start(&core);
         let work = self.handle(Job::new(payload, Arc::clone(&info)), &info);
         #[cfg(feature = "tracing")]
         let span = super::trace::span(&info);

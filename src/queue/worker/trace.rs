@@ -1,11 +1,11 @@
 //! The span of a job (feature `tracing`).
 
-use super::super::propagate::Propagator;
 use super::job::JobInfo;
+use crate::queue::codec::propagate::Propagator;
 use tracing::Span;
 
 /// Returns the span of a job: `job`, with stream, group, id and attempt.
-pub(super) fn span(info: &JobInfo) -> Span {
+pub(crate) fn span(info: &JobInfo) -> Span {
     let (stream, group) = (info.stream().escape_ascii(), info.group().escape_ascii());
     let (id, attempt) = (info.id(), info.attempt());
     let span = tracing::info_span!(target: "bourn", "job", %stream, %group, %id, attempt);

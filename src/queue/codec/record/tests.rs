@@ -34,7 +34,7 @@ mod f64ish {
     #[derive(
         Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
     )]
-    pub(super) struct F(pub(super) u64);
+    pub(crate) struct F(pub(crate) u64);
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

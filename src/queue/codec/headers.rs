@@ -10,8 +10,8 @@
 //! | other names that begin with `_` | the origin of a dead letter, and the reason |
 //! | all others | the payload |
 
-use super::codec::show;
 use crate::EntryRef;
+use crate::queue::codec::show;
 use std::fmt;
 
 /// The prefix of the queue's own field names.
@@ -64,8 +64,8 @@ impl fmt::Debug for Headers<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::tests::entry;
     use super::*;
+    use crate::queue::codec::tests::entry;
 
     #[test]
     fn headers_are_the_fields_with_the_prefix() {

@@ -1,9 +1,5 @@
 //! QueueStats: counts and ages, as the server reports them; Health: problems of a queue.
 
-use super::QueueError;
-use super::core::Core;
-use super::park;
-use super::settings::Retention;
 use crate::command::{
     GroupInfo, StreamInfo, XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XPendingRange,
     XRange,
@@ -11,6 +7,10 @@ use crate::command::{
 use crate::entry::Entry;
 use crate::error::{Code, Error};
 use crate::id::EntryId;
+use crate::queue::QueueError;
+use crate::queue::policy::delay;
+use crate::queue::settings::Retention;
+use crate::queue::shared::Core;
 use bytes::Bytes;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime};
@@ -90,7 +90,7 @@ pub enum Health {
 }
 
 /// Reads the statistics from the server.
-pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
+pub(crate) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
     let settings = &core.settings;
     let (stream, group) = (&*settings.stream, &*settings.group);
     // One transaction, so that the values are consistent.
@@ -121,7 +121,7 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
         }
         None => (0, None),
     };
-    let waits = |name: &[u8]| park::waits(name);
+    let waits = |name: &[u8]| delay::waits(name);
     let waiting: u64 =
         consumers.iter().filter(|info| waits(&info.name)).map(|info| info.pending).sum();
     // Entries given back by XNACK have no owner.
@@ -154,7 +154,7 @@ pub(super) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
 ///
 /// The group has read up to some id, and the first entry of the stream is behind it. Entries added
 /// since then and missing from the stream were skipped.
-pub(super) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
+pub(crate) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
     let read = group.entries_read?;
     let first = stream.first_entry.as_ref().map(Entry::id);
     if first.is_some_and(|first| first <= group.last_delivered_id) {
@@ -167,7 +167,7 @@ pub(super) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
 const LATE: u32 = 10;
 
 /// Looks for problems.
-pub(super) async fn health(core: &Core) -> Result<Health, QueueError> {
+pub(crate) async fn health(core: &Core) -> Result<Health, QueueError> {
     let settings = &core.settings;
     if !core.client.is_connected() {
         // A command would wait for a connection until its deadline.

@@ -1,16 +1,5 @@
 //! Reading: the task that carries out the plan, and delivers the entries it reads.
 
-use super::abilities::Abilities;
-use super::claimed::{self, Taken};
-use super::clerk::Decision;
-use super::desk::{AckOrder, Desk};
-use super::event::QueueEvent;
-use super::first;
-use super::hold::Hold;
-use super::lease::Key;
-use super::plan::{LOOK, Plan, Read, Step, Trouble};
-use super::tally::Ending;
-use super::{Either, QueueError};
 use crate::command::{
     ClientUnblock, PendingEntry, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange,
     XReadGroup,
@@ -18,6 +7,18 @@ use crate::command::{
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, GroupFrom, StartAt};
+use crate::queue::Either;
+use crate::queue::QueueError;
+use crate::queue::consumer::in_flight::Hold;
+use crate::queue::consumer::report::Ending;
+use crate::queue::consumer::settle::Decision;
+use crate::queue::consumer::state::{AckOrder, Desk};
+use crate::queue::event::QueueEvent;
+use crate::queue::first;
+use crate::queue::operation::claim::{self, Taken};
+use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::leases::Key;
+use crate::queue::policy::plan::{LOOK, Plan, Read, Step, Trouble};
 use crate::reader::Reader;
 use crate::server::Server;
 use std::collections::HashSet;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The channel for delivered entries.
-pub(super) type Out = mpsc::UnboundedSender<Result<Hold, QueueError>>;
+pub(crate) type Out = mpsc::UnboundedSender<Result<Hold, QueueError>>;
 
 /// The time to wait for more capacity, while there is little.
 const GATHER: Duration = Duration::from_millis(1);
@@ -39,7 +40,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// The interval at which a read that should end is unblocked.
 const UNBLOCK: Duration = Duration::from_millis(50);
 
-pub(super) struct Reading {
+pub(crate) struct Reading {
     desk: Arc<Desk>,
     plan: Plan,
     reader: Reader,
@@ -56,14 +57,14 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(desk: Arc<Desk>, plan: Plan, reader: Reader, out: Out) -> Self {
+    pub(crate) fn new(desk: Arc<Desk>, plan: Plan, reader: Reader, out: Out) -> Self {
         let seen = vec![EntryId::MIN; desk.levels.len()];
         let (greeting, connection) = (reader.server(), reader.connection_id());
         Self { desk, plan, reader, out, greeting, connection, seen, answered: Instant::now() }
     }
 
     /// Runs until the consumer closes or a permanent error occurs.
-    pub(super) async fn run(self) {
+    pub(crate) async fn run(self) {
         let desk = Arc::clone(&self.desk);
         // Entries that arrive after this limit are pending for us, and come back when their lease
         // expires.
@@ -234,7 +235,7 @@ impl Reading {
         }
         let all = lost.len() <= room;
         lost.truncate(room);
-        let (taken, in_time) = claimed::recover(&desk, core, level, &me, asked, lost).await?;
+        let (taken, in_time) = claim::recover(&desk, core, level, &me, asked, lost).await?;
         self.deliver(level, taken);
         self.plan.recovered(level, all && in_time);
         Ok(())
@@ -256,11 +257,11 @@ impl Reading {
         let claimed = core.client.send(claim.count(count.max(1) as u64)).await?;
         self.plan.swept(level, claimed.cursor, claimed.entries.len() >= count);
         desk.vanished(level, claimed.deleted.as_deref().unwrap_or_default());
-        let taken = claimed::with_attempts(core, &me, since, &claimed.entries).await;
+        let taken = claim::with_attempts(core, &me, since, &claimed.entries).await;
         let taken = self.or_recover(taken)?;
         self.deliver(level, taken);
         if claimed.entries.nulls() > 0 {
-            claimed::clear_nulls(&desk, core, level, &me).await?;
+            claim::clear_nulls(&desk, core, level, &me).await?;
         }
         Ok(())
     }
@@ -293,7 +294,7 @@ impl Reading {
             return Ok(());
         }
         let me = desk.name();
-        let taken = claimed::take(&desk, core, level, &me, least, &ids).await;
+        let taken = claim::take(&desk, core, level, &me, least, &ids).await;
         let taken = self.or_recover(taken)?;
         self.deliver(level, taken);
         Ok(())
@@ -362,7 +363,7 @@ impl Reading {
             brought += entries.len();
             self.note_seen(level, &entries);
             if settings.at_most_once {
-                claimed::delete(&desk, level, &entries).await?;
+                claim::delete(&desk, level, &entries).await?;
             }
             let attempt = |delivered: u64| u32::try_from(delivered.saturating_add(1));
             let taken = entries.iter().map(|entry| {

@@ -1,16 +1,26 @@
 //! Consumer: a Stream of deliveries, and the tasks behind it.
 
-use super::clerk;
-use super::core::Core;
-use super::desk::{Desk, Limits};
-use super::first;
-use super::hold::Hold;
-use super::plan::Plan;
-use super::reading::Reading;
-use super::tally::Report;
-use super::{Delivery, Queue, QueueError, janitor, keeper};
+pub(crate) mod delivery;
+pub(crate) mod fetch;
+pub(crate) mod heartbeat;
+pub(crate) mod in_flight;
+pub(crate) mod report;
+pub(crate) mod settle;
+pub(crate) mod state;
+
 use crate::client::Client;
 use crate::error::Error;
+use crate::queue::Delivery;
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::consumer::fetch::Reading;
+use crate::queue::consumer::in_flight::Hold;
+use crate::queue::consumer::report::Report;
+use crate::queue::consumer::state::{Desk, Limits};
+use crate::queue::first;
+use crate::queue::maintenance;
+use crate::queue::policy::plan::Plan;
+use crate::queue::shared::Core;
 use crate::reader::Reader;
 use std::fmt;
 use std::pin::Pin;
@@ -30,7 +40,7 @@ pub struct ConsumerBuilder<T> {
 }
 
 impl<T: Send + 'static> ConsumerBuilder<T> {
-    pub(super) fn new(queue: Queue<T>) -> Self {
+    pub(crate) fn new(queue: Queue<T>) -> Self {
         Self { queue, prefetch: 1, bytes: 64 << 20 }
     }
 
@@ -86,13 +96,13 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 /// still be settled after that.
 pub struct Consumer<T> {
     queues: Vec<Queue<T>>,
-    pub(super) desk: Arc<Desk>,
+    pub(crate) desk: Arc<Desk>,
     jobs: mpsc::UnboundedReceiver<Result<Hold, QueueError>>,
 }
 
 impl<T: Send + 'static> Consumer<T> {
     /// Starts a consumer of several queues. The first queue is the most urgent one.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         queues: Vec<Queue<T>>,
         ageing: u32,
         limits: Limits,
@@ -141,7 +151,7 @@ impl<T: Send + 'static> Consumer<T> {
 
     /// Returns the next entry, not decoded. Entries whose lease was lost while they were buffered
     /// are skipped.
-    pub(super) fn poll_hold(
+    pub(crate) fn poll_hold(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Hold, QueueError>>> {
@@ -159,11 +169,11 @@ impl<T: Send + 'static> Consumer<T> {
     }
 
     /// Decodes the payload. A job that cannot be decoded is moved to the dead-letter stream.
-    pub(super) fn open(&self, hold: Hold) -> Option<Delivery<T>> {
+    pub(crate) fn open(&self, hold: Hold) -> Option<Delivery<T>> {
         open(&self.queues, hold)
     }
 
-    pub(super) fn queues(&self) -> &[Queue<T>] {
+    pub(crate) fn queues(&self) -> &[Queue<T>] {
         &self.queues
     }
 
@@ -192,7 +202,7 @@ impl<T: Send + 'static> Consumer<T> {
     }
 
     /// Stops fetching, and releases prefetched jobs.
-    pub(super) fn shut(&mut self) {
+    pub(crate) fn shut(&mut self) {
         self.desk.closing.cancel();
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {
@@ -203,7 +213,7 @@ impl<T: Send + 'static> Consumer<T> {
 
 /// Opens a connection for reads that block. Retries while the server is unreachable.
 async fn reader(client: &Client) -> Result<Reader, Error> {
-    let mut pause = clerk::Pause::default();
+    let mut pause = settle::Pause::default();
     loop {
         match client.reader().await {
             Err(Error::Connect(error)) if !error.is_permanent() => pause.wait().await,
@@ -214,22 +224,22 @@ async fn reader(client: &Client) -> Result<Reader, Error> {
 
 /// Opens a queue. Retries while the error is transient.
 async fn opened(core: &Core) -> Result<(), QueueError> {
-    let mut pause = clerk::Pause::default();
+    let mut pause = settle::Pause::default();
     loop {
         match core.opened().await {
-            Err(QueueError::Redis(error)) if clerk::is_transient(&error) => pause.wait().await,
+            Err(QueueError::Redis(error)) if settle::is_transient(&error) => pause.wait().await,
             result => return result,
         }
     }
 }
 
-pub(super) fn open<T: 'static>(queues: &[Queue<T>], hold: Hold) -> Option<Delivery<T>> {
+pub(crate) fn open<T: 'static>(queues: &[Queue<T>], hold: Hold) -> Option<Delivery<T>> {
     let queue = queues.get(hold.key.0)?;
     match queue.decoded(&hold.entry) {
         Ok(payload) => Some(Delivery::new(payload, hold)),
         Err(error) => {
             let why = format!("the payload cannot be read: {error}");
-            drop(hold.decide(clerk::Decision::Bury(why.into())));
+            drop(hold.decide(settle::Decision::Bury(why.into())));
             None
         }
     }
@@ -261,10 +271,10 @@ impl<T> fmt::Debug for Consumer<T> {
 /// Runs the tasks of a consumer to their end.
 async fn supervise(desk: Arc<Desk>, reading: Reading) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(keeper::run(Arc::clone(&desk)));
-    tasks.spawn(clerk::run(Arc::clone(&desk)));
+    tasks.spawn(heartbeat::run(Arc::clone(&desk)));
+    tasks.spawn(settle::run(Arc::clone(&desk)));
     let tidying = CancellationToken::new();
-    let janitor = tokio::spawn(janitor::run(Arc::clone(&desk), tidying.clone()));
+    let janitor = tokio::spawn(maintenance::run(Arc::clone(&desk), tidying.clone()));
     // However reading ends, even in a panic, the other tasks must be stopped.
     let _ = tokio::spawn(reading.run()).await;
     desk.closing.cancel();
@@ -287,7 +297,7 @@ async fn supervise(desk: Arc<Desk>, reading: Reading) {
     tidying.cancel();
     let _ = janitor.await;
     // If the name stays, the janitor of another consumer removes it.
-    let _ = tokio::time::timeout(LEAVE, janitor::leave(&desk)).await;
+    let _ = tokio::time::timeout(LEAVE, maintenance::leave(&desk)).await;
     desk.ended.cancel();
     desk.ordered.notify_one();
     while tasks.join_next().await.is_some() {}

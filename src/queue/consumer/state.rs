@@ -8,15 +8,15 @@
 //! | clerk | `clerk` | sends acknowledgements, many at once, and other decisions |
 //! | janitor | `janitor` | deleted pending entries, abandoned consumers, trimming |
 
-use super::core::Core;
-use super::event::QueueEvent;
-use super::hold::{Hold, Lease};
-use super::lease::{Held, Key};
-use super::settings::Settings;
-use super::tally::{Ending, Tally};
 use crate::client::Client;
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::queue::consumer::in_flight::{Hold, Lease};
+use crate::queue::consumer::report::{Ending, Tally};
+use crate::queue::event::QueueEvent;
+use crate::queue::policy::leases::{Held, Key};
+use crate::queue::settings::Settings;
+use crate::queue::shared::Core;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::future::Future;
@@ -29,22 +29,22 @@ use tokio_util::sync::CancellationToken;
 
 /// The limits of a consumer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Entries that are buffered: the caller has not received them yet.
-    pub(super) buffered: usize,
+    pub(crate) buffered: usize,
     /// The bytes of buffered entries.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Entries that are not decided yet, including buffered ones.
-    pub(super) undecided: usize,
+    pub(crate) undecided: usize,
 }
 
 /// The shared state of one consumer's tasks.
 #[derive(Debug)]
-pub(super) struct Desk {
-    pub(super) client: Client,
-    pub(super) levels: Vec<Arc<Core>>,
-    pub(super) limits: Limits,
-    pub(super) tally: Tally,
+pub(crate) struct Desk {
+    pub(crate) client: Client,
+    pub(crate) levels: Vec<Arc<Core>>,
+    pub(crate) limits: Limits,
+    pub(crate) tally: Tally,
     name: Mutex<Arc<[u8]>>,
     held: Mutex<Held<CancellationToken>>,
     /// Jobs that were run here and may be pending for us without being held, with the time. Their
@@ -52,26 +52,26 @@ pub(super) struct Desk {
     run: Mutex<HashMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<HashMap<Key, Instant>>,
-    pub(super) buffered: AtomicUsize,
-    pub(super) bytes: AtomicUsize,
-    pub(super) undecided: AtomicUsize,
+    pub(crate) buffered: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
+    pub(crate) undecided: AtomicUsize,
     /// Notified when an entry is delivered to the caller or decided.
-    pub(super) room: Notify,
+    pub(crate) room: Notify,
     /// Notified when an entry is held.
-    pub(super) taken: Notify,
+    pub(crate) taken: Notify,
     orders: Mutex<Orders>,
-    pub(super) ordered: Notify,
+    pub(crate) ordered: Notify,
     /// Cancelled when no new entries are fetched.
-    pub(super) closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
     /// Cancelled when everything is done.
-    pub(super) ended: CancellationToken,
+    pub(crate) ended: CancellationToken,
 }
 
 /// Decisions that are not carried out yet.
 #[derive(Default)]
-pub(super) struct Orders {
-    pub(super) acks: Vec<AckOrder>,
-    pub(super) others: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+pub(crate) struct Orders {
+    pub(crate) acks: Vec<AckOrder>,
+    pub(crate) others: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl std::fmt::Debug for Orders {
@@ -82,15 +82,15 @@ impl std::fmt::Debug for Orders {
 
 /// A job to acknowledge.
 #[derive(Debug)]
-pub(super) struct AckOrder {
-    pub(super) key: Key,
-    pub(super) ticket: u64,
-    pub(super) ending: Ending,
-    pub(super) reply: Option<oneshot::Sender<super::clerk::AckResult>>,
+pub(crate) struct AckOrder {
+    pub(crate) key: Key,
+    pub(crate) ticket: u64,
+    pub(crate) ending: Ending,
+    pub(crate) reply: Option<oneshot::Sender<crate::queue::consumer::settle::AckResult>>,
 }
 
 impl Desk {
-    pub(super) fn new(levels: Vec<Arc<Core>>, client: Client, limits: Limits) -> Self {
+    pub(crate) fn new(levels: Vec<Arc<Core>>, client: Client, limits: Limits) -> Self {
         let lease = levels.first().map(|core| core.settings.lease).unwrap_or_default();
         let names = levels.iter().map(|core| (&*core.settings.stream, &*core.settings.group));
         Self {
@@ -115,29 +115,29 @@ impl Desk {
     }
 
     /// Returns the consumer's name.
-    pub(super) fn name(&self) -> Arc<[u8]> {
+    pub(crate) fn name(&self) -> Arc<[u8]> {
         Arc::clone(&lock(&self.name))
     }
 
     /// Changes the name: another consumer may have removed the old one as abandoned.
-    pub(super) fn rename(&self) {
+    pub(crate) fn rename(&self) {
         *lock(&self.name) = fresh_name();
     }
 
-    pub(super) fn held(&self) -> MutexGuard<'_, Held<CancellationToken>> {
+    pub(crate) fn held(&self) -> MutexGuard<'_, Held<CancellationToken>> {
         lock(&self.held)
     }
 
-    pub(super) fn core(&self, level: usize) -> Option<&Arc<Core>> {
+    pub(crate) fn core(&self, level: usize) -> Option<&Arc<Core>> {
         self.levels.get(level)
     }
 
-    pub(super) fn settings(&self) -> Option<&Settings> {
+    pub(crate) fn settings(&self) -> Option<&Settings> {
         self.levels.first().map(|core| &core.settings)
     }
 
     /// Returns how many more entries may be fetched.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         let Limits { buffered, bytes, undecided } = self.limits;
         let held = self.buffered.load(Ordering::Acquire);
         let held_bytes = self.bytes.load(Ordering::Acquire);
@@ -153,14 +153,14 @@ impl Desk {
     }
 
     /// Returns the bytes that may still be buffered.
-    pub(super) fn room_bytes(&self) -> usize {
+    pub(crate) fn room_bytes(&self) -> usize {
         self.limits.bytes.saturating_sub(self.bytes.load(Ordering::Acquire))
     }
 
     /// Holds an entry that was delivered by a command sent at `since`. `None` if it is held
     /// already, or if it arrived so late that another consumer may have it. Expired leases must
     /// have been reported before.
-    pub(super) fn take(
+    pub(crate) fn take(
         self: &Arc<Self>,
         key: Key,
         since: Instant,
@@ -187,13 +187,13 @@ impl Desk {
     }
 
     /// Cancels the jobs whose lease has expired.
-    pub(super) fn lapse(&self, now: Instant) {
+    pub(crate) fn lapse(&self, now: Instant) {
         let lost = self.held().lapsed(now);
         self.lose(lost, now);
     }
 
     /// Marks these leases as lost.
-    pub(super) fn lose(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
+    pub(crate) fn lose(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
         for (key, token) in lost {
             self.note_run(key, now);
             token.cancel();
@@ -205,62 +205,62 @@ impl Desk {
     }
 
     /// Records that the job was run, and may be pending for us without being held.
-    pub(super) fn note_run(&self, key: Key, now: Instant) {
+    pub(crate) fn note_run(&self, key: Key, now: Instant) {
         lock(&self.run).insert(key, now);
     }
 
     /// Whether the job was run here recently: it is then not recovered, but counts as another
     /// delivery when it is claimed.
-    pub(super) fn was_run(&self, key: Key) -> bool {
+    pub(crate) fn was_run(&self, key: Key) -> bool {
         lock(&self.run).contains_key(&key)
     }
 
     /// Records that the job is done, and could not be acknowledged.
-    pub(super) fn note_done(&self, key: Key, now: Instant) {
+    pub(crate) fn note_done(&self, key: Key, now: Instant) {
         lock(&self.done).insert(key, now);
     }
 
     /// Whether the job is done: it is then acknowledged, not run again.
-    pub(super) fn is_done(&self, key: Key) -> bool {
+    pub(crate) fn is_done(&self, key: Key) -> bool {
         lock(&self.done).contains_key(&key)
     }
 
     /// Forgets jobs that were run before, and jobs that were done much longer ago.
-    pub(super) fn forget_run(&self, now: Instant, lease: Duration) {
+    pub(crate) fn forget_run(&self, now: Instant, lease: Duration) {
         let since = |leases| now.checked_sub(lease * leases).unwrap_or(now);
         lock(&self.run).retain(|_, at| *at >= since(4));
         lock(&self.done).retain(|_, at| *at >= since(100));
     }
 
-    pub(super) fn order_ack(&self, ack: AckOrder) {
+    pub(crate) fn order_ack(&self, ack: AckOrder) {
         lock(&self.orders).acks.push(ack);
         self.ordered.notify_one();
     }
 
-    pub(super) fn order(&self, other: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn order(&self, other: impl Future<Output = ()> + Send + 'static) {
         lock(&self.orders).others.push(Box::pin(other));
         self.ordered.notify_one();
     }
 
-    pub(super) fn take_orders(&self) -> Orders {
+    pub(crate) fn take_orders(&self) -> Orders {
         std::mem::take(&mut *lock(&self.orders))
     }
 
     /// Whether all entries are decided.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.undecided.load(Ordering::Acquire) == 0
     }
 
     /// Waits until an entry is delivered or decided. Create this, then check the condition, then
     /// await it.
-    pub(super) fn news(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn news(&self) -> impl Future<Output = ()> + '_ {
         let mut notified = Box::pin(self.room.notified());
         notified.as_mut().enable();
         notified
     }
 
     /// Records pending entries that were missing from the stream.
-    pub(super) fn vanished(&self, level: usize, ids: &[EntryId]) {
+    pub(crate) fn vanished(&self, level: usize, ids: &[EntryId]) {
         let Some(core) = self.core(level).filter(|_| !ids.is_empty()) else { return };
         // With delete on ack these are left by an interrupted acknowledgement.
         if core.settings.retention.deletes() {
@@ -270,7 +270,7 @@ impl Desk {
     }
 
     /// Counts lost entries.
-    pub(super) fn count_lost(&self, level: usize, entries: u64) {
+    pub(crate) fn count_lost(&self, level: usize, entries: u64) {
         let Some(core) = self.core(level).filter(|_| entries > 0) else { return };
         self.tally.add(level, Ending::Lost, entries);
         core.emit(QueueEvent::Lost { entries });
@@ -278,7 +278,7 @@ impl Desk {
 }
 
 /// The prefix of our consumer names.
-pub(super) const OURS: &[u8] = b"bourn-";
+pub(crate) const OURS: &[u8] = b"bourn-";
 
 /// Returns a unique name, from the host, the process id and a random number.
 fn fresh_name() -> Arc<[u8]> {

@@ -15,27 +15,28 @@
 //! None of these commands checks the owner, so they are sent only while our lease is valid. An
 //! acknowledgement is sent even after that: the job *is* done.
 
-use super::acks;
-use super::core::Core;
-use super::dead_letter::{self, Burial, Buried};
-use super::desk::Desk;
-use super::hold::Hold;
-use super::lease::{Decided, Key};
-use super::park;
-use super::tally::Ending;
-use super::{Acked, QueueError};
 use crate::command::{NackMode, XClaim, XNack};
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
+use crate::queue::Acked;
+use crate::queue::QueueError;
+use crate::queue::consumer::in_flight::Hold;
+use crate::queue::consumer::report::Ending;
+use crate::queue::consumer::state::Desk;
+use crate::queue::operation::ack;
+use crate::queue::operation::dead_letter::{self, Burial, Buried};
+use crate::queue::policy::delay;
+use crate::queue::policy::leases::{Decided, Key};
+use crate::queue::shared::Core;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-pub(super) type AckResult = Result<Acked, QueueError>;
+pub(crate) type AckResult = Result<Acked, QueueError>;
 
 /// The decision on a job that is not done.
 #[derive(Debug, Clone)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// Retry after this delay.
     Retry(Duration),
     /// Release, as if it had never been delivered.
@@ -48,19 +49,19 @@ pub(super) enum Decision {
 
 /// A job with a decision.
 #[derive(Debug, Clone)]
-pub(super) struct Case {
-    pub(super) desk: Arc<Desk>,
-    pub(super) key: Key,
-    pub(super) ticket: u64,
-    pub(super) attempt: u32,
-    pub(super) entry: Entry,
+pub(crate) struct Case {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) key: Key,
+    pub(crate) ticket: u64,
+    pub(crate) attempt: u32,
+    pub(crate) entry: Entry,
 }
 
 /// The pause between two tries: minimum and maximum.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 impl Case {
-    pub(super) fn of(hold: &Hold) -> Self {
+    pub(crate) fn of(hold: &Hold) -> Self {
         Self {
             desk: Arc::clone(&hold.desk),
             key: hold.key,
@@ -71,31 +72,31 @@ impl Case {
     }
 
     /// Stops heartbeats that would undo the decision.
-    pub(super) fn silence(&self, decision: &Decision) {
+    pub(crate) fn silence(&self, decision: &Decision) {
         if !matches!(decision, Decision::Bury(_)) {
             let now = Instant::now();
             self.desk.held().decide(self.key, self.ticket, Decided::GivenBack, now);
         }
     }
 
-    pub(super) fn core(&self) -> Result<&Arc<Core>, QueueError> {
+    pub(crate) fn core(&self) -> Result<&Arc<Core>, QueueError> {
         self.desk.core(self.key.0).ok_or(QueueError::Stopped)
     }
 
     /// Whether our lease is still valid.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.desk.held().is_held(self.key, self.ticket, Instant::now())
     }
 
     /// Ends the holding, whatever the outcome.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.desk.held().end(self.key, self.ticket);
         self.desk.room.notify_waiters();
     }
 
     /// Carries out the decision. Retries while the lease is valid and the decision is known not to
     /// be applied.
-    pub(super) async fn settle(&self, decision: Decision) -> Result<(), QueueError> {
+    pub(crate) async fn settle(&self, decision: Decision) -> Result<(), QueueError> {
         let ending = match decision {
             Decision::Retry(_) => Ending::Retried,
             Decision::Release => Ending::Released,
@@ -160,17 +161,17 @@ impl Case {
         };
         let claim = match decision {
             Decision::Retry(wait) => {
-                let (owner, idle) = park::put((*wait).min(settings.most_delay()), lease);
+                let (owner, idle) = delay::put((*wait).min(settings.most_delay()), lease);
                 let claim = claim(owner, idle);
-                match park::bucket(owner) {
+                match delay::bucket(owner) {
                     Some(_) => claim.retry_count(self.attempt.into()),
                     None => claim,
                 }
             }
             Decision::Release => {
-                claim(park::RETRY, lease).retry_count(self.attempt.saturating_sub(1).into())
+                claim(delay::RETRY, lease).retry_count(self.attempt.saturating_sub(1).into())
             }
-            _ => claim(park::RETRY, lease),
+            _ => claim(delay::RETRY, lease),
         };
         core.client.send(claim.just_id()).await.map(drop)
     }
@@ -207,7 +208,7 @@ impl Case {
 }
 
 /// Whether the error is transient, so that retrying may succeed.
-pub(super) fn is_transient(error: &Error) -> bool {
+pub(crate) fn is_transient(error: &Error) -> bool {
     match error {
         Error::Server(error) => error.code().is_retryable(),
         Error::TooOld(_) | Error::Config(_) => false,
@@ -223,19 +224,19 @@ pub(super) fn is_transient(error: &Error) -> bool {
 
 /// The increasing delay between two tries.
 #[derive(Debug, Default)]
-pub(super) struct Pause(u32);
+pub(crate) struct Pause(u32);
 
 impl Pause {
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let (least, most) = PAUSE;
         let pause = (least * 2_u32.saturating_pow(self.0.min(16))).min(most);
         self.0 = self.0.saturating_add(1);
-        tokio::time::sleep(super::plan::about(pause, fastrand::f64())).await;
+        tokio::time::sleep(crate::queue::policy::plan::about(pause, fastrand::f64())).await;
     }
 }
 
 /// Sends decisions, until the consumer has ended and none is left.
-pub(super) async fn run(desk: Arc<Desk>) {
+pub(crate) async fn run(desk: Arc<Desk>) {
     let mut others = JoinSet::new();
     loop {
         let ordered = desk.ordered.notified();
@@ -252,7 +253,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
                 }
                 desk.ended.cancelled().await;
             };
-            super::first(super::first(ordered, ended), async {
+            crate::queue::first(crate::queue::first(ordered, ended), async {
                 // Decisions in progress may be all that is left.
                 if others.join_next().await.is_none() {
                     std::future::pending::<()>().await;
@@ -265,7 +266,7 @@ pub(super) async fn run(desk: Arc<Desk>) {
             others.spawn(other);
         }
         if !orders.acks.is_empty() {
-            acks::send(&desk, orders.acks).await;
+            ack::send(&desk, orders.acks).await;
         }
         // Let ready tasks make their decisions first: one command then carries them all.
         tokio::task::yield_now().await;

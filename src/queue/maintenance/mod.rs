@@ -10,20 +10,20 @@
 //! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs |
 //! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age` |
 
-use super::core::Core;
-use super::desk::{Desk, OURS};
-use super::event::QueueEvent;
-use super::first;
-use super::park;
-use super::plan::{LOOK, about};
-use super::settings::{Retention, Settings};
-use super::stats;
 use crate::command::{
     PendingEntry, Trim, XAutoClaim, XClaim, XGroupDelConsumer, XInfoConsumers, XInfoGroups,
     XInfoStream, XPending, XPendingRange, XTrim,
 };
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::admin::stats;
+use crate::queue::consumer::state::{Desk, OURS};
+use crate::queue::event::QueueEvent;
+use crate::queue::first;
+use crate::queue::policy::delay;
+use crate::queue::policy::plan::{LOOK, about};
+use crate::queue::settings::{Retention, Settings};
+use crate::queue::shared::Core;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ struct Seen {
 }
 
 /// Runs until stopped.
-pub(super) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
+pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
     let mut seen: Vec<Seen> = desk.levels.iter().map(|_| Seen::default()).collect();
     while !stop.is_cancelled() {
         first(tokio::time::sleep(about(EVERY, fastrand::f64())), stop.cancelled()).await;
@@ -70,7 +70,7 @@ async fn tidy(desk: &Desk, core: &Core, level: usize, seen: &mut Seen) -> Result
     let (stream, group) = (&core.settings.stream, &core.settings.group);
     let consumers = core.client.send(XInfoConsumers::new(stream, group)).await?;
     #[cfg(feature = "metrics")]
-    super::metrics::measure(core, &consumers, &mut seen.gauges).await?;
+    crate::queue::admin::metrics::measure(core, &consumers, &mut seen.gauges).await?;
     let live = consumers.iter().filter(|consumer| consumer.name.starts_with(OURS)).count();
     if fastrand::usize(..live.max(1)) > 0 {
         return Ok(());
@@ -155,7 +155,7 @@ async fn trim(core: &Core) -> Result<(), Error> {
 }
 
 /// Returns the id that an entry of this age has by the local clock.
-pub(super) fn oldest(age: Duration) -> Option<EntryId> {
+pub(crate) fn oldest(age: Duration) -> Option<EntryId> {
     std::time::SystemTime::now().checked_sub(age).map(EntryId::from_time)
 }
 
@@ -175,7 +175,7 @@ async fn needed(core: &Core) -> Result<Option<EntryId>, Error> {
 }
 
 /// Removes our own consumer names, at the end.
-pub(super) async fn leave(desk: &Desk) {
+pub(crate) async fn leave(desk: &Desk) {
     let me = desk.name();
     for core in desk.levels.iter().filter(|core| !core.settings.at_most_once) {
         // If the name stays, the janitor of another consumer removes it.
@@ -203,7 +203,7 @@ async fn remove(core: &Core, name: &[u8]) -> Result<(), Error> {
         counts.entry(entry.deliveries).or_default().push(entry.id);
     }
     for (count, ids) in counts {
-        let claim = XClaim::new(stream, group, park::RETRY, Duration::ZERO, &ids);
+        let claim = XClaim::new(stream, group, delay::RETRY, Duration::ZERO, &ids);
         let claim = claim.retry_count(count).force();
         core.client.send(claim.just_id()).await?;
     }

@@ -21,10 +21,10 @@
 //! consumer names that contain the duration (`~park:10m`). Each owner's entries are then checked
 //! separately: a claim that ignores owners would take them after the lease already.
 
-use super::abilities::Abilities;
-use super::park;
 use crate::command::PendingEntry;
 use crate::id::EntryId;
+use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::delay;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -250,7 +250,7 @@ impl Plan {
             *due = false;
         }
         for name in owners {
-            let poll = park::poll(&name);
+            let poll = delay::poll(&name);
             let known = self.parks.iter_mut().find(|(at, park, _)| *at == level && *park == name);
             match known {
                 Some((.., at)) if *at > now => continue,
@@ -273,7 +273,7 @@ impl Plan {
     ) -> Option<(usize, Duration, Vec<EntryId>)> {
         self.well();
         let Owner { level, name, .. } = self.owners.front()?.clone();
-        let least = park::bucket(&name).unwrap_or(self.terms.lease);
+        let least = delay::bucket(&name).unwrap_or(self.terms.lease);
         let due = |entry: &&PendingEntry| entry.idle.is_none_or(|idle| idle >= least);
         let mine = |entry: &&PendingEntry| !held(level, entry.id);
         let most = room.min(PAGE);

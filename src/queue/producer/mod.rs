@@ -5,13 +5,17 @@
 //! remembers the last 100 numbers of a lane for 100 s. Therefore a lane has at most 64 jobs in
 //! flight, and gets no new jobs after an unknown outcome.
 
-use super::codec::FieldList;
-use super::core::Core;
-use super::settings::Retention;
-use super::{Queue, QueueError, SettingsError, clerk, janitor};
 use crate::command::{Trim, XAdd};
 use crate::error::{Error, Outcome};
 use crate::id::EntryId;
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::SettingsError;
+use crate::queue::codec::FieldList;
+use crate::queue::consumer::settle;
+use crate::queue::maintenance;
+use crate::queue::settings::Retention;
+use crate::queue::shared::Core;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,7 +62,7 @@ impl Enqueue {
         Self::default()
     }
 
-    /// Adds a header that the handler can read: [`Job::headers`](super::Job::headers).
+    /// Adds a header that the handler can read: [`Job::headers`](crate::queue::Job::headers).
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
@@ -68,7 +72,7 @@ impl Enqueue {
     /// Otherwise the id of that job is returned (`IDMP`, Redis 8.6).
     ///
     /// The window is 100 s and 100 keys, unless
-    /// [`QueueBuilder::dedupe_window`](super::QueueBuilder::dedupe_window) sets another.
+    /// [`QueueBuilder::dedupe_window`](crate::queue::QueueBuilder::dedupe_window) sets another.
     pub fn unique(self, key: impl AsRef<[u8]>) -> Self {
         Self { unique: Some(key.as_ref().to_vec()), ..self }
     }
@@ -92,7 +96,7 @@ impl Number {
 }
 
 impl<T: 'static> Producer<T> {
-    pub(super) fn new(queue: Queue<T>) -> Self {
+    pub(crate) fn new(queue: Queue<T>) -> Self {
         Self { queue, lanes: Arc::default() }
     }
 
@@ -135,7 +139,7 @@ impl<T: 'static> Producer<T> {
             return Err(SettingsError::TooOld("unique jobs need XADD IDMP (Redis 8.6)").into());
         }
         let until = Instant::now() + AGAIN;
-        let mut pause = clerk::Pause::default();
+        let mut pause = settle::Pause::default();
         loop {
             let add = add(core, &fields).idmp(UNIQUE, &unique);
             match core.client.send(add).await {
@@ -212,7 +216,7 @@ impl<T: 'static> Producer<T> {
             }
         };
         let until = Instant::now() + AGAIN;
-        let mut pause = clerk::Pause::default();
+        let mut pause = settle::Pause::default();
         loop {
             let again: Vec<usize> = (0..)
                 .zip(&results)
@@ -243,7 +247,7 @@ impl<T: 'static> Producer<T> {
 
 /// Whether a numbered job is to be sent again.
 fn is_again(error: &Error, until: Instant) -> bool {
-    error.outcome() == Outcome::Unknown && clerk::is_transient(error) && Instant::now() < until
+    error.outcome() == Outcome::Unknown && settle::is_transient(error) && Instant::now() < until
 }
 
 /// Returns the command that adds the job, trimmed as the queue's retention requires.
@@ -252,7 +256,7 @@ fn add<'a>(core: &'a Core, fields: &'a FieldList) -> XAdd<'a> {
     let add = match core.settings.retention {
         Retention::DeleteOnAck | Retention::KeepUntilAllAcked => add,
         Retention::LossyMaxLen(entries) => add.trim(Trim::max_len(entries).approximate()),
-        Retention::LossyMaxAge(age) => match janitor::oldest(age) {
+        Retention::LossyMaxAge(age) => match maintenance::oldest(age) {
             Some(least) => add.trim(Trim::min_id(least).approximate()),
             None => add,
         },

@@ -1,15 +1,19 @@
 //! DeadLetters: inspects, redrives and purges the jobs of the dead-letter stream.
 
-use super::core::Core;
-use super::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, WHY};
-use super::headers::Headers;
-use super::moving::Move;
-use super::plan::PAGE;
-use super::{Acked, CodecError, Queue, QueueError, janitor};
 use crate::command::{Trim, XClaim, XGroupCreate, XGroupDelConsumer, XLen, XRange, XTrim};
 use crate::entry::{Entry, EntryRef};
 use crate::error::Code;
 use crate::id::{EntryId, StartAt};
+use crate::queue::Acked;
+use crate::queue::CodecError;
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::codec::headers::Headers;
+use crate::queue::maintenance;
+use crate::queue::operation::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, WHY};
+use crate::queue::operation::relay::Move;
+use crate::queue::policy::plan::PAGE;
+use crate::queue::shared::Core;
 use std::fmt;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -124,7 +128,7 @@ const OPERATORS: &str = "bourn-redrive";
 const CLAIM: Duration = Duration::from_secs(30);
 
 impl<T: 'static> DeadLetters<T> {
-    pub(super) fn new(queue: Queue<T>) -> Self {
+    pub(crate) fn new(queue: Queue<T>) -> Self {
         Self { queue }
     }
 
@@ -225,7 +229,7 @@ impl<T: 'static> DeadLetters<T> {
         // Jobs that are dead-lettered from now on come after this entry.
         let last = client.send(crate::command::XRevRange::new(key, ..).count(1)).await?;
         let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
-        let first = which.since.and_then(janitor::oldest).unwrap_or(EntryId::MIN);
+        let first = which.since.and_then(maintenance::oldest).unwrap_or(EntryId::MIN);
         let mut next = Some(first);
         let mut pace = Pace::new(which.rate);
         let mut added = 0;
@@ -288,7 +292,7 @@ impl<T: 'static> DeadLetters<T> {
         let trim = if older_than.is_zero() {
             Trim::max_len(0)
         } else {
-            let Some(least) = janitor::oldest(older_than) else { return Ok(0) };
+            let Some(least) = maintenance::oldest(older_than) else { return Ok(0) };
             Trim::min_id(least)
         };
         Ok(self.core().client.send(XTrim::new(key, trim)).await?)

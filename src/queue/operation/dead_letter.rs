@@ -19,32 +19,32 @@
 //! With IDMP, the copy may have been added by another consumer. `_by` identifies it: each consumer
 //! deletes only its own.
 
-use super::clerk::{Case, Pause, is_transient};
-use super::core::Core;
-use super::event::QueueEvent;
 use crate::client::Client;
 use crate::command::{XAck, XAdd, XDel, XLen, XRange};
 use crate::entry::Entry;
 use crate::error::{Code, Error, Outcome};
 use crate::id::EntryId;
+use crate::queue::consumer::settle::{Case, Pause, is_transient};
+use crate::queue::event::QueueEvent;
+use crate::queue::shared::Core;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The number of fields that are added to a dead letter; they come first.
-pub(super) const OWN_FIELDS: usize = 6;
+pub(crate) const OWN_FIELDS: usize = 6;
 
 /// The names of the fields at the start of a dead letter.
-pub(super) const ID: &str = "_id";
-pub(super) const GROUP: &str = "_group";
-pub(super) const ATTEMPT: &str = "_attempt";
-pub(super) const WHY: &str = "_why";
-pub(super) const AT: &str = "_at";
-pub(super) const BY: &str = "_by";
+pub(crate) const ID: &str = "_id";
+pub(crate) const GROUP: &str = "_group";
+pub(crate) const ATTEMPT: &str = "_attempt";
+pub(crate) const WHY: &str = "_why";
+pub(crate) const AT: &str = "_at";
+pub(crate) const BY: &str = "_by";
 
 /// A job that is being moved to the dead-letter stream.
 #[derive(Debug)]
-pub(super) struct Burial {
+pub(crate) struct Burial {
     id: EntryId,
     attempt: u32,
     why: Arc<str>,
@@ -57,7 +57,7 @@ pub(super) struct Burial {
 }
 
 impl Burial {
-    pub(super) fn new(case: &Case, why: &Arc<str>) -> Self {
+    pub(crate) fn new(case: &Case, why: &Arc<str>) -> Self {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             id: case.key.1,
@@ -72,13 +72,13 @@ impl Burial {
 }
 
 /// Emits the event that a job cannot be moved.
-pub(super) fn blocked(core: &Core, id: EntryId, error: &Error) {
+pub(crate) fn blocked(core: &Core, id: EntryId, error: &Error) {
     core.emit(QueueEvent::DeadLetterBlocked { id, error: Arc::new(error.clone()) });
 }
 
 /// The result of a move.
 #[derive(Debug)]
-pub(super) enum Buried {
+pub(crate) enum Buried {
     /// The job was moved, or only acknowledged if there is no dead-letter stream.
     Moved,
     /// The key of the dead-letter stream is not a stream, and the job was added to its own stream
@@ -88,7 +88,7 @@ pub(super) enum Buried {
 
 /// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. An error
 /// means that it was not moved, or that the outcome is unknown.
-pub(super) async fn bury(core: &Core, burial: &Burial) -> Result<Buried, Error> {
+pub(crate) async fn bury(core: &Core, burial: &Burial) -> Result<Buried, Error> {
     let result = match &core.settings.dead_letter {
         Some(dlq) => to(core, dlq, burial).await,
         None => {
@@ -174,7 +174,7 @@ async fn spare(core: &Core, dlq: &[u8], burial: &Burial, copy: EntryId) -> Resul
 }
 
 /// Adds an entry to the end of its own stream again. It was acknowledged and is in no stream.
-pub(super) async fn put_back(client: &Client, stream: &[u8], entry: &Entry) -> Result<(), Error> {
+pub(crate) async fn put_back(client: &Client, stream: &[u8], entry: &Entry) -> Result<(), Error> {
     let mut pause = Pause::default();
     loop {
         match client.send(XAdd::new(stream).fields(entry.fields())).await {

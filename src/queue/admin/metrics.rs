@@ -6,14 +6,14 @@
 //! | `redis_streams_duration_seconds` | histogram | `stream` | run time of handlers |
 //! | `redis_streams_length` | gauge | `stream` | entries in the stream |
 //! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs pending for a consumer, or waiting under `~retry` or a `~park` |
-//! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by outcome: the names of [`Report`](super::Report) |
+//! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by outcome: the names of [`Report`](crate::queue::Report) |
 //! | `bourn_dead_letters` | gauge | `stream`, `group` | dead letters |
 //!
 //! Every consuming process reads the gauges from the server about every ten seconds.
 
-use super::core::Core;
 use crate::command::{ConsumerInfo, XLen};
 use crate::error::Error;
+use crate::queue::shared::Core;
 use metrics::{Counter, counter, gauge, histogram};
 use std::time::Instant;
 
@@ -22,22 +22,22 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Returns the counter of jobs with this outcome.
-pub(super) fn jobs(stream: &[u8], group: &[u8], outcome: &'static str) -> Counter {
+pub(crate) fn jobs(stream: &[u8], group: &[u8], outcome: &'static str) -> Counter {
     counter!("bourn_jobs_total", "stream" => text(stream), "group" => text(group), "outcome" => outcome)
 }
 
 /// Measures the run time of one handler.
-pub(super) struct Timer<'a> {
+pub(crate) struct Timer<'a> {
     core: &'a Core,
     start: Instant,
 }
 
 impl<'a> Timer<'a> {
-    pub(super) fn start(core: &'a Core) -> Self {
+    pub(crate) fn start(core: &'a Core) -> Self {
         Self { core, start: Instant::now() }
     }
 
-    pub(super) fn stop(self, is_done: bool) {
+    pub(crate) fn stop(self, is_done: bool) {
         let stream = text(&self.core.settings.stream);
         let took = self.start.elapsed().as_secs_f64();
         histogram!("redis_streams_duration_seconds", "stream" => stream.clone()).record(took);
@@ -49,7 +49,7 @@ impl<'a> Timer<'a> {
 
 /// Reads the gauges from the server. `known` are the consumers that had a gauge the last time:
 /// those that are gone have nothing pending.
-pub(super) async fn measure(
+pub(crate) async fn measure(
     core: &Core,
     consumers: &[ConsumerInfo],
     known: &mut Vec<String>,

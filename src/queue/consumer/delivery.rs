@@ -1,15 +1,16 @@
 //! Delivery: a job in flight; ack, nack, extend, dead-letter.
 
-use super::clerk::Decision;
-use super::headers::Headers;
-use super::hold::{Hold, Lease};
-use super::moving;
-use super::retry::{Next, Verdict};
-use super::tally::Ending;
-use super::{Queue, QueueError};
 use crate::command::{XClaim, XPendingRange};
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::queue::Queue;
+use crate::queue::QueueError;
+use crate::queue::codec::headers::Headers;
+use crate::queue::consumer::in_flight::{Hold, Lease};
+use crate::queue::consumer::report::Ending;
+use crate::queue::consumer::settle::Decision;
+use crate::queue::operation::relay;
+use crate::queue::policy::retry_policy::{Next, Verdict};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ impl Nack {
 
     /// Retries after this delay. Moves the job to the dead-letter stream if this was the last
     /// attempt. The delay is cut to the lease, unless
-    /// [`QueueBuilder::max_delay`](super::QueueBuilder::max_delay) is longer than the lease.
+    /// [`QueueBuilder::max_delay`](crate::queue::QueueBuilder::max_delay) is longer than the lease.
     pub fn after(wait: Duration) -> Self {
         Self::of(Kind::Verdict(Verdict::RetryAfter(wait)))
     }
@@ -94,14 +95,14 @@ impl Nack {
 /// A job in flight. Call [`Delivery::ack`] when it is done, [`Delivery::nack`] when it is not.
 ///
 /// Heartbeats renew its lease until then. If it is dropped without either, the job is retried at
-/// once, and [`Report::dropped`](super::Report::dropped) counts it.
+/// once, and [`Report::dropped`](crate::queue::Report::dropped) counts it.
 pub struct Delivery<T> {
     payload: T,
     acker: Acker,
 }
 
 impl<T> Delivery<T> {
-    pub(super) fn new(payload: T, hold: Hold) -> Self {
+    pub(crate) fn new(payload: T, hold: Hold) -> Self {
         Self { payload, acker: Acker { hold } }
     }
 
@@ -140,7 +141,7 @@ impl<T> Delivery<T> {
 /// A [`Delivery`] without the payload, which settles the job.
 #[derive(Debug)]
 pub struct Acker {
-    pub(super) hold: Hold,
+    pub(crate) hold: Hold,
 }
 
 impl Acker {
@@ -194,7 +195,7 @@ impl Acker {
                 let desk = Arc::clone(&case.desk);
                 desk.order(async move {
                     // The caller may have dropped its future.
-                    let _ = sender.send(moving::ack_then(&case, &out, &fields).await);
+                    let _ = sender.send(relay::ack_then(&case, &out, &fields).await);
                 });
             }
             Err(error) => drop(sender.send(Err(error.into()))),

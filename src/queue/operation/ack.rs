@@ -13,20 +13,20 @@
 //! which cannot run twice. In the other order, an entry would be left that runs again in a group
 //! created at 0.
 
-use super::Acked;
-use super::clerk::{AckResult, Pause, is_transient};
-use super::core::Core;
-use super::desk::{AckOrder, Desk};
-use super::plan::PAGE;
-use super::settings::Retention;
-use super::tally::Ending;
 use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::Acked;
+use crate::queue::consumer::report::Ending;
+use crate::queue::consumer::settle::{AckResult, Pause, is_transient};
+use crate::queue::consumer::state::{AckOrder, Desk};
+use crate::queue::policy::plan::PAGE;
+use crate::queue::settings::Retention;
+use crate::queue::shared::Core;
 use std::time::Instant;
 
 /// Sends these acknowledgements, and reports each result to its caller.
-pub(super) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
+pub(crate) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
     let mut acks = acks;
     for (level, core) in desk.levels.iter().enumerate() {
         let (mut here, others): (Vec<_>, Vec<_>) =

@@ -1,10 +1,10 @@
 //! Hold: an entry in flight, until it is decided; Lease: whether it still belongs to this consumer.
 
-use super::clerk::{self, AckResult, Decision};
-use super::desk::{AckOrder, Desk};
-use super::lease::{Decided, Key};
-use super::tally::Ending;
 use crate::entry::Entry;
+use crate::queue::consumer::report::Ending;
+use crate::queue::consumer::settle::{self, AckResult, Decision};
+use crate::queue::consumer::state::{AckOrder, Desk};
+use crate::queue::policy::leases::{Decided, Key};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// The lease of a job: whether the job still belongs to this consumer.
 ///
 /// It is valid as long as heartbeats reach the server in time. When they do not, another worker
-/// gets the job, and the work should stop. A [`Worker`](super::Worker) cancels its handler then.
-/// When using a [`Consumer`](super::Consumer) directly, `select!` on [`Lease::lost`] alongside your
+/// gets the job, and the work should stop. A [`Worker`](crate::queue::Worker) cancels its handler then.
+/// When using a [`Consumer`](crate::queue::Consumer) directly, `select!` on [`Lease::lost`] alongside your
 /// work.
 #[derive(Debug, Clone)]
 pub struct Lease {
@@ -29,7 +29,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(desk: Weak<Desk>, key: Key, ticket: u64, token: CancellationToken) -> Self {
+    pub(crate) fn new(desk: Weak<Desk>, key: Key, ticket: u64, token: CancellationToken) -> Self {
         Self { desk, key, ticket, token }
     }
 
@@ -63,20 +63,20 @@ impl Lease {
 
 /// An entry in flight. If dropped without a decision, it is given back.
 #[derive(Debug)]
-pub(super) struct Hold {
-    pub(super) desk: Arc<Desk>,
-    pub(super) key: Key,
-    pub(super) ticket: u64,
-    pub(super) attempt: u32,
-    pub(super) entry: Entry,
-    pub(super) lease: Lease,
+pub(crate) struct Hold {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) key: Key,
+    pub(crate) ticket: u64,
+    pub(crate) attempt: u32,
+    pub(crate) entry: Entry,
+    pub(crate) lease: Lease,
     /// The size of its fields, while it is buffered.
     buffered: Option<usize>,
     decided: bool,
 }
 
 impl Hold {
-    pub(super) fn new(
+    pub(crate) fn new(
         desk: Arc<Desk>,
         key: Key,
         ticket: u64,
@@ -92,7 +92,7 @@ impl Hold {
     }
 
     /// Marks the entry as delivered: it no longer counts as buffered.
-    pub(super) fn mark_delivered(&mut self) {
+    pub(crate) fn mark_delivered(&mut self) {
         if let Some(bytes) = self.buffered.take() {
             self.desk.buffered.fetch_sub(1, Ordering::AcqRel);
             self.desk.bytes.fetch_sub(bytes, Ordering::AcqRel);
@@ -105,12 +105,12 @@ impl Hold {
     }
 
     /// Orders an acknowledgement, of a done or discarded job.
-    pub(super) fn ack(mut self, ending: Ending, reply: Option<oneshot::Sender<AckResult>>) {
+    pub(crate) fn ack(mut self, ending: Ending, reply: Option<oneshot::Sender<AckResult>>) {
         self.decided = true;
         if self.at_most_once() {
             self.desk.tally.add(self.key.0, ending, 1);
             if let Some(reply) = reply {
-                let _ = reply.send(Ok(super::Acked::Done));
+                let _ = reply.send(Ok(crate::queue::Acked::Done));
             }
             return;
         }
@@ -120,13 +120,13 @@ impl Hold {
     }
 
     /// Orders another decision. The future returns its result, and can be dropped.
-    pub(super) fn decide(
+    pub(crate) fn decide(
         mut self,
         decision: Decision,
-    ) -> impl Future<Output = Result<(), super::QueueError>> + Send + use<> {
+    ) -> impl Future<Output = Result<(), crate::queue::QueueError>> + Send + use<> {
         self.decided = true;
         let (sender, receiver) = oneshot::channel();
-        let case = clerk::Case::of(&self);
+        let case = settle::Case::of(&self);
         if self.at_most_once() {
             self.desk.tally.add(self.key.0, Ending::Dropped, 1);
             let _ = sender.send(Ok(()));
@@ -137,13 +137,13 @@ impl Hold {
                 let _ = sender.send(case.settle(decision).await);
             });
         }
-        async move { receiver.await.unwrap_or(Err(super::QueueError::Stopped)) }
+        async move { receiver.await.unwrap_or(Err(crate::queue::QueueError::Stopped)) }
     }
 
     /// Marks the entry as decided. The caller carries out the decision.
-    pub(super) fn decided(mut self) -> clerk::Case {
+    pub(crate) fn decided(mut self) -> settle::Case {
         self.decided = true;
-        clerk::Case::of(&self)
+        settle::Case::of(&self)
     }
 }
 
@@ -152,7 +152,7 @@ impl Drop for Hold {
         let unseen = self.buffered.is_some();
         self.mark_delivered();
         if !self.decided && !self.at_most_once() {
-            let case = clerk::Case::of(self);
+            let case = settle::Case::of(self);
             // A delivery that was never returned to the caller does not count as an attempt.
             let decision = if unseen { Decision::Release } else { Decision::Drop };
             case.silence(&decision);

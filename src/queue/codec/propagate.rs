@@ -1,6 +1,6 @@
 //! Propagation of a trace context with a job (feature `tracing`). No I/O.
 
-use super::headers::Headers;
+use crate::queue::codec::headers::Headers;
 use std::fmt;
 use std::sync::Arc;
 use tracing::Span;
@@ -9,7 +9,7 @@ use tracing::Span;
 ///
 /// The context is carried in headers of the job, such as the `traceparent` of W3C Trace Context.
 /// This crate does not depend on a tracing system: implement the trait with the one that you use,
-/// and pass it to [`QueueBuilder::propagate`](super::QueueBuilder::propagate).
+/// and pass it to [`QueueBuilder::propagate`](crate::queue::QueueBuilder::propagate).
 ///
 /// ```
 /// use bourn::queue::{Headers, Propagate};

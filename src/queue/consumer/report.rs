@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     Done,
     AlreadyGone,
     Retried,
@@ -36,7 +36,7 @@ const NAMES: [(Ending, &str); 11] = [
 
 /// The counts of one consumer.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     counts: [AtomicU64; NAMES.len()],
     #[cfg(feature = "metrics")]
     counters: Vec<[metrics::Counter; NAMES.len()]>,
@@ -44,7 +44,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Creates counts for these streams, each with its group.
-    pub(super) fn new<'a>(levels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+    pub(crate) fn new<'a>(levels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         #[cfg(not(feature = "metrics"))]
         levels.for_each(drop);
         Self {
@@ -52,14 +52,14 @@ impl Tally {
             #[cfg(feature = "metrics")]
             counters: levels
                 .map(|(stream, group)| {
-                    NAMES.map(|(_, name)| super::metrics::jobs(stream, group, name))
+                    NAMES.map(|(_, name)| crate::queue::admin::metrics::jobs(stream, group, name))
                 })
                 .collect(),
         }
     }
 
     #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "metrics have labels"))]
-    pub(super) fn add(&self, level: usize, ending: Ending, times: u64) {
+    pub(crate) fn add(&self, level: usize, ending: Ending, times: u64) {
         let place = ending as usize;
         if let Some(count) = self.counts.get(place) {
             count.fetch_add(times, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let of = |ending: Ending| {
             self.counts.get(ending as usize).map_or(0, |count| count.load(Ordering::Relaxed))
         };

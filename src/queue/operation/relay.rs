@@ -15,39 +15,39 @@
 //! the new entry is then the one that the other consumer added. Without it, it is a duplicate and
 //! is deleted: it exists for a moment.
 
-use super::Acked;
-use super::QueueError;
-use super::clerk::{Case, Pause, is_transient};
-use super::codec::FieldList;
-use super::core::Core;
-use super::dead_letter;
-use super::tally::Ending;
 use crate::client::Client;
 use crate::command::{XAck, XAdd, XDel};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::Acked;
+use crate::queue::QueueError;
+use crate::queue::codec::FieldList;
+use crate::queue::consumer::report::Ending;
+use crate::queue::consumer::settle::{Case, Pause, is_transient};
+use crate::queue::operation::dead_letter;
+use crate::queue::shared::Core;
 use std::time::{Duration, Instant};
 
 /// The result of a move: whether the entry was ours, and the id of the new entry, if there is one.
-pub(super) type Moved = (Acked, Option<EntryId>);
+pub(crate) type Moved = (Acked, Option<EntryId>);
 
 /// The source and the target of a move.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Move<'a> {
-    pub(super) from: &'a [u8],
-    pub(super) group: &'a [u8],
-    pub(super) entry: &'a Entry,
+pub(crate) struct Move<'a> {
+    pub(crate) from: &'a [u8],
+    pub(crate) group: &'a [u8],
+    pub(crate) entry: &'a Entry,
     /// Whether the entry is deleted from its stream.
-    pub(super) deletes: bool,
-    pub(super) to: &'a [u8],
+    pub(crate) deletes: bool,
+    pub(crate) to: &'a [u8],
     /// Whether the server has IDMP.
-    pub(super) idmp: bool,
+    pub(crate) idmp: bool,
 }
 
 impl Move<'_> {
     /// Retries for this duration, until the outcome is known.
-    pub(super) async fn until_known<'f>(
+    pub(crate) async fn until_known<'f>(
         &'f self,
         client: &Client,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
@@ -108,7 +108,7 @@ impl Move<'_> {
 
 /// Adds the next job and acknowledges this one. Retries for the duration of a lease, until the
 /// outcome is known.
-pub(super) async fn ack_then(
+pub(crate) async fn ack_then(
     case: &Case,
     out: &Core,
     fields: &FieldList,

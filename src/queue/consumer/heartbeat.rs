@@ -1,17 +1,17 @@
 //! Keeper: the task that sends heartbeats in time, and cancels jobs whose heartbeats fail.
 
-use super::core::Core;
-use super::desk::Desk;
-use super::first;
-use super::lease::Key;
-use super::plan::PAGE;
 use crate::command::{XClaim, XClaimJustId, XPendingRange};
 use crate::id::EntryId;
+use crate::queue::consumer::state::Desk;
+use crate::queue::first;
+use crate::queue::policy::leases::Key;
+use crate::queue::policy::plan::PAGE;
+use crate::queue::shared::Core;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Runs until the consumer has ended.
-pub(super) async fn run(desk: Arc<Desk>) {
+pub(crate) async fn run(desk: Arc<Desk>) {
     let Some(lease) = desk.settings().map(|settings| settings.lease) else { return };
     let tick = lease / 24;
     while !desk.ended.is_cancelled() {

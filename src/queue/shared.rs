@@ -1,13 +1,14 @@
 //! Core: the state shared by all handles of one queue.
 
-use super::abilities::Abilities;
-use super::event::{KEPT, QueueEvent};
-use super::settings::Settings;
-use super::{QueueError, SettingsError};
 use crate::client::Client;
 use crate::command::{XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};
 use crate::error::{Code, Error};
 use crate::id::{EntryId, StartAt};
+use crate::queue::QueueError;
+use crate::queue::SettingsError;
+use crate::queue::event::{KEPT, QueueEvent};
+use crate::queue::policy::capabilities::Abilities;
+use crate::queue::settings::Settings;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,11 +16,11 @@ use tokio::sync::{OnceCell, broadcast};
 
 /// The state shared by all handles of one queue.
 #[derive(Debug)]
-pub(super) struct Core {
-    pub(super) client: Client,
-    pub(super) settings: Settings,
+pub(crate) struct Core {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
     /// Whether the key of the dead-letter stream held another type when it was last used.
-    pub(super) blocked: AtomicBool,
+    pub(crate) blocked: AtomicBool,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
@@ -33,7 +34,7 @@ const CROWD: u64 = 10_000;
 const CACHED: Duration = Duration::from_secs(1);
 
 impl Core {
-    pub(super) fn new(client: Client, settings: Settings) -> Self {
+    pub(crate) fn new(client: Client, settings: Settings) -> Self {
         let (events, _) = broadcast::channel(KEPT);
         Self {
             client,
@@ -47,7 +48,7 @@ impl Core {
 
     /// Creates the stream and the group, and validates the settings against the server, unless that
     /// was done before.
-    pub(super) async fn opened(&self) -> Result<(), QueueError> {
+    pub(crate) async fn opened(&self) -> Result<(), QueueError> {
         self.opened.get_or_try_init(|| self.open()).await.copied()
     }
 
@@ -90,7 +91,7 @@ impl Core {
     }
 
     /// Returns the abilities of the server that is connected now.
-    pub(super) fn abilities(&self) -> Abilities {
+    pub(crate) fn abilities(&self) -> Abilities {
         Abilities::of(self.client.server().as_deref())
     }
 
@@ -99,7 +100,7 @@ impl Core {
     /// From Redis 8.4 on, pending entries are also kept in the order of their last delivery.
     /// Inserting an entry with a longer idle time walks past all entries with a shorter one: 15 ms
     /// among 100,000.
-    pub(super) async fn is_crowded(&self) -> Result<bool, Error> {
+    pub(crate) async fn is_crowded(&self) -> Result<bool, Error> {
         if !self.abilities().claim {
             return Ok(false);
         }
@@ -114,19 +115,19 @@ impl Core {
         Ok(count > CROWD)
     }
 
-    pub(super) fn emit(&self, event: QueueEvent) {
+    pub(crate) fn emit(&self, event: QueueEvent) {
         #[cfg(feature = "tracing")]
         event.trace(&self.settings.stream);
         // There may be no receiver.
         let _ = self.events.send(event);
     }
 
-    pub(super) fn listen(&self) -> broadcast::Receiver<QueueEvent> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<QueueEvent> {
         self.events.subscribe()
     }
 
     /// Returns a key that is unique to the job.
-    pub(super) fn idempotency_key(&self, id: EntryId) -> String {
+    pub(crate) fn idempotency_key(&self, id: EntryId) -> String {
         let Settings { stream, group, .. } = &self.settings;
         format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())
     }

@@ -3,28 +3,28 @@
 //! The number is read from the server after the claim, when no other consumer can change it. It is
 //! never computed from an earlier listing.
 
-use super::core::Core;
-use super::desk::Desk;
-use super::plan::{LOOK, PAGE};
 use crate::command::{PendingEntry, XAck, XClaim, XDel, XPendingRange, XRange};
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::consumer::state::Desk;
+use crate::queue::policy::plan::{LOOK, PAGE};
+use crate::queue::shared::Core;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// An entry that now belongs to this consumer.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) entry: Entry,
-    pub(super) attempt: u32,
+pub(crate) struct Taken {
+    pub(crate) entry: Entry,
+    pub(crate) attempt: u32,
     /// The time before the command was sent that claimed it.
-    pub(super) since: Instant,
+    pub(crate) since: Instant,
 }
 
 /// Returns the entries with the attempt numbers of the server. Entries that are no longer ours are
 /// omitted.
-pub(super) async fn with_attempts(
+pub(crate) async fn with_attempts(
     core: &Core,
     me: &[u8],
     since: Instant,
@@ -51,7 +51,7 @@ pub(super) async fn with_attempts(
 }
 
 /// Claims entries that were idle for this long. This counts as another delivery.
-pub(super) async fn take(
+pub(crate) async fn take(
     desk: &Desk,
     core: &Core,
     level: usize,
@@ -72,7 +72,7 @@ pub(super) async fn take(
 /// Claims entries that were delivered to us in a reply that was lost, as listed by a request sent
 /// at `asked`. They were not run, so this does not count as another delivery. Also returns whether
 /// there was time for all of them.
-pub(super) async fn recover(
+pub(crate) async fn recover(
     desk: &Desk,
     core: &Core,
     level: usize,
@@ -106,7 +106,7 @@ pub(super) async fn recover(
 
 /// Acknowledges deleted entries. Redis 6.2 claims them without their ids: they are the ones that
 /// are pending for us and not in the stream.
-pub(super) async fn clear_nulls(
+pub(crate) async fn clear_nulls(
     desk: &Desk,
     core: &Core,
     level: usize,
@@ -137,16 +137,16 @@ pub(super) async fn clear_nulls(
 
 /// Deletes at-most-once entries before they are delivered: a group that is created again would
 /// deliver them again.
-pub(super) async fn delete(desk: &Desk, level: usize, entries: &Entries) -> Result<(), Error> {
+pub(crate) async fn delete(desk: &Desk, level: usize, entries: &Entries) -> Result<(), Error> {
     let Some(core) = desk.core(level).filter(|core| core.settings.retention.deletes()) else {
         return Ok(());
     };
     let ids: Vec<EntryId> = entries.ids().collect();
     for ids in ids.chunks(PAGE) {
-        let mut pause = super::clerk::Pause::default();
+        let mut pause = crate::queue::consumer::settle::Pause::default();
         // Deleting twice does no harm; an error here would lose all of them.
         while let Err(error) = core.client.send(XDel::new(&core.settings.stream, ids)).await {
-            if !super::clerk::is_transient(&error) {
+            if !crate::queue::consumer::settle::is_transient(&error) {
                 return Err(error);
             }
             pause.wait().await;

@@ -1,0 +1,6 @@
+//! Operations for operators: dead letters, statistics, health, metrics.
+
+pub(crate) mod dead_letters;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
+pub(crate) mod stats;

@@ -1,0 +1,7 @@
+//! The decisions of a queue: steps, leases, delays, retries. No I/O.
+
+pub(crate) mod capabilities;
+pub(crate) mod delay;
+pub(crate) mod leases;
+pub(crate) mod plan;
+pub(crate) mod retry_policy;
