@@ -54,3 +54,27 @@ impl Future for Guard {
         }
     }
 }
+
+#[cfg(all(test, not(bourn_loom)))]
+mod tests {
+    use super::*;
+    use crate::command::XLen;
+    use crate::config::Config;
+    use crate::connection::call::Call;
+    use crate::connection::single::Single;
+
+    #[tokio::test(start_paused = true)]
+    async fn overdue_callers_are_settled_without_a_driver() {
+        let time = Duration::from_secs(1);
+        let shared = Arc::new(Shared::new(&Config::tcp("nowhere", 1).command_timeout(time)));
+        let guard = tokio::spawn(Guard::new(Arc::clone(&shared)));
+        for _ in 0..2 {
+            let start = tokio::time::Instant::now();
+            let result = Call::new(&shared, Single(XLen::new("s"))).await;
+            assert!(result.is_err());
+            assert_eq!(start.elapsed(), time + HEAD_START);
+        }
+        shared.end();
+        guard.await.unwrap();
+    }
+}

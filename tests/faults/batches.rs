@@ -4,6 +4,7 @@
 use super::peer::{Peer, Server, config, ends, in_paused_time, ms, poll_once, settle};
 use bourn::{Client, Disconnect, Error, Outcome, XAdd, XLen};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// An entry of about 1 KB on the wire.
 fn add<'a>(n: usize, pad: &'a str) -> XAdd<'a> {
@@ -184,4 +185,25 @@ fn tuple_of_large_commands_is_sent_in_pieces() {
         .await;
         assert_eq!((a.unwrap().ms(), b.unwrap(), c.unwrap().ms()), (1, 2, 3));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_take_many_reads_are_delivered_without_further_input() {
+    let server = Server::with_buffer(8 << 20);
+    let (client, mut peer) = server.connect(config()).await;
+    let text = "x".repeat(64 << 10);
+    let start = Instant::now();
+    let replies = async {
+        let requests = peer.requests(64).await;
+        // 4 MiB in one write: nothing arrives later that would wake the client.
+        let reply = format!("${}\r\n{text}\r\n", text.len());
+        peer.send(reply.repeat(requests.len())).await;
+    };
+    let calls = (0..64).map(|_| client.send(bourn::Echo::new("x")));
+    let (all, ()) =
+        ends(async { tokio::join!(futures_util::future::join_all(calls), replies) }).await;
+    for reply in all {
+        assert_eq!(reply.unwrap().len(), text.len());
+    }
+    assert!(start.elapsed() < ms(1000), "{:?}", start.elapsed());
 }

@@ -145,3 +145,33 @@ async fn connected_event_follows_the_new_id_and_server() {
         peer = next;
     }
 }
+
+/// Reads the connection's id when it is woken.
+struct ReadsId {
+    client: bourn::Client,
+    seen: std::sync::Mutex<Vec<Option<i64>>>,
+}
+
+impl std::task::Wake for ReadsId {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.seen.lock().unwrap().push(self.client.connection_id());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn listener_on_another_thread_can_read_the_new_id_at_once() {
+    let server = Server::new();
+    let (client, peer) = server.connect(config()).await;
+    let mut events = client.events();
+    until(&mut events, "connected").await;
+    drop(peer);
+    until(&mut events, "reconnecting").await;
+    // A listener of another thread may run within the call that wakes it.
+    let listener = std::sync::Arc::new(ReadsId { client, seen: std::sync::Mutex::default() });
+    let waker = std::task::Waker::from(std::sync::Arc::clone(&listener));
+    let mut next = std::pin::pin!(events.next());
+    assert!(next.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    let _peer = server.greet().await;
+    settle().await;
+    assert_eq!(*listener.seen.lock().unwrap(), [Some(2)]);
+}

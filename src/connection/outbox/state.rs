@@ -49,8 +49,10 @@ mod tests {
     use crate::command::XLen;
     use crate::config::Config;
     use crate::connection::call::{Enqueue, Patience};
+    use crate::connection::outbox::{Queued, Size};
     use crate::connection::single::Single;
     use crate::connection::transport::Direct;
+    use crate::error::Unsent;
     use std::io::{ErrorKind, Read};
     use std::sync::Arc;
     use std::task::{Poll, Waker};
@@ -76,5 +78,19 @@ mod tests {
             let nothing = read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
             assert_eq!(nothing, in_doubt);
         }
+    }
+
+    #[test]
+    fn repeat_outside_the_window_of_the_server_is_refused_under_the_lock() {
+        let shared = Shared::new(&Config::tcp("nowhere", 1));
+        let queue = |latest| {
+            let size = Size { replies: 1, bytes: 4 };
+            let cx = Context::from_waker(Waker::noop());
+            shared.queue(size, latest, None, None, &cx, &mut b"PING".to_vec())
+        };
+        assert!(matches!(queue(0), Queued::In(_)));
+        assert!(matches!(queue(1), Queued::In(_)));
+        assert!(matches!(queue(1), Queued::Not(Unsent::Closed)), "two replies were requested");
+        assert!(matches!(queue(2), Queued::In(_)));
     }
 }
