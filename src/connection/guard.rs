@@ -70,8 +70,9 @@ mod tests {
         let guard = tokio::spawn(Guard::new(Arc::clone(&shared)));
         for _ in 0..2 {
             let start = tokio::time::Instant::now();
-            let result = Call::new(&shared, Single(XLen::new("s"))).await;
-            assert!(result.is_err());
+            let call = Call::new(&shared, Single(XLen::new("s")));
+            let result = tokio::time::timeout(2 * time, call).await;
+            assert!(result.expect("the guard settles it").is_err());
             assert_eq!(start.elapsed(), time + HEAD_START);
         }
         shared.end();
