@@ -196,6 +196,13 @@ impl From<(u64, u64)> for EntryId {
 }
 
 /// The text is not an entry id.
+///
+/// ```
+/// use bourn::EntryId;
+///
+/// let error = "yesterday".parse::<EntryId>().unwrap_err();
+/// assert!(error.to_string().starts_with("not an entry id"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an entry id; expected ms-seq, two unsigned 64-bit numbers")]
 pub struct ParseIdError(());
@@ -203,6 +210,14 @@ pub struct ParseIdError(());
 debug_is_display!(ParseIdError);
 
 /// The id of a new entry.
+///
+/// ```
+/// use bourn::{AddId, EntryId, XAdd};
+///
+/// let as_given = XAdd::new("orders").id(AddId::Id(EntryId::new(1_700_000_000_000, 0)));
+/// let of_that_time = XAdd::new("orders").id(AddId::AutoSeq { ms: 1_700_000_000_000 });
+/// # let _ = (as_given, of_that_time);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AddId {
@@ -219,6 +234,16 @@ pub enum AddId {
 }
 
 /// The position at which XREAD starts.
+///
+/// ```
+/// use bourn::{EntryId, ReadFrom, XRead};
+/// use std::time::{Duration, SystemTime};
+///
+/// let all = XRead::new().stream("orders", ReadFrom::After(EntryId::MIN));
+/// let hour = ReadFrom::since(SystemTime::now() - Duration::from_secs(3600));
+/// let last_hour = XRead::new().stream("orders", hour);
+/// # let _ = (all, last_hour);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadFrom {
@@ -259,6 +284,15 @@ fn before(time: SystemTime) -> EntryId {
 }
 
 /// The entries that XREADGROUP returns.
+///
+/// ```
+/// use bourn::{GroupFrom, XReadGroup};
+///
+/// // After a restart under the same name: first what was delivered and not acknowledged.
+/// let pending = XReadGroup::new("billing", "worker-1").stream("orders", GroupFrom::ALL_PENDING);
+/// let new = XReadGroup::new("billing", "worker-1").stream("orders", GroupFrom::New);
+/// # let _ = (pending, new);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GroupFrom {
@@ -275,6 +309,15 @@ impl GroupFrom {
 }
 
 /// The position at which a group starts: it receives the entries above this id.
+///
+/// ```
+/// use bourn::{StartAt, XGroupCreate};
+///
+/// // The group receives everything that is in the stream already.
+/// let all = XGroupCreate::new("orders", "billing", StartAt::START);
+/// let from_now_on = XGroupCreate::new("orders", "audit", StartAt::End);
+/// # let _ = (all, from_now_on);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {

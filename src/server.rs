@@ -81,6 +81,13 @@ impl fmt::Display for Server {
 const MAX_NAME: usize = 64;
 
 /// The project whose version numbers a server has.
+///
+/// ```
+/// use bourn::{Flavour, Server};
+///
+/// assert_eq!(Server::new("valkey", "9.1.2").flavour(), Flavour::Valkey);
+/// assert_eq!(Server::new("dragonfly", "1.2.3").flavour(), Flavour::Other);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flavour {
@@ -93,6 +100,14 @@ pub enum Flavour {
 }
 
 /// A server's version, such as 8.10.2.
+///
+/// ```
+/// use bourn::Version;
+///
+/// let version = Version::new(8, 10, 2);
+/// assert!(version > Version::new(8, 9, 7));
+/// assert_eq!(version.to_string(), "8.10.2");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// The first number.
@@ -132,6 +147,14 @@ impl fmt::Display for Version {
 const VALKEY_TO_COME: Version = Version::new(9, 2, 0);
 
 /// A command, or an option of a command, that not every server supports.
+///
+/// ```
+/// use bourn::{Feature, Server, Version};
+///
+/// assert_eq!(Feature::XNack.redis(), Version::new(8, 8, 0));
+/// assert_eq!(Feature::XNack.valkey(), None);
+/// assert_eq!(Server::new("redis", "8.2.3").supports(Feature::XNack), Some(false));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
@@ -305,6 +328,16 @@ impl Feature {
 }
 
 /// A set of features that a command needs.
+///
+/// ```
+/// use bourn::{Command, Feature, Features, XAdd};
+///
+/// // An XADD with IDMP needs Redis 8.6; a plain one runs on every server.
+/// let add = XAdd::new("orders").field("sku", "A-7");
+/// assert_eq!(add.needs(), Features::NONE);
+/// let needs = add.idmp("shop", "order-17").needs();
+/// assert_eq!(needs.iter().collect::<Vec<_>>(), [Feature::Idmp]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features(u64);
 

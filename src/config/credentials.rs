@@ -8,6 +8,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// A user and a password.
+///
+/// ```
+/// use bourn::Credentials;
+///
+/// let credentials = Credentials::new("s3cret").user("worker");
+/// assert!(!format!("{credentials:?}").contains("s3cret"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub(crate) user: Option<String>,
@@ -29,6 +36,22 @@ impl Credentials {
 }
 
 /// A boxed future.
+///
+/// ```
+/// use bourn::{BoxFuture, Credentials, CredentialsError, CredentialsProvider};
+///
+/// struct File(std::path::PathBuf);
+///
+/// impl CredentialsProvider for File {
+///     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
+///         Box::pin(async {
+///             let read = tokio::fs::read_to_string(&self.0).await;
+///             let password = read.map_err(|error| CredentialsError::new(error.to_string()))?;
+///             Ok(Credentials::new(password.trim()))
+///         })
+///     }
+/// }
+/// ```
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A source of credentials, for [`Config::credentials`](crate::Config::credentials): a file, a

@@ -107,6 +107,14 @@ pub struct Config {
 }
 
 /// The address of a server.
+///
+/// ```
+/// use bourn::{Address, Config};
+///
+/// let config: Config = "redis://10.0.0.1:6380".parse()?;
+/// assert_eq!(*config.address(), Address::Tcp { host: "10.0.0.1".into(), port: 6380 });
+/// # Ok::<(), bourn::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
@@ -138,6 +146,14 @@ impl fmt::Display for Address {
 }
 
 /// The protocol version.
+///
+/// ```
+/// use bourn::{Config, Protocol};
+///
+/// // A proxy that does not know HELLO.
+/// let config = Config::tcp("proxy.internal", 6379).protocol(Protocol::Resp2);
+/// # let _ = config;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -158,6 +174,14 @@ pub enum Protocol {
 }
 
 /// The behaviour of a command when the byte budget is used up.
+///
+/// ```
+/// use bourn::{Config, WhenFull};
+///
+/// // A request handler that would rather fail than wait for a slow server.
+/// let config = Config::tcp("localhost", 6379).when_full(WhenFull::Fail);
+/// # let _ = config;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenFull {

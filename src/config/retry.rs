@@ -1,6 +1,14 @@
 //! The setting for commands that are sent again. No I/O.
 
 /// The retry policy for failed commands.
+///
+/// ```
+/// use bourn::{Config, Retry};
+///
+/// // Every failure is reported at once: the caller has its own retries.
+/// let config = Config::tcp("localhost", 6379).retry(Retry::Never);
+/// # let _ = config;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Retry {

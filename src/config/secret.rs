@@ -3,6 +3,13 @@
 use std::fmt;
 
 /// Text that does not appear in Debug output, errors or traces.
+///
+/// ```
+/// use bourn::Secret;
+///
+/// let secret = Secret::from("s3cret");
+/// assert!(!format!("{secret:?}").contains("s3cret"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 

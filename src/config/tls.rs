@@ -146,6 +146,17 @@ impl fmt::Debug for Tls {
 /// files, a vault.
 ///
 /// Implemented by functions that return a future, and by `tokio::sync::watch::Receiver<Tls>`.
+///
+/// ```
+/// use bourn::{Config, Tls};
+/// use tokio::sync::watch;
+///
+/// // Another task sends new settings when the certificate is renewed.
+/// let (renewed, settings) = watch::channel(Tls::new());
+/// let config = Config::tcp("redis.internal", 6380).tls_provider(settings);
+/// renewed.send_replace(Tls::new());
+/// # let _ = config;
+/// ```
 pub trait TlsProvider: Send + Sync + 'static {
     /// Returns the settings for a new connection. It is called each time the client or one of its
     /// readers connects, within the connect timeout.

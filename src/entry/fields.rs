@@ -4,6 +4,18 @@ use super::head::slice;
 
 /// An iterator over field names and values as bytes, in the order of the entry. A name may occur
 /// more than once.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XRange;
+/// use std::collections::BTreeMap;
+///
+/// for entry in &client.send(XRange::new("orders", ..)).await? {
+///     let fields: BTreeMap<&[u8], &[u8]> = entry.fields().collect();
+///     println!("{} has {} names", entry.id(), fields.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     bytes: &'a [u8],
@@ -43,6 +55,18 @@ impl DoubleEndedIterator for Fields<'_> {
 }
 
 /// An iterator over the values of one field name, in order.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XRange;
+///
+/// for entry in &client.send(XRange::new("orders", ..)).await? {
+///     // XADD orders * tag new tag urgent
+///     let tags: Vec<&[u8]> = entry.get_all("tag").collect();
+///     println!("{} has {} tags", entry.id(), tags.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Values<'a, 'n> {
     pub(super) fields: Fields<'a>,

@@ -159,6 +159,16 @@ impl PartialEq for Entries {
 }
 
 /// An iterator over the entries of a batch.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XRange;
+///
+/// let entries = client.send(XRange::new("orders", ..).count(100)).await?;
+/// let last = entries.iter().last().map(|entry| entry.id());
+/// println!("{} entries up to {last:?}", entries.iter().len());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     entries: &'a Entries,

@@ -11,6 +11,20 @@ use std::time::Duration;
 /// The delivery count and idle time of an entry, before the call that returned it.
 ///
 /// `XREADGROUP ... CLAIM` returns it (Redis 8.4). Both are 0 for an entry that was never delivered.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client, reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{GroupFrom, XReadGroup};
+/// use std::time::Duration;
+///
+/// let read = XReadGroup::new("billing", "worker-1").stream("orders", GroupFrom::New);
+/// for entry in client.send(read.claim(Duration::from_secs(60))).await?.iter() {
+///     if let Some(delivery) = entry.delivery().filter(|delivery| delivery.deliveries > 0) {
+///         println!("{} again, after {:?}", entry.id(), delivery.idle());
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryInfo {
@@ -29,6 +43,18 @@ impl DeliveryInfo {
 }
 
 /// An entry that borrows from its batch.
+///
+/// ```
+/// use bourn::{Command, XRange, resp::{Frame, Limits}};
+///
+/// let reply = "*1\r\n*2\r\n$3\r\n7-0\r\n*4\r\n$3\r\nsku\r\n$3\r\nA-7\r\n$3\r\ntag\r\n$3\r\nnew\r\n";
+/// let entries = XRange::reply(Frame::parse(reply, Limits::default())?)?;
+/// let entry = entries.iter().next().expect("there is one");
+/// assert_eq!((entry.id().to_string(), entry.field_count()), ("7-0".into(), 2));
+/// assert_eq!(entry.get("sku"), Some(&b"A-7"[..]));
+/// assert_eq!(entry.get_str("tag")?, Some("new"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     bytes: &'a Bytes,
@@ -165,6 +191,17 @@ impl<'a> EntryRef<'a> {
 }
 
 /// An owned entry: `Send`, `'static`, cheap to move to another task.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XRange;
+///
+/// if let Some(entry) = client.send(XRange::new("orders", ..).count(1)).await?.iter().next() {
+///     let entry = entry.to_entry();
+///     tokio::spawn(async move { println!("{}: {:?}", entry.id(), entry.get_str("sku")) });
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Entry {
     bytes: Bytes,

@@ -8,6 +8,18 @@ use bytes::Bytes;
 ///
 /// Streams without entries are left out. Only a read of this consumer's own pending entries returns
 /// a stream without entries. A key that was named twice occurs twice.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, XRead};
+///
+/// let read = XRead::new().stream("orders", EntryId::MIN).stream("returns", EntryId::MIN);
+/// let streams = client.send(read).await?;
+/// if let Some(orders) = streams.get("orders") {
+///     println!("{} orders, {} entries in all", orders.len(), streams.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Streams {
     /// Stored apart, so that a reply with one stream needs no list.
@@ -16,6 +28,17 @@ pub struct Streams {
 }
 
 /// One stream of a reply.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, XRead};
+///
+/// let read = XRead::new().stream("orders", EntryId::MIN).stream("returns", EntryId::MIN);
+/// for stream in client.send(read).await?.streams() {
+///     println!("{}: {} entries", stream.key().escape_ascii(), stream.entries().len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamEntries {
     key: Bytes,

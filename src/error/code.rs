@@ -6,6 +6,14 @@ use std::fmt;
 ///
 /// Each code means that the command did not run, except for scripts and raw commands: see
 /// [`ServerError::outcome`](super::ServerError::outcome). [`Code::is_retryable`] says whether a retry may succeed.
+///
+/// ```
+/// use bourn::{Code, ServerError};
+///
+/// let error = ServerError::new("XGROUP", b"BUSYGROUP Consumer Group name already exists");
+/// assert_eq!(*error.code(), Code::BusyGroup);
+/// assert!(!error.code().is_retryable());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {

@@ -10,6 +10,14 @@ use std::time::Duration;
 /// A failed attempt to connect: the address that was dialled, and the [`ConnectReason`].
 ///
 /// The text has the form `cannot connect to 10.0.0.1:6380: TLS handshake failed: ...`.
+///
+/// ```
+/// use bourn::{ConnectError, ConnectReason};
+///
+/// let error = ConnectError::new("10.0.0.1:6379", ConnectReason::Eof);
+/// assert_eq!(error.address(), "10.0.0.1:6379");
+/// assert!(!error.is_permanent());
+/// ```
 #[derive(Clone)]
 pub struct ConnectError {
     address: Box<str>,
@@ -69,6 +77,21 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 /// The reason why an attempt to connect failed.
+///
+/// ```no_run
+/// # async fn f(config: &bourn::Config) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Client, ConnectReason, Error};
+///
+/// match Client::connect(config).await {
+///     Err(Error::Connect(error)) if error.is_credentials() => println!("ask for a new password"),
+///     Err(Error::Connect(error)) => match error.reason() {
+///         ConnectReason::Tls(cause) => println!("check the certificate: {cause}"),
+///         _ => println!("{error}"),
+///     },
+///     _ => {}
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ConnectReason {

@@ -5,6 +5,13 @@ use std::fmt;
 /// The error of a [`CredentialsProvider`](crate::CredentialsProvider), as text.
 ///
 /// The text is part of other errors and may be logged: it must not contain a secret.
+///
+/// ```
+/// use bourn::CredentialsError;
+///
+/// let error = CredentialsError::new("the vault is sealed");
+/// assert_eq!(error.to_string(), "the vault is sealed");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct CredentialsError(Box<str>);
 

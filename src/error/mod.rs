@@ -50,6 +50,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The error of a command, a connection or the settings.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Outcome, XAdd};
+///
+/// if let Err(error) = client.send(XAdd::new("orders").field("sku", "A-7")).await {
+///     match error.outcome() {
+///         // Nothing was added. To send it again cannot add it twice.
+///         Outcome::NotSent | Outcome::NotApplied => println!("not added: {error}"),
+///         Outcome::Unknown => println!("perhaps added: {error}"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -293,6 +307,19 @@ impl From<std::convert::Infallible> for Error {
 }
 
 /// The reason why a command was not sent.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Error, Ping, Unsent};
+///
+/// match client.send(Ping::new()).await {
+///     Err(Error::Unsent { reason: Unsent::TimedOut { source: Some(cause), .. }, .. }) => {
+///         println!("no connection: {cause}");
+///     }
+///     result => result?,
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Unsent {
@@ -348,6 +375,19 @@ impl fmt::Display for Unsent {
 impl std::error::Error for Unsent {}
 
 /// The reason why a connection ended.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Disconnect, Event};
+///
+/// let mut events = client.events();
+/// while let Some(event) = events.next().await {
+///     if let Event::Disconnected { reason: Disconnect::Silent, .. } = event {
+///         println!("the server did not answer in time");
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Disconnect {
@@ -388,6 +428,14 @@ impl fmt::Display for Disconnect {
 impl std::error::Error for Disconnect {}
 
 /// The reason why a URL or a setting is invalid.
+///
+/// ```
+/// use bourn::{Config, ConfigError};
+///
+/// let error = "http://10.0.0.1".parse::<Config>().unwrap_err();
+/// assert_eq!(error, ConfigError::Scheme);
+/// assert!(error.to_string().starts_with("unknown URL scheme; expected redis"));
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -7,6 +7,21 @@ use std::sync::Arc;
 /// Whether sending a command again cannot apply it twice, though its first outcome is unknown.
 ///
 /// For an `XADD` with IDMP the answer changes: it is judged each time that it is asked for.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Error, XAdd};
+///
+/// let add = XAdd::new("orders").idmp("shop", "order-17").field("sku", "A-7");
+/// match client.send(&add).await {
+///     // The server still remembers the id: a second attempt adds nothing twice.
+///     Err(Error::TimedOut { repeat, .. }) if repeat.is_safe() => {
+///         client.send(&add).await?;
+///     }
+///     result => println!("{:?}", result?),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Repeat(Kind);
 

@@ -6,6 +6,15 @@ use super::refusal::{Refusal, proves_not_run};
 use std::fmt;
 
 /// An error reply, with the command that it answers.
+///
+/// ```
+/// use bourn::{Outcome, ServerError};
+///
+/// let error = ServerError::new("XADD", b"OOM command not allowed when used memory > 'maxmemory'.");
+/// assert_eq!(error.command(), "XADD");
+/// assert_eq!(error.outcome(), Outcome::NotApplied);
+/// assert!(error.to_string().contains("OOM"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerError {
     command: &'static str,
@@ -133,6 +142,13 @@ fn unquoted(text: &[u8]) -> &[u8] {
 }
 
 /// The address of another node.
+///
+/// ```
+/// use bourn::ServerError;
+///
+/// let moved = ServerError::new("XADD", b"MOVED 3999 10.0.0.2:6381").redirect().expect("an address");
+/// assert_eq!((moved.slot, moved.host.as_str(), moved.port), (Some(3999), "10.0.0.2", 6381));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redirect {

@@ -11,6 +11,19 @@ use std::ops::RangeInclusive;
 /// client whose `reply_bytes` is larger (`XRange::new(error.key(), error.range()).count(1)`, or
 /// [`XRevRange`](crate::XRevRange) if [`is_reversed`](Self::is_reversed)). Then start another
 /// stream after its id, or delete it with XDEL.
+///
+/// ```no_run
+/// # use futures_util::StreamExt;
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, Error, ReadFrom, XDel};
+///
+/// let mut tail = client.tail("orders", ReadFrom::After(EntryId::MIN));
+/// if let Some(Err(Error::EntryTooLarge(error))) = tail.next().await {
+///     println!("{}: an entry of {:?} exceeds {} bytes", error, error.range(), error.limit());
+///     client.send(XDel::new("orders", *error.range().end())).await?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryTooLarge {
     key: Box<[u8]>,

@@ -8,6 +8,17 @@ use std::sync::Arc;
 /// The server is too old for a command or for one of its options. The command did not run.
 ///
 /// The server's features follow from the name and version that it reports: [`Server::supports`].
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Error, XAdd};
+///
+/// let add = XAdd::new("orders").idmp("shop", "order-17").field("sku", "A-7");
+/// if let Err(Error::TooOld(error)) = client.send(&add).await {
+///     println!("{} needs {}", error.feature().name(), error.feature().redis());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TooOld {
     feature: Feature,

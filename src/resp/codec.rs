@@ -47,6 +47,14 @@ impl Default for RespCodec {
 }
 
 /// The error that ends a framed connection.
+///
+/// ```
+/// use bourn::resp::{RespCodec, RespCodecError};
+/// use tokio_util::codec::Decoder;
+///
+/// let error = RespCodec::default().decode(&mut "?".into()).unwrap_err();
+/// assert!(matches!(error, RespCodecError::Protocol(_)));
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RespCodecError {

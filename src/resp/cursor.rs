@@ -11,6 +11,17 @@ use super::short_length;
 ///
 /// The inner values of an aggregate follow it. [`Token::Attribute`] is followed by its pairs and
 /// then by the value that they describe.
+///
+/// ```
+/// use bourn::resp::{Frame, Limits, Token};
+///
+/// let frame = Frame::parse("*1\r\n:7\r\n", Limits::default())?;
+/// let mut cursor = frame.cursor();
+/// assert_eq!(cursor.token(), Some(Token::Array(1)));
+/// assert_eq!(cursor.token(), Some(Token::Integer(7)));
+/// assert_eq!(cursor.token(), None);
+/// # Ok::<(), bourn::ProtocolError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Token<'a> {
@@ -111,6 +122,17 @@ impl Token<'_> {
 }
 
 /// Iterates over the values of a [`Frame`](super::Frame), in wire order.
+///
+/// ```
+/// use bourn::resp::{Frame, Limits};
+///
+/// let frame = Frame::parse("*2\r\n:7\r\n$3\r\nabc\r\n", Limits::default())?;
+/// let mut cursor = frame.cursor();
+/// assert_eq!(cursor.array("a pair")?, 2);
+/// assert_eq!(cursor.integer("a number")?, 7);
+/// assert_eq!(cursor.string("a text")?, b"abc");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],

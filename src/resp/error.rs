@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// The bytes are not RESP, or exceed a limit. The connection can no longer be used.
+///
+/// ```
+/// use bourn::resp::{Frame, Limits, ProtocolError};
+///
+/// // A web server in place of Redis.
+/// let error = Frame::parse("HTTP/1.1 400 Bad Request\r\n", Limits::default()).unwrap_err();
+/// assert_eq!(error, ProtocolError::UnknownType { byte: b'H' });
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -80,6 +88,15 @@ fn hint(byte: u8) -> &'static str {
 
 /// A complete reply does not have the shape that its command returns. The command may have
 /// executed.
+///
+/// ```
+/// use bourn::resp::{Frame, Limits};
+///
+/// let frame = Frame::parse("+OK\r\n", Limits::default())?;
+/// let error = frame.cursor().integer("the length").unwrap_err();
+/// assert!(error.to_string().starts_with("expected the length, got"));
+/// # Ok::<(), bourn::ProtocolError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got {got}")]
 pub struct DecodeError {

@@ -12,6 +12,15 @@ use std::fmt;
 const INLINE_BYTES: usize = 38;
 
 /// A complete reply or push message, checked by the [`Scanner`].
+///
+/// ```
+/// use bourn::resp::{Frame, Limits};
+///
+/// let frame = Frame::parse("-ERR no such key\r\n", Limits::default())?;
+/// assert_eq!(frame.error(), Some(&b"ERR no such key"[..]));
+/// assert!(!frame.is_push() && !frame.is_null());
+/// # Ok::<(), bourn::ProtocolError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Repr);
 

@@ -2,6 +2,15 @@
 
 /// Limits on the size of a reply. If one is exceeded, the connection is closed with a
 /// [`ProtocolError`](super::ProtocolError) that names it.
+///
+/// ```
+/// use bourn::resp::{Frame, Limits, ProtocolError};
+///
+/// let mut limits = Limits::default();
+/// limits.reply_bytes = 1024;
+/// let error = Frame::parse("$2000\r\n", limits).unwrap_err();
+/// assert_eq!(error, ProtocolError::TooLarge { limit: 1024 });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

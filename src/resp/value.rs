@@ -9,6 +9,17 @@ use std::mem;
 /// Any RESP value.
 ///
 /// Streamed values are equal to those with a length: a streamed string is a [`Value::Bulk`].
+///
+/// ```
+/// use bourn::resp::{Frame, Limits, Value};
+///
+/// let frame = Frame::parse("*2\r\n:1\r\n_\r\n", Limits::default())?;
+/// let value = Value::from(&frame);
+/// let list = value.as_list().expect("an array");
+/// assert_eq!(list.first().and_then(Value::as_integer), Some(1));
+/// assert!(list.last().is_some_and(Value::is_null));
+/// # Ok::<(), bourn::ProtocolError>(())
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -43,6 +54,17 @@ pub enum Value {
 }
 
 /// The inner values of a [`Value`].
+///
+/// ```
+/// use bourn::resp::{Frame, Limits, Value};
+///
+/// let frame = Frame::parse("%1\r\n+length\r\n:3\r\n", Limits::default())?;
+/// let value = Value::from(&frame);
+/// let list = value.as_list().expect("a map");
+/// let (name, length) = list.pairs().next().expect("one pair");
+/// assert_eq!((name.as_str(), length.as_integer()), (Some("length"), Some(3)));
+/// # Ok::<(), bourn::ProtocolError>(())
+/// ```
 #[derive(Default)]
 pub struct List(Vec<Value>);
 

@@ -8,6 +8,19 @@
 ///
 /// Every method adds one argument. A command must list the same arguments each time. The trait is
 /// sealed: only this crate implements it.
+///
+/// ```
+/// use bourn::resp::{Args, Measure};
+///
+/// // A command lists its arguments; here they are counted.
+/// fn ping(args: &mut impl Args) {
+///     args.bytes(b"PING");
+///     args.bytes(b"hello");
+/// }
+/// let mut measure = Measure::default();
+/// ping(&mut measure);
+/// assert_eq!((measure.count, measure.longest), (2, 5));
+/// ```
 pub trait Args: Sealed {
     /// Adds an argument of arbitrary bytes.
     fn bytes(&mut self, arg: &[u8]);
@@ -32,6 +45,14 @@ impl Sealed for Measure {}
 impl Sealed for Writer<'_> {}
 
 /// Counts the arguments and their bytes on the wire.
+///
+/// ```
+/// use bourn::resp::{Args, Measure};
+///
+/// let mut measure = Measure::default();
+/// measure.bytes(b"PING");
+/// assert_eq!(measure.request_bytes(), b"*1\r\n$4\r\nPING\r\n".len());
+/// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Measure {
     /// The number of arguments.
@@ -74,6 +95,16 @@ impl Args for Measure {
 }
 
 /// Appends requests to a buffer.
+///
+/// ```
+/// use bourn::resp::{Args, Measure, Writer};
+///
+/// let mut measure = Measure::default();
+/// measure.bytes(b"PING");
+/// let mut out = Vec::new();
+/// Writer::begin(&mut out, &measure).bytes(b"PING");
+/// assert_eq!(out, b"*1\r\n$4\r\nPING\r\n");
+/// ```
 #[derive(Debug)]
 pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
