@@ -11,6 +11,17 @@ use std::time::Duration;
 /// Commands that are sent together.
 ///
 /// Implemented for tuples of up to twelve commands and for vectors. Sealed.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{XAdd, XLen};
+///
+/// // A tuple of commands: each has its own result.
+/// let commands = (XAdd::new("orders").field("sku", "A-7"), XLen::new("orders"));
+/// let (added, len) = client.send_all(commands).await;
+/// println!("{} of {}", added?, len?);
+/// # Ok(()) }
+/// ```
 pub trait Batch: sealed::Sealed {
     /// The results, in the order of the commands.
     type Results;
@@ -40,6 +51,18 @@ type Next<'a> = &'a mut dyn FnMut(&'static str, Safety) -> Result<Frame, Error>;
 /// Types that can be sent as a batch: a tuple of commands, or anything that iterates over commands.
 ///
 /// `Kind` distinguishes the two. It is always inferred.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XAdd;
+///
+/// // An iterator of commands of one type: a vector of results.
+/// let skus = ["A-7", "B-2", "C-9"];
+/// for added in client.send_all(skus.map(|sku| XAdd::new("orders").field("sku", sku))).await {
+///     println!("{}", added?);
+/// }
+/// # Ok(()) }
+/// ```
 pub trait IntoBatch<Kind> {
     /// The collected commands.
     type Batch: Batch;
@@ -49,10 +72,36 @@ pub trait IntoBatch<Kind> {
 }
 
 /// Marks a batch that is a tuple.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Ping, TupleKind, XLen};
+///
+/// let (pong, len) = client.send_all::<TupleKind, _>((Ping::new(), XLen::new("orders"))).await;
+/// pong?;
+/// println!("{}", len?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum TupleKind {}
 
 /// Marks a batch that is an iterator.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{IntoBatch, IterKind, XLen};
+///
+/// // A function that takes commands of one type.
+/// async fn lengths<'a>(
+///     client: &bourn::Client,
+///     keys: impl IntoIterator<Item = &'a str>,
+/// ) -> Vec<Result<u64, bourn::Error>> {
+///     let commands: Vec<_> = keys.into_iter().map(XLen::new).collect();
+///     client.send_all::<IterKind, _>(commands).await
+/// }
+/// println!("{:?}", lengths(client, ["orders", "returns"]).await);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum IterKind {}
 

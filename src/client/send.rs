@@ -9,6 +9,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The future of [`Client::send`](super::Client::send), with the command's reply.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XLen;
+/// use std::time::Duration;
+///
+/// let len = client.send(XLen::new("orders")).within(Duration::from_millis(50)).await?;
+/// println!("{len}");
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "a command is not sent until its future is awaited"]
 pub struct Sending<'a, C>(pub(super) Call<'a, Single<C>>);

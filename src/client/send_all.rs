@@ -51,6 +51,17 @@ impl<B: Batch> Request for Pipelined<B> {
 ///
 /// It owns the commands and does not borrow what they were made from, so it can be sent to another
 /// task.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XAdd;
+/// use std::time::Duration;
+///
+/// let adds: Vec<_> = (0..10_000).map(|n| XAdd::new("orders").field("n", n)).collect();
+/// let results = client.send_all(adds).within(Duration::from_secs(30)).await;
+/// println!("{} were added", results.iter().filter(|result| result.is_ok()).count());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "a batch is not sent until its future is awaited"]
 pub struct SendAll<'a, B>(How<'a, B>);

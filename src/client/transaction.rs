@@ -152,6 +152,18 @@ impl<B: Batch> Request for Transaction<B> {
 }
 
 /// The future of [`Client::transact`](super::Client::transact), with its results.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, XAck, XAdd};
+///
+/// let id = EntryId::new(1_700_000_000_000, 0);
+/// let both = (XAdd::new("shipped").field("order", "17"), XAck::new("orders", "billing", id));
+/// // The outer error: the transaction. The inner ones: each command.
+/// let (added, acked) = client.transact(both).await?;
+/// println!("{} {}", added?, acked?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "a transaction is not sent until its future is awaited"]
 pub struct Transact<'a, B>(pub(super) Call<'a, Transaction<B>>);

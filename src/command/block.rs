@@ -7,6 +7,14 @@ use crate::server::Features;
 use std::time::Duration;
 
 /// The maximum time that a read waits for entries.
+///
+/// ```
+/// use bourn::{Block, BlockingCommand, ReadFrom, XRead};
+/// use std::time::Duration;
+///
+/// let read = XRead::new().stream("orders", ReadFrom::End).block(Duration::from_secs(5));
+/// assert_eq!(read.waits(), Some(Block::For(Duration::from_secs(5))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Block {
@@ -78,6 +86,19 @@ impl<C> Blocking<C> {
 }
 
 /// A read that a [`Reader`](crate::Reader) can send, blocking or not.
+///
+/// ```
+/// use bourn::{BlockingCommand, GroupFrom, Reader, Streams, XReadGroup};
+///
+/// // A function for reads that block and reads that do not.
+/// async fn read(reader: &mut Reader, command: impl BlockingCommand) -> Option<Streams> {
+///     reader.read(command).await.ok()
+/// }
+/// # let _ = |mut reader: Reader| async move {
+/// let new = XReadGroup::new("billing", "worker-1").stream("orders", GroupFrom::New);
+/// read(&mut reader, new).await;
+/// # };
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no read for a `Reader`",
     note = "a `Reader` takes `XRead` and `XReadGroup`, with `.block(..)` or without"

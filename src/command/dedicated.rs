@@ -16,6 +16,22 @@ use crate::server::Features;
 
 /// A command for the dedicated connection of a [`Reader`](crate::Reader): any [`Command`], or one
 /// that blocks or changes its connection.
+///
+/// ```
+/// use bourn::{Block, DedicatedCommand, Error, Reader, Wait};
+/// use std::time::Duration;
+///
+/// // A function for commands that block or change a reader's connection.
+/// async fn run<C: DedicatedCommand>(
+///     reader: &mut Reader,
+///     command: C,
+/// ) -> Result<C::DedicatedReply, Error> {
+///     reader.send(command).within(Duration::from_secs(2)).await
+/// }
+/// # let _ = |mut reader: Reader| async move {
+/// run(&mut reader, Wait::new(1, Block::For(Duration::from_secs(1)))).await
+/// # };
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent on a reader's connection",
     note = "a read that blocks is for `Reader::read`"

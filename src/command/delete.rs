@@ -12,6 +12,17 @@ use super::trim::Refs;
 use crate::resp::{Args, Cursor, DecodeError, Frame};
 
 /// The result for one id of [`XAckDel`](crate::XAckDel) or [`XDelEx`](crate::XDelEx).
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{DeleteOutcome, EntryId, XAckDel};
+///
+/// let ids = [EntryId::new(1, 0), EntryId::new(2, 0)];
+/// for outcome in client.send(XAckDel::new("orders", "billing", &ids)).await? {
+///     println!("deleted: {}", outcome == DeleteOutcome::Deleted);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeleteOutcome {

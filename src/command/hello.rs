@@ -65,6 +65,15 @@ impl<'a> Hello<'a> {
 }
 
 /// A version of the RESP protocol.
+///
+/// ```no_run
+/// # async fn f(reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Hello, RespVersion};
+///
+/// let reply = reader.send(Hello::new().protocol(RespVersion::Resp3)).await?;
+/// assert_eq!(reply.proto, 3);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RespVersion {
@@ -75,6 +84,15 @@ pub enum RespVersion {
 }
 
 /// The properties of the server and of the connection.
+///
+/// ```no_run
+/// # async fn f(reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::Hello;
+///
+/// let reply = reader.send(Hello::new()).await?;
+/// println!("{} {}, {:?}", reply.server.name(), reply.server.version(), reply.role);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct HelloReply {

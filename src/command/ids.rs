@@ -5,6 +5,15 @@ use crate::id::IdArg;
 use crate::resp::Args;
 
 /// The ids that a command applies to: one, or a slice of them.
+///
+/// ```
+/// use bourn::{EntryId, XAck};
+///
+/// let (one, many) = (EntryId::new(7, 0), vec![EntryId::new(8, 0), EntryId::new(9, 0)]);
+/// let one = XAck::new("orders", "billing", one);
+/// let many = XAck::new("orders", "billing", &many);
+/// # let _ = (one, many);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids<'a>(Repr<'a>);
 

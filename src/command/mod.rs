@@ -314,6 +314,16 @@ impl<C: Command> Command for &C {
 /// reply is then that of the last run: what the first has done already may show, as a 0 of XACK or
 /// XDEL. A refusal of the last run says nothing of the first: `BUSYGROUP` of a repeated XGROUP
 /// CREATE is reported as [`Error::Lost`](crate::Error::Lost).
+///
+/// ```
+/// use bourn::{Command, Safety, XAdd, XLen};
+///
+/// assert_eq!(XLen::new("orders").safety(), Safety::ReadOnly);
+/// let add = XAdd::new("orders").field("sku", "A-7");
+/// assert_eq!(add.safety(), Safety::Write);
+/// // The server recognizes a repeat, within a window.
+/// assert_eq!(add.idmp("shop", "order-17").safety(), Safety::Windowed);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Safety {

@@ -30,6 +30,18 @@ impl Role {
 }
 
 /// The role of a server. Its texts share the buffer of the reply.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Role, RoleReply};
+///
+/// match client.send(Role::new()).await? {
+///     RoleReply::Master { replicas, .. } => println!("master of {}", replicas.len()),
+///     RoleReply::Replica { port, .. } => println!("replica of the server at port {port}"),
+///     other => println!("{other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoleReply {
@@ -62,6 +74,18 @@ pub enum RoleReply {
 }
 
 /// A replica, as reported by its master.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Role, RoleReply};
+///
+/// if let RoleReply::Master { offset, replicas, .. } = client.send(Role::new()).await? {
+///     for replica in replicas {
+///         println!("port {} is {} bytes behind", replica.port, offset - replica.offset);
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectedReplica {
@@ -74,6 +98,16 @@ pub struct ConnectedReplica {
 }
 
 /// The state of a replica's connection to its master.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{LinkState, Role, RoleReply};
+///
+/// if let RoleReply::Replica { state, .. } = client.send(Role::new()).await? {
+///     println!("in step with its master: {}", state == LinkState::Connected);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkState {

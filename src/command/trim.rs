@@ -94,6 +94,16 @@ impl Trim {
 }
 
 /// The policy for consumer groups' references to removed entries (Redis 8.2).
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, Refs, XDelEx};
+///
+/// // Deletes the entry only if every group has acknowledged it.
+/// let delete = XDelEx::new("orders", EntryId::new(7, 0)).refs(Refs::Acked);
+/// println!("{:?}", client.send(delete).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refs {

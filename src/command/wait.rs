@@ -98,6 +98,16 @@ impl WaitAof {
 }
 
 /// The disks that have the writes.
+///
+/// ```no_run
+/// # async fn f(reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Block, WaitAof};
+/// use std::time::Duration;
+///
+/// let synced = reader.send(WaitAof::new(true, 0, Block::For(Duration::from_secs(1)))).await?;
+/// println!("on the disk of the master: {}", synced.local);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitAofReply {

@@ -273,6 +273,16 @@ impl Command for XAdd<'_> {
 /// An [`XAdd`] that does not create the stream: `XADD key NOMKSTREAM ...` (Redis 6.2).
 ///
 /// The reply is `None` if the stream does not exist; nothing is then added.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XAdd;
+///
+/// // `None`: there is no such stream, and none was created.
+/// let added = client.send(XAdd::new("orders").field("sku", "A-7").no_mk_stream()).await?;
+/// println!("{added:?}");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XAddNoMkStream<'a>(XAdd<'a>);

@@ -104,11 +104,40 @@ impl<'a> XAutoClaim<'a> {
 }
 
 /// An [`XAutoClaim`] that returns only ids: `XAUTOCLAIM ... JUSTID` (Redis 6.2).
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, XAutoClaim};
+/// use std::time::Duration;
+///
+/// let idle = Duration::from_secs(60);
+/// let claim = XAutoClaim::new("orders", "billing", "worker-1", idle, EntryId::MIN).just_id();
+/// println!("{:?}", client.send(claim).await?.entries);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XAutoClaimJustId<'a>(XAutoClaim<'a>);
 
 /// One page of claimed entries: [`Entries`], or ids after [`XAutoClaim::just_id`].
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, XAutoClaim};
+/// use std::time::Duration;
+///
+/// let mut from = EntryId::MIN;
+/// loop {
+///     let idle = Duration::from_secs(60);
+///     let page = client.send(XAutoClaim::new("orders", "billing", "worker-1", idle, from)).await?;
+///     println!("claimed {}", page.entries.len());
+///     match page.cursor {
+///         Some(cursor) => from = cursor,
+///         None => break,
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AutoClaimed<E = Entries> {

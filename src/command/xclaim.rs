@@ -151,6 +151,17 @@ impl<'a> XClaim<'a> {
 ///
 /// Returns the ids that this consumer now owns. Ids that were deleted from the stream are included
 /// on Redis 6.2 and left out since 7.0.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, XClaim};
+/// use std::time::Duration;
+///
+/// // A heartbeat: the entry stays with this consumer, and its idle time starts again.
+/// let claim = XClaim::new("orders", "billing", "worker-1", Duration::ZERO, EntryId::new(7, 0));
+/// println!("{:?} are still ours", client.send(claim.just_id()).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XClaimJustId<'a>(XClaim<'a>);

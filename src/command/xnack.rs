@@ -44,6 +44,16 @@ pub struct XNack<'a> {
 }
 
 /// The effect of a release on the delivery count.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{EntryId, NackMode, XNack};
+///
+/// // The handler failed for a reason that is not the entry's fault: the delivery does not count.
+/// let nack = XNack::new("orders", "billing", NackMode::Silent, EntryId::new(7, 0));
+/// println!("{} released", client.send(nack).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NackMode {

@@ -48,6 +48,18 @@ impl<'a> XPending<'a> {
 }
 
 /// A summary of a group's pending entries list.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XPending;
+///
+/// let summary = client.send(XPending::new("orders", "billing")).await?;
+/// println!("{} pending, the oldest is {:?}", summary.count, summary.min);
+/// for (consumer, pending) in summary.consumers {
+///     println!("{}: {pending}", consumer.escape_ascii());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingSummary {
@@ -124,6 +136,18 @@ impl<'a> XPendingRange<'a> {
 }
 
 /// An entry that was delivered and not acknowledged.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XPending;
+///
+/// // The ten oldest entries that were delivered and not acknowledged.
+/// for entry in client.send(XPending::new("orders", "billing").range(.., 10)).await? {
+///     let consumer = entry.consumer.escape_ascii();
+///     println!("{} with {consumer}, delivered {} times", entry.id, entry.deliveries);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingEntry {

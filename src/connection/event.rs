@@ -6,6 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A connection state change.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::Event;
+///
+/// let mut events = client.events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         Event::Disconnected { reason } => println!("connection lost: {reason}"),
+///         Event::Connected { .. } => println!("connected"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {

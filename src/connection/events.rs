@@ -27,6 +27,20 @@ use std::task::{Context, Poll, Waker};
 ///
 /// Cancel-safe: dropping a future that waits for the next event loses no event. The connection does
 /// not depend on its listeners.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::Event;
+///
+/// // A health check that follows the connection.
+/// let mut events = client.events();
+/// tokio::spawn(async move {
+///     while let Some(event) = events.next().await {
+///         println!("up: {}", matches!(event, Event::Connected { .. }));
+///     }
+/// });
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Events {
     mailbox: Arc<Mutex<Mailbox>>,

@@ -13,6 +13,18 @@ use tokio::net::{UnixStream, unix};
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 /// A byte stream that a [`Client`](crate::Client) can work on.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Client, Config};
+/// use tokio::net::TcpStream;
+///
+/// // Any stream of bytes can carry the protocol: a tunnel, a pipe in a test.
+/// let dial = || async { TcpStream::connect("127.0.0.1:6379").await };
+/// let client = Client::connect_with(Config::tcp("behind the tunnel", 6379), dial).await?;
+/// # let _ = client;
+/// # Ok(()) }
+/// ```
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}

@@ -5,7 +5,8 @@ use std::fmt;
 /// The code of a server error: its first word. The text after it differs between versions.
 ///
 /// Each code means that the command did not run, except for scripts and raw commands: see
-/// [`ServerError::outcome`](super::ServerError::outcome). [`Code::is_retryable`] says whether a retry may succeed.
+/// [`ServerError::outcome`](super::ServerError::outcome). [`Code::is_retryable`] says whether a
+/// retry may succeed.
 ///
 /// ```
 /// use bourn::{Code, ServerError};
@@ -57,10 +58,10 @@ pub enum Code {
     /// `EXECABORT`: the transaction was discarded, and none of it ran. Fix it.
     ExecAbort,
     /// `MOVED`: the key's slot is on another node. Use that node from now on:
-    /// [`ServerError::redirect`].
+    /// [`ServerError::redirect`](crate::ServerError::redirect).
     Moved,
     /// `ASK`: the key's slot is moving to another node. Use that node once, after ASKING:
-    /// [`ServerError::redirect`].
+    /// [`ServerError::redirect`](crate::ServerError::redirect).
     Ask,
     /// `TRYAGAIN`: the keys of a command are on two nodes while their slot moves. Wait.
     TryAgain,
@@ -68,7 +69,8 @@ pub enum Code {
     CrossSlot,
     /// `CLUSTERDOWN`: no node serves the slot, or too few nodes are up. Wait.
     ClusterDown,
-    /// `REDIRECT`: a Valkey replica sends its clients to the master: [`ServerError::redirect`].
+    /// `REDIRECT`: a Valkey replica sends its clients to the master:
+    /// [`ServerError::redirect`](crate::ServerError::redirect).
     Redirect,
     /// Another code, as received; empty if the error has none.
     Other(Box<str>),

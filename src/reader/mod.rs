@@ -36,6 +36,23 @@ use tokio::time::Instant;
 /// Dropping the reader closes its connection at once. Entries that the server delivered to a group
 /// at that moment stay pending. They are read again with
 /// [`GroupFrom::Pending`](crate::GroupFrom::Pending).
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{GroupFrom, XAck, XReadGroup};
+/// use std::time::Duration;
+///
+/// let mut reader = client.reader().await?;
+/// loop {
+///     let read = XReadGroup::new("billing", "worker-1").stream("orders", GroupFrom::New);
+///     for entry in reader.read(read.block(Duration::from_secs(5))).await?.iter() {
+///         println!("{}", entry.id());
+///         client.send(XAck::new("orders", "billing", entry.id())).await?;
+///     }
+/// #   if false { break }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,

@@ -32,6 +32,18 @@ use std::time::Duration;
 ///
 /// Dropping a future that waits for the next entry loses nothing: the read continues at the next
 /// poll.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::StreamExt;
+///
+/// // Page by page: memory is bounded however long the stream is.
+/// let mut entries = client.range("orders", ..).count(500);
+/// while let Some(entry) = entries.next().await {
+///     println!("{}", entry?.id());
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RangeStream {
     pages: Pages<Span>,

@@ -17,8 +17,8 @@ impl Reader {
     /// Sends a read, [`XRead`](crate::XRead) or [`XReadGroup`](crate::XReadGroup), with or without
     /// `.block()`. Returns no entries when the block time is over.
     ///
-    /// The deadline is the block time plus [`Config::block_grace`]; without a block it is the
-    /// command timeout. When it passes, the read fails and the connection is replaced. It is never
+    /// The deadline is the block time plus [`Config::block_grace`](crate::Config::block_grace).
+    /// Without a block it is the command timeout. When it passes, the read fails and the connection is replaced. It is never
     /// reported as "no entries".
     ///
     /// # Cancel safety
@@ -38,6 +38,20 @@ impl Reader {
 }
 
 /// The future of [`Reader::read`], with the entries.
+///
+/// ```no_run
+/// # async fn f(reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{ReadFrom, XRead};
+/// use std::time::Duration;
+///
+/// let read = XRead::new().stream("orders", ReadFrom::End).block(Duration::from_secs(30));
+/// tokio::select! {
+///     streams = reader.read(read) => println!("{} new entries", streams?.len()),
+///     // Nothing is lost: the next read returns what arrives for this one.
+///     () = tokio::time::sleep(Duration::from_secs(1)) => {}
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use = "a read is not sent until its future is awaited"]
 pub struct Reading<'r, C> {
     reader: &'r mut Reader,

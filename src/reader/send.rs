@@ -23,8 +23,9 @@ impl Reader {
     /// WAIT would wait for: it then counts all replicas at once. Compare [`Reader::connection_id`]
     /// to detect a reconnect.
     ///
-    /// The deadline is the command's own time plus [`Config::block_grace`]; for a command that does
-    /// not block it is the command timeout. When it passes, the connection is replaced, unless a
+    /// The deadline is the command's own time plus
+    /// [`Config::block_grace`](crate::Config::block_grace). For a command that does not block it is
+    /// the command timeout. When it passes, the connection is replaced, unless a
     /// read is in flight that may still be blocked.
     ///
     /// # Cancel safety
@@ -42,6 +43,17 @@ impl Reader {
 }
 
 /// The future of [`Reader::send`], with the reply.
+///
+/// ```no_run
+/// # async fn f(reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Block, Wait};
+/// use std::time::Duration;
+///
+/// // One replica has everything that this connection wrote, or a second has passed.
+/// let replicas = reader.send(Wait::new(1, Block::For(Duration::from_secs(1)))).await?;
+/// println!("{replicas} replicas");
+/// # Ok(()) }
+/// ```
 #[must_use = "a command is not sent until its future is awaited"]
 pub struct DedicatedSending<'r, C> {
     reader: &'r mut Reader,

@@ -40,6 +40,16 @@ impl ClusterShards {
 }
 
 /// A master and its replicas. Its texts share the buffer of the reply.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::ClusterShards;
+///
+/// for shard in client.send(ClusterShards::new()).await? {
+///     println!("slots {:?} on {} nodes", shard.slots, shard.nodes.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Shard {
@@ -54,6 +64,16 @@ pub struct Shard {
 }
 
 /// A node of a shard. Its texts share the buffer of the reply.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::ClusterShards;
+///
+/// for node in client.send(ClusterShards::new()).await?.iter().flat_map(|shard| &shard.nodes) {
+///     println!("{}, port {:?}, TLS port {:?}", node.ip.escape_ascii(), node.port, node.tls_port);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ShardNode {
@@ -84,6 +104,17 @@ pub struct ShardNode {
 }
 
 /// The role of a node in its shard.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{ClusterShards, NodeRole};
+///
+/// for shard in client.send(ClusterShards::new()).await? {
+///     let replicas = shard.nodes.iter().filter(|node| node.role == NodeRole::Replica);
+///     println!("{:?} has {} replicas", shard.slots, replicas.count());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeRole {
@@ -96,6 +127,16 @@ pub enum NodeRole {
 }
 
 /// The health of a node, as known to the queried node.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{ClusterShards, NodeHealth};
+///
+/// for node in client.send(ClusterShards::new()).await?.iter().flat_map(|shard| &shard.nodes) {
+///     println!("{}: {}", node.id.escape_ascii(), node.health == NodeHealth::Online);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeHealth {

@@ -37,6 +37,16 @@ impl ClusterSlots {
 }
 
 /// A range of slots and the nodes that serve it.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::ClusterSlots;
+///
+/// let ranges = client.send(ClusterSlots::new()).await?;
+/// let owner = ranges.iter().find(|range| range.slots.contains(&3999));
+/// println!("slot 3999: {:?}", owner.map(|range| range.master.port));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SlotRange {
@@ -49,6 +59,17 @@ pub struct SlotRange {
 }
 
 /// A node of a cluster and its address. Its texts share the buffer of the reply.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::ClusterSlots;
+///
+/// for range in client.send(ClusterSlots::new()).await? {
+///     // Without a host, it is the node that was asked.
+///     println!("{:?} {:?}:{}", range.slots, range.master.host, range.master.port);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterNode {

@@ -84,6 +84,17 @@ impl<'a> PExpire<'a> {
 }
 
 /// The condition for setting a time to live.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Expire, ExpireWhen};
+/// use std::time::Duration;
+///
+/// // Only if the key would live on for ever.
+/// let expire = Expire::new("orders", Duration::from_secs(86_400)).when(ExpireWhen::NoExpiry);
+/// println!("set: {}", client.send(expire).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExpireWhen {

@@ -31,6 +31,17 @@ impl<'a> Type<'a> {
 }
 
 /// The type of a key.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{KeyType, Type};
+///
+/// match client.send(Type::new("orders")).await? {
+///     KeyType::Stream | KeyType::None => println!("it can be used"),
+///     other => println!("it holds something else: {other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyType {

@@ -70,6 +70,15 @@ impl<'a> XGroupCreate<'a> {
 /// The reply is `true` if the group was created. It is `false` if the group existed; the group is
 /// then unchanged, whatever the start position. If the command was retried after a lost connection,
 /// `false` may refer to the group that its first run created.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{StartAt, XGroupCreate};
+///
+/// let create = XGroupCreate::new("orders", "billing", StartAt::START).mk_stream().if_missing();
+/// println!("created now: {}", client.send(create).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct XGroupCreateIfMissing<'a>(XGroupCreate<'a>);

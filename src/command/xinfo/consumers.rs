@@ -44,6 +44,16 @@ impl<'a> XInfoConsumers<'a> {
 }
 
 /// A consumer of a group.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoConsumers;
+///
+/// for consumer in client.send(XInfoConsumers::new("orders", "billing")).await? {
+///     println!("{}: {} pending", consumer.name.escape_ascii(), consumer.pending);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {

@@ -54,6 +54,18 @@ impl<'a> XInfoStreamFull<'a> {
 }
 
 /// A stream with its entries, groups and consumers.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// let info = client.send(XInfoStream::new("orders").full().count(5)).await?;
+/// println!("{} entries in {} nodes", info.length, info.radix_tree_nodes);
+/// for entry in &info.entries {
+///     println!("{}", entry.id());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamInfoFull {

@@ -9,6 +9,17 @@ use bytes::Bytes;
 use std::time::SystemTime;
 
 /// A consumer with its pending entries: a part of [`GroupInfoFull`](super::GroupInfoFull).
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// let info = client.send(XInfoStream::new("orders").full()).await?;
+/// for consumer in info.groups.iter().flat_map(|group| &group.consumers) {
+///     println!("{}, seen at {:?}", consumer.name.escape_ascii(), consumer.seen_time);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerInfoFull {
@@ -46,6 +57,17 @@ impl ConsumerInfoFull {
 }
 
 /// A pending entry of a consumer.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// let info = client.send(XInfoStream::new("orders").full().count(100)).await?;
+/// for pending in info.groups.iter().flat_map(|group| &group.consumers).flat_map(|c| &c.pending) {
+///     println!("{} was delivered {} times", pending.id, pending.deliveries);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerPending {

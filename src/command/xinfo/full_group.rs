@@ -11,6 +11,16 @@ use std::time::SystemTime;
 
 /// A group with its consumers and pending entries: a part of
 /// [`StreamInfoFull`](super::StreamInfoFull).
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// for group in client.send(XInfoStream::new("orders").full()).await?.groups {
+///     println!("{}: {} consumers", group.name.escape_ascii(), group.consumers.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GroupInfoFull {
@@ -61,6 +71,18 @@ impl GroupInfoFull {
 }
 
 /// A pending entry of a group, with its owner.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// for group in client.send(XInfoStream::new("orders").full()).await?.groups {
+///     if let Some(oldest) = group.pending.first() {
+///         println!("{} with {}", oldest.id, oldest.consumer.escape_ascii());
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GroupPending {

@@ -39,6 +39,16 @@ impl<'a> XInfoGroups<'a> {
 }
 
 /// A group of a stream.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoGroups;
+///
+/// for group in client.send(XInfoGroups::new("orders")).await? {
+///     println!("{}: lag {:?}, {} pending", group.name.escape_ascii(), group.lag, group.pending);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct GroupInfo {

@@ -8,6 +8,16 @@ use std::time::Duration;
 /// `IDMPAUTO` of XADD; Redis 8.6).
 ///
 /// If a server sends only some of these fields, they are in `extra`.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// if let Some(idmp) = client.send(XInfoStream::new("orders")).await?.idmp {
+///     println!("{} of {} adds were duplicates", idmp.iids_duplicates, idmp.iids_added);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IdmpInfo {

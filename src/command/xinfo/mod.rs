@@ -41,6 +41,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The time at which a consumer last received an entry, or that it never did.
 ///
 /// Being delivered an entry or claiming one counts; a read without entries does not.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::{Active, XInfoConsumers};
+///
+/// for consumer in client.send(XInfoConsumers::new("orders", "billing")).await? {
+///     match consumer.inactive {
+///         Some(Active::Last(ago)) => println!("last entry {ago:?} ago"),
+///         Some(Active::Never) => println!("never had an entry"),
+///         None => println!("a server before 7.2"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Active<T> {
     /// The consumer has not received an entry yet.

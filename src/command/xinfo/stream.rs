@@ -45,6 +45,15 @@ impl<'a> XInfoStream<'a> {
 }
 
 /// A summary of a stream.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::XInfoStream;
+///
+/// let info = client.send(XInfoStream::new("orders")).await?;
+/// println!("{} entries up to {}", info.length, info.last_generated_id);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamInfo {
