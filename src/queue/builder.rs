@@ -15,6 +15,23 @@ use std::time::Duration;
 ///
 /// All processes that use the same stream and group should use the same settings. The lease matters
 /// most: it decides when a worker counts as dead.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Queue, RawBytes, RetryPolicy};
+/// use std::time::Duration;
+///
+/// let retry = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(20));
+/// let queue: Queue<Vec<u8>> = Queue::builder(client, "thumbnails")
+///     .group("resizers")
+///     .lease(Duration::from_secs(60))
+///     .retry(retry.max_attempts(3))
+///     .dead_letter("thumbnails:dead")
+///     .open(RawBytes)
+///     .await?;
+/// # let _ = queue;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a `QueueBuilder` does nothing until `open` is called"]
 pub struct QueueBuilder {

@@ -6,6 +6,19 @@ use crate::queue::codec::CodecError;
 /// The error of an operation on a queue.
 ///
 /// Its text contains the cause, as that of [`crate::Error`].
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::QueueError;
+///
+/// match queue.producer().enqueue(&"ada@example.com".to_owned()).await {
+///     Ok(id) => println!("{id}"),
+///     Err(QueueError::Codec(error)) => println!("this payload can never be enqueued: {error}"),
+///     Err(error) if error.may_have_run() => println!("perhaps enqueued: {error}"),
+///     Err(error) => println!("not enqueued: {error}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
@@ -28,6 +41,17 @@ pub enum QueueError {
 }
 
 /// The reason why the settings of a queue are invalid.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Queue, QueueError, RawBytes, SettingsError};
+///
+/// let opened: Result<Queue<Vec<u8>>, _> = Queue::builder(client, "orders").open(RawBytes).await;
+/// if let Err(QueueError::Settings(SettingsError::NotAStream(key))) = opened {
+///     println!("{key} holds something else: use another name");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {

@@ -6,6 +6,19 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// An event of a queue, as seen by this process.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::QueueEvent;
+///
+/// let mut events = queue.events();
+/// while let Some(event) = events.next().await {
+///     if let QueueEvent::DeadLettered { id, reason, .. } = event {
+///         println!("{id} is a dead letter: {reason}");
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum QueueEvent {
@@ -109,6 +122,17 @@ impl QueueEvent {
 ///
 /// A slow receiver does not block the queue. Beyond 256 events the oldest are dropped, and
 /// [`QueueEvent::Missed`] reports how many.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut events = queue.events();
+/// tokio::spawn(async move {
+///     while let Some(event) = events.next().await {
+///         println!("{event:?}");
+///     }
+/// });
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct QueueEvents(pub(crate) broadcast::Receiver<QueueEvent>);
 

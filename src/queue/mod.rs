@@ -13,14 +13,19 @@
 //!
 //! queue.producer().enqueue(&vec![("user_id".into(), "123".into())]).await?;
 //!
-//! let stop = tokio::signal::ctrl_c();
-//! let report = queue.worker().concurrency(10).run(stop, |job: Job<Email>| async move {
-//!     println!("{}, attempt {}: {:?}", job.id(), job.attempt(), *job);
-//!     Ok::<(), Fail>(())
-//! });
-//! println!("{}", report.await?);
+//! // Until Ctrl-C; then running jobs finish.
+//! let report = queue.worker().concurrency(10).run(tokio::signal::ctrl_c(), send).await?;
+//! println!("{report}");
 //! # Ok(()) }
+//!
+//! async fn send(job: Job<Email>) -> Result<(), Fail> {
+//!     println!("{}, attempt {}: {:?}", job.id(), job.attempt(), *job);
+//!     Ok(())
+//! }
 //! ```
+//!
+//! The [guide](crate::guide::queue_guide) explains retries, dead letters, several groups and
+//! priorities.
 //!
 //! # How it works
 //!
@@ -127,6 +132,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Queue, RawBytes};
+///
+/// let queue: Queue<Vec<u8>> = Queue::builder(client, "thumbnails").open(RawBytes).await?;
+/// queue.producer().enqueue(&b"cat.png".to_vec()).await?;
+/// println!("{:?} jobs are ready", queue.stats().await?.ready);
+/// # Ok(()) }
+/// ```
 pub struct Queue<T> {
     core: Arc<Core>,
     codec: Arc<dyn Codec<T>>,

@@ -6,6 +6,20 @@ use crate::queue::policy::retry_policy::RetryPolicy;
 use std::time::Duration;
 
 /// The rule for deleting entries from the stream.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Queue, RawBytes, Retention};
+///
+/// // Two groups read this stream: an entry goes when both have acknowledged it (Redis 8.2).
+/// let queue: Queue<Vec<u8>> = Queue::builder(client, "orders")
+///     .group("billing")
+///     .retention(Retention::KeepUntilAllAcked)
+///     .open(RawBytes)
+///     .await?;
+/// # let _ = queue;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Retention {

@@ -12,6 +12,13 @@ const SHOWN_BYTES: usize = 64;
 /// A payload that cannot be encoded as fields, or fields that cannot be decoded.
 ///
 /// The error is permanent: the same payload fails the same way again.
+///
+/// ```
+/// use bourn::queue::CodecError;
+///
+/// let error = CodecError::missing("user_id");
+/// assert_eq!(error.field(), Some(&b"user_id"[..]));
+/// ```
 #[derive(Clone)]
 pub struct CodecError(Box<Told>);
 

@@ -22,11 +22,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 ///
 /// They are kept in their own stream, [`Queue::dead_letter_key`]. Each has the job's fields, and
 /// the reason of its failure. A queue without a dead-letter stream has none.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Redrive;
+/// use std::time::Duration;
+///
+/// let dead = queue.dead_letters();
+/// println!("{} dead letters", dead.count().await?);
+/// let redriven = dead.redrive(Redrive::reason("timeout").rate(100.0)).await?;
+/// let purged = dead.purge(Duration::from_secs(14 * 86_400)).await?;
+/// println!("{redriven} redriven, {purged} purged");
+/// # Ok(()) }
+/// ```
 pub struct DeadLetters<T> {
     queue: Queue<T>,
 }
 
 /// A job without attempts left.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// for letter in queue.dead_letters().list(None, 10).await? {
+///     println!("{} after {} attempts: {}", letter.id, letter.attempts, letter.reason);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter<T> {

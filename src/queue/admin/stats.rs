@@ -16,6 +16,14 @@ use std::ops::Bound;
 use std::time::{Duration, SystemTime};
 
 /// Statistics of a queue, as the server reports them.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// let stats = queue.stats().await?;
+/// println!("{:?} ready, {} in flight, {} dead", stats.ready, stats.in_flight, stats.dead);
+/// println!("the oldest waits since {:?}", stats.oldest_ready_age());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -49,6 +57,15 @@ pub struct QueueStats {
 }
 
 /// A consumer of a queue's group.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// let stats = queue.stats().await?;
+/// for consumer in stats.consumers.iter().filter(|consumer| consumer.pending > 0) {
+///     println!("{} has {} jobs", consumer.name.escape_ascii(), consumer.pending);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerStats {
@@ -80,6 +97,16 @@ fn age(id: EntryId) -> Option<Duration> {
 }
 
 /// The health of a queue.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Health;
+///
+/// if let Health::Degraded(reasons) = queue.health().await? {
+///     println!("not healthy: {}", reasons.join("; "));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {

@@ -14,6 +14,15 @@ const FIRST_BYTES: usize = 256;
 /// UTF-8.
 ///
 /// They take two allocations in total. A cleared list keeps them for the next entry.
+///
+/// ```
+/// use bourn::queue::FieldList;
+///
+/// let mut fields = FieldList::new();
+/// fields.add("user_id", "123")?;
+/// assert_eq!(fields.iter().next(), Some((&b"user_id"[..], &b"123"[..])));
+/// # Ok::<(), bourn::queue::CodecError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct FieldList {
     bytes: Vec<u8>,

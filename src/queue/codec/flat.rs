@@ -13,6 +13,17 @@ use std::collections::{BTreeMap, HashMap};
 ///   a `HashMap`. An entry with a repeated name does not decode.
 ///
 /// Names that begin with `_` do not encode. Strings that are not UTF-8 do not decode.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Flat, Queue};
+///
+/// type Email = Vec<(String, String)>;
+///
+/// let queue: Queue<Email> = Queue::builder(client, "email:tasks").open(Flat).await?;
+/// queue.producer().enqueue(&vec![("user_id".into(), "123".into())]).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flat;
 

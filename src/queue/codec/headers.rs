@@ -21,6 +21,14 @@ pub(crate) const RESERVED: u8 = b'_';
 pub(crate) const PREFIX: &[u8] = b"_h:";
 
 /// The headers of an entry, borrowed from it: its fields named `_h:<name>`.
+///
+/// ```no_run
+/// # async fn f(job: bourn::queue::Job<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// // Enqueue::new().header("tenant", "acme")
+/// let tenant = job.headers().get("tenant").map(<[u8]>::escape_ascii);
+/// println!("{} headers, {tenant:?}", job.headers().len());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'a>(EntryRef<'a>);
 

@@ -7,6 +7,23 @@ use bytes::Bytes;
 use std::fmt;
 
 /// The fields of an entry that form its payload: all except those whose names begin with `_`.
+///
+/// ```
+/// use bourn::queue::{Codec, CodecError, FieldList, Payload};
+///
+/// struct Number;
+///
+/// impl Codec<u64> for Number {
+///     fn encode(&self, value: &u64, out: &mut FieldList) -> Result<(), CodecError> {
+///         out.add("n", value.to_string())
+///     }
+///
+///     fn decode(&self, fields: Payload<'_>) -> Result<u64, CodecError> {
+///         let text = fields.get_str("n")?.ok_or_else(|| CodecError::missing("n"))?;
+///         text.parse().map_err(|_| CodecError::expected("a number", text))
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Payload<'a>(EntryRef<'a>);
 

@@ -8,6 +8,16 @@ use bytes::Bytes;
 /// must decode as UTF-8.
 ///
 /// Other fields are ignored.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Queue, RawBytes};
+///
+/// // The payload is one field of bytes, such as a protocol buffer.
+/// let queue: Queue<bytes::Bytes> = Queue::builder(client, "events").open(RawBytes).await?;
+/// queue.producer().enqueue(&bytes::Bytes::from_static(b"\x08\x96\x01")).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RawBytes;
 

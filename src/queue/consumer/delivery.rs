@@ -18,6 +18,19 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// The result of an acknowledgement.
+///
+/// ```no_run
+/// # async fn f(
+/// #     delivery: bourn::queue::Delivery<String>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Acked;
+///
+/// match delivery.ack().await? {
+///     Acked::Done => println!("removed from the queue"),
+///     Acked::AlreadyGone => println!("another worker finished it: this was a duplicate"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Acked {
     /// The job was pending, and is now acknowledged.
@@ -96,6 +109,21 @@ impl Nack {
 ///
 /// Heartbeats renew its lease until then. If it is dropped without either, the job is retried at
 /// once, and [`Report::dropped`](crate::queue::Report::dropped) counts it.
+///
+/// ```no_run
+/// # async fn f(
+/// #     delivery: bourn::queue::Delivery<String>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Nack;
+///
+/// match delivery.payload().parse::<u64>() {
+///     Ok(_) => {
+///         delivery.ack().await?;
+///     }
+///     Err(error) => delivery.nack(Nack::dead(error.to_string())).await?,
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Delivery<T> {
     payload: T,
     acker: Acker,
@@ -139,6 +167,23 @@ impl<T> Delivery<T> {
 }
 
 /// A [`Delivery`] without the payload, which settles the job.
+///
+/// ```no_run
+/// # async fn f(
+/// #     delivery: bourn::queue::Delivery<String>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// // The payload goes to the work; the acker stays with its caller.
+/// let (payload, acker) = delivery.split();
+/// let work = tokio::spawn(async move { println!("{payload}") });
+/// tokio::select! {
+///     result = work => {
+///         result?;
+///         acker.ack().await?;
+///     }
+///     () = acker.lease().lost() => println!("{} runs elsewhere now", acker.id()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Acker {
     pub(crate) hold: Hold,

@@ -17,9 +17,25 @@ use tokio_util::sync::CancellationToken;
 /// The lease of a job: whether the job still belongs to this consumer.
 ///
 /// It is valid as long as heartbeats reach the server in time. When they do not, another worker
-/// gets the job, and the work should stop. A [`Worker`](crate::queue::Worker) cancels its handler then.
-/// When using a [`Consumer`](crate::queue::Consumer) directly, `select!` on [`Lease::lost`] alongside your
+/// gets the job, and the work should stop. A [`Worker`](crate::queue::Worker) cancels its handler
+/// then. When using a [`Consumer`](crate::queue::Consumer) directly, `select!` on [`Lease::lost`]
+/// alongside your
 /// work.
+///
+/// ```no_run
+/// # async fn f(
+/// #     delivery: bourn::queue::Delivery<String>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let lease = delivery.lease().clone();
+/// tokio::select! {
+///     () = tokio::time::sleep(std::time::Duration::from_secs(60)) => {
+///         delivery.ack().await?;
+///     }
+///     // The job runs elsewhere: stop at once.
+///     () = lease.lost() => println!("lost"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Lease {
     desk: Weak<Desk>,

@@ -32,6 +32,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Configures and starts a [`Consumer`]. Created by [`Queue::consumer`].
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// // Up to 8 jobs and 1 MiB wait here, fetched and not yet taken.
+/// let jobs = queue.consumer().prefetch(8).max_bytes(1 << 20).start().await?;
+/// println!("{}", jobs.close().await);
+/// # Ok(()) }
+/// ```
 #[must_use = "a `ConsumerBuilder` does nothing until `start` is called"]
 pub struct ConsumerBuilder<T> {
     queue: Queue<T>,
@@ -94,6 +102,17 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 ///
 /// Dropping it has the effect of [`Consumer::close`], in the background. Deliveries in flight can
 /// still be settled after that.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut jobs = queue.consumer().prefetch(8).start().await?;
+/// while let Some(delivery) = jobs.next().await {
+///     let delivery = delivery?;
+///     println!("{}: {}", delivery.id(), delivery.payload());
+///     delivery.ack().await?;
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Consumer<T> {
     queues: Vec<Queue<T>>,
     pub(crate) desk: Arc<Desk>,

@@ -91,6 +91,20 @@ impl Tally {
 }
 
 /// The number of deliveries by outcome, of a worker or a consumer.
+///
+/// ```no_run
+/// # async fn f(
+/// #     queue: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Job;
+///
+/// let handler = |job: Job<String>| async move { std::fs::write("latest", job.payload()) };
+/// let report = queue.worker().run(stop, handler).await?;
+/// println!("{report}");
+/// assert_eq!(report.lease_lost, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {

@@ -11,6 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A boxed error of a handler.
+///
+/// ```
+/// use bourn::queue::{BoxError, RetryPolicy, Verdict};
+///
+/// fn judge(error: &BoxError) -> Verdict {
+///     if error.is::<std::num::ParseIntError>() { Verdict::Dead } else { Verdict::Retry }
+/// }
+/// let policy = RetryPolicy::default().classify(judge);
+/// # let _ = policy;
+/// ```
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The number of attempts of a job, and the delay after each failure.
@@ -41,6 +51,16 @@ pub struct RetryPolicy {
 type Classify = dyn Fn(&BoxError) -> Verdict + Send + Sync;
 
 /// The random part of a delay.
+///
+/// ```
+/// use bourn::queue::{Jitter, RetryPolicy};
+/// use std::time::Duration;
+///
+/// let policy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(20));
+/// assert_eq!(policy.clone().jitter(Jitter::None).delay(2, 0.5), Duration::from_secs(2));
+/// // Full jitter: any time up to that.
+/// assert_eq!(policy.jitter(Jitter::Full).delay(2, 0.5), Duration::from_secs(1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Jitter {
@@ -53,6 +73,21 @@ pub enum Jitter {
 }
 
 /// The decision on a job, for an error.
+///
+/// ```
+/// use bourn::queue::{RetryPolicy, Verdict};
+/// use std::io::ErrorKind;
+/// use std::time::Duration;
+///
+/// let policy = RetryPolicy::default().classify(|error| {
+///     match error.downcast_ref::<std::io::Error>() {
+///         Some(error) if error.kind() == ErrorKind::InvalidData => Verdict::Dead,
+///         Some(_) => Verdict::RetryAfter(Duration::from_secs(30)),
+///         None => Verdict::Retry,
+///     }
+/// });
+/// # let _ = policy;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {

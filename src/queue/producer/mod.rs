@@ -27,6 +27,18 @@ const LANE: usize = 64;
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Adds jobs to a queue. Clones are cheap.
+///
+/// ```no_run
+/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Enqueue;
+///
+/// let producer = queue.producer();
+/// let id = producer.enqueue(&"ada@example.com".to_owned()).await?;
+/// let options = Enqueue::new().header("tenant", "acme");
+/// let other = producer.enqueue_with(&"bob@example.com".to_owned(), options).await?;
+/// println!("{id}, {other}");
+/// # Ok(()) }
+/// ```
 pub struct Producer<T> {
     queue: Queue<T>,
     lanes: Arc<Mutex<Vec<Lane>>>,

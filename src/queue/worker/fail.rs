@@ -140,6 +140,21 @@ impl fmt::Display for Fail {
 ///
 /// Implemented for all such types; there is no need to implement it. For your own type that does
 /// not implement [`std::error::Error`], implement `From<YourError> for Fail`.
+///
+/// ```no_run
+/// # async fn f(
+/// #     queue: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Job;
+///
+/// // Any error that `?` can return: it is retried as the policy says.
+/// async fn handle(job: Job<String>) -> std::io::Result<()> {
+///     std::fs::write("latest", job.payload())
+/// }
+/// queue.worker().run(stop, handle).await?;
+/// # Ok(()) }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return the error `{Self}`",
     label = "`{Self}` does not convert into `Fail`",

@@ -11,6 +11,21 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A running job: the payload and the [`JobInfo`].
+///
+/// ```no_run
+/// # async fn f(
+/// #     queue: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Fail, Job};
+///
+/// let send = |job: Job<String>| async move {
+///     println!("{}, attempt {}: {}", job.id(), job.attempt(), *job);
+///     if job.is_empty() { Err(Fail::dead("no address")) } else { Ok(()) }
+/// };
+/// queue.worker().run(stop, send).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Job<T> {
     payload: T,
@@ -80,6 +95,14 @@ impl<T> Deref for Job<T> {
 }
 
 /// The metadata of a job, without its payload.
+///
+/// ```no_run
+/// # async fn f(job: bourn::queue::Job<String>) -> Result<(), Box<dyn std::error::Error>> {
+/// // Shared by the handler and the middleware.
+/// let info = std::sync::Arc::clone(job.info());
+/// println!("{} of {}", info.id(), info.stream().escape_ascii());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct JobInfo {
     core: Arc<Core>,

@@ -46,6 +46,20 @@ pub trait Middleware: Send + Sync + 'static {
 
 /// Limits how many jobs start per second in this worker. The others wait, and their leases are
 /// renewed.
+///
+/// ```no_run
+/// # async fn f(
+/// #     queue: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Job, RateLimit};
+///
+/// // An API that permits 50 calls per second.
+/// let worker = queue.worker().concurrency(10).with(RateLimit::per_second(50.0));
+/// let handler = |job: Job<String>| async move { std::fs::write("latest", job.payload()) };
+/// worker.run(stop, handler).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct RateLimit {
     between: Duration,

@@ -29,6 +29,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The order in which several queues share one worker.
+///
+/// ```no_run
+/// # async fn f(
+/// #     urgent: &bourn::queue::Queue<String>,
+/// #     normal: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Job, Priority, Worker};
+///
+/// // Every 20th job comes from the less urgent queue, however many urgent ones there are.
+/// let worker = Worker::merged([urgent, normal], Priority::StrictWithAging(20));
+/// let handler = |job: Job<String>| async move { std::fs::write("latest", job.payload()) };
+/// worker.run(stop, handler).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Priority {
@@ -40,6 +55,21 @@ pub enum Priority {
 }
 
 /// A worker for one queue or several: [`Queue::worker`], [`Worker::merged`].
+///
+/// ```no_run
+/// # async fn f(
+/// #     high: &bourn::queue::Queue<String>,
+/// #     low: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Job, Priority, Worker};
+///
+/// // One queue: `queue.worker()`. Several: the most urgent one first.
+/// let worker = Worker::merged([high, low], Priority::Strict).concurrency(10);
+/// let handler = |job: Job<String>| async move { std::fs::write("latest", job.payload()) };
+/// println!("{}", worker.run(stop, handler).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Worker<T>(PhantomData<T>);
 
@@ -62,6 +92,20 @@ impl<T: Send + 'static> Worker<T> {
 }
 
 /// Configures and runs a worker. Created by [`Queue::worker`] and [`Worker::merged`].
+///
+/// ```no_run
+/// # async fn f(
+/// #     queue: &bourn::queue::Queue<String>,
+/// #     stop: impl Future<Output = ()> + Send,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Job;
+/// use std::time::Duration;
+///
+/// let worker = queue.worker().concurrency(10).job_timeout(Duration::from_secs(120));
+/// let handler = |job: Job<String>| async move { std::fs::write("latest", job.payload()) };
+/// println!("{}", worker.run(stop, handler).await?);
+/// # Ok(()) }
+/// ```
 #[must_use = "a `WorkerBuilder` does nothing until `run` is called"]
 pub struct WorkerBuilder<T> {
     queues: Vec<Queue<T>>,
