@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// It is valid as long as heartbeats reach the server in time. When they do not, another worker
 /// gets the job, and the work should stop. A [`Worker`](crate::queue::Worker) cancels its handler
 /// then. When using a [`Consumer`](crate::queue::Consumer) directly, `select!` on [`Lease::lost`]
-/// alongside your
-/// work.
+/// alongside your work.
 ///
 /// ```no_run
 /// # async fn f(
