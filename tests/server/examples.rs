@@ -50,6 +50,64 @@ fn consumer_prints_and_acknowledges_the_producers_entry() {
     }
 }
 
+/// Returns the guide's program with this text, and the example's, without the line for its
+/// argument.
+fn both(guide: &str, mark: &str, name: &str) -> [String; 2] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("src/guide").join(guide)).expect("the page");
+    let programs = page.split("```no_run\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut programs = programs.filter(|code| code.contains("fn main") && code.contains(mark));
+    let example = fs::read_to_string(root.join("examples").join(name)).expect("the example");
+    let code = example.lines().skip_while(|line| !line.starts_with("use "));
+    let code = code.filter(|line| !line.contains("std::env::args()"));
+    let code: String = code.map(|line| format!("{line}\n")).collect();
+    let code = code.replace("connect(url)", "connect(\"redis://127.0.0.1\")");
+    let code = code.replace("connect(address)", "connect(\"127.0.0.1:6379\")");
+    [programs.next().expect("the program").to_owned(), code]
+}
+
+#[test]
+fn programs_of_the_guide_are_examples() {
+    for (guide, mark, name) in [
+        ("getting_started.md", "XRange", "first_entry.rs"),
+        ("getting_started.md", "Queue", "first_job.rs"),
+        ("resp_alone.md", "TcpStream", "blocking_socket.rs"),
+    ] {
+        let [program, example] = both(guide, mark, name);
+        assert_eq!(program, example, "{guide} and {name}");
+    }
+}
+
+#[test]
+fn first_programs_add_and_read_one_entry() {
+    let server = Server::start();
+    for (round, url) in (1..).zip(urls(&server)) {
+        let output = run("first_entry", &[&url]);
+        assert!(output.starts_with("added "), "{output}");
+        assert_eq!(output.matches("Ok(Some(\"A-7\"))").count(), round, "{output}");
+    }
+    let output = run("blocking_socket", &[&format!("127.0.0.1:{}", server.port())]);
+    assert!(output.starts_with("added "), "{output}");
+    assert_eq!(server.command(&["XLEN", "orders"]), "3");
+}
+
+#[test]
+fn first_job_runs_and_ctrl_c_ends_the_worker() {
+    let server = Server::start();
+    let mut example = Command::new(program("first_job"));
+    let example = example.arg(server.url()).stdout(Stdio::piped());
+    let mut example = example.spawn().expect("the example runs");
+    let mut output = BufReader::new(example.stdout.take().expect("a pipe"));
+    let (pid, mut text) = (example.id().to_string(), String::new());
+    while !text.contains("attempt 1 of ") {
+        assert_ne!(output.read_line(&mut text).expect("text"), 0, "{text}");
+    }
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+    output.read_to_string(&mut text).expect("text");
+    assert!(example.wait().expect("its end").success(), "{text}");
+    assert!(text.ends_with("1 done\n"), "{text}");
+}
+
 #[test]
 fn urgent_jobs_come_first_and_ageing_prevents_starvation() {
     let server = Server::start();
