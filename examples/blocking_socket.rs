@@ -1,4 +1,5 @@
-//! The protocol without the client, over a blocking socket: adds one entry. Its argument is an address.
+//! The protocol without the client, over a blocking socket: adds one entry. Its argument is an
+//! address.
 
 use bourn::resp::{Frame, Limits, Scanner};
 use bourn::{Command, EntryId, XAdd, command};

@@ -339,7 +339,7 @@ impl Client {
     /// while let Some(event) = events.next().await {
     ///     match event {
     ///         Event::Disconnected { reason, .. } => eprintln!("connection lost: {reason}"),
-    ///         Event::CredentialsRejected { error, .. } => eprintln!("look at the password: {error}"),
+    ///         Event::CredentialsRejected { error, .. } => eprintln!("check the password: {error}"),
     ///         _ => {}
     ///     }
     /// }

@@ -153,7 +153,8 @@ impl<'a> XAdd<'a> {
     ///
     /// let order = Order { sku: "A-7".into(), count: 3, note: None };
     /// let add = XAdd::new("orders").record(&order)?;
-    /// assert_eq!(encode(&add), encode(&XAdd::new("orders").field("sku", "A-7").field("count", 3)));
+    /// let same = XAdd::new("orders").field("sku", "A-7").field("count", 3);
+    /// assert_eq!(encode(&add), encode(&same));
     /// # Ok::<_, CodecError>(())
     /// ```
     ///

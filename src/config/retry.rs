@@ -28,11 +28,11 @@ pub enum Retry {
     /// only sent again after a refusal that proves that it did not run
     /// ([`Refusal`](crate::Refusal)).
     ///
-    /// An XADD with IDMP is only sent again within a window: until 64 more replies were requested on
-    /// this client, or 80 s have passed since its call began. See
+    /// An XADD with IDMP is only sent again within a window: until 64 more replies were requested
+    /// on this client, or 80 s have passed since its call began. See
     /// [`Config::idmp_window`](crate::Config::idmp_window). After that it ends as
-    /// [`Error::Lost`](crate::Error::Lost), so give each client a producer of its own. XACK and other
-    /// commands that need no such window are bounded by their deadline only.
+    /// [`Error::Lost`](crate::Error::Lost), so give each client a producer of its own. XACK and
+    /// other commands that need no such window are bounded by their deadline only.
     ///
     /// A retried command runs after the commands that were sent after it.
     #[default]

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// `XREADGROUP ... CLAIM` returns it (Redis 8.4). Both are 0 for an entry that was never delivered.
 ///
 /// ```no_run
-/// # async fn f(client: &bourn::Client, reader: &mut bourn::Reader) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// use bourn::{GroupFrom, XReadGroup};
 /// use std::time::Duration;
 ///
@@ -47,7 +47,8 @@ impl DeliveryInfo {
 /// ```
 /// use bourn::{Command, XRange, resp::{Frame, Limits}};
 ///
-/// let reply = "*1\r\n*2\r\n$3\r\n7-0\r\n*4\r\n$3\r\nsku\r\n$3\r\nA-7\r\n$3\r\ntag\r\n$3\r\nnew\r\n";
+/// let fields = "*4\r\n$3\r\nsku\r\n$3\r\nA-7\r\n$3\r\ntag\r\n$3\r\nnew\r\n";
+/// let reply = ["*1\r\n*2\r\n$3\r\n7-0\r\n", fields].concat();
 /// let entries = XRange::reply(Frame::parse(reply, Limits::default())?)?;
 /// let entry = entries.iter().next().expect("there is one");
 /// assert_eq!((entry.id().to_string(), entry.field_count()), ("7-0".into(), 2));

@@ -10,7 +10,7 @@ use std::fmt;
 /// ```
 /// use bourn::{Outcome, ServerError};
 ///
-/// let error = ServerError::new("XADD", b"OOM command not allowed when used memory > 'maxmemory'.");
+/// let error = ServerError::new("XADD", b"OOM command not allowed");
 /// assert_eq!(error.command(), "XADD");
 /// assert_eq!(error.outcome(), Outcome::NotApplied);
 /// assert!(error.to_string().contains("OOM"));
@@ -146,7 +146,8 @@ fn unquoted(text: &[u8]) -> &[u8] {
 /// ```
 /// use bourn::ServerError;
 ///
-/// let moved = ServerError::new("XADD", b"MOVED 3999 10.0.0.2:6381").redirect().expect("an address");
+/// let error = ServerError::new("XADD", b"MOVED 3999 10.0.0.2:6381");
+/// let moved = error.redirect().expect("an address");
 /// assert_eq!((moved.slot, moved.host.as_str(), moved.port), (Some(3999), "10.0.0.2", 6381));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

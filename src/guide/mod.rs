@@ -1,7 +1,8 @@
 //! The guide: how to use the client and the queue, page by page.
 //!
 //! Start with [`getting_started`]. If you have never used Redis Streams, read [`streams`] next. For
-//! background jobs, read [`queue_guide`]. The pages are documentation only; the modules have no items.
+//! background jobs, read [`queue_guide`]. The pages are documentation only; the modules have no
+//! items.
 //!
 //! | page | content |
 //! |---|---|

@@ -160,7 +160,8 @@ impl QueueBuilder {
     /// # use bourn::{Client, queue::{Flat, Queue}};
     /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = Client::lazy("redis://127.0.0.1")?;
-    /// let queue: Queue<Vec<(String, String)>> = Queue::builder(&client, "email:tasks").open_lazy(Flat)?;
+    /// type Email = Vec<(String, String)>;
+    /// let queue: Queue<Email> = Queue::builder(&client, "email:tasks").open_lazy(Flat)?;
     /// # let _ = queue; Ok(()) }
     /// ```
     ///

@@ -36,8 +36,8 @@ pub enum Retention {
     KeepUntilAllAcked,
     /// Keeps about this many entries, done or not. **Loses jobs** that are trimmed before they are
     /// done, or even read. Those are counted: [`Report::lost`](crate::queue::Report::lost),
-    /// [`QueueEvent::Lost`](crate::queue::QueueEvent::Lost). Unread entries are counted from Redis 7.0 on,
-    /// about every ten seconds, and by each consumer that detects the loss.
+    /// [`QueueEvent::Lost`](crate::queue::QueueEvent::Lost). Unread entries are counted from Redis
+    /// 7.0 on, about every ten seconds, and by each consumer that detects the loss.
     LossyMaxLen(u64),
     /// Keeps entries for about this duration, done or not. **Loses jobs** that are not done by
     /// then, as [`Retention::LossyMaxLen`].

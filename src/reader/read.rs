@@ -18,8 +18,8 @@ impl Reader {
     /// `.block()`. Returns no entries when the block time is over.
     ///
     /// The deadline is the block time plus [`Config::block_grace`](crate::Config::block_grace).
-    /// Without a block it is the command timeout. When it passes, the read fails and the connection is replaced. It is never
-    /// reported as "no entries".
+    /// Without a block it is the command timeout. When it passes, the read fails and the connection
+    /// is replaced. It is never reported as "no entries".
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,5 @@
-//! Repeats of an XADD with IDMP: only while the server recognizes them, judged when the repeat is queued.
+//! Repeats of an XADD with IDMP: only while the server recognizes them, judged when the repeat is
+//! queued.
 
 use super::peer::{Peer, Server, config, ends, ms, poll_once, settle};
 use super::wire::Plan;

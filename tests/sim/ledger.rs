@@ -144,7 +144,8 @@ impl Line {
         if seen.stored.len() > 1 {
             return Some("stored twice");
         }
-        // A repeat comes at once, and others after pauses that double from 10 ms at least: no more fit into the time.
+        // A repeat comes at once, and others after pauses that double from 10 ms at least: no more
+        // fit into the time.
         if sent > if self.repeats { 8 } else { 1 } {
             return Some("sent too often");
         }

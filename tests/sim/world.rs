@@ -122,7 +122,8 @@ impl World {
     /// Decides whether a dial succeeds, and after what time.
     fn dialled(&mut self) -> (Option<bool>, Duration) {
         self.dials += 1;
-        // A server that hung up at the first HELLO is greeted without it, and asked once more with it.
+        // A server that hung up at the first HELLO is greeted without it, and asked once more with
+        // it.
         let (held, used) = self
             .links
             .iter()

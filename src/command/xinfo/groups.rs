@@ -21,7 +21,7 @@ use bytes::Bytes;
 /// # use bourn::{Client, Error, XInfoGroups};
 /// # async fn f(client: &Client) -> Result<(), Error> {
 /// for group in client.send(XInfoGroups::new("orders")).await? {
-///     println!("{}: {} pending, {:?} to come", group.name.escape_ascii(), group.pending, group.lag);
+///     println!("{}: {:?} to come", group.name.escape_ascii(), group.lag);
 /// }
 /// # Ok(()) }
 /// ```

@@ -210,8 +210,8 @@ impl Reading {
         let (asked, lease) = (Instant::now(), core.settings.lease);
         let (mut after, mut lost) = (Bound::Unbounded, Vec::new());
         // An entry held before the request may have been given back or acknowledged by the time of
-        // the reply, or that decision may still be in flight. Claiming it could take it from another
-        // consumer.
+        // the reply, or that decision may still be in flight. Claiming it could take it from
+        // another consumer.
         let before: HashSet<Key> = desk.held().keys().collect();
         loop {
             let range = (after, Bound::Unbounded);

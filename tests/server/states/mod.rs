@@ -75,7 +75,8 @@ impl Callers {
     /// Checks that the server refuses `command` with `code` until `end`. Returns the reply to a
     /// command that waited for that.
     ///
-    /// A single command or a transaction ends in its time, or is answered after it; parts of a batch are refused at once.
+    /// A single command or a transaction ends in its time, or is answered after it; parts of a
+    /// batch are refused at once.
     async fn wait_out<C: Command>(
         &self,
         code: Code,
