@@ -96,7 +96,7 @@ impl Tls {
         Self { server_name: Some(name.into()), ..self }
     }
 
-    /// Trusts the certificate with this SHA-256 fingerprint (of its DER), whoever signed it. Use it
+    /// Trusts the certificate with this SHA-256 fingerprint (of its DER), with any issuer. Use it
     /// for a self-signed certificate, including one with `CA:TRUE` as `openssl req -x509` creates
     /// it, which the usual rules reject as a server certificate.
     ///

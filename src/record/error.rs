@@ -20,10 +20,10 @@ const SHOWN_BYTES: usize = 64;
 /// assert_eq!(error.field(), Some(&b"user_id"[..]));
 /// ```
 #[derive(Clone)]
-pub struct CodecError(Box<Told>);
+pub struct CodecError(Box<Details>);
 
 #[derive(Clone)]
-struct Told {
+struct Details {
     field: Option<Box<[u8]>>,
     what: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
@@ -33,7 +33,7 @@ impl CodecError {
     /// Creates an error with this message, which is shown after the field's name.
     #[must_use]
     pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Told { field: None, what: what.into(), source: None }))
+        Self(Box::new(Details { field: None, what: what.into(), source: None }))
     }
 
     /// Creates the error for a missing field.

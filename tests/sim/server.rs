@@ -26,7 +26,7 @@ pub(crate) enum State {
 /// The history of one command.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// How often it ran; a repeated IDMP counts, too.
+    /// The number of runs, repeats with IDMP included.
     pub(crate) ran: usize,
     /// The number of refusals.
     pub(crate) refused: usize,
