@@ -8,72 +8,14 @@
 
 #[path = "layers/source.rs"]
 mod source;
+#[path = "layers/tables.rs"]
+mod tables;
 
 use source::{Module, PathAt};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
-
-/// The allowed imports of each module. A new arrow is a design change, not a fix to the test.
-const ARROWS: [(&str, &[&str]); 13] = [
-    ("resp", &[]),
-    ("server", &[]),
-    ("error", &["resp", "server", "id"]),
-    ("id", &["resp"]),
-    ("record", &["id"]),
-    ("entry", &["resp", "id", "record"]),
-    ("command", &["resp", "server", "error", "id", "entry", "record"]),
-    ("config", &["resp", "error"]),
-    ("connection", &["resp", "server", "error", "command", "config"]),
-    ("reader", &["resp", "server", "error", "id", "entry", "command", "config", "connection"]),
-    ("client", &["resp", "server", "error", "id", "command", "config", "connection", "reader"]),
-    (
-        "queue",
-        &[
-            "resp", "server", "error", "id", "entry", "record", "command", "config", "client",
-            "reader",
-        ],
-    ),
-    ("guide", &[]),
-];
-
-/// Files and folders that must do no I/O, and say so in their module doc.
-const NO_IO: [&str; 18] = [
-    "record",
-    "resp",
-    "server",
-    "error",
-    "id",
-    "entry",
-    "command",
-    "config",
-    "connection/pipeline",
-    "connection/handshake",
-    "connection/handshake_history",
-    "connection/backoff",
-    "connection/window",
-    "queue/codec",
-    "queue/error",
-    "queue/policy",
-    "queue/settings",
-    "queue/worker/fail",
-];
-
-/// Files that await, in modules that otherwise do no I/O.
-const AWAITING: [&str; 3] = ["resp/codec.rs", "config/handle.rs", "config/runtime.rs"];
-
-/// Paths that a file marked `No I/O.` must not name, except in parts that only tests have.
-const IO_PATHS: [&[&str]; 9] = [
-    &["tokio"],
-    &["tokio_util"],
-    &["fastrand"],
-    &["socket2"],
-    &["std", "net"],
-    &["std", "fs"],
-    &["std", "thread"],
-    &["std", "time", "Instant", "now"],
-    &["std", "time", "SystemTime", "now"],
-];
+use tables::{ARROWS, AWAITING, IO_PATHS, NO_IO, QUEUE_ARROWS};
 
 const MOST_LINES: usize = 500;
 
@@ -179,11 +121,12 @@ impl Modules {
                     // A module depends on a name that it only passes on no more than on its tests.
                     let used = path.words.last().is_some_and(|name| module.words.contains(name));
                     let depends = (used || !passed_on) && !path.test && !module.tests;
-                    // The folders of the queue are being separated.
-                    let queue = file.starts_with("queue/") && target.file.starts_with("queue/");
-                    if depends && target.file != *file && !queue {
+                    if depends && target.file != *file {
                         imports.entry(file).or_default().insert(&target.file);
                     }
+                }
+                if let Some(wrong_arrow) = queue_arrow(name, &target) {
+                    wrong.insert(format!("{file}: {wrong_arrow} ({shown})"));
                 }
                 let Some(from) = target.first().filter(|from| *from != top) else {
                     let awaits = self.0.get(&target).is_some_and(|target| !target.no_io);
@@ -256,6 +199,25 @@ impl Modules {
         }
         Target::Unknown
     }
+}
+
+/// Returns why a file of the queue must not import another one of it, if so.
+fn queue_arrow(from: &[String], to: &[String]) -> Option<String> {
+    let part = |path: &[String]| match path {
+        [top, part, ..] if top == "queue" => Some(part.clone()),
+        _ => None,
+    };
+    // The queue's own `mod.rs` only lists names.
+    let from = part(from)?;
+    let is_own = to.first().is_some_and(|top| top == "queue");
+    let Some(to) = part(to) else {
+        return is_own.then(|| format!("{from} imports from the list of names in queue/mod.rs"));
+    };
+    let Some((_, allowed)) = QUEUE_ARROWS.iter().find(|(name, _)| *name == from) else {
+        return Some(format!("{from} is not in the table of the queue"));
+    };
+    let is_allowed = from == to || allowed.contains(&to.as_str());
+    (!is_allowed).then(|| format!("{from} imports from {to}"))
 }
 
 /// Returns a shortest circle of imports through each file that is in one, starting with the file
@@ -338,6 +300,48 @@ fn every_circle_is_found() {
             .map(|it| format!("circle of imports: {it}"))
             .collect();
         assert_eq!(wrong, expected, "{row}");
+    }
+}
+
+#[test]
+fn every_wrong_arrow_of_the_queue_is_found() {
+    let rows = [
+        ("down", "queue/worker/job.rs", "use crate::queue::shared::Shared;", ""),
+        ("same folder", "queue/worker/job.rs", "use super::Worker;", ""),
+        (
+            "up",
+            "queue/shared.rs",
+            "use crate::queue::worker::Worker;",
+            "shared imports from worker",
+        ),
+        (
+            "by the list",
+            "queue/shared.rs",
+            "use crate::queue::Worker;",
+            "shared imports from worker",
+        ),
+        ("by the glob", "queue/shared.rs", "use super::*;", "the list of names in queue/mod.rs"),
+        ("unknown", "queue/other.rs", "use super::shared::Shared;", "other is not in the table"),
+    ];
+    for (row, file, text, expected) in rows {
+        let mut files = BTreeMap::from([
+            ("lib.rs", "mod queue;".to_owned()),
+            (
+                "queue/mod.rs",
+                "mod shared; mod worker; mod other; pub use worker::Worker;".to_owned(),
+            ),
+            ("queue/shared.rs", "pub struct Shared; ".to_owned()),
+            ("queue/worker/mod.rs", "mod job; pub struct Worker;".to_owned()),
+        ]);
+        files.entry(file).or_default().push_str(text);
+        let files: Vec<_> = files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect();
+        let wrong = Modules::new(&files).violations();
+        match wrong.as_slice() {
+            [] => assert!(expected.is_empty(), "{row}: nothing found"),
+            [line, ..] => {
+                assert!(!expected.is_empty() && line.contains(expected), "{row}: {wrong:?}");
+            }
+        }
     }
 }
 

@@ -1,13 +1,12 @@
-//! QueueBuilder: names and policies, and their validation against the server.
+//! Names and policies of a queue, and their validation against the server. An operation.
 
 use crate::client::Client;
-use crate::queue::Codec;
-use crate::queue::Queue;
-use crate::queue::QueueError;
-use crate::queue::SettingsError;
+use crate::queue::codec::Codec;
+use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::policy::retry_policy::RetryPolicy;
 use crate::queue::settings::{Retention, Settings};
-use crate::queue::shared::Core;
+use crate::queue::shared::{Queue, Shared};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ pub struct QueueBuilder {
 }
 
 impl QueueBuilder {
-    pub(crate) fn new(client: &Client, stream: &[u8]) -> Self {
+    fn new(client: &Client, stream: &[u8]) -> Self {
         Self { client: client.clone(), settings: Settings::new(stream) }
     }
 
@@ -118,7 +117,7 @@ impl QueueBuilder {
     /// Propagates the trace context from the code that enqueues a job to the job's span (feature
     /// `tracing`).
     #[cfg(feature = "tracing")]
-    pub fn propagate(mut self, propagate: impl crate::queue::Propagate) -> Self {
+    pub fn propagate(mut self, propagate: impl crate::queue::codec::propagate::Propagate) -> Self {
         self.settings.propagator =
             Some(crate::queue::codec::propagate::Propagator(Arc::new(propagate)));
         self
@@ -145,7 +144,7 @@ impl QueueBuilder {
     /// [`QueueError::Redis`] if a command fails.
     pub async fn open<T: 'static, C: Codec<T>>(self, codec: C) -> Result<Queue<T>, QueueError> {
         let queue = self.open_lazy(codec)?;
-        queue.core().opened().await?;
+        queue.shared().opened().await?;
         Ok(queue)
     }
 
@@ -174,7 +173,15 @@ impl QueueBuilder {
         if let Some(wrong) = settings.wrong() {
             return Err(SettingsError::Value(wrong).into());
         }
-        let core = Core::new(client, settings);
-        Ok(Queue::new(Arc::new(core), Arc::new(codec)))
+        let shared = Shared::new(client, settings);
+        Ok(Queue::new(Arc::new(shared), Arc::new(codec)))
+    }
+}
+
+impl Queue<Bytes> {
+    /// Creates a builder for a queue on this stream. [`QueueBuilder::open`] sets the type of its
+    /// jobs.
+    pub fn builder(client: &Client, stream: impl AsRef<[u8]>) -> QueueBuilder {
+        QueueBuilder::new(client, stream.as_ref())
     }
 }

@@ -152,4 +152,4 @@ impl QueueEvents {
 }
 
 /// The number of events that are kept for a receiver.
-pub(crate) const KEPT: usize = 256;
+pub(crate) const EVENTS_KEPT: usize = 256;

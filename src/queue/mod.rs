@@ -89,6 +89,7 @@ mod codec;
 mod consumer;
 mod error;
 mod event;
+mod first;
 mod maintenance;
 #[cfg(test)]
 mod model;
@@ -100,7 +101,8 @@ mod shared;
 mod worker;
 
 pub use admin::dead_letters::{DeadLetter, DeadLetters, Redrive};
-pub use admin::stats::{ConsumerStats, Health, QueueStats};
+pub use admin::health::Health;
+pub use admin::stats::{ConsumerStats, QueueStats};
 pub use builder::QueueBuilder;
 pub use codec::headers::Headers;
 #[cfg(feature = "tracing")]
@@ -108,208 +110,17 @@ pub use codec::propagate::Propagate;
 pub use codec::{Codec, CodecError, FieldList, Flat, Payload, RawBytes};
 #[cfg(feature = "serde")]
 pub use codec::{Json, Record};
-pub use consumer::delivery::{Acked, Acker, Delivery, Nack};
-pub use consumer::in_flight::Lease;
+pub use consumer::delivery::{Acker, Delivery, Nack};
+pub use consumer::lease::Lease;
 pub use consumer::report::Report;
 pub use consumer::{Consumer, ConsumerBuilder};
 pub use error::{QueueError, SettingsError};
 pub use event::{QueueEvent, QueueEvents};
+pub use operation::ack::Acked;
 pub use policy::retry_policy::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use producer::{Enqueue, Producer};
 pub use settings::Retention;
+pub use shared::Queue;
 pub use worker::{
     Fail, Handler, IntoFail, Job, JobInfo, Middleware, Priority, RateLimit, Worker, WorkerBuilder,
 };
-
-use self::shared::Core;
-use crate::client::Client;
-use crate::entry::Entry;
-use bytes::Bytes;
-use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
-
-/// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.
-///
-/// ```no_run
-/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// use bourn::queue::{Queue, RawBytes};
-///
-/// let queue: Queue<Vec<u8>> = Queue::builder(client, "thumbnails").open(RawBytes).await?;
-/// queue.producer().enqueue(&b"cat.png".to_vec()).await?;
-/// println!("{:?} jobs are ready", queue.stats().await?.ready);
-/// # Ok(()) }
-/// ```
-pub struct Queue<T> {
-    core: Arc<Core>,
-    codec: Arc<dyn Codec<T>>,
-}
-
-impl Queue<Bytes> {
-    /// Creates a builder for a queue on this stream. [`QueueBuilder::open`] sets the type of its
-    /// jobs.
-    pub fn builder(client: &Client, stream: impl AsRef<[u8]>) -> QueueBuilder {
-        QueueBuilder::new(client, stream.as_ref())
-    }
-}
-
-impl<T: 'static> Queue<T> {
-    fn new(core: Arc<Core>, codec: Arc<dyn Codec<T>>) -> Self {
-        Self { core, codec }
-    }
-
-    fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
-    fn encoded(&self, payload: &T) -> Result<FieldList, CodecError> {
-        self.encoded_with(payload, &[])
-    }
-
-    /// Returns the fields of a job: payload, headers, and the trace context.
-    fn encoded_with(
-        &self,
-        payload: &T,
-        headers: &[(Vec<u8>, Vec<u8>)],
-    ) -> Result<FieldList, CodecError> {
-        let mut fields = FieldList::new();
-        self.codec.encode(payload, &mut fields)?;
-        for (name, value) in headers {
-            fields.header(name, value);
-        }
-        #[cfg(feature = "tracing")]
-        if let Some(codec::propagate::Propagator(propagator)) = &self.core.settings.propagator {
-            propagator.inject(&mut |name, value| {
-                if headers.iter().all(|(header, _)| header != name.as_bytes()) {
-                    fields.header(name.as_bytes(), value.as_bytes());
-                }
-            });
-        }
-        Ok(fields)
-    }
-
-    fn decoded(&self, entry: &Entry) -> Result<T, CodecError> {
-        self.codec.decode(Payload::new(entry.by_ref()))
-    }
-
-    /// Returns the key of the stream.
-    #[must_use]
-    pub fn stream(&self) -> &[u8] {
-        &self.core.settings.stream
-    }
-
-    /// Returns the name of the consumer group.
-    #[must_use]
-    pub fn group(&self) -> &[u8] {
-        &self.core.settings.group
-    }
-
-    /// Returns the key of the dead-letter stream; `None` if jobs without attempts left are dropped.
-    #[must_use]
-    pub fn dead_letter_key(&self) -> Option<&[u8]> {
-        self.core.settings.dead_letter.as_deref()
-    }
-
-    /// Returns the client that the queue uses.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.core.client
-    }
-
-    /// Creates a producer, which adds jobs.
-    #[must_use]
-    pub fn producer(&self) -> Producer<T> {
-        Producer::new(self.clone())
-    }
-
-    /// Configures a consumer, which receives jobs that are acknowledged one by one.
-    pub fn consumer(&self) -> ConsumerBuilder<T>
-    where
-        T: Send,
-    {
-        ConsumerBuilder::new(self.clone())
-    }
-
-    /// Configures a worker, which runs a handler for each job.
-    pub fn worker(&self) -> WorkerBuilder<T>
-    where
-        T: Send,
-    {
-        WorkerBuilder::new(vec![self.clone()], Priority::Strict)
-    }
-
-    /// Returns a handle to the dead letters, for inspection and redrive.
-    #[must_use]
-    pub fn dead_letters(&self) -> DeadLetters<T> {
-        DeadLetters::new(self.clone())
-    }
-
-    /// Returns the queue's statistics, as the server reports them. Most of its commands run in one
-    /// transaction.
-    ///
-    /// # Cancel safety
-    ///
-    /// Read-only.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::Redis`]; with [`Code::NoGroup`](crate::Code::NoGroup) or
-    /// [`Code::Err`](crate::Code::Err) if the stream or the group does not exist.
-    pub async fn stats(&self) -> Result<QueueStats, QueueError> {
-        admin::stats::stats(&self.core).await
-    }
-
-    /// Checks the queue for problems: no consumer, jobs that wait too long or are abandoned, dead
-    /// letters, a missing group.
-    ///
-    /// # Cancel safety
-    ///
-    /// Read-only.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::Redis`] if a command fails. Returns [`Health::Degraded`] at once if there is
-    /// no connection.
-    pub async fn health(&self) -> Result<Health, QueueError> {
-        admin::stats::health(&self.core).await
-    }
-
-    /// Returns the queue's events from now on, as seen by this handle, its clones, and the
-    /// producers, consumers and workers created from them.
-    #[must_use]
-    pub fn events(&self) -> QueueEvents {
-        QueueEvents(self.core.listen())
-    }
-}
-
-impl<T> Clone for Queue<T> {
-    fn clone(&self) -> Self {
-        Self { core: Arc::clone(&self.core), codec: Arc::clone(&self.codec) }
-    }
-}
-
-impl<T: 'static> fmt::Debug for Queue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("stream", &self.stream().escape_ascii().to_string())
-            .field("group", &self.group().escape_ascii().to_string())
-            .finish_non_exhaustive()
-    }
-}
-
-/// One of two values.
-enum Either<A, B> {
-    Left(A),
-    Right(B),
-}
-
-/// Waits for the first of two futures and drops the other one.
-async fn first<A: Future, B: Future>(a: A, b: B) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    poll_fn(|cx| {
-        if a.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { b.as_mut().poll(cx).map(drop) }
-    })
-    .await;
-}

@@ -1,9 +1,12 @@
 //! Settings: the names and policies that all users of a queue share. No I/O.
 
 use crate::queue::policy::delay;
-use crate::queue::policy::plan::Terms;
+use crate::queue::policy::plan::PlanSettings;
 use crate::queue::policy::retry_policy::RetryPolicy;
 use std::time::Duration;
+
+/// The prefix of the consumer names that this crate creates.
+pub(crate) const CONSUMER_PREFIX: &[u8] = b"bourn-";
 
 /// The rule for deleting entries from the stream.
 ///
@@ -77,7 +80,7 @@ impl Settings {
         Self {
             stream: stream.into(),
             group: b"workers"[..].into(),
-            dead_letter: Some(beside(stream, b":dlq")),
+            dead_letter: Some(in_same_slot(stream, b":dlq")),
             lease: Duration::from_secs(30),
             retry: RetryPolicy::default(),
             max_delay: None,
@@ -95,21 +98,21 @@ impl Settings {
     }
 
     /// Whether a retry may be delayed for longer than a lease.
-    pub(crate) fn parks(&self) -> bool {
+    pub(crate) fn uses_buckets(&self) -> bool {
         self.longest_delay() >= self.lease
     }
 
     /// Returns the longest delay that is possible for a job.
-    pub(crate) fn most_delay(&self) -> Duration {
+    pub(crate) fn longest_possible_delay(&self) -> Duration {
         // In place the entry must be claimable again before the lease expires.
         let in_place = self.lease.saturating_sub(Duration::from_millis(1));
-        if self.parks() { delay::LONGEST } else { in_place }
+        if self.uses_buckets() { delay::LONGEST } else { in_place }
     }
 
     /// Returns the settings that the plan needs.
-    pub(crate) fn terms(&self, levels: usize, ageing: u32) -> Terms {
+    pub(crate) fn plan_settings(&self, levels: usize, ageing: u32) -> PlanSettings {
         let (lease, at_most_once) = (self.lease, self.at_most_once);
-        Terms { lease, parks: self.parks(), at_most_once, levels, ageing }
+        PlanSettings { lease, uses_buckets: self.uses_buckets(), at_most_once, levels, ageing }
     }
 
     /// Returns the first setting in which two queues of one worker differ but must agree.
@@ -117,7 +120,7 @@ impl Settings {
         let differ = [
             (self.group != other.group, "group"),
             (self.lease != other.lease, "lease"),
-            (self.parks() != other.parks(), "max_delay: all below the lease or none"),
+            (self.uses_buckets() != other.uses_buckets(), "max_delay: all below the lease or none"),
             (self.at_most_once != other.at_most_once, "delivery: all at_most_once or none"),
         ];
         differ.iter().find(|(differ, _)| *differ).map(|(_, what)| *what)
@@ -140,7 +143,7 @@ impl Settings {
 }
 
 /// Returns a key in the same slot of a cluster.
-fn beside(stream: &[u8], suffix: &[u8]) -> Box<[u8]> {
+fn in_same_slot(stream: &[u8], suffix: &[u8]) -> Box<[u8]> {
     let tag = stream.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = stream.get(open + 1..)?;
         rest.iter().position(|byte| *byte == b'}').filter(|len| *len > 0)
@@ -161,16 +164,20 @@ mod tests {
             ("a{b}c{d}", "a{b}c{d}:dlq"),
         ];
         for (stream, expected) in rows {
-            assert_eq!(beside(stream.as_bytes(), b":dlq"), expected.as_bytes().into(), "{stream}");
+            assert_eq!(
+                in_same_slot(stream.as_bytes(), b":dlq"),
+                expected.as_bytes().into(),
+                "{stream}"
+            );
         }
     }
 
     #[test]
     fn delays_longer_than_the_lease_use_buckets() {
         let mut settings = Settings::new(b"s");
-        assert!(!settings.parks(), "20 s of 30 s");
+        assert!(!settings.uses_buckets(), "20 s of 30 s");
         settings.max_delay = Some(Duration::from_secs(30));
-        assert!(settings.parks());
+        assert!(settings.uses_buckets());
         settings.max_delay = Some(Duration::MAX);
         assert_eq!(settings.longest_delay(), delay::LONGEST);
     }

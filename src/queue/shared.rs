@@ -1,22 +1,28 @@
-//! Core: the state shared by all handles of one queue.
+//! The state shared by all handles of one queue, and the handle itself. An operation: it opens the
+//! queue.
 
 use crate::client::Client;
 use crate::command::{XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};
+use crate::entry::Entry;
 use crate::error::{Code, Error};
 use crate::id::{EntryId, StartAt};
-use crate::queue::QueueError;
-use crate::queue::SettingsError;
-use crate::queue::event::{KEPT, QueueEvent};
-use crate::queue::policy::capabilities::Abilities;
+#[cfg(feature = "tracing")]
+use crate::queue::codec::propagate::Propagator;
+use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
+use crate::queue::error::{QueueError, SettingsError};
+use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
+use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::settings::Settings;
+use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
+use tokio::time::Instant;
 
 /// The state shared by all handles of one queue.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
     /// Whether the key of the dead-letter stream held another type when it was last used.
@@ -28,14 +34,14 @@ pub(crate) struct Core {
 }
 
 /// The number of pending entries above which setting an idle time is slow.
-const CROWD: u64 = 10_000;
+const MANY_PENDING: u64 = 10_000;
 
 /// The time for which that number is cached.
 const CACHED: Duration = Duration::from_secs(1);
 
-impl Core {
+impl Shared {
     pub(crate) fn new(client: Client, settings: Settings) -> Self {
-        let (events, _) = broadcast::channel(KEPT);
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
         Self {
             client,
             settings,
@@ -81,7 +87,7 @@ impl Core {
             }
         }
         if let Some((time, keys)) = dedupe {
-            if !self.abilities().idmp {
+            if !self.capabilities().idmp {
                 return Err(SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)").into());
             }
             let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
@@ -90,9 +96,9 @@ impl Core {
         Ok(())
     }
 
-    /// Returns the abilities of the server that is connected now.
-    pub(crate) fn abilities(&self) -> Abilities {
-        Abilities::of(self.client.server().as_deref())
+    /// Returns the capabilities of the server that is connected now.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        Capabilities::of(self.client.server().as_deref())
     }
 
     /// Whether setting an entry's idle time would be slow at the server.
@@ -100,19 +106,19 @@ impl Core {
     /// From Redis 8.4 on, pending entries are also kept in the order of their last delivery.
     /// Inserting an entry with a longer idle time walks past all entries with a shorter one: 15 ms
     /// among 100,000.
-    pub(crate) async fn is_crowded(&self) -> Result<bool, Error> {
-        if !self.abilities().claim {
+    pub(crate) async fn has_many_pending(&self) -> Result<bool, Error> {
+        if !self.capabilities().claim {
             return Ok(false);
         }
         let known = *self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = known.filter(|(at, _)| at.elapsed() < CACHED) {
-            return Ok(count > CROWD);
+            return Ok(count > MANY_PENDING);
         }
         let Settings { stream, group, .. } = &self.settings;
         let count = self.client.send(XPending::new(stream, group)).await?.count;
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((Instant::now(), count));
-        Ok(count > CROWD)
+        Ok(count > MANY_PENDING)
     }
 
     pub(crate) fn emit(&self, event: QueueEvent) {
@@ -130,6 +136,108 @@ impl Core {
     pub(crate) fn idempotency_key(&self, id: EntryId) -> String {
         let Settings { stream, group, .. } = &self.settings;
         format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())
+    }
+}
+
+/// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Queue, RawBytes};
+///
+/// let queue: Queue<Vec<u8>> = Queue::builder(client, "thumbnails").open(RawBytes).await?;
+/// queue.producer().enqueue(&b"cat.png".to_vec()).await?;
+/// println!("{:?} jobs are ready", queue.stats().await?.ready);
+/// # Ok(()) }
+/// ```
+pub struct Queue<T> {
+    shared: Arc<Shared>,
+    codec: Arc<dyn Codec<T>>,
+}
+
+impl<T: 'static> Queue<T> {
+    pub(crate) fn new(shared: Arc<Shared>, codec: Arc<dyn Codec<T>>) -> Self {
+        Self { shared, codec }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn encoded(&self, payload: &T) -> Result<FieldList, CodecError> {
+        self.encoded_with(payload, &[])
+    }
+
+    /// Returns the fields of a job: payload, headers, and the trace context.
+    pub(crate) fn encoded_with(
+        &self,
+        payload: &T,
+        headers: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<FieldList, CodecError> {
+        let mut fields = FieldList::new();
+        self.codec.encode(payload, &mut fields)?;
+        for (name, value) in headers {
+            fields.header(name, value);
+        }
+        #[cfg(feature = "tracing")]
+        if let Some(Propagator(propagator)) = &self.shared.settings.propagator {
+            propagator.inject(&mut |name, value| {
+                if headers.iter().all(|(header, _)| header != name.as_bytes()) {
+                    fields.header(name.as_bytes(), value.as_bytes());
+                }
+            });
+        }
+        Ok(fields)
+    }
+
+    pub(crate) fn decoded(&self, entry: &Entry) -> Result<T, CodecError> {
+        self.codec.decode(Payload::new(entry.by_ref()))
+    }
+
+    /// Returns the key of the stream.
+    #[must_use]
+    pub fn stream(&self) -> &[u8] {
+        &self.shared.settings.stream
+    }
+
+    /// Returns the name of the consumer group.
+    #[must_use]
+    pub fn group(&self) -> &[u8] {
+        &self.shared.settings.group
+    }
+
+    /// Returns the key of the dead-letter stream; `None` if jobs without attempts left are dropped.
+    #[must_use]
+    pub fn dead_letter_key(&self) -> Option<&[u8]> {
+        self.shared.settings.dead_letter.as_deref()
+    }
+
+    /// Returns the client that the queue uses.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// Returns the queue's events from now on, as seen by this handle, its clones, and the
+    /// producers, consumers and workers created from them.
+    #[must_use]
+    pub fn events(&self) -> QueueEvents {
+        QueueEvents(self.shared.listen())
+    }
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), codec: Arc::clone(&self.codec) }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("stream", &self.stream().escape_ascii().to_string())
+            .field("group", &self.group().escape_ascii().to_string())
+            .finish_non_exhaustive()
     }
 }
 

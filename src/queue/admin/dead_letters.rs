@@ -1,19 +1,18 @@
-//! DeadLetters: inspects, redrives and purges the jobs of the dead-letter stream.
+//! Inspects, redrives and purges the jobs of the dead-letter stream. An operation.
 
 use crate::command::{Trim, XClaim, XGroupCreate, XGroupDelConsumer, XLen, XRange, XTrim};
 use crate::entry::{Entry, EntryRef};
 use crate::error::Code;
 use crate::id::{EntryId, StartAt};
-use crate::queue::Acked;
-use crate::queue::CodecError;
-use crate::queue::Queue;
-use crate::queue::QueueError;
+use crate::queue::codec::CodecError;
 use crate::queue::codec::headers::Headers;
-use crate::queue::maintenance;
+use crate::queue::error::QueueError;
+use crate::queue::operation::ack::Acked;
+use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, WHY};
-use crate::queue::operation::relay::Move;
+use crate::queue::operation::relay::Relay;
 use crate::queue::policy::plan::PAGE;
-use crate::queue::shared::Core;
+use crate::queue::shared::{Queue, Shared};
 use std::fmt;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -148,17 +147,25 @@ const OPERATORS: &str = "bourn-redrive";
 /// The time for which one operator's claim keeps others from a dead letter.
 const CLAIM: Duration = Duration::from_secs(30);
 
+impl<T: 'static> Queue<T> {
+    /// Returns a handle to the dead letters, for inspection and redrive.
+    #[must_use]
+    pub fn dead_letters(&self) -> DeadLetters<T> {
+        DeadLetters::new(self.clone())
+    }
+}
+
 impl<T: 'static> DeadLetters<T> {
-    pub(crate) fn new(queue: Queue<T>) -> Self {
+    fn new(queue: Queue<T>) -> Self {
         Self { queue }
     }
 
-    fn core(&self) -> &Core {
-        self.queue.core()
+    fn shared(&self) -> &Shared {
+        self.queue.shared()
     }
 
     fn key(&self) -> Option<&[u8]> {
-        self.core().settings.dead_letter.as_deref()
+        self.shared().settings.dead_letter.as_deref()
     }
 
     /// Returns the number of dead letters: `XLEN`.
@@ -172,7 +179,7 @@ impl<T: 'static> DeadLetters<T> {
     /// [`QueueError::Redis`].
     pub async fn count(&self) -> Result<u64, QueueError> {
         match self.key() {
-            Some(key) => Ok(self.core().client.send(XLen::new(key)).await?),
+            Some(key) => Ok(self.shared().client.send(XLen::new(key)).await?),
             None => Ok(0),
         }
     }
@@ -195,7 +202,7 @@ impl<T: 'static> DeadLetters<T> {
             return Ok(Vec::new());
         };
         let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let entries = self.core().client.send(XRange::new(key, range).count(count)).await?;
+        let entries = self.shared().client.send(XRange::new(key, range).count(count)).await?;
         Ok(entries.iter().map(|entry| self.read(entry)).collect())
     }
 
@@ -232,25 +239,25 @@ impl<T: 'static> DeadLetters<T> {
     /// [`QueueError::Redis`]: the jobs before the failed one are moved.
     pub async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
         let Some(key) = self.key() else { return Ok(0) };
-        let core = self.core();
+        let shared = self.shared();
         let create = XGroupCreate::new(key, OPERATORS, StartAt::START).mk_stream();
-        match core.client.send(create).await {
+        match shared.client.send(create).await {
             Err(error) if error.code() != Some(&Code::BusyGroup) => return Err(error.into()),
             _ => {}
         }
         let me = format!("operator-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let result = self.redrive_as(key, &me, &which).await;
         // This removes its claims too: jobs that were not moved can be claimed again at once.
-        let _ = core.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;
+        let _ = shared.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;
         result
     }
 
     async fn redrive_as(&self, key: &[u8], me: &str, which: &Redrive) -> Result<u64, QueueError> {
-        let client = &self.core().client;
+        let client = &self.shared().client;
         // Jobs that are dead-lettered from now on come after this entry.
         let last = client.send(crate::command::XRevRange::new(key, ..).count(1)).await?;
         let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
-        let first = which.since.and_then(maintenance::oldest).unwrap_or(EntryId::MIN);
+        let first = which.since.and_then(clock::id_of_age).unwrap_or(EntryId::MIN);
         let mut next = Some(first);
         let mut pace = Pace::new(which.rate);
         let mut added = 0;
@@ -277,24 +284,24 @@ impl<T: 'static> DeadLetters<T> {
         me: &str,
         entry: EntryRef<'_>,
     ) -> Result<bool, QueueError> {
-        let core = self.core();
+        let shared = self.shared();
         let id = entry.id();
         // FORCE creates the claim, and the minimum idle time keeps other operators from it.
         let claim = XClaim::new(key, OPERATORS, me, CLAIM, id).force().just_id();
-        if core.client.send(claim).await?.is_empty() {
+        if shared.client.send(claim).await?.is_empty() {
             return Ok(false);
         }
-        let whole = Move {
+        let whole = Relay {
             from: key,
             group: OPERATORS.as_bytes(),
             entry: &entry.to_entry(),
             deletes: true,
-            to: &core.settings.stream,
-            idmp: core.abilities().idmp,
+            to: &shared.settings.stream,
+            idmp: shared.capabilities().idmp,
         };
         let own = if entry.get(ID).is_some() { OWN_FIELDS } else { 0 };
         let fields = entry.fields().skip(own);
-        let (acked, _) = whole.until_known(&core.client, fields, CLAIM / 2).await?;
+        let (acked, _) = whole.send_until_known(&shared.client, fields, CLAIM / 2).await?;
         Ok(acked == Acked::Done)
     }
 
@@ -313,10 +320,10 @@ impl<T: 'static> DeadLetters<T> {
         let trim = if older_than.is_zero() {
             Trim::max_len(0)
         } else {
-            let Some(least) = maintenance::oldest(older_than) else { return Ok(0) };
+            let Some(least) = clock::id_of_age(older_than) else { return Ok(0) };
             Trim::min_id(least)
         };
-        Ok(self.core().client.send(XTrim::new(key, trim)).await?)
+        Ok(self.shared().client.send(XTrim::new(key, trim)).await?)
     }
 }
 

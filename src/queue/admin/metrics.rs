@@ -13,7 +13,7 @@
 
 use crate::command::{ConsumerInfo, XLen};
 use crate::error::Error;
-use crate::queue::shared::Core;
+use crate::queue::shared::Shared;
 use metrics::{Counter, counter, gauge, histogram};
 use std::time::Instant;
 
@@ -28,17 +28,17 @@ pub(crate) fn jobs(stream: &[u8], group: &[u8], outcome: &'static str) -> Counte
 
 /// Measures the run time of one handler.
 pub(crate) struct Timer<'a> {
-    core: &'a Core,
+    shared: &'a Shared,
     start: Instant,
 }
 
 impl<'a> Timer<'a> {
-    pub(crate) fn start(core: &'a Core) -> Self {
-        Self { core, start: Instant::now() }
+    pub(crate) fn start(shared: &'a Shared) -> Self {
+        Self { shared, start: Instant::now() }
     }
 
     pub(crate) fn stop(self, is_done: bool) {
-        let stream = text(&self.core.settings.stream);
+        let stream = text(&self.shared.settings.stream);
         let took = self.start.elapsed().as_secs_f64();
         histogram!("redis_streams_duration_seconds", "stream" => stream.clone()).record(took);
         if is_done {
@@ -50,13 +50,13 @@ impl<'a> Timer<'a> {
 /// Reads the gauges from the server. `known` are the consumers that had a gauge the last time:
 /// those that are gone have nothing pending.
 pub(crate) async fn measure(
-    core: &Core,
+    shared: &Shared,
     consumers: &[ConsumerInfo],
     known: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let settings = &core.settings;
+    let settings = &shared.settings;
     let (stream, group) = (text(&settings.stream), text(&settings.group));
-    let length = core.client.send(XLen::new(&settings.stream)).await?;
+    let length = shared.client.send(XLen::new(&settings.stream)).await?;
     gauge!("redis_streams_length", "stream" => stream.clone()).set(length as f64);
     let set = |name: &str, pending: u64| {
         let name = name.to_owned();
@@ -68,7 +68,7 @@ pub(crate) async fn measure(
     now.iter().zip(consumers).for_each(|(name, info)| set(name, info.pending));
     *known = now;
     if let Some(key) = &settings.dead_letter {
-        let dead = core.client.send(XLen::new(key)).await?;
+        let dead = shared.client.send(XLen::new(key)).await?;
         gauge!("bourn_dead_letters", "stream" => stream, "group" => group).set(dead as f64);
     }
     Ok(())

@@ -1,16 +1,15 @@
-//! QueueStats: counts and ages, as the server reports them; Health: problems of a queue.
+//! Counts and ages of a queue, as the server reports them. An operation.
 
 use crate::command::{
-    GroupInfo, StreamInfo, XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XPendingRange,
-    XRange,
+    GroupInfo, StreamInfo, XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XRange,
 };
 use crate::entry::Entry;
-use crate::error::{Code, Error};
+
 use crate::id::EntryId;
-use crate::queue::QueueError;
+use crate::queue::error::QueueError;
 use crate::queue::policy::delay;
 use crate::queue::settings::Retention;
-use crate::queue::shared::Core;
+use crate::queue::shared::{Queue, Shared};
 use bytes::Bytes;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime};
@@ -96,29 +95,26 @@ fn age(id: EntryId) -> Option<Duration> {
     Some(SystemTime::now().duration_since(id.time()?).unwrap_or_default())
 }
 
-/// The health of a queue.
-///
-/// ```no_run
-/// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
-/// use bourn::queue::Health;
-///
-/// if let Health::Degraded(reasons) = queue.health().await? {
-///     println!("not healthy: {}", reasons.join("; "));
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Health {
-    /// No problem was found.
-    Ok,
-    /// Problems were found: a description of each.
-    Degraded(Vec<String>),
+impl<T: 'static> Queue<T> {
+    /// Returns the queue's statistics, as the server reports them. Most of its commands run in one
+    /// transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Read-only.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Redis`]; with [`Code::NoGroup`](crate::Code::NoGroup) or
+    /// [`Code::Err`](crate::Code::Err) if the stream or the group does not exist.
+    pub async fn stats(&self) -> Result<QueueStats, QueueError> {
+        stats(self.shared()).await
+    }
 }
 
 /// Reads the statistics from the server.
-pub(crate) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
-    let settings = &core.settings;
+pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
+    let settings = &shared.settings;
     let (stream, group) = (&*settings.stream, &*settings.group);
     // One transaction, so that the values are consistent.
     let now = (
@@ -128,7 +124,7 @@ pub(crate) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
         XInfoConsumers::new(stream, group),
         XInfoStream::new(stream),
     );
-    let (length, pending, groups, consumers, info) = core.client.transact(now).await?;
+    let (length, pending, groups, consumers, info) = shared.client.transact(now).await?;
     let (length, pending, consumers, info) = (length?, pending?, consumers?, info?);
     let groups = groups?;
     let own = groups.into_iter().find(|info| info.name == group);
@@ -137,18 +133,18 @@ pub(crate) async fn stats(core: &Core) -> Result<QueueStats, QueueError> {
     let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
 
     let first =
-        core.client.send(XRange::new(stream, (Bound::Excluded(last), Bound::Unbounded)).count(1));
+        shared.client.send(XRange::new(stream, (Bound::Excluded(last), Bound::Unbounded)).count(1));
     let oldest_ready =
         if last == EntryId::MAX { None } else { first.await?.first().map(|e| e.id()) };
     let (dead, oldest_dead) = match &settings.dead_letter {
         Some(dlq) => {
             let ask = (XLen::new(dlq), XRange::new(dlq, ..).count(1));
-            let (len, first) = core.client.send_all(ask).await;
+            let (len, first) = shared.client.send_all(ask).await;
             (len?, first?.first().map(|entry| entry.id()))
         }
         None => (0, None),
     };
-    let waits = |name: &[u8]| delay::waits(name);
+    let waits = |name: &[u8]| delay::is_delayed(name);
     let waiting: u64 =
         consumers.iter().filter(|info| waits(&info.name)).map(|info| info.pending).sum();
     // Entries given back by XNACK have no owner.
@@ -190,73 +186,8 @@ pub(crate) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
     Some(stream.entries_added?.saturating_sub(read).saturating_sub(stream.length))
 }
 
-/// The number of leases that a job may wait or be pending before this is reported.
-const LATE: u32 = 10;
-
-/// Looks for problems.
-pub(crate) async fn health(core: &Core) -> Result<Health, QueueError> {
-    let settings = &core.settings;
-    if !core.client.is_connected() {
-        // A command would wait for a connection until its deadline.
-        return Ok(Health::Degraded(vec!["there is no connection to the server".into()]));
-    }
-    let mut wrong = Vec::new();
-    let stats = match stats(core).await {
-        Ok(stats) => stats,
-        Err(error) if error.code() == Some(&Code::NoGroup) => {
-            return Ok(Health::Degraded(vec!["the stream or the group is not there".into()]));
-        }
-        Err(QueueError::Redis(Error::Server(error))) if *error.code() == Code::Err => {
-            return Ok(Health::Degraded(vec!["the stream is not there".into()]));
-        }
-        Err(error) => return Err(error),
-    };
-    let late = settings.lease * LATE;
-    if let Some(age) = stats.oldest_ready_age().filter(|age| *age > late) {
-        wrong.push(format!("a job has been waiting for {age:?}"));
-    }
-    let jobs = stats.ready != Some(0) || stats.waiting_retry > 0;
-    if jobs && stats.consumers.is_empty() {
-        wrong.push("no consumer reads the queue".into());
-    }
-    // Heartbeats come every third of a lease: an entry that is idle for longer than a lease is
-    // abandoned.
-    let (stream, group) = (&*settings.stream, &*settings.group);
-    if let Some(oldest) = stats.oldest_pending {
-        let oldest = XPendingRange::new(stream, group, oldest..=oldest, 1);
-        let idle = core.client.send(oldest).await?.first().and_then(|entry| entry.idle);
-        if let Some(idle) = idle.filter(|idle| *idle > settings.lease * 2 && !settings.parks()) {
-            wrong.push(format!("a pending job has been idle for {idle:?}"));
-        }
-    }
-    if stats.dead > 0 {
-        wrong.push(format!("there are {} dead letters", stats.dead));
-    }
-    let info = core.client.send(XInfoStream::new(stream)).await?;
-    if settings.retention == Retention::DeleteOnAck && info.groups > 1 {
-        wrong.push("another group reads it, whose entries are deleted".into());
-    }
-    Ok(if wrong.is_empty() { Health::Ok } else { Health::Degraded(wrong) })
-}
-
 #[cfg(feature = "serde")]
 crate::record::serialize_fields!(QueueStats: ready, in_flight, waiting_retry, dead, length, oldest_ready, oldest_pending, oldest_dead, skipped, lag, consumers);
 
 #[cfg(feature = "serde")]
 crate::record::serialize_fields!(ConsumerStats: name, pending, idle as "idle_ms");
-
-/// As `{"status": "ok", "problems": []}`.
-#[cfg(feature = "serde")]
-impl serde::Serialize for Health {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let (status, problems) = match self {
-            Self::Ok => ("ok", [].as_slice()),
-            Self::Degraded(problems) => ("degraded", problems.as_slice()),
-        };
-        let mut out = serializer.serialize_struct("Health", 2)?;
-        out.serialize_field("status", status)?;
-        out.serialize_field("problems", problems)?;
-        out.end()
-    }
-}

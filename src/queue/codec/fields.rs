@@ -2,6 +2,7 @@
 
 use super::CodecError;
 use super::headers::{PREFIX, RESERVED};
+use super::show::show;
 use std::fmt;
 
 /// The field of an entry that has no other.
@@ -123,19 +124,6 @@ impl fmt::Debug for FieldList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show(self.iter(), f)
     }
-}
-
-/// Formats fields as `{"name": "value"}`, escaped.
-pub(crate) fn show<'a>(
-    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    f.write_str("{")?;
-    for (i, (name, value)) in fields.enumerate() {
-        let comma = if i > 0 { ", " } else { "" };
-        write!(f, "{comma}\"{}\": \"{}\"", name.escape_ascii(), value.escape_ascii())?;
-    }
-    f.write_str("}")
 }
 
 #[cfg(feature = "serde")]

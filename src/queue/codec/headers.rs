@@ -10,8 +10,8 @@
 //! | other names that begin with `_` | the origin of a dead letter, and the reason |
 //! | all others | the payload |
 
+use super::show::show;
 use crate::EntryRef;
-use crate::queue::codec::show;
 use std::fmt;
 
 /// The prefix of the queue's own field names.

@@ -21,12 +21,12 @@ pub(crate) mod propagate;
 mod raw_bytes;
 #[cfg(feature = "serde")]
 mod record;
+mod show;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use crate::record::CodecError;
 pub use fields::FieldList;
-pub(crate) use fields::show;
 pub use flat::Flat;
 #[cfg(feature = "serde")]
 pub use json::Json;

@@ -1,7 +1,8 @@
 //! The payload of an entry, borrowed from it: its fields without the queue's own. No I/O.
 
+use super::CodecError;
 use super::headers::RESERVED;
-use super::{CodecError, show};
+use super::show::show;
 use crate::EntryRef;
 use bytes::Bytes;
 use std::fmt;

@@ -1,47 +1,20 @@
-//! Delivery: a job in flight; ack, nack, extend, dead-letter.
+//! A delivered job, and its settlement: ack, nack, extend, dead-letter. It awaits the settler.
 
-use crate::command::{XClaim, XPendingRange};
 use crate::entry::Entry;
 use crate::id::EntryId;
-use crate::queue::Queue;
-use crate::queue::QueueError;
 use crate::queue::codec::headers::Headers;
-use crate::queue::consumer::in_flight::{Hold, Lease};
-use crate::queue::consumer::report::Ending;
-use crate::queue::consumer::settle::Decision;
-use crate::queue::operation::relay;
-use crate::queue::policy::retry_policy::{Next, Verdict};
+use crate::queue::consumer::in_flight::{Action, InFlight};
+use crate::queue::consumer::lease::Lease;
+use crate::queue::error::QueueError;
+use crate::queue::operation::ack::Acked;
+use crate::queue::operation::{claim, clock};
+use crate::queue::policy::decision::Decision;
+use crate::queue::policy::retry_policy::Verdict;
+use crate::queue::shared::Queue;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::oneshot;
-
-/// The result of an acknowledgement.
-///
-/// ```no_run
-/// # async fn f(
-/// #     delivery: bourn::queue::Delivery<String>,
-/// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// use bourn::queue::Acked;
-///
-/// match delivery.ack().await? {
-///     Acked::Done => println!("removed from the queue"),
-///     Acked::AlreadyGone => println!("another worker finished it: this was a duplicate"),
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Acked {
-    /// The job was pending, and is now acknowledged.
-    Done,
-    /// The job was no longer pending. Another worker finished it after this lease was lost, or this
-    /// acknowledgement was applied before and its reply was lost.
-    ///
-    /// Before Redis 8.2 the server reports how many of the jobs acknowledged together were pending,
-    /// not which. If some were not, all of them get this result.
-    AlreadyGone,
-}
+use std::time::{Duration, SystemTime};
 
 /// The decision on a job that is not done.
 ///
@@ -130,8 +103,8 @@ pub struct Delivery<T> {
 }
 
 impl<T> Delivery<T> {
-    pub(crate) fn new(payload: T, hold: Hold) -> Self {
-        Self { payload, acker: Acker { hold } }
+    pub(crate) fn new(payload: T, job: InFlight) -> Self {
+        Self { payload, acker: Acker { job } }
     }
 
     /// Returns the payload.
@@ -186,7 +159,7 @@ impl<T> Delivery<T> {
 /// ```
 #[derive(Debug)]
 pub struct Acker {
-    pub(crate) hold: Hold,
+    pub(crate) job: InFlight,
 }
 
 impl Acker {
@@ -206,9 +179,8 @@ impl Acker {
     /// lease: the job will be delivered again. [`QueueError::Stopped`] if the consumer ended
     /// before.
     pub fn ack(self) -> impl Future<Output = Result<Acked, QueueError>> + Send + use<> {
-        let (sender, receiver) = oneshot::channel();
-        self.hold.ack(Ending::Done, Some(sender));
-        async move { receiver.await.unwrap_or(Err(QueueError::Stopped)) }
+        let settled = self.job.settle_and_wait(Action::Decide(Decision::Done));
+        async move { Ok(settled.await?.0) }
     }
 
     /// Acknowledges the job and adds the next one, atomically in one transaction. Both queues must
@@ -233,19 +205,17 @@ impl Acker {
         out: &Queue<U>,
         payload: &U,
     ) -> impl Future<Output = Result<(Acked, Option<EntryId>), QueueError>> + Send + use<U> {
-        let (sender, receiver) = oneshot::channel();
-        match out.encoded(payload) {
+        let settled = match out.encoded(payload) {
             Ok(fields) => {
-                let (case, out) = (self.hold.decided(), Arc::clone(out.core()));
-                let desk = Arc::clone(&case.desk);
-                desk.order(async move {
-                    // The caller may have dropped its future.
-                    let _ = sender.send(relay::ack_then(&case, &out, &fields).await);
-                });
+                let to = Arc::clone(out.shared());
+                Ok(self.job.settle_and_wait(Action::Relay { to, fields }))
             }
-            Err(error) => drop(sender.send(Err(error.into()))),
-        }
-        async move { receiver.await.unwrap_or(Err(QueueError::Stopped)) }
+            Err(error) => {
+                drop(self);
+                Err(error)
+            }
+        };
+        async move { settled?.await }
     }
 
     /// Reports that the job is not done, with a decision.
@@ -261,20 +231,21 @@ impl Acker {
     /// expires.
     pub fn nack(self, nack: Nack) -> impl Future<Output = Result<(), QueueError>> + Send + use<> {
         let Nack { kind, why } = nack;
-        let retry = self.hold.desk.core(self.hold.key.0).map(|core| core.settings.retry.clone());
-        let retry = retry.unwrap_or_default();
-        let after = |verdict| match retry.after(verdict, self.hold.attempt, fastrand::f64()) {
-            Next::Retry(wait) => Decision::Retry(wait),
-            Next::Dead | Next::Discard => {
-                Decision::Bury(why.clone().unwrap_or_else(|| "nack".into()))
+        let retry = self.job.state.shared(self.job.key.0).map(|shared| &shared.settings.retry);
+        let on_failure = |verdict| match retry {
+            Some(retry) => {
+                let reason = || why.unwrap_or_else(|| "nack".into());
+                Decision::on_failure(retry, verdict, self.job.attempt, fastrand::f64(), reason)
             }
+            None => Decision::Drop,
         };
         let decision = match kind {
             Kind::Release => Decision::Release,
-            Kind::Now => after(Verdict::RetryAfter(Duration::ZERO)),
-            Kind::Verdict(verdict) => after(verdict),
+            Kind::Now => on_failure(Verdict::RetryAfter(Duration::ZERO)),
+            Kind::Verdict(verdict) => on_failure(verdict),
         };
-        self.hold.decide(decision)
+        let settled = self.job.settle_and_wait(Action::Decide(decision));
+        async move { settled.await.map(drop) }
     }
 
     /// Renews the lease. Heartbeats do this automatically: call it to check at once whether the
@@ -289,48 +260,42 @@ impl Acker {
     /// [`QueueError::LeaseLost`] if the lease is lost. [`QueueError::Redis`] if a command failed,
     /// which does not end the lease.
     pub async fn extend(&self) -> Result<(), QueueError> {
-        let Hold { desk, key, ticket, .. } = &self.hold;
+        let InFlight { state, key, ticket, .. } = &self.job;
         if *ticket == 0 {
             return Ok(());
         }
-        let Some(core) = desk.core(key.0) else { return Err(QueueError::Stopped) };
-        let settings = &core.settings;
-        let (stream, group, me) = (&settings.stream, &settings.group, desk.name());
-        let asked = Instant::now();
-        if !desk.held().is_held(*key, *ticket, asked) {
+        let Some(shared) = state.shared(key.0) else { return Err(QueueError::Stopped) };
+        let me = state.name();
+        if !state.leases().is_valid(*key, *ticket, clock::now()) {
             return Err(QueueError::LeaseLost);
         }
-        let owner = core.client.send(XPendingRange::new(stream, group, key.1..=key.1, 1)).await?;
-        let sent = Instant::now();
-        let ours = owner.iter().any(|pending| pending.consumer == *me);
-        let still = if ours && desk.held().is_held(*key, *ticket, sent) {
-            let claim = XClaim::new(stream, group, &*me, Duration::ZERO, key.1);
-            core.client.send(claim.just_id()).await?
-        } else {
-            Vec::new()
-        };
-        let still: Vec<_> = still.into_iter().map(|id| (key.0, id)).collect();
-        let lost = desk.held().beaten(sent, &[*key], &still);
-        desk.lose(lost, Instant::now());
-        if still.is_empty() { Err(QueueError::LeaseLost) } else { Ok(()) }
+        let is_ours = claim::is_ours(shared, &me, key.1).await?;
+        let sent = clock::now();
+        let is_renewed = is_ours
+            && state.leases().is_valid(*key, *ticket, sent)
+            && claim::renew_one(shared, &me, key.1).await?;
+        let still = if is_renewed { vec![*key] } else { Vec::new() };
+        let lost = state.leases().renewed(sent, &[*key], &still);
+        state.lease_lost(lost, clock::now());
+        if is_renewed { Ok(()) } else { Err(QueueError::LeaseLost) }
     }
 
     /// Returns the lease, which shows whether the job still belongs to this consumer.
     #[must_use]
     pub fn lease(&self) -> &Lease {
-        &self.hold.lease
+        &self.job.lease
     }
 
     /// Returns the id of the job's entry, the same for every attempt.
     #[must_use]
     pub fn id(&self) -> EntryId {
-        self.hold.key.1
+        self.job.key.1
     }
 
     /// Returns the number of the attempt, starting at 1, as the server counts.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.hold.attempt
+        self.job.attempt
     }
 
     /// Returns when the job was enqueued, by the server's clock, in milliseconds.
@@ -342,21 +307,21 @@ impl Acker {
     /// Returns the headers that were set when the job was enqueued.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(self.hold.entry.by_ref())
+        Headers::new(self.job.entry.by_ref())
     }
 
     /// Returns the entry itself, including the queue's own fields.
     #[must_use]
     pub fn entry(&self) -> &Entry {
-        &self.hold.entry
+        &self.job.entry
     }
 
     /// Returns a key that is unique to the job and the same for every attempt: stream, group and
     /// id. For idempotent handlers.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        let core = self.hold.desk.core(self.hold.key.0);
-        core.map(|core| core.idempotency_key(self.id())).unwrap_or_default()
+        let shared = self.job.state.shared(self.job.key.0);
+        shared.map(|shared| shared.idempotency_key(self.id())).unwrap_or_default()
     }
 }
 

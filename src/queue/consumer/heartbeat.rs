@@ -1,93 +1,88 @@
-//! Keeper: the task that sends heartbeats in time, and cancels jobs whose heartbeats fail.
+//! The task that renews leases in time, and cancels jobs whose lease is lost.
 
-use crate::command::{XClaim, XClaimJustId, XPendingRange};
 use crate::id::EntryId;
-use crate::queue::consumer::state::Desk;
-use crate::queue::first;
+use crate::queue::consumer::state::State;
+use crate::queue::first::first;
+use crate::queue::operation::{claim, clock};
 use crate::queue::policy::leases::Key;
 use crate::queue::policy::plan::PAGE;
-use crate::queue::shared::Core;
+use crate::queue::shared::Shared;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Runs until the consumer has ended.
-pub(crate) async fn run(desk: Arc<Desk>) {
-    let Some(lease) = desk.settings().map(|settings| settings.lease) else { return };
+pub(crate) async fn run(state: Arc<State>) {
+    let Some(lease) = state.settings().map(|settings| settings.lease) else { return };
     let tick = lease / 24;
-    while !desk.ended.is_cancelled() {
-        let taken = desk.taken.notified();
-        let next = desk.held().next();
+    while !state.ended.is_cancelled() {
+        let leased = state.leased.notified();
+        let next = state.leases().next_check();
         let wait = async {
             match next {
                 // Never at once: a heartbeat without a reply is retried a little later.
-                Some(at) => tokio::time::sleep_until((at.max(Instant::now() + tick)).into()).await,
-                None => taken.await,
+                Some(at) => tokio::time::sleep_until((at.max(clock::now() + tick)).into()).await,
+                None => leased.await,
             }
         };
-        first(wait, desk.ended.cancelled()).await;
-        let now = Instant::now();
-        desk.lapse(now);
-        desk.forget_run(now, lease);
-        let (beats, lapse) = {
-            let held = desk.held();
-            (held.due(now), held.next_lapse())
+        first(wait, state.ended.cancelled()).await;
+        let now = clock::now();
+        state.expire(now);
+        state.forget_run(now, lease);
+        let (beats, expiry) = {
+            let leases = state.leases();
+            (leases.due(now), leases.next_expiry())
         };
         // The reply must arrive while there is time for another attempt, and expired leases are
         // reported in time.
         let limit = lease / 6;
         let work = async {
-            beat(&desk, &beats.sure, limit).await;
-            if !beats.doubtful.is_empty() {
-                let ours = still_ours(&desk, &beats.doubtful, limit / 2).await;
-                beat(&desk, &ours, limit / 2).await;
+            beat(&state, &beats.certain, limit).await;
+            if !beats.uncertain.is_empty() {
+                let ours = still_ours(&state, &beats.uncertain, limit / 2).await;
+                beat(&state, &ours, limit / 2).await;
             }
         };
-        let lapse = lapse.map_or(now + lease, |lapse| lapse.max(now));
-        first(work, tokio::time::sleep_until(lapse.into())).await;
-        desk.lapse(Instant::now());
+        let expiry = expiry.map_or(now + lease, |expiry| expiry.max(now));
+        first(work, tokio::time::sleep_until(expiry.into())).await;
+        state.expire(clock::now());
     }
 }
 
 /// Renews these leases. Those of entries that are no longer pending are lost.
-async fn beat(desk: &Desk, keys: &[Key], limit: Duration) {
-    let sent = Instant::now();
-    let me = desk.name();
+async fn beat(state: &State, keys: &[Key], limit: Duration) {
+    let sent = clock::now();
+    let me = state.name();
     // Some may have been decided since they were due.
-    let keys = desk.held().beatable(keys, sent);
-    for (core, keys) in by_level(desk, &keys) {
+    let keys = state.leases().still_due(keys, sent);
+    for (shared, keys) in by_level(state, &keys) {
         let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
-        let claims = ids.chunks(PAGE).map(|ids| claim(core, &me, ids));
-        let answers = tokio::time::timeout(limit, core.client.send_all(claims)).await;
+        let answers = timeout(limit, claim::renew(shared, &me, &ids)).await;
         for (keys, answer) in keys.chunks(PAGE).zip(answers.unwrap_or_default()) {
             let (Ok(still), Some((level, _))) = (answer, keys.first()) else { continue };
             let still: Vec<Key> = still.into_iter().map(|id| (*level, id)).collect();
-            let gone = desk.held().beaten(sent, keys, &still);
-            desk.lose(gone, Instant::now());
+            let lost = state.leases().renewed(sent, keys, &still);
+            state.lease_lost(lost, clock::now());
         }
     }
 }
 
-fn claim<'a>(core: &'a Core, me: &'a [u8], ids: &'a [EntryId]) -> XClaimJustId<'a> {
-    let (stream, group) = (&core.settings.stream, &core.settings.group);
-    XClaim::new(stream, group, me, Duration::ZERO, ids).just_id()
-}
-
 /// Returns those that no other consumer has claimed. The others are lost.
-async fn still_ours(desk: &Desk, keys: &[Key], limit: Duration) -> Vec<Key> {
-    let asked = Instant::now();
-    let me = desk.name();
+async fn still_ours(state: &State, keys: &[Key], limit: Duration) -> Vec<Key> {
+    let asked = clock::now();
+    let me = state.name();
     let mut ours = Vec::new();
-    for (core, keys) in by_level(desk, keys) {
-        let (stream, group) = (&core.settings.stream, &core.settings.group);
-        let ask = |key: &Key| XPendingRange::new(stream, group, key.1..=key.1, 1);
-        let answers = tokio::time::timeout(limit, core.client.send_all(keys.iter().map(ask))).await;
+    for (shared, keys) in by_level(state, keys) {
+        let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
+        let answers = timeout(limit, claim::are_ours(shared, &me, &ids)).await;
         for (key, answer) in keys.iter().zip(answers.unwrap_or_default()) {
-            let Ok(answer) = answer else { continue };
-            if answer.iter().any(|pending| pending.consumer == *me) {
-                ours.push(*key);
-            } else {
-                let lost = desk.held().beaten(asked, &[*key], &[]);
-                desk.lose(lost, Instant::now());
+            match answer {
+                Ok(true) => ours.push(*key),
+                Ok(false) => {
+                    let lost = state.leases().renewed(asked, &[*key], &[]);
+                    state.lease_lost(lost, clock::now());
+                }
+                Err(_) => {}
             }
         }
     }
@@ -96,9 +91,9 @@ async fn still_ours(desk: &Desk, keys: &[Key], limit: Duration) -> Vec<Key> {
 
 /// Groups the keys by stream.
 fn by_level<'a>(
-    desk: &'a Desk,
+    state: &'a State,
     keys: &'a [Key],
-) -> impl Iterator<Item = (&'a Arc<Core>, &'a [Key])> {
+) -> impl Iterator<Item = (&'a Arc<Shared>, &'a [Key])> {
     // They are sorted by stream.
-    keys.chunk_by(|a, b| a.0 == b.0).filter_map(|keys| Some((desk.core(keys.first()?.0)?, keys)))
+    keys.chunk_by(|a, b| a.0 == b.0).filter_map(|keys| Some((state.shared(keys.first()?.0)?, keys)))
 }

@@ -1,85 +1,45 @@
-//! Hold: an entry in flight, until it is decided; Lease: whether it still belongs to this consumer.
+//! A job in flight: one value from the claim until it is settled. It awaits nothing but the answer
+//! of the settler.
+//!
+//! Each job reserves its place in the settler's channel when it is claimed. So the channel is
+//! bounded, and a decision never waits for it and is never refused.
 
 use crate::entry::Entry;
-use crate::queue::consumer::report::Ending;
-use crate::queue::consumer::settle::{self, AckResult, Decision};
-use crate::queue::consumer::state::{AckOrder, Desk};
+use crate::id::EntryId;
+use crate::queue::codec::FieldList;
+use crate::queue::consumer::lease::Lease;
+use crate::queue::consumer::report::JobOutcome;
+use crate::queue::consumer::state::State;
+use crate::queue::error::QueueError;
+use crate::queue::operation::ack::Acked;
+use crate::queue::operation::clock;
+use crate::queue::policy::decision::Decision;
 use crate::queue::policy::leases::{Decided, Key};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use crate::queue::shared::Shared;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Instant;
+use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// The lease of a job: whether the job still belongs to this consumer.
-///
-/// It is valid as long as heartbeats reach the server in time. When they do not, another worker
-/// gets the job, and the work should stop. A [`Worker`](crate::queue::Worker) cancels its handler
-/// then. When using a [`Consumer`](crate::queue::Consumer) directly, `select!` on [`Lease::lost`]
-/// alongside your work.
-///
-/// ```no_run
-/// # async fn f(
-/// #     delivery: bourn::queue::Delivery<String>,
-/// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// let lease = delivery.lease().clone();
-/// tokio::select! {
-///     () = tokio::time::sleep(std::time::Duration::from_secs(60)) => {
-///         delivery.ack().await?;
-///     }
-///     // The job runs elsewhere: stop at once.
-///     () = lease.lost() => println!("lost"),
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Lease {
-    desk: Weak<Desk>,
-    key: Key,
-    ticket: u64,
-    token: CancellationToken,
-}
+/// The largest number of jobs that one consumer has in flight.
+const MAX_IN_FLIGHT: usize = 65_536;
 
-impl Lease {
-    pub(crate) fn new(desk: Weak<Desk>, key: Key, ticket: u64, token: CancellationToken) -> Self {
-        Self { desk, key, ticket, token }
-    }
+/// The number of decisions that may wait for the settler before no more jobs are fetched.
+const MAX_WAITING: usize = 1_024;
 
-    /// Waits until the lease is lost; indefinitely, if it never is.
-    ///
-    /// # Cancel safety
-    ///
-    /// Can be dropped and called again at any time.
-    pub async fn lost(&self) {
-        let mut cancelled = pin!(self.token.cancelled());
-        // After a stall, everything becomes ready at once: the process's own clock detects the loss
-        // first.
-        poll_fn(|cx| if self.is_lost() { Poll::Ready(()) } else { cancelled.as_mut().poll(cx) })
-            .await;
-    }
+/// The places that fetching leaves free: a command may return more entries than there is room for,
+/// one for each stream.
+const SPARE: usize = 1_024;
 
-    /// Whether the lease is lost: reported by a heartbeat, or because none was confirmed for three
-    /// quarters of a lease.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.token.is_cancelled() || self.deadline().is_some_and(|until| until <= Instant::now())
-    }
-
-    /// Returns when the lease expires if no further heartbeat is confirmed. `None` if the lease is
-    /// lost, if the job is settled, and in an at-most-once queue, which has no leases.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.desk.upgrade()?.held().until(self.key, self.ticket)
-    }
-}
-
-/// An entry in flight. If dropped without a decision, it is given back.
+/// A job in flight. If dropped without a decision, it is given back.
 #[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) desk: Arc<Desk>,
+pub(crate) struct InFlight {
+    pub(crate) state: Arc<State>,
     pub(crate) key: Key,
     pub(crate) ticket: u64,
     pub(crate) attempt: u32,
@@ -87,96 +47,234 @@ pub(crate) struct Hold {
     pub(crate) lease: Lease,
     /// The size of its fields, while it is buffered.
     buffered: Option<usize>,
-    decided: bool,
+    /// Its place in the settler's channel; `None` once it is decided.
+    place: Option<OwnedPermit<Settlement>>,
 }
 
-impl Hold {
-    pub(crate) fn new(
-        desk: Arc<Desk>,
+/// A job to settle, and what to do with it.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) job: InFlight,
+    pub(crate) action: Action,
+    /// Receives the result; `None` if no caller waits for it.
+    pub(crate) reply: Option<oneshot::Sender<Reply>>,
+}
+
+/// The action that settles a job.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Decide(Decision),
+    /// Acknowledge it, and add an entry to another stream.
+    Relay {
+        to: Arc<Shared>,
+        fields: FieldList,
+    },
+}
+
+impl Action {
+    /// Returns the decision that heartbeats would undo, if there is one.
+    fn stops_heartbeats(&self) -> Option<Decided> {
+        match self {
+            Self::Decide(Decision::Done | Decision::Discard) => Some(Decided::Done),
+            Self::Decide(Decision::Retry(_) | Decision::Release | Decision::Drop) => {
+                Some(Decided::GivenBack)
+            }
+            Self::Decide(Decision::DeadLetter(_)) | Self::Relay { .. } => None,
+        }
+    }
+}
+
+/// The result of a settled job: of an acknowledgement, and the id of the entry that a relay added.
+pub(crate) type Reply = Result<(Acked, Option<EntryId>), QueueError>;
+
+/// The sending half of the settler's channel.
+#[derive(Debug, Clone)]
+pub(crate) struct Settler(mpsc::Sender<Settlement>);
+
+impl Settler {
+    /// Creates the channel, for a consumer with at most this many undecided jobs.
+    pub(crate) fn channel(undecided: usize) -> (Self, mpsc::Receiver<Settlement>) {
+        let places = undecided.min(MAX_IN_FLIGHT) + MAX_WAITING + SPARE;
+        let (sender, receiver) = mpsc::channel(places);
+        (Self(sender), receiver)
+    }
+
+    /// Returns the number of places for more jobs.
+    pub(crate) fn room(&self) -> usize {
+        self.0.capacity().saturating_sub(SPARE)
+    }
+}
+
+impl InFlight {
+    /// Creates the job of an entry that was delivered by a command sent at `since`, and starts its
+    /// lease. `None` if it is in flight already, or if it arrived so late that another consumer may
+    /// have it. Expired leases must have been reported before.
+    pub(crate) fn claim(
+        state: &Arc<State>,
+        settler: &Settler,
         key: Key,
-        ticket: u64,
+        (since, now): (Instant, Instant),
         attempt: u32,
         entry: Entry,
-        lease: Lease,
+    ) -> Option<Self> {
+        let place = settler.0.clone().try_reserve_owned().ok()?;
+        let token = CancellationToken::new();
+        let ticket = if state.at_most_once() {
+            0
+        } else {
+            let mut leases = state.leases();
+            if now >= leases.deadline(since) {
+                return None;
+            }
+            let ticket = leases.insert(key, since, now, token.clone())?;
+            drop(leases);
+            state.leased.notify_one();
+            ticket
+        };
+        Some(Self::new(state, place, (key, ticket), attempt, entry, token))
+    }
+
+    /// Creates the job of an entry that is only to be settled: it has no lease.
+    pub(crate) fn without_lease(
+        state: &Arc<State>,
+        settler: &Settler,
+        key: Key,
+        entry: Entry,
+    ) -> Option<Self> {
+        let place = settler.0.clone().try_reserve_owned().ok()?;
+        Some(Self::new(state, place, (key, 0), 0, entry, CancellationToken::new()))
+    }
+
+    fn new(
+        state: &Arc<State>,
+        place: OwnedPermit<Settlement>,
+        (key, ticket): (Key, u64),
+        attempt: u32,
+        entry: Entry,
+        token: CancellationToken,
     ) -> Self {
         let bytes = entry.fields().map(|(name, value)| name.len() + value.len()).sum();
-        desk.buffered.fetch_add(1, Ordering::AcqRel);
-        desk.bytes.fetch_add(bytes, Ordering::AcqRel);
-        desk.undecided.fetch_add(1, Ordering::AcqRel);
-        Self { desk, key, ticket, attempt, entry, lease, buffered: Some(bytes), decided: false }
+        state.buffered.fetch_add(1, Ordering::AcqRel);
+        state.bytes.fetch_add(bytes, Ordering::AcqRel);
+        state.undecided.fetch_add(1, Ordering::AcqRel);
+        let lease = Lease::new(Arc::downgrade(state), key, ticket, token);
+        let (state, buffered, place) = (Arc::clone(state), Some(bytes), Some(place));
+        Self { state, key, ticket, attempt, entry, lease, buffered, place }
     }
 
-    /// Marks the entry as delivered: it no longer counts as buffered.
+    /// Marks the job as delivered: it no longer counts as buffered.
     pub(crate) fn mark_delivered(&mut self) {
         if let Some(bytes) = self.buffered.take() {
-            self.desk.buffered.fetch_sub(1, Ordering::AcqRel);
-            self.desk.bytes.fetch_sub(bytes, Ordering::AcqRel);
-            self.desk.room.notify_waiters();
+            self.state.buffered.fetch_sub(1, Ordering::AcqRel);
+            self.state.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            self.state.room.notify_waiters();
         }
     }
 
-    fn at_most_once(&self) -> bool {
-        self.ticket == 0
+    /// Whether our lease is still valid.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.state.leases().is_valid(self.key, self.ticket, clock::now())
     }
 
-    /// Orders an acknowledgement, of a done or discarded job.
-    pub(crate) fn ack(mut self, ending: Ending, reply: Option<oneshot::Sender<AckResult>>) {
-        self.decided = true;
-        if self.at_most_once() {
-            self.desk.tally.add(self.key.0, ending, 1);
-            if let Some(reply) = reply {
-                let _ = reply.send(Ok(crate::queue::Acked::Done));
-            }
-            return;
-        }
-        self.desk.held().decide(self.key, self.ticket, Decided::Done, Instant::now());
-        let (key, ticket) = (self.key, self.ticket);
-        self.desk.order_ack(AckOrder { key, ticket, ending, reply });
+    /// Sends the decision to the settler. No caller waits for the result.
+    pub(crate) fn settle(self, decision: Decision) {
+        drop(self.send(Action::Decide(decision), None));
     }
 
-    /// Orders another decision. The future returns its result, and can be dropped.
-    pub(crate) fn decide(
-        mut self,
-        decision: Decision,
-    ) -> impl Future<Output = Result<(), crate::queue::QueueError>> + Send + use<> {
-        self.decided = true;
-        let (sender, receiver) = oneshot::channel();
-        let case = settle::Case::of(&self);
-        if self.at_most_once() {
-            self.desk.tally.add(self.key.0, Ending::Dropped, 1);
-            let _ = sender.send(Ok(()));
-        } else {
-            case.silence(&decision);
-            self.desk.order(async move {
-                // The caller may have dropped its future.
-                let _ = sender.send(case.settle(decision).await);
+    /// Sends the action to the settler. The future returns the result, and can be dropped.
+    pub(crate) fn settle_and_wait(
+        self,
+        action: Action,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let (reply, result) = oneshot::channel();
+        let settler = self.send(action, Some(reply));
+        async move {
+            let mut result = result;
+            let mut closed = pin!(async {
+                match &settler {
+                    Some(settler) => settler.closed().await,
+                    None => pending().await,
+                }
             });
+            poll_fn(|cx| {
+                if let Poll::Ready(result) = Pin::new(&mut result).poll(cx) {
+                    return Poll::Ready(result.unwrap_or(Err(QueueError::Stopped)));
+                }
+                // The settler has ended, perhaps without this job.
+                closed
+                    .as_mut()
+                    .poll(cx)
+                    .map(|()| result.try_recv().unwrap_or(Err(QueueError::Stopped)))
+            })
+            .await
         }
-        async move { receiver.await.unwrap_or(Err(crate::queue::QueueError::Stopped)) }
     }
 
-    /// Marks the entry as decided. The caller carries out the decision.
-    pub(crate) fn decided(mut self) -> settle::Case {
-        self.decided = true;
-        settle::Case::of(&self)
+    /// Ends the job without a decision: its lease was lost, and another worker has it or will get
+    /// it.
+    pub(crate) fn abandon(mut self) {
+        self.mark_delivered();
+        if self.place.take().is_some() {
+            self.state.decided();
+        }
+    }
+
+    /// Sends the job to the settler, and returns the channel to it. `None` if the job is settled.
+    fn send(
+        mut self,
+        action: Action,
+        reply: Option<oneshot::Sender<Reply>>,
+    ) -> Option<mpsc::Sender<Settlement>> {
+        let state = Arc::clone(&self.state);
+        self.mark_delivered();
+        let place = self.place.take()?;
+        let settler = match &action {
+            // At most once: the entry was removed when it was delivered.
+            Action::Decide(decision) if state.at_most_once() => {
+                let outcome = match decision {
+                    Decision::Done => JobOutcome::Done,
+                    Decision::Discard => JobOutcome::Discarded,
+                    _ => JobOutcome::Dropped,
+                };
+                state.outcomes.add(self.key.0, outcome, 1);
+                // The caller may have dropped its future.
+                let _ = reply.map(|reply| reply.send(Ok((Acked::Done, None))));
+                None
+            }
+            _ => {
+                if let Some(decided) = action.stops_heartbeats() {
+                    state.leases().decide(self.key, self.ticket, decided, clock::now());
+                }
+                Some(place.send(Settlement { job: self, action, reply }))
+            }
+        };
+        // Only now: when all jobs are decided, all of them are in the channel.
+        state.decided();
+        settler
     }
 }
 
-impl Drop for Hold {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        let unseen = self.buffered.is_some();
+        let is_unseen = self.buffered.is_some();
         self.mark_delivered();
-        if !self.decided && !self.at_most_once() {
-            let case = settle::Case::of(self);
-            // A delivery that was never returned to the caller does not count as an attempt.
-            let decision = if unseen { Decision::Release } else { Decision::Drop };
-            case.silence(&decision);
-            self.desk.order(async move {
-                // No caller waits for the result.
-                let _ = case.settle(decision).await;
-            });
+        let Some(place) = self.place.take() else { return };
+        if self.state.at_most_once() {
+            self.state.decided();
+            return;
         }
-        self.desk.undecided.fetch_sub(1, Ordering::AcqRel);
-        self.desk.room.notify_waiters();
+        // A delivery that was never returned to the caller does not count as an attempt.
+        let decision = if is_unseen { Decision::Release } else { Decision::Drop };
+        Self {
+            state: Arc::clone(&self.state),
+            key: self.key,
+            ticket: self.ticket,
+            attempt: self.attempt,
+            entry: self.entry.clone(),
+            lease: self.lease.clone(),
+            buffered: None,
+            place: Some(place),
+        }
+        .settle(decision);
     }
 }

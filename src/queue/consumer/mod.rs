@@ -1,26 +1,33 @@
-//! Consumer: a Stream of deliveries, and the tasks behind it.
+//! `Consumer`: a stream of deliveries, and the start and end of the tasks behind it.
+//!
+//! | file | kind |
+//! |---|---|
+//! | `state`, `lease`, `in_flight`, `delivery`, `report` | values; they send nothing themselves, except `Acker::extend` |
+//! | `fetch`, `heartbeat`, `settle` | tasks |
 
 pub(crate) mod delivery;
 pub(crate) mod fetch;
 pub(crate) mod heartbeat;
 pub(crate) mod in_flight;
+pub(crate) mod lease;
 pub(crate) mod report;
 pub(crate) mod settle;
 pub(crate) mod state;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::queue::Delivery;
-use crate::queue::Queue;
-use crate::queue::QueueError;
-use crate::queue::consumer::fetch::Reading;
-use crate::queue::consumer::in_flight::Hold;
+use crate::queue::consumer::delivery::Delivery;
+use crate::queue::consumer::fetch::Fetch;
+use crate::queue::consumer::in_flight::{InFlight, Settlement, Settler};
 use crate::queue::consumer::report::Report;
-use crate::queue::consumer::state::{Desk, Limits};
-use crate::queue::first;
+use crate::queue::consumer::state::{Limits, State};
+use crate::queue::error::QueueError;
+use crate::queue::first::first;
 use crate::queue::maintenance;
+use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::policy::decision::Decision;
 use crate::queue::policy::plan::Plan;
-use crate::queue::shared::Core;
+use crate::queue::shared::{Queue, Shared};
 use crate::reader::Reader;
 use std::fmt;
 use std::pin::Pin;
@@ -47,13 +54,25 @@ pub struct ConsumerBuilder<T> {
     bytes: usize,
 }
 
+impl<T: 'static> Queue<T> {
+    /// Configures a consumer, which receives jobs that are acknowledged one by one.
+    pub fn consumer(&self) -> ConsumerBuilder<T>
+    where
+        T: Send,
+    {
+        ConsumerBuilder::new(self.clone())
+    }
+}
+
 impl<T: Send + 'static> ConsumerBuilder<T> {
-    pub(crate) fn new(queue: Queue<T>) -> Self {
+    fn new(queue: Queue<T>) -> Self {
         Self { queue, prefetch: 1, bytes: 64 << 20 }
     }
 
     /// Sets how many jobs are fetched in advance. Default and minimum 1. Their leases are renewed,
     /// but another consumer could have run them already.
+    ///
+    /// At most 65,536 jobs are in flight: no more are fetched until some are settled.
     pub fn prefetch(self, jobs: usize) -> Self {
         Self { prefetch: jobs.max(1), ..self }
     }
@@ -115,8 +134,8 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 /// ```
 pub struct Consumer<T> {
     queues: Vec<Queue<T>>,
-    pub(crate) desk: Arc<Desk>,
-    jobs: mpsc::UnboundedReceiver<Result<Hold, QueueError>>,
+    pub(crate) state: Arc<State>,
+    jobs: mpsc::UnboundedReceiver<Result<InFlight, QueueError>>,
 }
 
 impl<T: Send + 'static> Consumer<T> {
@@ -126,19 +145,20 @@ impl<T: Send + 'static> Consumer<T> {
         ageing: u32,
         limits: Limits,
     ) -> Result<Self, QueueError> {
-        let cores: Vec<_> = queues.iter().map(|queue| Arc::clone(queue.core())).collect();
-        let Some(first) = cores.first() else { return Err(QueueError::Stopped) };
+        let all_shared: Vec<_> = queues.iter().map(|queue| Arc::clone(queue.shared())).collect();
+        let Some(first) = all_shared.first() else { return Err(QueueError::Stopped) };
         let client: Client = first.client.clone();
-        let plan = Plan::new(first.settings.terms(cores.len(), ageing));
+        let plan = Plan::new(first.settings.plan_settings(all_shared.len(), ageing));
         let reader = reader(&client).await?;
-        for core in &cores {
-            opened(core).await?;
+        for shared in &all_shared {
+            opened(shared).await?;
         }
-        let desk = Arc::new(Desk::new(cores, client, limits));
+        let state = Arc::new(State::new(all_shared, client, limits));
         let (out, jobs) = mpsc::unbounded_channel();
-        let reading = Reading::new(Arc::clone(&desk), plan, reader, out);
-        tokio::spawn(supervise(Arc::clone(&desk), reading));
-        Ok(Self { queues, desk, jobs })
+        let (settler, settlements) = Settler::channel(limits.undecided);
+        let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out);
+        tokio::spawn(supervise(Arc::clone(&state), fetch, settlements));
+        Ok(Self { queues, state, jobs })
     }
 
     /// Returns the next job; `None` when the consumer is closed.
@@ -156,11 +176,11 @@ impl<T: Send + 'static> Consumer<T> {
 
     fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<T>, QueueError>>> {
         loop {
-            match std::task::ready!(self.poll_hold(cx)) {
+            match std::task::ready!(self.poll_in_flight(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(hold)) => {
-                    if let Some(delivery) = self.open(hold) {
+                Some(Ok(job)) => {
+                    if let Some(delivery) = self.open(job) {
                         return Poll::Ready(Some(Ok(delivery)));
                     }
                 }
@@ -170,17 +190,17 @@ impl<T: Send + 'static> Consumer<T> {
 
     /// Returns the next entry, not decoded. Entries whose lease was lost while they were buffered
     /// are skipped.
-    pub(crate) fn poll_hold(
+    pub(crate) fn poll_in_flight(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Hold, QueueError>>> {
+    ) -> Poll<Option<Result<InFlight, QueueError>>> {
         loop {
             let next = std::task::ready!(self.jobs.poll_recv(cx));
             match next {
-                Some(Ok(hold)) if hold.lease.is_lost() => drop(hold),
-                Some(Ok(mut hold)) => {
-                    hold.mark_delivered();
-                    return Poll::Ready(Some(Ok(hold)));
+                Some(Ok(job)) if job.lease.is_lost() => drop(job),
+                Some(Ok(mut job)) => {
+                    job.mark_delivered();
+                    return Poll::Ready(Some(Ok(job)));
                 }
                 other => return Poll::Ready(other),
             }
@@ -188,8 +208,8 @@ impl<T: Send + 'static> Consumer<T> {
     }
 
     /// Decodes the payload. A job that cannot be decoded is moved to the dead-letter stream.
-    pub(crate) fn open(&self, hold: Hold) -> Option<Delivery<T>> {
-        open(&self.queues, hold)
+    pub(crate) fn open(&self, job: InFlight) -> Option<Delivery<T>> {
+        open(&self.queues, job)
     }
 
     pub(crate) fn queues(&self) -> &[Queue<T>] {
@@ -199,13 +219,13 @@ impl<T: Send + 'static> Consumer<T> {
     /// Returns the counts of the outcomes so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.desk.tally.report()
+        self.state.outcomes.report()
     }
 
     /// Returns the consumer's name at the server.
     #[must_use]
     pub fn name(&self) -> Arc<[u8]> {
-        self.desk.name()
+        self.state.name()
     }
 
     /// Closes the consumer: fetches no more jobs, releases prefetched jobs, waits until deliveries
@@ -216,13 +236,13 @@ impl<T: Send + 'static> Consumer<T> {
     /// Closing continues in the background when the future is dropped.
     pub async fn close(mut self) -> Report {
         self.shut();
-        self.desk.ended.cancelled().await;
-        self.desk.tally.report()
+        self.state.ended.cancelled().await;
+        self.state.outcomes.report()
     }
 
     /// Stops fetching, and releases prefetched jobs.
     pub(crate) fn shut(&mut self) {
-        self.desk.closing.cancel();
+        self.state.closing.cancel();
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {
             drop(job);
@@ -232,33 +252,33 @@ impl<T: Send + 'static> Consumer<T> {
 
 /// Opens a connection for reads that block. Retries while the server is unreachable.
 async fn reader(client: &Client) -> Result<Reader, Error> {
-    let mut pause = settle::Pause::default();
+    let mut backoff = Backoff::default();
     loop {
         match client.reader().await {
-            Err(Error::Connect(error)) if !error.is_permanent() => pause.wait().await,
+            Err(Error::Connect(error)) if !error.is_permanent() => backoff.wait().await,
             result => return result,
         }
     }
 }
 
 /// Opens a queue. Retries while the error is transient.
-async fn opened(core: &Core) -> Result<(), QueueError> {
-    let mut pause = settle::Pause::default();
+async fn opened(shared: &Shared) -> Result<(), QueueError> {
+    let mut backoff = Backoff::default();
     loop {
-        match core.opened().await {
-            Err(QueueError::Redis(error)) if settle::is_transient(&error) => pause.wait().await,
+        match shared.opened().await {
+            Err(QueueError::Redis(error)) if is_transient(&error) => backoff.wait().await,
             result => return result,
         }
     }
 }
 
-pub(crate) fn open<T: 'static>(queues: &[Queue<T>], hold: Hold) -> Option<Delivery<T>> {
-    let queue = queues.get(hold.key.0)?;
-    match queue.decoded(&hold.entry) {
-        Ok(payload) => Some(Delivery::new(payload, hold)),
+pub(crate) fn open<T: 'static>(queues: &[Queue<T>], job: InFlight) -> Option<Delivery<T>> {
+    let queue = queues.get(job.key.0)?;
+    match queue.decoded(&job.entry) {
+        Ok(payload) => Some(Delivery::new(payload, job)),
         Err(error) => {
-            let why = format!("the payload cannot be read: {error}");
-            drop(hold.decide(settle::Decision::Bury(why.into())));
+            let reason = format!("the payload cannot be read: {error}");
+            job.settle(Decision::DeadLetter(reason.into()));
             None
         }
     }
@@ -276,50 +296,56 @@ impl<T> Unpin for Consumer<T> {}
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        self.desk.closing.cancel();
+        self.state.closing.cancel();
     }
 }
 
 impl<T> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.desk.name();
+        let name = self.state.name();
         f.debug_struct("Consumer").field("name", &name.escape_ascii().to_string()).finish()
     }
 }
 
 /// Runs the tasks of a consumer to their end.
-async fn supervise(desk: Arc<Desk>, reading: Reading) {
+async fn supervise(state: Arc<State>, fetch: Fetch, settlements: mpsc::Receiver<Settlement>) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(heartbeat::run(Arc::clone(&desk)));
-    tasks.spawn(settle::run(Arc::clone(&desk)));
-    let tidying = CancellationToken::new();
-    let janitor = tokio::spawn(maintenance::run(Arc::clone(&desk), tidying.clone()));
-    // However reading ends, even in a panic, the other tasks must be stopped.
-    let _ = tokio::spawn(reading.run()).await;
-    desk.closing.cancel();
-    while !desk.is_idle() {
-        let news = desk.news();
-        if !desk.is_idle() {
-            news.await;
+    tasks.spawn(heartbeat::run(Arc::clone(&state)));
+    tasks.spawn(settle::run(Arc::clone(&state), settlements));
+    let stop = CancellationToken::new();
+    let maintenance = tokio::spawn(maintain(Arc::clone(&state), stop.clone()));
+    // However fetching ends, even in a panic, the other tasks must be stopped.
+    let _ = tokio::spawn(fetch.run()).await;
+    state.closing.cancel();
+    while !state.is_idle() {
+        let changed = state.changed();
+        if !state.is_idle() {
+            changed.await;
         }
     }
     // Decisions are carried out before the name is removed.
     let settled = async {
-        while !desk.held().is_empty() {
-            let news = desk.news();
-            if !desk.held().is_empty() {
-                news.await;
+        while !state.leases().is_empty() {
+            let changed = state.changed();
+            if !state.leases().is_empty() {
+                changed.await;
             }
         }
     };
     first(settled, tokio::time::sleep(LAST)).await;
-    tidying.cancel();
-    let _ = janitor.await;
-    // If the name stays, the janitor of another consumer removes it.
-    let _ = tokio::time::timeout(LEAVE, maintenance::leave(&desk)).await;
-    desk.ended.cancel();
-    desk.ordered.notify_one();
+    stop.cancel();
+    let _ = maintenance.await;
+    let me = state.name();
+    // If the name stays, another consumer removes it.
+    let _ = tokio::time::timeout(LEAVE, maintenance::consumers::leave(&state.levels, &me)).await;
+    state.ended.cancel();
     while tasks.join_next().await.is_some() {}
+}
+
+async fn maintain(state: Arc<State>, stop: CancellationToken) {
+    let name = || state.name();
+    let lost = |level, entries| state.count_lost(level, entries);
+    maintenance::run(&state.levels, name, lost, stop).await;
 }
 
 /// The time to wait for the last replies.

@@ -1,15 +1,15 @@
-//! Tally: the counts of outcomes in one consumer, and its final report.
+//! OutcomeCounts: the counts of outcomes in one consumer, and its final report.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum JobOutcome {
     Done,
     AlreadyGone,
     Retried,
-    Dead,
+    DeadLettered,
     Discarded,
     Released,
     Dropped,
@@ -20,29 +20,29 @@ pub(crate) enum Ending {
 }
 
 /// Each outcome with its name, in the order of the enum.
-const NAMES: [(Ending, &str); 11] = [
-    (Ending::Done, "done"),
-    (Ending::AlreadyGone, "already_gone"),
-    (Ending::Retried, "retried"),
-    (Ending::Dead, "dead"),
-    (Ending::Discarded, "discarded"),
-    (Ending::Released, "released"),
-    (Ending::Dropped, "dropped"),
-    (Ending::LeaseLost, "lease_lost"),
-    (Ending::Panicked, "panicked"),
-    (Ending::TimedOut, "timed_out"),
-    (Ending::Lost, "lost"),
+const NAMES: [(JobOutcome, &str); 11] = [
+    (JobOutcome::Done, "done"),
+    (JobOutcome::AlreadyGone, "already_gone"),
+    (JobOutcome::Retried, "retried"),
+    (JobOutcome::DeadLettered, "dead"),
+    (JobOutcome::Discarded, "discarded"),
+    (JobOutcome::Released, "released"),
+    (JobOutcome::Dropped, "dropped"),
+    (JobOutcome::LeaseLost, "lease_lost"),
+    (JobOutcome::Panicked, "panicked"),
+    (JobOutcome::TimedOut, "timed_out"),
+    (JobOutcome::Lost, "lost"),
 ];
 
 /// The counts of one consumer.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct OutcomeCounts {
     counts: [AtomicU64; NAMES.len()],
     #[cfg(feature = "metrics")]
     counters: Vec<[metrics::Counter; NAMES.len()]>,
 }
 
-impl Tally {
+impl OutcomeCounts {
     /// Creates counts for these streams, each with its group.
     pub(crate) fn new<'a>(levels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         #[cfg(not(feature = "metrics"))]
@@ -59,8 +59,8 @@ impl Tally {
     }
 
     #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "metrics have labels"))]
-    pub(crate) fn add(&self, level: usize, ending: Ending, times: u64) {
-        let place = ending as usize;
+    pub(crate) fn add(&self, level: usize, outcome: JobOutcome, times: u64) {
+        let place = outcome as usize;
         if let Some(count) = self.counts.get(place) {
             count.fetch_add(times, Ordering::Relaxed);
         }
@@ -71,21 +71,21 @@ impl Tally {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let of = |ending: Ending| {
-            self.counts.get(ending as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        let of = |outcome: JobOutcome| {
+            self.counts.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
         };
         Report {
-            done: of(Ending::Done),
-            already_gone: of(Ending::AlreadyGone),
-            retried: of(Ending::Retried),
-            dead: of(Ending::Dead),
-            discarded: of(Ending::Discarded),
-            released: of(Ending::Released),
-            dropped: of(Ending::Dropped),
-            lease_lost: of(Ending::LeaseLost),
-            panicked: of(Ending::Panicked),
-            timed_out: of(Ending::TimedOut),
-            lost: of(Ending::Lost),
+            done: of(JobOutcome::Done),
+            already_gone: of(JobOutcome::AlreadyGone),
+            retried: of(JobOutcome::Retried),
+            dead: of(JobOutcome::DeadLettered),
+            discarded: of(JobOutcome::Discarded),
+            released: of(JobOutcome::Released),
+            dropped: of(JobOutcome::Dropped),
+            lease_lost: of(JobOutcome::LeaseLost),
+            panicked: of(JobOutcome::Panicked),
+            timed_out: of(JobOutcome::TimedOut),
+            lost: of(JobOutcome::Lost),
         }
     }
 }
@@ -165,16 +165,16 @@ mod tests {
 
     #[test]
     fn each_outcome_is_counted_in_its_own_field() {
-        let tally = Tally::new([(&b"s"[..], &b"g"[..])].into_iter());
-        for (times, (ending, _)) in (1..).zip(NAMES) {
-            tally.add(0, ending, times);
+        let outcomes = OutcomeCounts::new([(&b"s"[..], &b"g"[..])].into_iter());
+        for (times, (outcome, _)) in (1..).zip(NAMES) {
+            outcomes.add(0, outcome, times);
         }
-        let report = tally.report();
+        let report = outcomes.report();
         assert_eq!((report.done, report.lost, report.released), (1, 11, 6));
         let all = "1 done, 2 already gone, 3 retried, 4 dead, 5 discarded, 6 released, 7 dropped, \
                    8 lease lost, 9 panicked, 10 timed out, 11 lost";
         assert_eq!(report.to_string(), all);
         assert_eq!(Report::default().to_string(), "nothing to do");
-        assert!(NAMES.iter().enumerate().all(|(place, (ending, _))| *ending as usize == place));
+        assert!(NAMES.iter().enumerate().all(|(place, (outcome, _))| *outcome as usize == place));
     }
 }

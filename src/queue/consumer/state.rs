@@ -1,30 +1,27 @@
-//! Desk: the shared state of one consumer's tasks: held leases, free capacity, and pending
-//! decisions.
+//! The state that the tasks of one consumer share: leases, free capacity, finished jobs. It awaits
+//! nothing but notifications.
 //!
 //! | task | file | purpose |
 //! |---|---|---|
-//! | reader | `reading` | carries out the plan, delivers entries |
-//! | keeper | `keeper` | heartbeats, expired leases |
-//! | clerk | `clerk` | sends acknowledgements, many at once, and other decisions |
-//! | janitor | `janitor` | deleted pending entries, abandoned consumers, trimming |
+//! | fetch | `fetch` | carries out the plan, delivers entries |
+//! | heartbeat | `heartbeat` | renews leases, reports expired ones |
+//! | settle | `settle` | sends acknowledgements, many at once, and other decisions |
+//! | maintenance | `maintenance/` | deleted pending entries, abandoned consumers, trimming |
 
 use crate::client::Client;
-use crate::entry::Entry;
 use crate::id::EntryId;
-use crate::queue::consumer::in_flight::{Hold, Lease};
-use crate::queue::consumer::report::{Ending, Tally};
+use crate::queue::consumer::report::{JobOutcome, OutcomeCounts};
 use crate::queue::event::QueueEvent;
-use crate::queue::policy::leases::{Held, Key};
-use crate::queue::settings::Settings;
-use crate::queue::shared::Core;
-use std::collections::HashMap;
+use crate::queue::policy::leases::{Key, Leases};
+use crate::queue::settings::{CONSUMER_PREFIX, Settings};
+use crate::queue::shared::Shared;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The limits of a consumer.
@@ -40,75 +37,49 @@ pub(crate) struct Limits {
 
 /// The shared state of one consumer's tasks.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct State {
     pub(crate) client: Client,
-    pub(crate) levels: Vec<Arc<Core>>,
+    pub(crate) levels: Vec<Arc<Shared>>,
     pub(crate) limits: Limits,
-    pub(crate) tally: Tally,
+    pub(crate) outcomes: OutcomeCounts,
     name: Mutex<Arc<[u8]>>,
-    held: Mutex<Held<CancellationToken>>,
-    /// Jobs that were run here and may be pending for us without being held, with the time. Their
+    leases: Mutex<Leases<CancellationToken>>,
+    /// Jobs that were run here and may be pending for us without a lease, with the time. Their
     /// lease was lost, or the outcome of the decision is unknown.
-    run: Mutex<HashMap<Key, Instant>>,
+    run: Mutex<BTreeMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
-    done: Mutex<HashMap<Key, Instant>>,
+    done: Mutex<BTreeMap<Key, Instant>>,
     pub(crate) buffered: AtomicUsize,
     pub(crate) bytes: AtomicUsize,
     pub(crate) undecided: AtomicUsize,
     /// Notified when an entry is delivered to the caller or decided.
     pub(crate) room: Notify,
-    /// Notified when an entry is held.
-    pub(crate) taken: Notify,
-    orders: Mutex<Orders>,
-    pub(crate) ordered: Notify,
+    /// Notified when an entry is added to the leases.
+    pub(crate) leased: Notify,
     /// Cancelled when no new entries are fetched.
     pub(crate) closing: CancellationToken,
     /// Cancelled when everything is done.
     pub(crate) ended: CancellationToken,
 }
 
-/// Decisions that are not carried out yet.
-#[derive(Default)]
-pub(crate) struct Orders {
-    pub(crate) acks: Vec<AckOrder>,
-    pub(crate) others: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl std::fmt::Debug for Orders {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} acks, {} others", self.acks.len(), self.others.len())
-    }
-}
-
-/// A job to acknowledge.
-#[derive(Debug)]
-pub(crate) struct AckOrder {
-    pub(crate) key: Key,
-    pub(crate) ticket: u64,
-    pub(crate) ending: Ending,
-    pub(crate) reply: Option<oneshot::Sender<crate::queue::consumer::settle::AckResult>>,
-}
-
-impl Desk {
-    pub(crate) fn new(levels: Vec<Arc<Core>>, client: Client, limits: Limits) -> Self {
-        let lease = levels.first().map(|core| core.settings.lease).unwrap_or_default();
-        let names = levels.iter().map(|core| (&*core.settings.stream, &*core.settings.group));
+impl State {
+    pub(crate) fn new(levels: Vec<Arc<Shared>>, client: Client, limits: Limits) -> Self {
+        let lease = levels.first().map(|shared| shared.settings.lease).unwrap_or_default();
+        let names = levels.iter().map(|shared| (&*shared.settings.stream, &*shared.settings.group));
         Self {
-            tally: Tally::new(names),
+            outcomes: OutcomeCounts::new(names),
             client,
             levels,
             limits,
             name: Mutex::new(fresh_name()),
-            held: Mutex::new(Held::new(lease)),
+            leases: Mutex::new(Leases::new(lease)),
             run: Mutex::default(),
             done: Mutex::default(),
             buffered: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
             room: Notify::new(),
-            taken: Notify::new(),
-            orders: Mutex::default(),
-            ordered: Notify::new(),
+            leased: Notify::new(),
             closing: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -124,32 +95,32 @@ impl Desk {
         *lock(&self.name) = fresh_name();
     }
 
-    pub(crate) fn held(&self) -> MutexGuard<'_, Held<CancellationToken>> {
-        lock(&self.held)
+    pub(crate) fn leases(&self) -> MutexGuard<'_, Leases<CancellationToken>> {
+        lock(&self.leases)
     }
 
-    pub(crate) fn core(&self, level: usize) -> Option<&Arc<Core>> {
+    pub(crate) fn shared(&self, level: usize) -> Option<&Arc<Shared>> {
         self.levels.get(level)
     }
 
     pub(crate) fn settings(&self) -> Option<&Settings> {
-        self.levels.first().map(|core| &core.settings)
+        self.levels.first().map(|shared| &shared.settings)
     }
 
     /// Returns how many more entries may be fetched.
     pub(crate) fn room(&self) -> usize {
         let Limits { buffered, bytes, undecided } = self.limits;
-        let held = self.buffered.load(Ordering::Acquire);
-        let held_bytes = self.bytes.load(Ordering::Acquire);
+        let waiting = self.buffered.load(Ordering::Acquire);
+        let waiting_bytes = self.bytes.load(Ordering::Acquire);
         let left = buffered
-            .saturating_sub(held)
+            .saturating_sub(waiting)
             .min(undecided.saturating_sub(self.undecided.load(Ordering::Acquire)));
-        if held_bytes == 0 {
+        if waiting_bytes == 0 {
             return left;
         }
         // As many as fit, assuming the average size of the buffered ones.
-        let one = (held_bytes / held.max(1)).max(1);
-        left.min(bytes.saturating_sub(held_bytes) / one)
+        let one = (waiting_bytes / waiting.max(1)).max(1);
+        left.min(bytes.saturating_sub(waiting_bytes) / one)
     }
 
     /// Returns the bytes that may still be buffered.
@@ -157,49 +128,20 @@ impl Desk {
         self.limits.bytes.saturating_sub(self.bytes.load(Ordering::Acquire))
     }
 
-    /// Holds an entry that was delivered by a command sent at `since`. `None` if it is held
-    /// already, or if it arrived so late that another consumer may have it. Expired leases must
-    /// have been reported before.
-    pub(crate) fn take(
-        self: &Arc<Self>,
-        key: Key,
-        since: Instant,
-        now: Instant,
-        attempt: u32,
-        entry: Entry,
-    ) -> Option<Hold> {
-        let at_most_once = self.settings().is_some_and(|settings| settings.at_most_once);
-        let token = CancellationToken::new();
-        let ticket = if at_most_once {
-            0
-        } else {
-            let mut held = self.held();
-            if now >= held.deadline(since) {
-                return None;
-            }
-            let ticket = held.take(key, since, now, token.clone())?;
-            drop(held);
-            self.taken.notify_one();
-            ticket
-        };
-        let lease = Lease::new(Arc::downgrade(self), key, ticket, token);
-        Some(Hold::new(Arc::clone(self), key, ticket, attempt, entry, lease))
-    }
-
     /// Cancels the jobs whose lease has expired.
-    pub(crate) fn lapse(&self, now: Instant) {
-        let lost = self.held().lapsed(now);
-        self.lose(lost, now);
+    pub(crate) fn expire(&self, now: Instant) {
+        let lost = self.leases().take_expired(now);
+        self.lease_lost(lost, now);
     }
 
     /// Marks these leases as lost.
-    pub(crate) fn lose(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
+    pub(crate) fn lease_lost(&self, lost: Vec<(Key, CancellationToken)>, now: Instant) {
         for (key, token) in lost {
             self.note_run(key, now);
             token.cancel();
-            self.tally.add(key.0, Ending::LeaseLost, 1);
-            if let Some(core) = self.core(key.0) {
-                core.emit(QueueEvent::LeaseLost { id: key.1 });
+            self.outcomes.add(key.0, JobOutcome::LeaseLost, 1);
+            if let Some(shared) = self.shared(key.0) {
+                shared.emit(QueueEvent::LeaseLost { id: key.1 });
             }
         }
     }
@@ -232,18 +174,21 @@ impl Desk {
         lock(&self.done).retain(|_, at| *at >= since(100));
     }
 
-    pub(crate) fn order_ack(&self, ack: AckOrder) {
-        lock(&self.orders).acks.push(ack);
-        self.ordered.notify_one();
+    /// Records that one entry was decided.
+    pub(crate) fn decided(&self) {
+        self.undecided.fetch_sub(1, Ordering::AcqRel);
+        self.room.notify_waiters();
     }
 
-    pub(crate) fn order(&self, other: impl Future<Output = ()> + Send + 'static) {
-        lock(&self.orders).others.push(Box::pin(other));
-        self.ordered.notify_one();
+    /// Removes the lease of an entry whose decision was carried out, or failed.
+    pub(crate) fn settled(&self, key: Key, ticket: u64) {
+        self.leases().remove(key, ticket);
+        self.room.notify_waiters();
     }
 
-    pub(crate) fn take_orders(&self) -> Orders {
-        std::mem::take(&mut *lock(&self.orders))
+    /// Whether jobs are delivered at most once.
+    pub(crate) fn at_most_once(&self) -> bool {
+        self.settings().is_some_and(|settings| settings.at_most_once)
     }
 
     /// Whether all entries are decided.
@@ -253,17 +198,17 @@ impl Desk {
 
     /// Waits until an entry is delivered or decided. Create this, then check the condition, then
     /// await it.
-    pub(crate) fn news(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + '_ {
         let mut notified = Box::pin(self.room.notified());
         notified.as_mut().enable();
         notified
     }
 
     /// Records pending entries that were missing from the stream.
-    pub(crate) fn vanished(&self, level: usize, ids: &[EntryId]) {
-        let Some(core) = self.core(level).filter(|_| !ids.is_empty()) else { return };
+    pub(crate) fn count_missing(&self, level: usize, ids: &[EntryId]) {
+        let Some(shared) = self.shared(level).filter(|_| !ids.is_empty()) else { return };
         // With delete on ack these are left by an interrupted acknowledgement.
-        if core.settings.retention.deletes() {
+        if shared.settings.retention.deletes() {
             return;
         }
         self.count_lost(level, u64::try_from(ids.len()).unwrap_or(u64::MAX));
@@ -271,21 +216,18 @@ impl Desk {
 
     /// Counts lost entries.
     pub(crate) fn count_lost(&self, level: usize, entries: u64) {
-        let Some(core) = self.core(level).filter(|_| entries > 0) else { return };
-        self.tally.add(level, Ending::Lost, entries);
-        core.emit(QueueEvent::Lost { entries });
+        let Some(shared) = self.shared(level).filter(|_| entries > 0) else { return };
+        self.outcomes.add(level, JobOutcome::Lost, entries);
+        shared.emit(QueueEvent::Lost { entries });
     }
 }
-
-/// The prefix of our consumer names.
-pub(crate) const OURS: &[u8] = b"bourn-";
 
 /// Returns a unique name, from the host, the process id and a random number.
 fn fresh_name() -> Arc<[u8]> {
     let host = std::env::var("HOSTNAME")
         .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
         .unwrap_or_default();
-    let mut name = String::from_utf8_lossy(OURS).into_owned();
+    let mut name = String::from_utf8_lossy(CONSUMER_PREFIX).into_owned();
     name.extend(host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)));
     // Writing to a string cannot fail.
     let _ = write!(name, "-{}-{:016x}", std::process::id(), fastrand::u64(..));

@@ -4,9 +4,9 @@ use super::mutant::Mutant;
 use super::tasks::Sim;
 use super::wire::{Answer, Command, Reply};
 use crate::id::EntryId;
-use crate::queue::policy::capabilities::Abilities;
-use crate::queue::policy::leases::{Held, Key};
-use crate::queue::policy::plan::Trouble;
+use crate::queue::policy::capabilities::Capabilities;
+use crate::queue::policy::leases::{Key, Leases};
+use crate::queue::policy::plan::Failure;
 use crate::queue::settings::Settings;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
@@ -60,7 +60,7 @@ pub(super) struct Consumer {
     pub(super) concurrency: usize,
     pub(super) prefetch: usize,
     name: RefCell<(Bytes, u32)>,
-    pub(super) held: RefCell<Held<Token>>,
+    pub(super) held: RefCell<Leases<Token>>,
     lapsed: RefCell<BTreeMap<Key, Instant>>,
     pub(super) buffer: RefCell<VecDeque<Hold>>,
     pub(super) undecided: Cell<usize>,
@@ -102,7 +102,7 @@ impl Consumer {
             concurrency: hands.0,
             prefetch: hands.1,
             name: RefCell::new((name(actor, 0), 0)),
-            held: RefCell::new(Held::new(common.settings.lease)),
+            held: RefCell::new(Leases::new(common.settings.lease)),
             lapsed: RefCell::default(),
             buffer: RefCell::default(),
             undecided: Cell::new(0),
@@ -140,8 +140,8 @@ impl Consumer {
         self.common.settings.lease
     }
 
-    pub(super) fn abilities(&self) -> Abilities {
-        self.sim.world().server.abilities
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.sim.world().server.capabilities
     }
 
     pub(super) fn name(&self) -> Bytes {
@@ -159,7 +159,7 @@ impl Consumer {
     }
 
     /// The reply to one command that waits for nothing.
-    pub(super) async fn ask(&self, command: Command) -> Result<Reply, Trouble> {
+    pub(super) async fn ask(&self, command: Command) -> Result<Reply, Failure> {
         one(self.sim.call(self.commands, vec![command]).await)
     }
 
@@ -183,7 +183,7 @@ impl Consumer {
                 self.give_up(key);
                 return None;
             }
-            let ticket = held.take(key, since, now, Rc::clone(&token));
+            let ticket = held.insert(key, since, now, Rc::clone(&token));
             if self.is(Mutant::TakesTwice) && ticket.is_none() { Some(0) } else { ticket }
         };
         self.undecided.set(self.undecided.get() + usize::from(ticket.is_some()));
@@ -192,7 +192,7 @@ impl Consumer {
 
     /// Cancels what is no longer believed in.
     pub(super) fn lapse(&self, now: Instant) {
-        let lost = self.held.borrow_mut().lapsed(now);
+        let lost = self.held.borrow_mut().take_expired(now);
         self.lose(lost);
     }
 
@@ -228,9 +228,9 @@ impl Consumer {
     /// Whether it is at work on this, or will be, and believes that nobody else is.
     pub(super) fn believes(&self, key: Key) -> bool {
         let (now, held) = (self.now(), self.held.borrow());
-        let hold = |hold: &Hold| hold.key == key && held.is_held(key, hold.ticket, now);
+        let hold = |hold: &Hold| hold.key == key && held.is_valid(key, hold.ticket, now);
         let runs =
-            |(at, ticket, _): &(Key, u64, Token)| *at == key && held.is_held(key, *ticket, now);
+            |(at, ticket, _): &(Key, u64, Token)| *at == key && held.is_valid(key, *ticket, now);
         self.buffer.borrow().iter().any(hold) || self.running.borrow().iter().any(runs)
     }
 
@@ -246,11 +246,11 @@ fn name(actor: usize, number: u32) -> Bytes {
 }
 
 /// The answer to a request of one command, if it is what was asked for.
-pub(super) fn one(answer: Answer) -> Result<Reply, Trouble> {
+pub(super) fn one(answer: Answer) -> Result<Reply, Failure> {
     match answer?.pop() {
-        Some(Reply::NoGroup) => Err(Trouble::NoGroup),
+        Some(Reply::NoGroup) => Err(Failure::NoGroup),
         Some(reply) => Ok(reply),
-        None => Err(Trouble::Unknown),
+        None => Err(Failure::Unknown),
     }
 }
 

@@ -6,7 +6,7 @@ use super::wire::{Claim, Command, Reply};
 use crate::id::EntryId;
 use crate::queue::policy::delay;
 use crate::queue::policy::leases::Decided;
-use crate::queue::policy::plan::{PAGE, Trouble, about};
+use crate::queue::policy::plan::{Failure, PAGE, with_jitter};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(consumer: Rc<Consumer>) {
                 let ids: Vec<EntryId> = some.iter().map(|ack| ack.key.1).collect();
                 let done = until_done(&consumer, level, ids).await;
                 for ack in some {
-                    consumer.held.borrow_mut().end(ack.key, ack.ticket);
+                    consumer.held.borrow_mut().remove(ack.key, ack.ticket);
                     // It may have been given to us again, and was not taken, for it is done.
                     consumer.give_up(ack.key);
                     if !done {
@@ -50,7 +50,7 @@ async fn until_done(consumer: &Consumer, level: usize, ids: Vec<EntryId>) -> boo
     let until = consumer.now() + consumer.lease();
     let mut pauses = 0;
     loop {
-        let commands = if consumer.abilities().ack_del {
+        let commands = if consumer.capabilities().ack_del {
             vec![Command::AckDel { level, ids: ids.clone() }]
         } else {
             let ids = ids.clone();
@@ -71,7 +71,7 @@ async fn pause(consumer: &Consumer, pauses: &mut u32) {
     let pause = (least * 2_u32.saturating_pow((*pauses).min(16))).min(most);
     *pauses += 1;
     let random = consumer.random();
-    consumer.sim.sleep(consumer.actor, about(pause, random)).await;
+    consumer.sim.sleep(consumer.actor, with_jitter(pause, random)).await;
 }
 
 /// A decision about a job; it is carried out by itself.
@@ -89,7 +89,7 @@ pub(super) fn decide(consumer: &Rc<Consumer>, hold: Hold, decision: Decision) {
             Decision::Bury => bury(&consumer, &hold).await,
             decision => give_back(&consumer, &hold, decision).await,
         };
-        consumer.held.borrow_mut().end(hold.key, hold.ticket);
+        consumer.held.borrow_mut().remove(hold.key, hold.ticket);
         if !done && consumer.is(Mutant::ForgetsRuns) {
             consumer.give_up(hold.key);
         } else if !done {
@@ -101,7 +101,7 @@ pub(super) fn decide(consumer: &Rc<Consumer>, hold: Hold, decision: Decision) {
 
 fn is_ours(consumer: &Consumer, hold: &Hold) -> bool {
     let now = consumer.now();
-    consumer.held.borrow().is_held(hold.key, hold.ticket, now) || consumer.is(Mutant::NacksLost)
+    consumer.held.borrow().is_valid(hold.key, hold.ticket, now) || consumer.is(Mutant::NacksLost)
 }
 
 /// Whether it was done; tries again as long as the lease is believed in.
@@ -109,7 +109,7 @@ async fn give_back(consumer: &Consumer, hold: &Hold, decision: Decision) -> bool
     let mut pauses = 0;
     while is_ours(consumer, hold) {
         // Now and then it asks first how much is pending.
-        if consumer.abilities().claim && consumer.random() < 0.5 {
+        if consumer.capabilities().claim && consumer.random() < 0.5 {
             let asked = consumer.ask(Command::Owners { level: hold.key.0 }).await;
             if asked.is_err() {
                 pause(consumer, &mut pauses).await;
@@ -123,9 +123,9 @@ async fn give_back(consumer: &Consumer, hold: &Hold, decision: Decision) -> bool
         let twice = consumer.is(Mutant::NacksTwice) && !matches!(decision, Decision::Release);
         match one(consumer.sim.call(consumer.commands, vec![command]).await) {
             Ok(_) => return true,
-            Err(Trouble::NoGroup) => return false,
+            Err(Failure::NoGroup) => return false,
             // It may have been done, and another may be at it: nobody asks whose it is.
-            Err(Trouble::Unknown) if !twice => return false,
+            Err(Failure::Unknown) if !twice => return false,
             Err(_) => pause(consumer, &mut pauses).await,
         }
     }
@@ -140,7 +140,7 @@ fn given_back(consumer: &Consumer, hold: &Hold, decision: Decision) -> Command {
         Decision::Release => Some(true),
         _ => None,
     };
-    let nacks = consumer.abilities().nack && !settings.parks();
+    let nacks = consumer.capabilities().nack && !settings.uses_buckets();
     if let Some(silent) = silent.filter(|_| nacks) {
         return Command::Nack { level, id, silent };
     }
@@ -150,8 +150,9 @@ fn given_back(consumer: &Consumer, hold: &Hold, decision: Decision) -> Command {
     };
     match decision {
         Decision::Retry(wait) => {
-            let (owner, idle) = delay::put(wait.min(settings.most_delay()), lease);
-            claim(owner, idle, delay::bucket(owner).map(|_| hold.attempt))
+            let (owner, idle) =
+                delay::placement(wait.min(settings.longest_possible_delay()), lease);
+            claim(owner, idle, delay::bucket_delay(owner).map(|_| hold.attempt))
         }
         Decision::Release => claim(delay::RETRY, lease, Some(hold.attempt.saturating_sub(1))),
         _ => claim(delay::RETRY, lease, None),
@@ -183,11 +184,11 @@ async fn moved(
     hold: &Hold,
     by: u64,
     unknown: &mut bool,
-) -> Result<(), Trouble> {
+) -> Result<(), Failure> {
     let ((level, id), job) = (hold.key, hold.job);
     let answer = consumer.ask(Command::Bury { level, id, job, by }).await;
     let Reply::Moved { copy, acked, deleted } = answer.inspect_err(|trouble| {
-        *unknown |= *trouble == Trouble::Unknown;
+        *unknown |= *trouble == Failure::Unknown;
     })?
     else {
         return Ok(());
@@ -197,7 +198,7 @@ async fn moved(
         return Ok(());
     }
     // Somebody had acknowledged the job before: the copy is one too many, unless it is all that there is.
-    if consumer.abilities().idmp {
+    if consumer.capabilities().idmp {
         let made = consumer.ask(Command::MadeBy { copy }).await?;
         if *unknown || !matches!(made, Reply::MadeBy(Some(other)) if other == by) {
             return Ok(());

@@ -7,7 +7,7 @@ use super::server::Server;
 use super::tasks::Sim;
 use super::wire::{Command, Reply};
 use super::world::{S, Us, World, us};
-use crate::queue::policy::plan::Trouble;
+use crate::queue::policy::plan::Failure;
 use fastrand::Rng;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -106,7 +106,7 @@ impl Fate {
         self.sim.sleep(actor, Duration::from_micros(pause)).await;
         let (level, once) = {
             let world = self.sim.world();
-            (world.ledger.jobs[job].level, world.server.abilities.idmp)
+            (world.ledger.jobs[job].level, world.server.capabilities.idmp)
         };
         loop {
             let command = Command::Add { level, job, once };
@@ -117,7 +117,7 @@ impl Fate {
                     return;
                 }
                 // Nobody knows whether it was added.
-                Err(Trouble::Unknown) if !once => return,
+                Err(Failure::Unknown) if !once => return,
                 Err(_) => self.sim.sleep(actor, Duration::from_millis(100)).await,
             }
         }
@@ -173,7 +173,7 @@ impl Fate {
                 world.crash();
                 if rng.u8(0..4) == 0 {
                     self.version.set(rng.usize(self.version.get()..VERSIONS.len()));
-                    world.server.abilities = Scene::abilities(self.version.get());
+                    world.server.capabilities = Scene::capabilities(self.version.get());
                 }
                 world.tell(|| format!("the server crashes; then {}", VERSIONS[self.version.get()]));
             }

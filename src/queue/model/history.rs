@@ -71,9 +71,9 @@ pub(super) fn run(which: Which) -> Report {
     let settings = scene.settings.clone();
     let (lease, attempts) = (settings.lease, settings.retry.attempts());
     let ledger = Ledger::new(std::mem::take(&mut scene.jobs), attempts);
-    let server = Server::new(scene.levels, Scene::abilities(scene.version));
+    let server = Server::new(scene.levels, Scene::capabilities(scene.version));
     // The server may come to know IDMP later.
-    let exact = server.abilities.idmp;
+    let exact = server.capabilities.idmp;
     let mut world = World::new(rng.fork(), server, lease, ledger, which.tells);
     world.weather = scene.weather;
     world.tell(|| format!("{scene:?}, {}", VERSIONS[scene.version]));

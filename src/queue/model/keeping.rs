@@ -13,25 +13,26 @@ pub(super) async fn run(consumer: Rc<Consumer>) {
     let lease = consumer.lease();
     let tick = lease / 24;
     while !consumer.ended.get() {
-        let next = consumer.held.borrow().next();
+        let next = consumer.held.borrow().next_check();
         let until = next.map(|at| at.max(consumer.now() + tick));
-        let news =
-            || consumer.ended.get() || next.is_none() && consumer.held.borrow().next().is_some();
+        let news = || {
+            consumer.ended.get() || next.is_none() && consumer.held.borrow().next_check().is_some()
+        };
         consumer.sim.wait(consumer.actor, until, news).await;
         let now = consumer.now();
         let mut beats = consumer.held.borrow().due(now);
         if consumer.is(Mutant::BeatsLate) {
             let running = consumer.running.borrow();
-            beats.sure.extend(running.iter().map(|(key, ..)| *key));
+            beats.certain.extend(running.iter().map(|(key, ..)| *key));
         } else {
             consumer.lapse(now);
         }
         consumer.forget_lapsed(now.checked_sub(lease * 4).unwrap_or(now));
         // The answer must come while there is time left to ask again.
         let limit = lease / 6;
-        beat(&consumer, &beats.sure, limit).await;
-        if !beats.doubtful.is_empty() {
-            let ours = still_ours(&consumer, &beats.doubtful, limit / 2).await;
+        beat(&consumer, &beats.certain, limit).await;
+        if !beats.uncertain.is_empty() {
+            let ours = still_ours(&consumer, &beats.uncertain, limit / 2).await;
             beat(&consumer, &ours, limit / 2).await;
         }
         if !consumer.is(Mutant::BeatsLate) {
@@ -48,7 +49,7 @@ async fn beat(consumer: &Consumer, beats: &[Key], limit: Duration) {
         let sent = consumer.now();
         let unchecked = consumer.is(Mutant::BeatsUnchecked) || consumer.is(Mutant::BeatsLate);
         let part =
-            if unchecked { part.to_vec() } else { consumer.held.borrow().beatable(part, sent) };
+            if unchecked { part.to_vec() } else { consumer.held.borrow().still_due(part, sent) };
         let claim = |part: &[Key]| {
             let ids: Vec<EntryId> = part.iter().map(|key| key.1).collect();
             Command::Claim(Claim::new(level, &me, Duration::ZERO, ids).just_id())
@@ -61,7 +62,7 @@ async fn beat(consumer: &Consumer, beats: &[Key], limit: Duration) {
         let Some(Ok(answers)) = answers else { continue };
         for (part, answer) in part.chunks(PAGE).zip(answers) {
             let Reply::Ids(still) = answer else { continue };
-            let gone = consumer.held.borrow_mut().beaten(sent, part, &keys(level, &still));
+            let gone = consumer.held.borrow_mut().renewed(sent, part, &keys(level, &still));
             consumer.lose(gone);
             part.iter().for_each(|key| super::laws::one_believes(consumer, *key));
         }
@@ -82,7 +83,7 @@ async fn still_ours(consumer: &Consumer, beats: &[Key], limit: Duration) -> Vec<
             if found.iter().any(|pending| pending.consumer == me) {
                 ours.push(*key);
             } else {
-                let lost = consumer.held.borrow_mut().beaten(asked, &[*key], &[]);
+                let lost = consumer.held.borrow_mut().renewed(asked, &[*key], &[]);
                 consumer.lose(lost);
             }
         }

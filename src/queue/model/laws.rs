@@ -46,7 +46,7 @@ pub(super) fn runs(consumer: &Consumer, hold: &Hold) {
     if twice {
         world.ledger.wrong(format!("{} runs {:?} twice at a time", consumer.actor, hold.key));
     }
-    if consumer.common.settings.retry.is_spent(hold.attempt) {
+    if consumer.common.settings.retry.is_exhausted(hold.attempt) {
         world.ledger.wrong(format!("an attempt too many: {hold:?}"));
     }
 }
@@ -67,15 +67,15 @@ pub(super) fn steps(consumer: &Consumer, step: &Step) {
     let mut wrong = Vec::new();
     for (key, pending) in world.server.all_pending() {
         let fresh = pending.idle(now) < ms(lease / 2);
-        let known = held.holds(key)
+        let known = held.contains(key)
             || consumer.given_up.borrow().contains_key(&key)
             || world.ledger.is_late(key);
         if pending.owner == me && fresh && !known {
             wrong.push(format!("{} reads on and has forgotten {key:?}", consumer.actor));
         }
         let Some(calm) = world.ledger.calm else { continue };
-        let least = delay::bucket(&pending.owner).unwrap_or(lease);
-        let looks = delay::poll(&pending.owner).max(Duration::from_secs(1)) * 2;
+        let least = delay::bucket_delay(&pending.owner).unwrap_or(lease);
+        let looks = delay::check_interval(&pending.owner).max(Duration::from_secs(1)) * 2;
         let due = world.when(pending.at.max(0).saturating_add(ms(least)));
         let since = due.max(calm).max(consumer.free_since.get());
         let there = world.server.job(key.0, key.1).is_some();

@@ -1,5 +1,5 @@
 //! A model of the queue: random histories of producers, consumers and a server, thousands of them, each from a seed, in a time
-//! of its own. Plan, leases, policy, parks and settings are the real ones; the tasks around them are written after the real
+//! of its own. Plan, leases, policy, delays and settings are the real ones; the tasks around them are written after the real
 //! ones, command by command. What must hold:
 //!
 //! * what was added, `Ok`, is done or among the dead letters at the end, unless the server lost it or a job said otherwise;

@@ -6,7 +6,7 @@
 
 use super::wire::{Answer, Command, Reply};
 use super::world::{Event, S, Us, World, us};
-use crate::queue::policy::plan::Trouble;
+use crate::queue::policy::plan::Failure;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -173,7 +173,7 @@ impl World {
                 let reconnect = self.rng.u64(5_000..300_000);
                 self.links[link].state = State::Down;
                 for call in std::mem::take(&mut self.links[link].unanswered) {
-                    self.resolve(link, call, Err(Trouble::Unknown));
+                    self.resolve(link, call, Err(Failure::Unknown));
                 }
                 self.at(self.now + reconnect, Event::Up(link));
             }
@@ -190,7 +190,7 @@ impl World {
                 let outbox = &mut self.links[link].outbox;
                 let waits = outbox.iter().position(|request| request.call == call);
                 let unsent = waits.and_then(|place| outbox.remove(place)).is_some();
-                let trouble = if unsent { Trouble::Refused } else { Trouble::Unknown };
+                let trouble = if unsent { Failure::Refused } else { Failure::Unknown };
                 let waits = self.links[link].unanswered.contains(&call);
                 self.resolve(link, call, Err(trouble));
                 if self.links[link].reads && waits {
@@ -217,7 +217,7 @@ impl World {
             return self.cut(link);
         }
         if self.rng.u32(..1_000) < self.weather.refuses {
-            return self.answer(link, epoch, call, Err(Trouble::Refused));
+            return self.answer(link, epoch, call, Err(Failure::Refused));
         }
         // Not all of it may have come before the cut.
         let some = if late { self.rng.usize(1..=commands.len()) } else { commands.len() };
@@ -296,7 +296,7 @@ impl World {
             let reply = self.run(&waiting.command);
             match reply.or_else(|| over.then(|| Reply::Entries(Vec::new()))) {
                 // Redis 6.2 does not notice, and goes on waiting.
-                Some(Reply::NoGroup) if !over && !self.server.abilities.deleted => {
+                Some(Reply::NoGroup) if !over && !self.server.capabilities.deleted => {
                     self.waiting.push(waiting);
                 }
                 Some(reply) => {

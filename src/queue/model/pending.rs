@@ -142,7 +142,7 @@ impl Server {
 
     /// Whether it is pending and was deleted, which Redis notices since 7.0.
     fn is_cleared(&mut self, (level, id): Key) -> bool {
-        let gone = self.abilities.deleted && self.job(level, id).is_none();
+        let gone = self.capabilities.deleted && self.job(level, id).is_none();
         gone && self.ack(level, id)
     }
 

@@ -6,7 +6,7 @@ use super::wire::{Claim, Command, Given, Reply};
 use crate::command::PendingEntry;
 use crate::id::EntryId;
 use crate::queue::policy::leases::Key;
-use crate::queue::policy::plan::{LOOK, PAGE, Plan, Read, Step, Trouble};
+use crate::queue::policy::plan::{Failure, LIST, PAGE, Plan, Read, Step};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 pub(super) type Taken = (Given, u32, Instant);
 
 pub(super) async fn run(consumer: Rc<Consumer>) {
-    let terms = consumer.common.settings.terms(consumer.common.levels, consumer.common.ageing);
+    let plan_settings =
+        consumer.common.settings.plan_settings(consumer.common.levels, consumer.common.ageing);
     let connection = consumer.sim.world().epoch(consumer.reads);
     let mut reading = Reading {
-        plan: Plan::new(terms),
+        plan: Plan::new(plan_settings),
         connection,
         answered: consumer.now(),
         consumer: Rc::clone(&consumer),
@@ -45,15 +46,15 @@ struct Reading {
 }
 
 impl Reading {
-    async fn step(&mut self) -> Result<(), Trouble> {
+    async fn step(&mut self) -> Result<(), Failure> {
         let consumer = Rc::clone(&self.consumer);
         self.look_at_connection().await?;
-        let (now, room, abilities) = (consumer.now(), consumer.room(), consumer.abilities());
+        let (now, room, capabilities) = (consumer.now(), consumer.room(), consumer.capabilities());
         let random = consumer.random();
-        let step = self.plan.next(now, room, abilities, random);
+        let step = self.plan.next(now, room, capabilities, random);
         super::laws::steps(&consumer, &step);
         match step {
-            Step::Rest(time) => {
+            Step::Wait(time) => {
                 let until = Some(now + time);
                 consumer.sim.wait(consumer.actor, until, || consumer.closing.get()).await;
             }
@@ -62,7 +63,7 @@ impl Reading {
                 consumer.sim.wait(consumer.actor, None, news).await;
                 consumer.free_since.set(consumer.sim.world().now);
             }
-            Step::Create => {
+            Step::CreateGroup => {
                 for level in 0..consumer.common.levels {
                     consumer.ask(Command::Create { level }).await?;
                 }
@@ -70,13 +71,13 @@ impl Reading {
             }
             Step::Recover(level) => self.recover(level, room).await?,
             Step::Sweep { level, cursor, count } => self.sweep(level, cursor, count).await?,
-            Step::Census(level) => {
+            Step::ListOwners(level) => {
                 let reply = consumer.ask(Command::Owners { level }).await?;
                 let Reply::Owners(owners) = reply else { return Ok(()) };
                 let owners = owners.iter().map(|owner| owner.to_vec()).collect();
-                self.plan.counted(level, owners, consumer.now());
+                self.plan.owners_listed(level, owners, consumer.now());
             }
-            Step::Look { level, owner, after } => {
+            Step::ListPending { level, owner, after } => {
                 self.look(level, owner.into(), after, room).await?;
             }
             Step::Read(read) => self.read(read).await?,
@@ -84,7 +85,7 @@ impl Reading {
         Ok(())
     }
 
-    async fn look_at_connection(&mut self) -> Result<(), Trouble> {
+    async fn look_at_connection(&mut self) -> Result<(), Failure> {
         let consumer = &self.consumer;
         let now = consumer.now();
         if now.saturating_duration_since(self.answered) > consumer.lease() * 10 {
@@ -102,7 +103,7 @@ impl Reading {
     }
 
     /// Takes what is pending for us and not in our hands.
-    async fn recover(&mut self, level: usize, room: usize) -> Result<(), Trouble> {
+    async fn recover(&mut self, level: usize, room: usize) -> Result<(), Failure> {
         let consumer = Rc::clone(&self.consumer);
         if consumer.is(Mutant::NoRecovery) {
             self.plan.recovered(level, true);
@@ -112,7 +113,7 @@ impl Reading {
         let mut asked = consumer.now();
         let before: Vec<Key> = consumer.held.borrow().keys().collect();
         let mut lost = self.list(level, &me, None).await?;
-        lost.retain(|entry| !consumer.held.borrow().holds((level, entry.id)));
+        lost.retain(|entry| !consumer.held.borrow().contains((level, entry.id)));
         // What is old may be somebody else's in a moment. What was in our hands, now or when we asked, was given back or
         // acknowledged, or nobody knows: that may still be on its way, and would take from whoever has it.
         let old = |entry: &PendingEntry| entry.idle.is_none_or(|idle| idle >= lease / 2);
@@ -155,8 +156,8 @@ impl Reading {
         level: usize,
         owner: &Bytes,
         after: Option<EntryId>,
-    ) -> Result<Vec<PendingEntry>, Trouble> {
-        let count = usize::try_from(LOOK).unwrap_or(usize::MAX);
+    ) -> Result<Vec<PendingEntry>, Failure> {
+        let count = usize::try_from(LIST).unwrap_or(usize::MAX);
         let command = Command::Pending { level, owner: owner.clone(), after, count };
         match self.consumer.ask(command).await? {
             Reply::Pending(page) => Ok(page),
@@ -164,13 +165,13 @@ impl Reading {
         }
     }
 
-    async fn sweep(&mut self, level: usize, cursor: EntryId, count: usize) -> Result<(), Trouble> {
+    async fn sweep(&mut self, level: usize, cursor: EntryId, count: usize) -> Result<(), Failure> {
         let consumer = Rc::clone(&self.consumer);
         let (me, least, since) = (consumer.name(), consumer.lease(), consumer.now());
         let cursor = if consumer.is(Mutant::SweepsAnew) { EntryId::MIN } else { cursor };
         let reply = consumer.ask(Command::Sweep { level, me, least, cursor, count }).await?;
         let Reply::Swept(given, next) = reply else { return Ok(()) };
-        self.plan.swept(level, next, given.len() >= count);
+        self.plan.sweep_done(level, next, given.len() >= count);
         let taken = self.with_attempts(level, given, since).await?;
         super::working::hand_out(&consumer, taken);
         Ok(())
@@ -182,11 +183,13 @@ impl Reading {
         owner: Bytes,
         after: Option<EntryId>,
         room: usize,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Failure> {
         let consumer = Rc::clone(&self.consumer);
         let page = self.list(level, &owner, after).await?;
-        let held = |level, id| consumer.held.borrow().holds((level, id));
-        let Some((_, least, ids)) = self.plan.looked(&page, room, held) else { return Ok(()) };
+        let held = |level, id| consumer.held.borrow().contains((level, id));
+        let Some((_, least, ids)) = self.plan.pending_listed(&page, room, held) else {
+            return Ok(());
+        };
         if ids.is_empty() {
             return Ok(());
         }
@@ -195,7 +198,7 @@ impl Reading {
         Ok(())
     }
 
-    async fn claim(&self, claim: Claim) -> Result<Vec<Taken>, Trouble> {
+    async fn claim(&self, claim: Claim) -> Result<Vec<Taken>, Failure> {
         let (level, since) = (claim.level, self.consumer.now());
         match self.consumer.ask(Command::Claim(claim)).await? {
             Reply::Entries(given) => self.with_attempts(level, given, since).await,
@@ -209,11 +212,11 @@ impl Reading {
         level: usize,
         given: Vec<Given>,
         since: Instant,
-    ) -> Result<Vec<Taken>, Trouble> {
+    ) -> Result<Vec<Taken>, Failure> {
         let forgets = self.consumer.is(Mutant::ForgetsClaims);
         let taken = self.attempts(level, given, since).await;
         // Whatever the trouble is, they are ours now, and not in our hands.
-        taken.map_err(|trouble| if forgets { trouble } else { Trouble::Unknown })
+        taken.map_err(|trouble| if forgets { trouble } else { Failure::Unknown })
     }
 
     async fn attempts(
@@ -221,7 +224,7 @@ impl Reading {
         level: usize,
         mut given: Vec<Given>,
         since: Instant,
-    ) -> Result<Vec<Taken>, Trouble> {
+    ) -> Result<Vec<Taken>, Failure> {
         let consumer = &self.consumer;
         let me = consumer.name();
         if given.iter().any(|given| given.job.is_none()) {
@@ -236,7 +239,7 @@ impl Reading {
         let answers = consumer.sim.call(consumer.commands, asked).await?;
         let mut taken: Vec<Taken> = Vec::new();
         for (given, answer) in given.into_iter().zip(answers) {
-            let Reply::Pending(found) = answer else { return Err(Trouble::NoGroup) };
+            let Reply::Pending(found) = answer else { return Err(Failure::NoGroup) };
             if let Some(pending) = found.first().filter(|pending| pending.consumer == me) {
                 let old = consumer.is(Mutant::OldCount);
                 let attempt = pending.deliveries.saturating_sub(u64::from(old)).max(1);
@@ -247,13 +250,13 @@ impl Reading {
     }
 
     /// Redis 6.2 claims entries that were deleted, and does not say which.
-    async fn clear_nulls(&self, level: usize, me: &Bytes) -> Result<(), Trouble> {
+    async fn clear_nulls(&self, level: usize, me: &Bytes) -> Result<(), Failure> {
         let consumer = Rc::clone(&self.consumer);
         let mine = self.list(level, me, None).await?;
         let unknown: Vec<EntryId> = mine
             .iter()
             .map(|entry| entry.id)
-            .filter(|id| !consumer.held.borrow().holds((level, *id)))
+            .filter(|id| !consumer.held.borrow().contains((level, *id)))
             .collect();
         let ask = |id: &EntryId| Command::Exists { level, id: *id };
         let found = consumer.sim.call(consumer.commands, unknown.iter().map(ask).collect()).await?;
@@ -266,16 +269,16 @@ impl Reading {
         Ok(())
     }
 
-    async fn read(&mut self, read: Read) -> Result<(), Trouble> {
+    async fn read(&mut self, read: Read) -> Result<(), Failure> {
         let consumer = Rc::clone(&self.consumer);
-        let (me, since, abilities) = (consumer.name(), consumer.now(), consumer.abilities());
+        let (me, since, capabilities) = (consumer.name(), consumer.now(), consumer.capabilities());
         let answer = consumer.sim.call(consumer.reads, vec![Command::Read { me, read }]).await;
         let Reply::Entries(given) = one(answer)? else { return Ok(()) };
         let brought = given.len();
         let attempt = |given: &Given| u32::try_from(given.before + 1).unwrap_or(u32::MAX);
         let taken = given.into_iter().map(|given| (given, attempt(&given), since)).collect();
         super::working::hand_out(&consumer, taken);
-        self.plan.brought(brought, abilities);
+        self.plan.read_done(brought, capabilities);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::ledger::{Job, Nature};
 use super::net::Weather;
 use super::world::{Us, us};
-use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::retry_policy::{Jitter, RetryPolicy};
 use crate::queue::settings::Settings;
 use crate::server::Server;
@@ -78,8 +78,8 @@ impl Scene {
         }
     }
 
-    pub(super) fn abilities(version: usize) -> Abilities {
-        Abilities::of(Some(&Server::new("redis", VERSIONS[version])))
+    pub(super) fn capabilities(version: usize) -> Capabilities {
+        Capabilities::of(Some(&Server::new("redis", VERSIONS[version])))
     }
 }
 
@@ -92,9 +92,9 @@ fn settings(kind: Kind, rng: &mut Rng) -> Settings {
     let leases = [500, 1_000, 2_000, 4_000, 8_000];
     let leases = if matches!(kind, Kind::Tough | Kind::Crowd) { &leases[2..] } else { &leases };
     settings.lease = Duration::from_millis(one(rng, leases));
-    let parks = kind != Kind::Tough && rng.u8(0..4) == 0;
+    let uses_buckets = kind != Kind::Tough && rng.u8(0..4) == 0;
     let most = if kind == Kind::Tough { 0.1 } else { one(rng, &[0.05, 0.3, 0.95]) };
-    let longest = if parks { 1.0 + rng.f64() * 5.0 } else { rng.f64() * most };
+    let longest = if uses_buckets { 1.0 + rng.f64() * 5.0 } else { rng.f64() * most };
     let longest = settings.lease.mul_f64(longest);
     let jitter = if rng.bool() { Jitter::Full } else { Jitter::None };
     let policy = RetryPolicy::exponential(longest / rng.u32(1..6), longest);

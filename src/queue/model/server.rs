@@ -1,11 +1,11 @@
 //! A server, as far as a queue knows it: streams, one group of each, who was given what and when.
 //!
-//! What differs between versions is decided by the abilities, as it is for the real ones. Its clock is told with each command.
+//! What differs between versions is decided by the capabilities, as it is for the real ones. Its clock is told with each command.
 
 use super::ledger::Ledger;
 use super::wire::{Claim, Command, Reply};
 use crate::id::EntryId;
-use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::leases::Key;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(super) type Ms = i64;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Server {
-    pub(super) abilities: Abilities,
+    pub(super) capabilities: Capabilities,
     /// Each of them may be missing.
     pub(super) streams: Vec<Option<Stream>>,
     pub(super) letters: Vec<Letter>,
@@ -75,8 +75,8 @@ pub(super) fn ms(time: Duration) -> Ms {
 }
 
 impl Server {
-    pub(super) fn new(levels: usize, abilities: Abilities) -> Self {
-        Self { abilities, streams: vec![None; levels], ..Self::default() }
+    pub(super) fn new(levels: usize, capabilities: Capabilities) -> Self {
+        Self { capabilities, streams: vec![None; levels], ..Self::default() }
     }
 
     /// Runs a command; `None` if it is a read that waits.
@@ -167,7 +167,7 @@ impl Server {
         let (level, id) = from;
         let known =
             self.letters.iter().find(|letter| letter.from == from).map(|letter| letter.copy);
-        let copy = known.filter(|_| self.abilities.idmp).unwrap_or_else(|| {
+        let copy = known.filter(|_| self.capabilities.idmp).unwrap_or_else(|| {
             self.copies += 1;
             self.letters.push(Letter { copy: self.copies, job, from, by });
             self.copies
@@ -184,7 +184,7 @@ impl Server {
     /// What of these is left after a crash that loses what came after `saved`.
     pub(super) fn rolled_back(&self, saved: &Self) -> Self {
         Self {
-            abilities: self.abilities,
+            capabilities: self.capabilities,
             newest: self.newest,
             copies: self.copies,
             ..saved.clone()

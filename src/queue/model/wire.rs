@@ -2,7 +2,7 @@
 
 use crate::command::PendingEntry;
 use crate::id::EntryId;
-use crate::queue::policy::plan::{Read, Trouble};
+use crate::queue::policy::plan::{Failure, Read};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -164,4 +164,4 @@ pub(super) enum Reply {
 }
 
 /// What came of a request.
-pub(super) type Answer = Result<Vec<Reply>, Trouble>;
+pub(super) type Answer = Result<Vec<Reply>, Failure>;

@@ -20,7 +20,7 @@ pub(super) fn hand_out(consumer: &Rc<Consumer>, taken: Vec<Taken>) {
         consumer.given_up.borrow_mut().remove(&key);
         consumer.sim.world().ledger.is_taken(key);
         super::laws::one_believes(consumer, key);
-        if consumer.common.settings.retry.is_spent(attempt) {
+        if consumer.common.settings.retry.is_exhausted(attempt) {
             decide(consumer, hold, Decision::Bury);
         } else {
             consumer.buffer.borrow_mut().push_back(hold);
@@ -40,9 +40,9 @@ pub(super) async fn run(consumer: Rc<Consumer>) {
     };
     while let Some(hold) = super::tasks::poll(next).await {
         let now = consumer.now();
-        let held = consumer.held.borrow().is_held(hold.key, hold.ticket, now);
+        let held = consumer.held.borrow().is_valid(hold.key, hold.ticket, now);
         if hold.token.get() || !(held || consumer.is(Mutant::TakesTwice)) {
-            consumer.held.borrow_mut().end(hold.key, hold.ticket);
+            consumer.held.borrow_mut().remove(hold.key, hold.ticket);
             consumer.give_up(hold.key);
             consumer.put_down();
             continue;

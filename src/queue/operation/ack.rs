@@ -1,7 +1,4 @@
-//! Acks: many acknowledgements in one command; each still has its own result.
-//!
-//! While one command is in flight, others gather for the next: no acknowledgement waits for a batch
-//! to fill.
+//! Acknowledges entries, many in one command. Each has its own result. An operation.
 //!
 //! | retention | Redis 8.2 | before |
 //! |---|---|---|
@@ -16,82 +13,72 @@
 use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::Acked;
-use crate::queue::consumer::report::Ending;
-use crate::queue::consumer::settle::{AckResult, Pause, is_transient};
-use crate::queue::consumer::state::{AckOrder, Desk};
-use crate::queue::policy::plan::PAGE;
+use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::clock;
 use crate::queue::settings::Retention;
-use crate::queue::shared::Core;
-use std::time::Instant;
+use crate::queue::shared::Shared;
 
-/// Sends these acknowledgements, and reports each result to its caller.
-pub(crate) async fn send(desk: &Desk, acks: Vec<AckOrder>) {
-    let mut acks = acks;
-    for (level, core) in desk.levels.iter().enumerate() {
-        let (mut here, others): (Vec<_>, Vec<_>) =
-            acks.into_iter().partition(|ack| ack.key.0 == level);
-        acks = others;
-        while !here.is_empty() {
-            let some: Vec<AckOrder> = here.drain(..here.len().min(PAGE)).collect();
-            let ids: Vec<EntryId> = some.iter().map(|ack| ack.key.1).collect();
-            let results = until_done(desk, core, &ids).await;
-            for (ack, result) in some.into_iter().zip(results) {
-                end(desk, ack, result);
-            }
-        }
-    }
+/// The result of an acknowledgement.
+///
+/// ```no_run
+/// # async fn f(
+/// #     delivery: bourn::queue::Delivery<String>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::Acked;
+///
+/// match delivery.ack().await? {
+///     Acked::Done => println!("removed from the queue"),
+///     Acked::AlreadyGone => println!("another worker finished it: this was a duplicate"),
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Acked {
+    /// The job was pending, and is now acknowledged.
+    Done,
+    /// The job was no longer pending. Another worker finished it after this lease was lost, or this
+    /// acknowledgement was applied before and its reply was lost.
+    ///
+    /// Before Redis 8.2 the server reports how many of the jobs acknowledged together were pending,
+    /// not which. If some were not, all of them get this result.
+    AlreadyGone,
 }
 
-/// Records the result of one acknowledgement.
-fn end(desk: &Desk, ack: AckOrder, result: AckResult) {
-    if result.is_err() {
-        // If the entry is delivered again, it is acknowledged again.
-        desk.note_done(ack.key, Instant::now());
-    }
-    desk.held().end(ack.key, ack.ticket);
-    desk.room.notify_waiters();
-    match (&result, ack.ending) {
-        (Ok(Acked::AlreadyGone), _) => desk.tally.add(ack.key.0, Ending::AlreadyGone, 1),
-        (Ok(Acked::Done), ending) => desk.tally.add(ack.key.0, ending, 1),
-        (Err(_), _) => {}
-    }
-    if let Some(reply) = ack.reply {
-        // The caller may have dropped its future.
-        let _ = reply.send(result);
-    }
-}
-
-/// Sends an acknowledgement until there is a reply, at most for the duration of a lease.
-async fn until_done(desk: &Desk, core: &Core, ids: &[EntryId]) -> Vec<AckResult> {
-    let until = Instant::now() + core.settings.lease;
-    let mut pause = Pause::default();
+/// Sends an acknowledgement until there is a reply: for the duration of a lease, or until `stopped`
+/// returns true.
+pub(crate) async fn send_until_known(
+    shared: &Shared,
+    ids: &[EntryId],
+    stopped: impl Fn() -> bool,
+) -> Vec<Result<Acked, Error>> {
+    let until = clock::now() + shared.settings.lease;
+    let mut backoff = Backoff::default();
     loop {
-        let error = match once(core, ids).await {
+        let error = match once(shared, ids).await {
             Ok(results) => return results.into_iter().map(Ok).collect(),
             Err(error) => error,
         };
-        if !is_transient(&error) || Instant::now() >= until || desk.ended.is_cancelled() {
-            return ids.iter().map(|_| Err(error.clone().into())).collect();
+        if !is_transient(&error) || clock::now() >= until || stopped() {
+            return ids.iter().map(|_| Err(error.clone())).collect();
         }
-        pause.wait().await;
+        backoff.wait().await;
     }
 }
 
 /// Acknowledges these entries once.
-async fn once(core: &Core, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
-    let settings = &core.settings;
+async fn once(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
+    let settings = &shared.settings;
     let (stream, group) = (&settings.stream, &settings.group);
     let refs = match settings.retention {
         Retention::DeleteOnAck => Some(Refs::Keep),
         Retention::KeepUntilAllAcked => Some(Refs::Acked),
         Retention::LossyMaxLen(_) | Retention::LossyMaxAge(_) => None,
     };
-    if let Some(refs) = refs.filter(|_| core.abilities().ack_del) {
+    if let Some(refs) = refs.filter(|_| shared.capabilities().ack_del) {
         let ack = XAckDel::new(stream, group, ids);
         // The default is omitted: not all servers document it.
         let ack = if refs == Refs::Keep { ack } else { ack.refs(refs) };
-        let outcomes = core.client.send(ack).await?;
+        let outcomes = shared.client.send(ack).await?;
         let outcome = |outcome: DeleteOutcome| match outcome {
             DeleteOutcome::Missing => Acked::AlreadyGone,
             _ => Acked::Done,
@@ -100,11 +87,11 @@ async fn once(core: &Core, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     }
     let ack = XAck::new(stream, group, ids);
     let acked = if settings.retention.deletes() {
-        let (deleted, acked) = core.client.send_all((XDel::new(stream, ids), ack)).await;
+        let (deleted, acked) = shared.client.send_all((XDel::new(stream, ids), ack)).await;
         deleted?;
         acked?
     } else {
-        core.client.send(ack).await?
+        shared.client.send(ack).await?
     };
     // The server reports how many were pending, not which. All of them were, unless a lease was
     // lost.

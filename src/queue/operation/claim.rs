@@ -1,21 +1,22 @@
-//! Claimed: claimed entries, with the number of the attempt.
+//! Claims pending entries, and renews leases. An operation.
 //!
-//! The number is read from the server after the claim, when no other consumer can change it. It is
-//! never computed from an earlier listing.
+//! The number of an attempt is read from the server after the claim, when no other consumer can
+//! change it. It is never computed from an earlier listing.
 
-use crate::command::{PendingEntry, XAck, XClaim, XDel, XPendingRange, XRange};
+use crate::command::{PendingEntry, XAck, XClaim, XClaimJustId, XDel, XPendingRange, XRange};
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::consumer::state::Desk;
-use crate::queue::policy::plan::{LOOK, PAGE};
-use crate::queue::shared::Core;
+use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::clock;
+use crate::queue::policy::plan::{LIST, PAGE};
+use crate::queue::shared::Shared;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// An entry that now belongs to this consumer.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Claimed {
     pub(crate) entry: Entry,
     pub(crate) attempt: u32,
     /// The time before the command was sent that claimed it.
@@ -25,132 +26,171 @@ pub(crate) struct Taken {
 /// Returns the entries with the attempt numbers of the server. Entries that are no longer ours are
 /// omitted.
 pub(crate) async fn with_attempts(
-    core: &Core,
+    shared: &Shared,
     me: &[u8],
     since: Instant,
     entries: &Entries,
-) -> Result<Vec<Taken>, Error> {
+) -> Result<Vec<Claimed>, Error> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let (stream, group) = (&core.settings.stream, &core.settings.group);
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     let ask = |id| XPendingRange::new(stream, group, id..=id, 1);
-    let asked: Vec<Entry> =
-        entries.iter().filter(|entry| !entry.is_deleted()).map(|entry| entry.to_entry()).collect();
-    let answers = core.client.send_all(asked.iter().map(|entry| ask(entry.id()))).await;
-    let mut taken = Vec::with_capacity(asked.len());
-    for (entry, answer) in asked.into_iter().zip(answers) {
+    let present = entries.iter().filter(|entry| !entry.is_deleted());
+    let present: Vec<Entry> = present.map(|entry| entry.to_entry()).collect();
+    let answers = shared.client.send_all(present.iter().map(|entry| ask(entry.id()))).await;
+    let mut claimed = Vec::with_capacity(present.len());
+    for (entry, answer) in present.into_iter().zip(answers) {
         let answer = answer?;
         let Some(pending) = answer.first().filter(|pending| pending.consumer == me) else {
             continue;
         };
         let attempt = u32::try_from(pending.deliveries.max(1)).unwrap_or(u32::MAX);
-        taken.push(Taken { entry, attempt, since });
+        claimed.push(Claimed { entry, attempt, since });
     }
-    Ok(taken)
+    Ok(claimed)
 }
 
-/// Claims entries that were idle for this long. This counts as another delivery.
-pub(crate) async fn take(
-    desk: &Desk,
-    core: &Core,
-    level: usize,
+/// Claims entries that were idle for at least this long. This counts as another delivery. Adds the
+/// ids of deleted entries to `missing`.
+pub(crate) async fn claim_idle(
+    shared: &Shared,
     me: &[u8],
     least: Duration,
     ids: &[EntryId],
-) -> Result<Vec<Taken>, Error> {
-    let since = Instant::now();
-    let claim = XClaim::new(&core.settings.stream, &core.settings.group, me, least, ids);
-    let entries = core.client.send(claim).await?;
-    let taken = with_attempts(core, me, since, &entries).await?;
+    is_held: impl Fn(EntryId) -> bool,
+    missing: &mut Vec<EntryId>,
+) -> Result<Vec<Claimed>, Error> {
+    let since = clock::now();
+    let claim = XClaim::new(&shared.settings.stream, &shared.settings.group, me, least, ids);
+    let entries = shared.client.send(claim).await?;
+    let claimed = with_attempts(shared, me, since, &entries).await?;
     if entries.nulls() > 0 {
-        clear_nulls(desk, core, level, me).await?;
+        missing.extend(ack_missing(shared, me, is_held).await?);
     }
-    Ok(taken)
+    Ok(claimed)
 }
 
 /// Claims entries that were delivered to us in a reply that was lost, as listed by a request sent
 /// at `asked`. They were not run, so this does not count as another delivery. Also returns whether
-/// there was time for all of them.
+/// there was time for all of them. Adds the ids of deleted entries to `missing`.
 pub(crate) async fn recover(
-    desk: &Desk,
-    core: &Core,
-    level: usize,
+    shared: &Shared,
     me: &[u8],
     asked: Instant,
     lost: Vec<PendingEntry>,
-) -> Result<(Vec<Taken>, bool), Error> {
-    let lease = core.settings.lease;
+    is_held: impl Fn(EntryId) -> bool,
+    missing: &mut Vec<EntryId>,
+) -> Result<(Vec<Claimed>, bool), Error> {
+    let lease = shared.settings.lease;
     let mut counts: BTreeMap<u64, Vec<EntryId>> = BTreeMap::new();
     for entry in lost {
         counts.entry(entry.deliveries).or_default().push(entry.id);
     }
-    let mut taken = Vec::new();
+    let mut claimed = Vec::new();
     for (count, ids) in counts {
         for ids in ids.chunks(PAGE) {
-            let since = Instant::now();
+            let since = clock::now();
             if since.saturating_duration_since(asked) > lease / 4 {
-                return Ok((taken, false));
+                return Ok((claimed, false));
             }
-            let (stream, group) = (&core.settings.stream, &core.settings.group);
+            let (stream, group) = (&shared.settings.stream, &shared.settings.group);
             let claim = XClaim::new(stream, group, me, Duration::ZERO, ids).retry_count(count);
-            let entries = core.client.send(claim).await?;
-            taken.extend(with_attempts(core, me, since, &entries).await?);
+            let entries = shared.client.send(claim).await?;
+            claimed.extend(with_attempts(shared, me, since, &entries).await?);
             if entries.nulls() > 0 {
-                clear_nulls(desk, core, level, me).await?;
+                missing.extend(ack_missing(shared, me, &is_held).await?);
             }
         }
     }
-    Ok((taken, true))
+    Ok((claimed, true))
 }
 
-/// Acknowledges deleted entries. Redis 6.2 claims them without their ids: they are the ones that
-/// are pending for us and not in the stream.
-pub(crate) async fn clear_nulls(
-    desk: &Desk,
-    core: &Core,
-    level: usize,
+/// Acknowledges deleted entries, and returns their ids. Redis 6.2 claims them without their ids:
+/// they are the ones that are pending for us and not in the stream.
+pub(crate) async fn ack_missing(
+    shared: &Shared,
     me: &[u8],
-) -> Result<(), Error> {
-    let (stream, group) = (&core.settings.stream, &core.settings.group);
-    let mine = XPendingRange::new(stream, group, .., LOOK).consumer(me);
-    let mine = core.client.send(mine).await?;
-    let unknown: Vec<EntryId> = {
-        let held = desk.held();
-        let ids = mine.iter().map(|entry| entry.id);
-        ids.filter(|id| !held.holds((level, *id))).collect()
-    };
+    is_held: impl Fn(EntryId) -> bool,
+) -> Result<Vec<EntryId>, Error> {
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    let mine = XPendingRange::new(stream, group, .., LIST).consumer(me);
+    let mine = shared.client.send(mine).await?;
+    let unknown = mine.iter().map(|entry| entry.id).filter(|id| !is_held(*id));
+    let unknown: Vec<EntryId> = unknown.collect();
     let ask = |id: &EntryId| XRange::new(stream, *id..=*id);
-    let found = core.client.send_all(unknown.iter().map(ask)).await;
-    let mut gone = Vec::new();
+    let found = shared.client.send_all(unknown.iter().map(ask)).await;
+    let mut missing = Vec::new();
     for (id, found) in unknown.iter().zip(found) {
         if found?.is_empty() {
-            gone.push(*id);
+            missing.push(*id);
         }
     }
-    for ids in gone.chunks(PAGE) {
-        core.client.send(XAck::new(stream, group, ids)).await?;
+    for ids in missing.chunks(PAGE) {
+        shared.client.send(XAck::new(stream, group, ids)).await?;
     }
-    desk.vanished(level, &gone);
-    Ok(())
+    Ok(missing)
 }
 
 /// Deletes at-most-once entries before they are delivered: a group that is created again would
 /// deliver them again.
-pub(crate) async fn delete(desk: &Desk, level: usize, entries: &Entries) -> Result<(), Error> {
-    let Some(core) = desk.core(level).filter(|core| core.settings.retention.deletes()) else {
+pub(crate) async fn delete(shared: &Shared, entries: &Entries) -> Result<(), Error> {
+    if !shared.settings.retention.deletes() {
         return Ok(());
-    };
+    }
     let ids: Vec<EntryId> = entries.ids().collect();
     for ids in ids.chunks(PAGE) {
-        let mut pause = crate::queue::consumer::settle::Pause::default();
+        let mut backoff = Backoff::default();
         // Deleting twice does no harm; an error here would lose all of them.
-        while let Err(error) = core.client.send(XDel::new(&core.settings.stream, ids)).await {
-            if !crate::queue::consumer::settle::is_transient(&error) {
+        while let Err(error) = shared.client.send(XDel::new(&shared.settings.stream, ids)).await {
+            if !is_transient(&error) {
                 return Err(error);
             }
-            pause.wait().await;
+            backoff.wait().await;
         }
     }
     Ok(())
+}
+
+/// Renews the leases of these entries, in pages of [`PAGE`]. Returns, for each page, the entries
+/// that are still pending.
+pub(crate) async fn renew(
+    shared: &Shared,
+    me: &[u8],
+    ids: &[EntryId],
+) -> Vec<Result<Vec<EntryId>, Error>> {
+    shared.client.send_all(ids.chunks(PAGE).map(|ids| heartbeat(shared, me, ids))).await
+}
+
+/// Renews one lease. False if the entry is no longer pending.
+pub(crate) async fn renew_one(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool, Error> {
+    Ok(!shared.client.send(heartbeat(shared, me, &[id])).await?.is_empty())
+}
+
+fn heartbeat<'a>(shared: &'a Shared, me: &'a [u8], ids: &'a [EntryId]) -> XClaimJustId<'a> {
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    XClaim::new(stream, group, me, Duration::ZERO, ids).just_id()
+}
+
+/// Returns, for each entry, whether it is pending for us.
+pub(crate) async fn are_ours(
+    shared: &Shared,
+    me: &[u8],
+    ids: &[EntryId],
+) -> Vec<Result<bool, Error>> {
+    let owners = shared.client.send_all(ids.iter().map(|id| owner(shared, *id))).await;
+    owners.into_iter().map(|owner| Ok(is_owner(me, &owner?))).collect()
+}
+
+/// Whether this entry is pending for us.
+pub(crate) async fn is_ours(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool, Error> {
+    Ok(is_owner(me, &shared.client.send(owner(shared, id)).await?))
+}
+
+fn owner(shared: &Shared, id: EntryId) -> XPendingRange<'_> {
+    XPendingRange::new(&shared.settings.stream, &shared.settings.group, id..=id, 1)
+}
+
+fn is_owner(me: &[u8], pending: &[PendingEntry]) -> bool {
+    pending.iter().any(|pending| pending.consumer == *me)
 }

@@ -1,5 +1,5 @@
 //! Moves jobs to the dead-letter stream: those without attempts left, and those with a permanent
-//! error.
+//! error. An operation.
 //!
 //! ```text
 //! MULTI
@@ -24,12 +24,12 @@ use crate::command::{XAck, XAdd, XDel, XLen, XRange};
 use crate::entry::Entry;
 use crate::error::{Code, Error, Outcome};
 use crate::id::EntryId;
-use crate::queue::consumer::settle::{Case, Pause, is_transient};
 use crate::queue::event::QueueEvent;
-use crate::queue::shared::Core;
+use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::clock;
+use crate::queue::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The number of fields that are added to a dead letter; they come first.
 pub(crate) const OWN_FIELDS: usize = 6;
@@ -44,10 +44,9 @@ pub(crate) const BY: &str = "_by";
 
 /// A job that is being moved to the dead-letter stream.
 #[derive(Debug)]
-pub(crate) struct Burial {
-    id: EntryId,
+pub(crate) struct DeadLetterMove {
     attempt: u32,
-    why: Arc<str>,
+    reason: Arc<str>,
     at_ms: u64,
     /// Identifies the copy.
     by: String,
@@ -56,131 +55,140 @@ pub(crate) struct Burial {
     unknown: AtomicBool,
 }
 
-impl Burial {
-    pub(crate) fn new(case: &Case, why: &Arc<str>) -> Self {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+impl DeadLetterMove {
+    pub(crate) fn new(entry: Entry, attempt: u32, reason: Arc<str>) -> Self {
         Self {
-            id: case.key.1,
-            attempt: case.attempt,
-            why: Arc::clone(why),
-            at_ms: u64::try_from(at.as_millis()).unwrap_or_default(),
+            attempt,
+            reason,
+            at_ms: clock::unix_ms(),
             by: format!("{:016x}", fastrand::u64(..)),
-            entry: case.entry.clone(),
+            entry,
             unknown: AtomicBool::new(false),
         }
     }
-}
 
-/// Emits the event that a job cannot be moved.
-pub(crate) fn blocked(core: &Core, id: EntryId, error: &Error) {
-    core.emit(QueueEvent::DeadLetterBlocked { id, error: Arc::new(error.clone()) });
+    fn id(&self) -> EntryId {
+        self.entry.id()
+    }
 }
 
 /// The result of a move.
 #[derive(Debug)]
-pub(crate) enum Buried {
+pub(crate) enum DeadLetterOutcome {
     /// The job was moved, or only acknowledged if there is no dead-letter stream.
     Moved,
     /// The key of the dead-letter stream is not a stream, and the job was added to its own stream
     /// again.
-    PutBack(Error),
+    Restored(Error),
 }
 
 /// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. An error
 /// means that it was not moved, or that the outcome is unknown.
-pub(crate) async fn bury(core: &Core, burial: &Burial) -> Result<Buried, Error> {
-    let result = match &core.settings.dead_letter {
-        Some(dlq) => to(core, dlq, burial).await,
+pub(crate) async fn send(
+    shared: &Shared,
+    job: &DeadLetterMove,
+) -> Result<DeadLetterOutcome, Error> {
+    let result = match &shared.settings.dead_letter {
+        Some(dlq) => move_to(shared, dlq, job).await,
         None => {
-            let (stream, group) = (&core.settings.stream, &core.settings.group);
-            let ack = XAck::new(stream, group, burial.id);
-            let gone = core.client.transact((ack, XDel::new(stream, burial.id))).await;
-            gone.map(|_| Buried::Moved)
+            let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+            let ack = XAck::new(stream, group, job.id());
+            let gone = shared.client.transact((ack, XDel::new(stream, job.id()))).await;
+            gone.map(|_| DeadLetterOutcome::Moved)
         }
     };
-    if matches!(result, Ok(Buried::Moved)) {
-        let (attempts, reason) = (burial.attempt, Arc::clone(&burial.why));
-        core.emit(QueueEvent::DeadLettered { id: burial.id, attempts, reason });
+    if matches!(result, Ok(DeadLetterOutcome::Moved)) {
+        let (attempts, reason) = (job.attempt, Arc::clone(&job.reason));
+        shared.emit(QueueEvent::DeadLettered { id: job.id(), attempts, reason });
     }
     result
 }
 
-async fn to(core: &Core, dlq: &[u8], burial: &Burial) -> Result<Buried, Error> {
-    if core.blocked.load(Ordering::Acquire) {
+async fn move_to(
+    shared: &Shared,
+    dlq: &[u8],
+    job: &DeadLetterMove,
+) -> Result<DeadLetterOutcome, Error> {
+    if shared.blocked.load(Ordering::Acquire) {
         // No move before the key is known to be a stream again, or missing.
-        core.client.send(XLen::new(dlq)).await?;
-        core.blocked.store(false, Ordering::Release);
+        shared.client.send(XLen::new(dlq)).await?;
+        shared.blocked.store(false, Ordering::Release);
     }
-    let settings = &core.settings;
+    let settings = &shared.settings;
     let (stream, group) = (&*settings.stream, &*settings.group);
-    let iid = burial.id.to_string();
+    let iid = job.id().to_string();
     let add = XAdd::new(dlq);
-    let add = if core.abilities().idmp { add.idmp(group, &iid) } else { add };
+    let add = if shared.capabilities().idmp { add.idmp(group, &iid) } else { add };
     let add = add
-        .field(ID, burial.id)
+        .field(ID, job.id())
         .field(GROUP, group)
-        .field(ATTEMPT, burial.attempt)
-        .field(WHY, &*burial.why)
-        .field(AT, burial.at_ms)
-        .field(BY, &burial.by)
-        .fields(burial.entry.fields());
-    let ack = XAck::new(stream, group, burial.id);
+        .field(ATTEMPT, job.attempt)
+        .field(WHY, &*job.reason)
+        .field(AT, job.at_ms)
+        .field(BY, &job.by)
+        .fields(job.entry.fields());
+    let ack = XAck::new(stream, group, job.id());
     let moved = if settings.retention.deletes() {
-        let del = XDel::new(stream, burial.id);
-        core.client.transact((add, ack, del)).await
+        let del = XDel::new(stream, job.id());
+        shared.client.transact((add, ack, del)).await
     } else {
-        core.client.transact((add, ack)).await.map(|(copy, acked)| (copy, acked, Ok(0)))
+        shared.client.transact((add, ack)).await.map(|(copy, acked)| (copy, acked, Ok(0)))
     };
     let (copy, acked, deleted) = moved.inspect_err(|error| {
         if error.outcome() == Outcome::Unknown {
-            burial.unknown.store(true, Ordering::Release);
+            job.unknown.store(true, Ordering::Release);
         }
     })?;
     match (copy, acked) {
-        (Ok(_), Ok(1..)) => Ok(Buried::Moved),
+        (Ok(_), Ok(1..)) => Ok(DeadLetterOutcome::Moved),
         // The group had lost its pending entries, and the stream still had the job: this copy is
         // the only one.
-        (Ok(_), Ok(0)) if deleted.is_ok_and(|deleted| deleted > 0) => Ok(Buried::Moved),
+        (Ok(_), Ok(0)) if deleted.is_ok_and(|deleted| deleted > 0) => Ok(DeadLetterOutcome::Moved),
         (Ok(copy), Ok(0)) => {
-            spare(core, dlq, burial, copy).await?;
-            Ok(Buried::Moved)
+            delete_copy(shared, dlq, job, copy).await?;
+            Ok(DeadLetterOutcome::Moved)
         }
         (Ok(_), Err(error)) => Err(error),
         (Err(error), acked) => {
             if error.code() == Some(&Code::WrongType) {
-                core.blocked.store(true, Ordering::Release);
+                shared.blocked.store(true, Ordering::Release);
             }
             if acked.unwrap_or(0) == 0 {
                 return Err(error);
             }
-            put_back(&core.client, &core.settings.stream, &burial.entry).await?;
-            Ok(Buried::PutBack(error))
+            put_back(&shared.client, &shared.settings.stream, &job.entry).await?;
+            Ok(DeadLetterOutcome::Restored(error))
         }
     }
 }
 
 /// Handles a job that was acknowledged before: deletes the copy, unless it is the only one.
-async fn spare(core: &Core, dlq: &[u8], burial: &Burial, copy: EntryId) -> Result<(), Error> {
-    if core.abilities().idmp {
-        let found = core.client.send(XRange::new(dlq, copy..=copy)).await?;
+async fn delete_copy(
+    shared: &Shared,
+    dlq: &[u8],
+    job: &DeadLetterMove,
+    copy: EntryId,
+) -> Result<(), Error> {
+    if shared.capabilities().idmp {
+        let found = shared.client.send(XRange::new(dlq, copy..=copy)).await?;
         let by = found.first().and_then(|entry| entry.get(BY));
-        let own = by == Some(burial.by.as_bytes());
+        let own = by == Some(job.by.as_bytes());
         // Our own first attempt may have acknowledged the job.
-        if !own || burial.unknown.load(Ordering::Acquire) {
+        if !own || job.unknown.load(Ordering::Acquire) {
             return Ok(());
         }
     }
-    core.client.send(XDel::new(dlq, copy)).await.map(drop)
+    shared.client.send(XDel::new(dlq, copy)).await.map(drop)
 }
 
 /// Adds an entry to the end of its own stream again. It was acknowledged and is in no stream.
 pub(crate) async fn put_back(client: &Client, stream: &[u8], entry: &Entry) -> Result<(), Error> {
-    let mut pause = Pause::default();
+    let mut backoff = Backoff::default();
     loop {
         match client.send(XAdd::new(stream).fields(entry.fields())).await {
             Ok(_) => return Ok(()),
             // This process has the only copy: a duplicate is better than a loss.
-            Err(error) if is_transient(&error) => pause.wait().await,
+            Err(error) if is_transient(&error) => backoff.wait().await,
             Err(error) => return Err(error),
         }
     }

@@ -1,6 +1,19 @@
-//! Operations: one exchange with the server each, with its retries.
+//! Operations of a queue: one exchange with the server each. They return values.
+//!
+//! | operation | commands |
+//! |---|---|
+//! | `ack` | XACKDEL, or XDEL and XACK |
+//! | `nack` | XNACK, or XCLAIM with an idle time |
+//! | `claim` | XCLAIM and XPENDING: claimed entries with their attempts, heartbeats |
+//! | `dead_letter` | MULTI: XADD to the dead-letter stream, XACK, XDEL |
+//! | `relay` | MULTI: XADD to another stream, XACK, XDEL |
+//!
+//! `backoff` is the pause between two tries of an operation, `clock` the time that they use.
 
 pub(crate) mod ack;
+pub(crate) mod backoff;
 pub(crate) mod claim;
+pub(crate) mod clock;
 pub(crate) mod dead_letter;
+pub(crate) mod nack;
 pub(crate) mod relay;

@@ -1,5 +1,5 @@
-//! Moving: acknowledges and deletes an entry in one stream, and adds one to another, in one
-//! transaction.
+//! Acknowledges and deletes an entry in one stream, and adds one to another, in one
+//! transaction. An operation.
 //!
 //! ```text
 //! MULTI
@@ -20,21 +20,18 @@ use crate::command::{XAck, XAdd, XDel};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::Acked;
-use crate::queue::QueueError;
-use crate::queue::codec::FieldList;
-use crate::queue::consumer::report::Ending;
-use crate::queue::consumer::settle::{Case, Pause, is_transient};
+use crate::queue::operation::ack::Acked;
+use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter;
-use crate::queue::shared::Core;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The result of a move: whether the entry was ours, and the id of the new entry, if there is one.
-pub(crate) type Moved = (Acked, Option<EntryId>);
+/// The result of a relay: whether the entry was ours, and the id of the new entry, if there is one.
+pub(crate) type Relayed = (Acked, Option<EntryId>);
 
-/// The source and the target of a move.
+/// The source and the target of a relay.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Move<'a> {
+pub(crate) struct Relay<'a> {
     pub(crate) from: &'a [u8],
     pub(crate) group: &'a [u8],
     pub(crate) entry: &'a Entry,
@@ -45,19 +42,19 @@ pub(crate) struct Move<'a> {
     pub(crate) idmp: bool,
 }
 
-impl Move<'_> {
+impl Relay<'_> {
     /// Retries for this duration, until the outcome is known.
-    pub(crate) async fn until_known<'f>(
+    pub(crate) async fn send_until_known<'f>(
         &'f self,
         client: &Client,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
         time: Duration,
-    ) -> Result<Moved, Error> {
-        let until = Instant::now() + time;
-        let mut pause = Pause::default();
+    ) -> Result<Relayed, Error> {
+        let until = clock::now() + time;
+        let mut backoff = Backoff::default();
         loop {
             match self.once(client, fields.clone()).await {
-                Err(error) if is_transient(&error) && Instant::now() < until => pause.wait().await,
+                Err(error) if is_transient(&error) && clock::now() < until => backoff.wait().await,
                 result => return result,
             }
         }
@@ -67,8 +64,8 @@ impl Move<'_> {
         &'f self,
         client: &Client,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
-    ) -> Result<Moved, Error> {
-        let Move { from, group, entry, deletes, to, idmp } = *self;
+    ) -> Result<Relayed, Error> {
+        let Relay { from, group, entry, deletes, to, idmp } = *self;
         let id = entry.id();
         let iid = id.to_string();
         // Entries of several streams may have the same id.
@@ -104,31 +101,4 @@ impl Move<'_> {
         client.send(XDel::new(to, added)).await?;
         Ok((Acked::AlreadyGone, None))
     }
-}
-
-/// Adds the next job and acknowledges this one. Retries for the duration of a lease, until the
-/// outcome is known.
-pub(crate) async fn ack_then(
-    case: &Case,
-    out: &Core,
-    fields: &FieldList,
-) -> Result<Moved, QueueError> {
-    let core = case.core()?;
-    let settings = &core.settings;
-    let whole = Move {
-        from: &settings.stream,
-        group: &settings.group,
-        entry: &case.entry,
-        deletes: settings.retention.deletes(),
-        to: &out.settings.stream,
-        idmp: core.abilities().idmp,
-    };
-    let result = whole.until_known(&core.client, fields.iter(), settings.lease).await;
-    case.end();
-    match &result {
-        Ok((Acked::Done, _)) => case.desk.tally.add(case.key.0, Ending::Done, 1),
-        Ok((Acked::AlreadyGone, _)) => case.desk.tally.add(case.key.0, Ending::AlreadyGone, 1),
-        Err(_) => {}
-    }
-    Ok(result?)
 }

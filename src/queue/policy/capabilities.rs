@@ -1,4 +1,4 @@
-//! Abilities: the commands and options of a server that a queue uses. No I/O.
+//! Capabilities: the commands and options of a server that a queue uses. No I/O.
 //!
 //! | ability | with it | without |
 //! |---|---|---|
@@ -15,9 +15,9 @@
 
 use crate::server::{Feature, Flavour, Server, Version};
 
-/// The abilities of a server that matter to a queue.
+/// The capabilities of a server that matter to a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Abilities {
+pub(crate) struct Capabilities {
     pub(crate) claim: bool,
     pub(crate) nack: bool,
     pub(crate) ack_del: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Abilities {
     pub(crate) deleted: bool,
 }
 
-impl Abilities {
+impl Capabilities {
     pub(crate) fn of(server: Option<&Server>) -> Self {
         let Some(server) = server else { return Self::default() };
         let can = |feature| server.supports(feature) == Some(true);
@@ -53,13 +53,13 @@ mod tests {
 
     #[test]
     fn abilities_follow_the_server_version() {
-        let of = |name, version| Abilities::of(Some(&Server::new(name, version)));
-        let none = Abilities::default();
-        let deleted = Abilities { deleted: true, ..none };
-        let ack_del = Abilities { ack_del: true, ..deleted };
-        let claim = Abilities { claim: true, ..ack_del };
-        let idmp = Abilities { idmp: true, ..claim };
-        let nack = Abilities { nack: true, ..idmp };
+        let of = |name, version| Capabilities::of(Some(&Server::new(name, version)));
+        let none = Capabilities::default();
+        let deleted = Capabilities { deleted: true, ..none };
+        let ack_del = Capabilities { ack_del: true, ..deleted };
+        let claim = Capabilities { claim: true, ..ack_del };
+        let idmp = Capabilities { idmp: true, ..claim };
+        let nack = Capabilities { nack: true, ..idmp };
         let rows = [
             ("redis", "6.2.5", none),
             ("redis", "7.0.15", deleted),
@@ -69,12 +69,12 @@ mod tests {
             ("redis", "8.4.0", claim),
             ("redis", "8.6.2", idmp),
             ("redis", "8.8.0", nack),
-            ("redis", "8.10.2", Abilities { max_count: true, max_size: true, ..nack }),
+            ("redis", "8.10.2", Capabilities { max_count: true, max_size: true, ..nack }),
             ("another", "99.0.0", none),
         ];
         for (name, version, expected) in rows {
             assert_eq!(of(name, version), expected, "{name} {version}");
         }
-        assert_eq!(Abilities::of(None), none);
+        assert_eq!(Capabilities::of(None), none);
     }
 }

@@ -17,7 +17,7 @@ const fn s(seconds: u64) -> Duration {
 }
 
 /// All delay buckets: the name, and the maximum delay.
-const PARKS: [(&[u8], Duration); 8] = [
+const BUCKETS: [(&[u8], Duration); 8] = [
     (b"~park:1s", s(1)),
     (b"~park:5s", s(5)),
     (b"~park:30s", s(30)),
@@ -33,27 +33,27 @@ pub(crate) const LONGEST: Duration = s(24 * 3_600);
 
 /// Returns the owner of an entry with this delay, and the idle time to set. In place if the delay
 /// is shorter than the lease.
-pub(crate) fn put(wait: Duration, lease: Duration) -> (&'static [u8], Duration) {
+pub(crate) fn placement(wait: Duration, lease: Duration) -> (&'static [u8], Duration) {
     if wait < lease {
         return (RETRY, lease - wait);
     }
     let wait = wait.min(LONGEST);
-    let park = PARKS.iter().find(|(_, bucket)| *bucket >= wait);
-    park.map_or((RETRY, lease), |(name, bucket)| (*name, *bucket - wait))
+    let bucket = BUCKETS.iter().find(|(_, delay)| *delay >= wait);
+    bucket.map_or((RETRY, lease), |(name, delay)| (*name, *delay - wait))
 }
 
 /// Returns the delay of the bucket with this name; `None` if it is not a bucket.
-pub(crate) fn bucket(name: &[u8]) -> Option<Duration> {
-    PARKS.iter().find(|(park, _)| *park == name).map(|(_, bucket)| *bucket)
+pub(crate) fn bucket_delay(name: &[u8]) -> Option<Duration> {
+    BUCKETS.iter().find(|(bucket, _)| *bucket == name).map(|(_, delay)| *delay)
 }
 
 /// Returns the approximate interval at which the entries of this owner are checked.
-pub(crate) fn poll(name: &[u8]) -> Duration {
-    bucket(name).map_or(s(1), |bucket| (bucket / 20).max(s(1)))
+pub(crate) fn check_interval(name: &[u8]) -> Duration {
+    bucket_delay(name).map_or(s(1), |delay| (delay / 20).max(s(1)))
 }
 
 /// Whether entries of this owner wait for a retry.
-pub(crate) fn waits(name: &[u8]) -> bool {
+pub(crate) fn is_delayed(name: &[u8]) -> bool {
     name == RETRY || name.starts_with(PREFIX)
 }
 
@@ -74,20 +74,20 @@ mod tests {
             (s(99 * 3_600), b"~park:24h", s(0)),
         ];
         for (wait, name, idle) in rows {
-            assert_eq!(put(wait, lease), (name, idle), "{wait:?}");
-            let least = bucket(name).unwrap_or(lease);
+            assert_eq!(placement(wait, lease), (name, idle), "{wait:?}");
+            let least = bucket_delay(name).unwrap_or(lease);
             assert_eq!(least - idle, wait.min(LONGEST), "{wait:?}");
         }
     }
 
     #[test]
     fn buckets_are_known_by_name_and_checked_by_their_length() {
-        assert_eq!(bucket(b"~park:2m"), Some(s(120)));
-        assert_eq!(bucket(b"~park:3m"), None);
-        assert_eq!(poll(b"~park:1s"), s(1));
-        assert_eq!(poll(b"~park:10m"), s(30));
-        assert_eq!(poll(RETRY), s(1));
-        assert!(waits(RETRY) && waits(b"~park:3m"));
-        assert!(!waits(b"worker-1"));
+        assert_eq!(bucket_delay(b"~park:2m"), Some(s(120)));
+        assert_eq!(bucket_delay(b"~park:3m"), None);
+        assert_eq!(check_interval(b"~park:1s"), s(1));
+        assert_eq!(check_interval(b"~park:10m"), s(30));
+        assert_eq!(check_interval(RETRY), s(1));
+        assert!(is_delayed(RETRY) && is_delayed(b"~park:3m"));
+        assert!(!is_delayed(b"worker-1"));
     }
 }

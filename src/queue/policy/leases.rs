@@ -15,7 +15,7 @@
 //! quarter of the lease.
 
 use crate::id::EntryId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// An entry: the index of its stream in the list of streams, and its id.
@@ -23,15 +23,15 @@ pub(crate) type Key = (usize, EntryId);
 
 /// All entries that one consumer holds. `M` is returned when a lease ends.
 #[derive(Debug)]
-pub(crate) struct Held<M> {
+pub(crate) struct Leases<M> {
     lease: Duration,
-    jobs: HashMap<Key, Holding<M>>,
+    entries: BTreeMap<Key, LeaseEntry<M>>,
     tickets: u64,
 }
 
 #[derive(Debug)]
-struct Holding<M> {
-    /// Distinguishes holdings of the same entry: it may come back after its lease was lost.
+struct LeaseEntry<M> {
+    /// Distinguishes deliveries of the same entry: it may come back after its lease was lost.
     ticket: u64,
     /// The time before the last confirmed command was sent.
     since: Instant,
@@ -53,16 +53,16 @@ pub(crate) enum Decided {
 
 /// The heartbeats to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Beats {
+pub(crate) struct Heartbeats {
     /// No other consumer may have claimed these yet.
-    pub(crate) sure: Vec<Key>,
+    pub(crate) certain: Vec<Key>,
     /// The owner of these must be checked: only those that are still ours are claimed.
-    pub(crate) doubtful: Vec<Key>,
+    pub(crate) uncertain: Vec<Key>,
 }
 
-impl<M> Held<M> {
+impl<M> Leases<M> {
     pub(crate) fn new(lease: Duration) -> Self {
-        Self { lease, jobs: HashMap::new(), tickets: 0 }
+        Self { lease, entries: BTreeMap::new(), tickets: 0 }
     }
 
     /// Returns when a lease is considered lost, if its last confirmed command was sent at `since`.
@@ -70,21 +70,21 @@ impl<M> Held<M> {
         since + self.lease / 4 * 3
     }
 
-    fn believes(&self, since: Instant, now: Instant) -> bool {
+    fn is_within(&self, since: Instant, now: Instant) -> bool {
         now < self.deadline(since)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.entries.is_empty()
     }
 
-    pub(crate) fn holds(&self, key: Key) -> bool {
-        self.jobs.contains_key(&key)
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.entries.contains_key(&key)
     }
 
     /// Returns all entries that are held.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.jobs.keys().copied()
+        self.entries.keys().copied()
     }
 
     /// Holds an entry that was delivered by a command sent at `since`, and returns its ticket.
@@ -93,92 +93,93 @@ impl<M> Held<M> {
     ///
     /// An entry may arrive after its lease was over, because the process stalled. It is then held
     /// with an expired lease, and the next check finds it lost.
-    pub(crate) fn take(&mut self, key: Key, since: Instant, now: Instant, mark: M) -> Option<u64> {
+    pub(crate) fn insert(
+        &mut self,
+        key: Key,
+        since: Instant,
+        now: Instant,
+        mark: M,
+    ) -> Option<u64> {
         let most = self.lease / 4 * 3;
-        if let Some(holding) = self.jobs.get_mut(&key) {
-            let ours = match holding.decided {
-                Decided::Not => now < holding.since + most,
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let ours = match entry.decided {
+                Decided::Not => now < entry.since + most,
                 Decided::Done => true,
                 Decided::GivenBack => false,
             };
             if ours {
-                holding.since = holding.since.max(since);
+                entry.since = entry.since.max(since);
                 return None;
             }
         }
         self.tickets += 1;
         let ticket = self.tickets;
-        self.jobs.insert(key, Holding { ticket, since, decided: Decided::Not, mark });
+        self.entries.insert(key, LeaseEntry { ticket, since, decided: Decided::Not, mark });
         Some(ticket)
     }
 
-    /// Whether this holding has a valid lease.
-    pub(crate) fn is_held(&self, key: Key, ticket: u64, now: Instant) -> bool {
-        let holding = self.jobs.get(&key).filter(|holding| holding.ticket == ticket);
-        holding.is_some_and(|holding| self.believes(holding.since, now))
+    /// Whether this delivery has a valid lease.
+    pub(crate) fn is_valid(&self, key: Key, ticket: u64, now: Instant) -> bool {
+        let entry = self.entries.get(&key).filter(|entry| entry.ticket == ticket);
+        entry.is_some_and(|entry| self.is_within(entry.since, now))
     }
 
-    /// Returns when the lease of this holding expires; `None` if it is lost.
-    pub(crate) fn until(&self, key: Key, ticket: u64) -> Option<Instant> {
-        let holding = self.jobs.get(&key).filter(|holding| holding.ticket == ticket)?;
-        Some(self.deadline(holding.since))
+    /// Returns when the lease of this delivery expires; `None` if it is lost.
+    pub(crate) fn expiry(&self, key: Key, ticket: u64) -> Option<Instant> {
+        let entry = self.entries.get(&key).filter(|entry| entry.ticket == ticket)?;
+        Some(self.deadline(entry.since))
     }
 
-    /// Stops heartbeats for this holding, which would undo the decision. False if the lease is
+    /// Stops heartbeats for this delivery, which would undo the decision. False if the lease is
     /// lost.
     pub(crate) fn decide(&mut self, key: Key, ticket: u64, decided: Decided, now: Instant) -> bool {
-        let held = self.is_held(key, ticket, now);
-        if let Some(holding) = self.jobs.get_mut(&key).filter(|_| held) {
-            holding.decided = decided;
+        let held = self.is_valid(key, ticket, now);
+        if let Some(entry) = self.entries.get_mut(&key).filter(|_| held) {
+            entry.decided = decided;
         }
         held
     }
 
-    /// Ends the holding, whether its lease was lost or not.
-    pub(crate) fn end(&mut self, key: Key, ticket: u64) -> Option<M> {
-        self.jobs.get(&key).filter(|holding| holding.ticket == ticket)?;
-        self.jobs.remove(&key).map(|holding| holding.mark)
+    /// Removes this delivery, whether its lease was lost or not.
+    pub(crate) fn remove(&mut self, key: Key, ticket: u64) -> Option<M> {
+        self.entries.get(&key).filter(|entry| entry.ticket == ticket)?;
+        self.entries.remove(&key).map(|entry| entry.mark)
     }
 
-    /// Removes and returns the holdings whose lease is lost.
-    pub(crate) fn lapsed(&mut self, now: Instant) -> Vec<(Key, M)> {
+    /// Removes and returns the entries whose lease is lost.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<(Key, M)> {
         let lost: Vec<Key> = self
-            .jobs
+            .entries
             .iter()
-            // Holdings that are decided already are not reported.
-            .filter(|(_, holding)| {
-                holding.decided == Decided::Not && !self.believes(holding.since, now)
-            })
+            // Entries that are decided already are not reported.
+            .filter(|(_, entry)| entry.decided == Decided::Not && !self.is_within(entry.since, now))
             .map(|(key, _)| *key)
             .collect();
-        lost.into_iter().filter_map(|key| Some((key, self.jobs.remove(&key)?.mark))).collect()
+        lost.into_iter().filter_map(|key| Some((key, self.entries.remove(&key)?.mark))).collect()
     }
 
-    /// Returns the heartbeats that are due.
-    pub(crate) fn due(&self, now: Instant) -> Beats {
-        let mut beats = Beats { sure: Vec::new(), doubtful: Vec::new() };
-        for (key, holding) in &self.jobs {
-            let age = now.saturating_duration_since(holding.since);
-            if holding.decided != Decided::Not
+    /// Returns the heartbeats that are due, sorted by stream and id.
+    pub(crate) fn due(&self, now: Instant) -> Heartbeats {
+        let mut beats = Heartbeats { certain: Vec::new(), uncertain: Vec::new() };
+        for (key, entry) in &self.entries {
+            let age = now.saturating_duration_since(entry.since);
+            if entry.decided != Decided::Not
                 || age < self.lease / 3
-                || !self.believes(holding.since, now)
+                || !self.is_within(entry.since, now)
             {
                 continue;
             }
-            if age < self.lease / 2 { &mut beats.sure } else { &mut beats.doubtful }.push(*key);
+            if age < self.lease / 2 { &mut beats.certain } else { &mut beats.uncertain }.push(*key);
         }
-        // In the order of ids, so that neighbours are checked together.
-        beats.sure.sort_unstable();
-        beats.doubtful.sort_unstable();
         beats
     }
 
     /// Returns those of the keys for which a heartbeat may still be sent. Some may have been
     /// decided or expired since they were due.
-    pub(crate) fn beatable(&self, keys: &[Key], now: Instant) -> Vec<Key> {
+    pub(crate) fn still_due(&self, keys: &[Key], now: Instant) -> Vec<Key> {
         let may = |key: &&Key| {
-            self.jobs.get(key).is_some_and(|holding| {
-                holding.decided == Decided::Not && self.believes(holding.since, now)
+            self.entries.get(key).is_some_and(|entry| {
+                entry.decided == Decided::Not && self.is_within(entry.since, now)
             })
         };
         keys.iter().filter(may).copied().collect()
@@ -186,35 +187,35 @@ impl<M> Held<M> {
 
     /// Returns when to check again for due heartbeats and expired leases. `None` while nothing is
     /// held.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next_check(&self) -> Option<Instant> {
         let oldest = self
-            .jobs
+            .entries
             .values()
-            .filter(|holding| holding.decided == Decided::Not)
-            .map(|held| held.since);
+            .filter(|entry| entry.decided == Decided::Not)
+            .map(|entry| entry.since);
         Some(oldest.min()? + self.lease / 3)
     }
 
     /// Returns when the first lease expires if nothing is confirmed. `None` while nothing is held.
-    pub(crate) fn next_lapse(&self) -> Option<Instant> {
-        Some(self.next()? - self.lease / 3 + self.lease / 4 * 3)
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        Some(self.next_check()? - self.lease / 3 + self.lease / 4 * 3)
     }
 
     /// Records the reply to a heartbeat for `asked`, sent at `sent`: the entries that are still
     /// pending. Removes and returns the others, which were finished or claimed elsewhere.
-    pub(crate) fn beaten(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
+    pub(crate) fn renewed(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
         let mut gone = Vec::new();
         for key in asked {
             if still.contains(key) {
-                if let Some(holding) = self.jobs.get_mut(key) {
-                    holding.since = holding.since.max(sent);
+                if let Some(entry) = self.entries.get_mut(key) {
+                    entry.since = entry.since.max(sent);
                 }
             } else if self
-                .jobs
+                .entries
                 .get(key)
-                .is_some_and(|held| held.decided == Decided::Not && held.since <= sent)
+                .is_some_and(|entry| entry.decided == Decided::Not && entry.since <= sent)
             {
-                gone.extend(self.jobs.remove(key).map(|holding| (*key, holding.mark)));
+                gone.extend(self.entries.remove(key).map(|entry| (*key, entry.mark)));
             }
         }
         gone
@@ -236,121 +237,125 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_are_due_after_a_third_doubtful_after_half_and_never_after_three_quarters() {
+    fn heartbeats_are_due_after_a_third_uncertain_after_half_and_never_after_three_quarters() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        assert_eq!(held.next(), None);
-        held.take(key(1), start, start, ()).unwrap();
-        let none = Beats { sure: vec![], doubtful: vec![] };
+        let mut leases = Leases::new(LEASE);
+        assert_eq!(leases.next_check(), None);
+        leases.insert(key(1), start, start, ()).unwrap();
+        let none = Heartbeats { certain: vec![], uncertain: vec![] };
         let rows = [
             (3, none.clone()),
-            (4, Beats { sure: vec![key(1)], doubtful: vec![] }),
-            (5, Beats { sure: vec![key(1)], doubtful: vec![] }),
-            (6, Beats { sure: vec![], doubtful: vec![key(1)] }),
-            (8, Beats { sure: vec![], doubtful: vec![key(1)] }),
+            (4, Heartbeats { certain: vec![key(1)], uncertain: vec![] }),
+            (5, Heartbeats { certain: vec![key(1)], uncertain: vec![] }),
+            (6, Heartbeats { certain: vec![], uncertain: vec![key(1)] }),
+            (8, Heartbeats { certain: vec![], uncertain: vec![key(1)] }),
             (9, none),
         ];
         for (s, expected) in rows {
-            assert_eq!(held.due(at(start, s)), expected, "after {s} s");
+            assert_eq!(leases.due(at(start, s)), expected, "after {s} s");
         }
-        assert_eq!(held.next(), Some(at(start, 4)));
-        assert_eq!(held.next_lapse(), Some(at(start, 9)));
+        assert_eq!(leases.next_check(), Some(at(start, 4)));
+        assert_eq!(leases.next_expiry(), Some(at(start, 9)));
     }
 
     #[test]
     fn heartbeat_counts_from_when_it_was_sent() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        let ticket = held.take(key(1), start, start, ()).unwrap();
-        assert_eq!(held.beaten(at(start, 4), &[key(1)], &[key(1)]), []);
-        assert_eq!(held.until(key(1), ticket), Some(at(start, 13)));
-        assert!(held.is_held(key(1), ticket, at(start, 12)));
-        assert!(!held.is_held(key(1), ticket, at(start, 13)));
+        let mut leases = Leases::new(LEASE);
+        let ticket = leases.insert(key(1), start, start, ()).unwrap();
+        assert_eq!(leases.renewed(at(start, 4), &[key(1)], &[key(1)]), []);
+        assert_eq!(leases.expiry(key(1), ticket), Some(at(start, 13)));
+        assert!(leases.is_valid(key(1), ticket, at(start, 12)));
+        assert!(!leases.is_valid(key(1), ticket, at(start, 13)));
         // A heartbeat sent earlier and confirmed later does not shorten the lease.
-        held.beaten(at(start, 2), &[key(1)], &[key(1)]);
-        assert_eq!(held.until(key(1), ticket), Some(at(start, 13)));
+        leases.renewed(at(start, 2), &[key(1)], &[key(1)]);
+        assert_eq!(leases.expiry(key(1), ticket), Some(at(start, 13)));
     }
 
     #[test]
     fn entry_missing_from_a_heartbeat_reply_is_gone_and_reported_once() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        held.take(key(1), start, start, "one").unwrap();
-        held.take(key(2), start, start, "two").unwrap();
+        let mut leases = Leases::new(LEASE);
+        leases.insert(key(1), start, start, "one").unwrap();
+        leases.insert(key(2), start, start, "two").unwrap();
         let asked = [key(1), key(2)];
-        assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), [(key(1), "one")]);
-        assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), []);
-        assert!(held.holds(key(2)));
+        assert_eq!(leases.renewed(at(start, 4), &asked, &[key(2)]), [(key(1), "one")]);
+        assert_eq!(leases.renewed(at(start, 4), &asked, &[key(2)]), []);
+        assert!(leases.contains(key(2)));
         // An entry that arrived after the heartbeat was sent is not affected.
-        held.take(key(1), at(start, 5), at(start, 5), "again").unwrap();
-        assert_eq!(held.beaten(at(start, 4), &asked, &[key(2)]), []);
+        leases.insert(key(1), at(start, 5), at(start, 5), "again").unwrap();
+        assert_eq!(leases.renewed(at(start, 4), &asked, &[key(2)]), []);
     }
 
     #[test]
-    fn held_entry_is_not_taken_twice_and_a_lost_one_is_taken_again() {
+    fn held_entry_is_not_inserted_twice_and_a_lost_one_is_inserted_again() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        let first = held.take(key(1), start, start, "first").unwrap();
-        assert_eq!(held.take(key(1), at(start, 8), at(start, 8), "second"), None);
+        let mut leases = Leases::new(LEASE);
+        let first = leases.insert(key(1), start, start, "first").unwrap();
+        assert_eq!(leases.insert(key(1), at(start, 8), at(start, 8), "second"), None);
         assert!(
-            held.is_held(key(1), first, at(start, 16)),
+            leases.is_valid(key(1), first, at(start, 16)),
             "it was confirmed by being given again"
         );
-        let third = held.take(key(1), at(start, 20), at(start, 20), "third").unwrap();
-        assert!(!held.is_held(key(1), first, at(start, 20)));
-        assert_eq!(held.end(key(1), first), None, "the first is not the third");
-        assert_eq!(held.end(key(1), third), Some("third"));
-        assert!(held.is_empty());
+        let third = leases.insert(key(1), at(start, 20), at(start, 20), "third").unwrap();
+        assert!(!leases.is_valid(key(1), first, at(start, 20)));
+        assert_eq!(leases.remove(key(1), first), None, "the first is not the third");
+        assert_eq!(leases.remove(key(1), third), Some("third"));
+        assert!(leases.is_empty());
     }
 
     #[test]
     fn expired_leases_are_reported_once_and_decided_ones_never() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        held.take(key(1), start, start, "one").unwrap();
-        let two = held.take(key(2), start, start, "two").unwrap();
-        assert!(held.decide(key(2), two, Decided::Done, at(start, 8)));
-        assert_eq!(held.due(at(start, 8)).doubtful, [key(1)]);
-        assert_eq!(held.lapsed(at(start, 8)), []);
-        assert_eq!(held.lapsed(at(start, 9)), [(key(1), "one")]);
-        assert_eq!(held.lapsed(at(start, 99)), []);
-        assert!(!held.decide(key(2), two, Decided::Done, at(start, 99)), "too late for another");
-        assert_eq!(held.take(key(2), at(start, 99), at(start, 99), "again"), None, "it is done");
-        assert_eq!(held.end(key(2), two), Some("two"));
+        let mut leases = Leases::new(LEASE);
+        leases.insert(key(1), start, start, "one").unwrap();
+        let two = leases.insert(key(2), start, start, "two").unwrap();
+        assert!(leases.decide(key(2), two, Decided::Done, at(start, 8)));
+        assert_eq!(leases.due(at(start, 8)).uncertain, [key(1)]);
+        assert_eq!(leases.take_expired(at(start, 8)), []);
+        assert_eq!(leases.take_expired(at(start, 9)), [(key(1), "one")]);
+        assert_eq!(leases.take_expired(at(start, 99)), []);
+        assert!(!leases.decide(key(2), two, Decided::Done, at(start, 99)), "too late for another");
+        assert_eq!(
+            leases.insert(key(2), at(start, 99), at(start, 99), "again"),
+            None,
+            "it is done"
+        );
+        assert_eq!(leases.remove(key(2), two), Some("two"));
     }
 
     #[test]
     fn entry_that_arrives_too_late_is_lost_at_once() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        let ticket = held.take(key(1), start, at(start, 30), ()).unwrap();
-        assert!(!held.is_held(key(1), ticket, at(start, 30)));
-        assert_eq!(held.lapsed(at(start, 30)), [(key(1), ())]);
+        let mut leases = Leases::new(LEASE);
+        let ticket = leases.insert(key(1), start, at(start, 30), ()).unwrap();
+        assert!(!leases.is_valid(key(1), ticket, at(start, 30)));
+        assert_eq!(leases.take_expired(at(start, 30)), [(key(1), ())]);
     }
 
     #[test]
     fn entry_given_back_may_come_again_before_that_is_confirmed() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        let first = held.take(key(1), start, start, "first").unwrap();
-        assert!(held.decide(key(1), first, Decided::GivenBack, at(start, 1)));
-        assert!(held.holds(key(1)));
-        let again = held.take(key(1), start, at(start, 1), "again").unwrap();
-        assert_eq!(held.end(key(1), first), None, "the confirmation comes late");
-        assert!(held.is_held(key(1), again, at(start, 1)));
+        let mut leases = Leases::new(LEASE);
+        let first = leases.insert(key(1), start, start, "first").unwrap();
+        assert!(leases.decide(key(1), first, Decided::GivenBack, at(start, 1)));
+        assert!(leases.contains(key(1)));
+        let again = leases.insert(key(1), start, at(start, 1), "again").unwrap();
+        assert_eq!(leases.remove(key(1), first), None, "the confirmation comes late");
+        assert!(leases.is_valid(key(1), again, at(start, 1)));
     }
 
     #[test]
     fn no_heartbeat_is_sent_for_entries_decided_or_lost_since_it_was_due() {
         let start = Instant::now();
-        let mut held = Held::new(LEASE);
-        let one = held.take(key(1), start, start, ()).unwrap();
-        held.take(key(2), start, start, ()).unwrap();
-        let due = held.due(at(start, 6)).doubtful;
-        assert_eq!(held.beatable(&due, at(start, 7)), due);
-        assert!(held.decide(key(1), one, Decided::GivenBack, at(start, 7)));
-        assert_eq!(held.beatable(&due, at(start, 8)), [key(2)]);
-        assert_eq!(held.beatable(&due, at(start, 9)), []);
-        assert_eq!(held.beatable(&[key(3)], at(start, 1)), []);
+        let mut leases = Leases::new(LEASE);
+        let one = leases.insert(key(1), start, start, ()).unwrap();
+        leases.insert(key(2), start, start, ()).unwrap();
+        let due = leases.due(at(start, 6)).uncertain;
+        assert_eq!(leases.still_due(&due, at(start, 7)), due);
+        assert!(leases.decide(key(1), one, Decided::GivenBack, at(start, 7)));
+        assert_eq!(leases.still_due(&due, at(start, 8)), [key(2)]);
+        assert_eq!(leases.still_due(&due, at(start, 9)), []);
+        assert_eq!(leases.still_due(&[key(3)], at(start, 1)), []);
     }
 }

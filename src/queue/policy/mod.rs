@@ -1,6 +1,7 @@
 //! The decisions of a queue: steps, leases, delays, retries. No I/O.
 
 pub(crate) mod capabilities;
+pub(crate) mod decision;
 pub(crate) mod delay;
 pub(crate) mod leases;
 pub(crate) mod plan;

@@ -5,12 +5,12 @@
 //!
 //! | step, in this order | condition |
 //! |---|---|
-//! | [`Step::Rest`] | a step failed a moment ago |
-//! | [`Step::Create`] | the group was missing: it is created from the stream's beginning |
+//! | [`Step::Wait`] | a step failed a moment ago |
+//! | [`Step::CreateGroup`] | the group was missing: it is created from the stream's beginning |
 //! | [`Step::Full`] | there is no capacity for another entry |
 //! | [`Step::Recover`] | the reply of a read was lost: its entries are pending for us |
 //! | [`Step::Sweep`] | about once a second, where reads do not return abandoned entries |
-//! | [`Step::Census`], [`Step::Look`] | about once a second, where delay buckets are used: each owner has its own interval |
+//! | [`Step::ListOwners`], [`Step::ListPending`] | about once a second, where delay buckets are used: each owner has its own interval |
 //! | [`Step::Read`] | otherwise |
 //!
 //! # Two ways to wait for a retry
@@ -23,7 +23,7 @@
 
 use crate::command::PendingEntry;
 use crate::id::EntryId;
-use crate::queue::policy::capabilities::Abilities;
+use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::delay;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -42,17 +42,17 @@ const CALLS: u32 = 10;
 pub(crate) const PAGE: usize = 100;
 
 /// The maximum number of pending entries that one command lists.
-pub(crate) const LOOK: u64 = 1_000;
+pub(crate) const LIST: u64 = 1_000;
 
 /// The pause after a failure: minimum and maximum.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// The settings of a plan, which do not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct PlanSettings {
     pub(crate) lease: Duration,
     /// Whether delays may be longer than the lease.
-    pub(crate) parks: bool,
+    pub(crate) uses_buckets: bool,
     /// Whether entries are removed as they are read.
     pub(crate) at_most_once: bool,
     /// The number of streams, the first being the most urgent.
@@ -65,19 +65,19 @@ pub(crate) struct Terms {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Wait for this duration.
-    Rest(Duration),
+    Wait(Duration),
     /// Wait until there is capacity.
     Full,
     /// Create the missing groups.
-    Create,
+    CreateGroup,
     /// Claim entries that are pending for us and not held.
     Recover(usize),
     /// XAUTOCLAIM, continuing at the cursor.
     Sweep { level: usize, cursor: EntryId, count: usize },
     /// XPENDING: the owners of pending entries.
-    Census(usize),
+    ListOwners(usize),
     /// XPENDING for one owner, continuing after the cursor.
-    Look { level: usize, owner: Vec<u8>, after: Option<EntryId> },
+    ListPending { level: usize, owner: Vec<u8>, after: Option<EntryId> },
     /// XREADGROUP.
     Read(Read),
 }
@@ -98,7 +98,7 @@ pub(crate) struct Read {
 
 /// The reason why a step failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum Failure {
     /// The stream or the group does not exist.
     NoGroup,
     /// The reply was lost: the server may have executed the command.
@@ -117,11 +117,11 @@ struct Owner {
 
 #[derive(Debug)]
 pub(crate) struct Plan {
-    terms: Terms,
+    settings: PlanSettings,
     /// No step is taken before this time.
-    quiet: Option<Instant>,
+    paused_until: Option<Instant>,
     /// The number of failures in a row.
-    troubles: u32,
+    failures: u32,
     create: bool,
     /// For each stream, whether a reply was lost.
     recover: Vec<bool>,
@@ -129,38 +129,38 @@ pub(crate) struct Plan {
     /// For each stream, the cursor of the sweep, and the number of calls left in it.
     cursors: Vec<(EntryId, u32)>,
     /// For each stream, whether its owners are still to be listed.
-    census: Vec<bool>,
+    list_owners: Vec<bool>,
     owners: VecDeque<Owner>,
     /// The time of the next check of each delay bucket.
-    parks: Vec<(usize, Vec<u8>, Instant)>,
+    bucket_checks: Vec<(usize, Vec<u8>, Instant)>,
     passes: u32,
     /// The number of streams of this pass that were read without blocking, where one read cannot
     /// serve them in order.
-    asked: usize,
+    reads: usize,
     /// The number of entries that the last read requested.
     count: usize,
     /// Whether this pass has returned any entry.
-    brought: bool,
+    any_read: bool,
 }
 
 impl Plan {
-    pub(crate) fn new(terms: Terms) -> Self {
-        let levels = terms.levels;
+    pub(crate) fn new(settings: PlanSettings) -> Self {
+        let levels = settings.levels;
         Self {
-            terms,
-            quiet: None,
-            troubles: 0,
+            settings,
+            paused_until: None,
+            failures: 0,
             create: false,
             recover: vec![false; levels],
             sweep_at: None,
             cursors: vec![(EntryId::MIN, 0); levels],
-            census: vec![false; levels],
+            list_owners: vec![false; levels],
             owners: VecDeque::new(),
-            parks: Vec::new(),
+            bucket_checks: Vec::new(),
             passes: 0,
-            asked: 0,
+            reads: 0,
             count: 0,
-            brought: false,
+            any_read: false,
         }
     }
 
@@ -169,44 +169,44 @@ impl Plan {
         &mut self,
         now: Instant,
         room: usize,
-        abilities: Abilities,
+        capabilities: Capabilities,
         random: f64,
     ) -> Step {
-        if let Some(quiet) = self.quiet.filter(|quiet| *quiet > now) {
-            return Step::Rest(quiet - now);
+        if let Some(paused_until) = self.paused_until.filter(|paused_until| *paused_until > now) {
+            return Step::Wait(paused_until - now);
         }
-        self.quiet = None;
+        self.paused_until = None;
         if self.create {
-            return Step::Create;
+            return Step::CreateGroup;
         }
         if room == 0 {
             // When there is capacity again, the most urgent stream comes first again.
-            if self.asked > 0 {
-                self.pass();
+            if self.reads > 0 {
+                self.end_pass();
             }
             return Step::Full;
         }
-        if self.terms.at_most_once {
-            return self.read(now, room, abilities);
+        if self.settings.at_most_once {
+            return self.read(now, room, capabilities);
         }
         if let Some(level) = self.recover.iter().position(|lost| *lost) {
             return Step::Recover(level);
         }
-        if self.terms.parks {
-            if let Some(step) = self.look(now, random) {
+        if self.settings.uses_buckets {
+            if let Some(step) = self.list_step(now, random) {
                 return step;
             }
-        } else if !abilities.claim {
-            if let Some(step) = self.sweep(now, room, random) {
+        } else if !capabilities.claim {
+            if let Some(step) = self.sweep_step(now, room, random) {
                 return step;
             }
         }
-        self.read(now, room, abilities)
+        self.read(now, room, capabilities)
     }
 
-    fn sweep(&mut self, now: Instant, room: usize, random: f64) -> Option<Step> {
+    fn sweep_step(&mut self, now: Instant, room: usize, random: f64) -> Option<Step> {
         if self.sweep_at.is_none_or(|at| at <= now) {
-            self.sweep_at = Some(now + about(SWEEP, random));
+            self.sweep_at = Some(now + with_jitter(SWEEP, random));
             self.cursors.iter_mut().for_each(|(_, calls)| *calls = CALLS);
         }
         let level = self.cursors.iter().position(|(_, calls)| *calls > 0)?;
@@ -216,8 +216,8 @@ impl Plan {
 
     /// Records a sweep and its cursor; `None` at the end. A sweep that was full does not count:
     /// there are more entries, and they should not wait for the next second.
-    pub(crate) fn swept(&mut self, level: usize, cursor: Option<EntryId>, is_full: bool) {
-        self.well();
+    pub(crate) fn sweep_done(&mut self, level: usize, cursor: Option<EntryId>, is_full: bool) {
+        self.succeeded();
         if let Some((at, calls)) = self.cursors.get_mut(level) {
             // A sweep that has ended starts from the beginning the next time.
             *calls = match cursor {
@@ -229,34 +229,37 @@ impl Plan {
         }
     }
 
-    fn look(&mut self, now: Instant, random: f64) -> Option<Step> {
+    fn list_step(&mut self, now: Instant, random: f64) -> Option<Step> {
         if self.sweep_at.is_none_or(|at| at <= now) {
-            self.sweep_at = Some(now + about(SWEEP, random));
+            self.sweep_at = Some(now + with_jitter(SWEEP, random));
             if self.owners.is_empty() {
-                self.census.fill(true);
+                self.list_owners.fill(true);
             }
         }
-        if let Some(level) = self.census.iter().position(|due| *due) {
-            return Some(Step::Census(level));
+        if let Some(level) = self.list_owners.iter().position(|due| *due) {
+            return Some(Step::ListOwners(level));
         }
         let Owner { level, name, after } = self.owners.front()?.clone();
-        Some(Step::Look { level, owner: name, after })
+        Some(Step::ListPending { level, owner: name, after })
     }
 
     /// Records the owners of pending entries in this stream.
-    pub(crate) fn counted(&mut self, level: usize, owners: Vec<Vec<u8>>, now: Instant) {
-        self.well();
-        if let Some(due) = self.census.get_mut(level) {
+    pub(crate) fn owners_listed(&mut self, level: usize, owners: Vec<Vec<u8>>, now: Instant) {
+        self.succeeded();
+        if let Some(due) = self.list_owners.get_mut(level) {
             *due = false;
         }
         for name in owners {
-            let poll = delay::poll(&name);
-            let known = self.parks.iter_mut().find(|(at, park, _)| *at == level && *park == name);
+            let poll = delay::check_interval(&name);
+            let known = self
+                .bucket_checks
+                .iter_mut()
+                .find(|(at, bucket, _)| *at == level && *bucket == name);
             match known {
                 Some((.., at)) if *at > now => continue,
                 Some((.., at)) => *at = now + poll,
                 // The number of delay buckets is fixed; other owners are checked each time.
-                None if poll > SWEEP => self.parks.push((level, name.clone(), now + poll)),
+                None if poll > SWEEP => self.bucket_checks.push((level, name.clone(), now + poll)),
                 None => {}
             }
             self.owners.push_back(Owner { level, name, after: None });
@@ -265,15 +268,15 @@ impl Plan {
 
     /// Returns which pending entries of the listed owner to claim now, at most `room`, and the
     /// minimum idle time.
-    pub(crate) fn looked(
+    pub(crate) fn pending_listed(
         &mut self,
         page: &[PendingEntry],
         room: usize,
         held: impl Fn(usize, EntryId) -> bool,
     ) -> Option<(usize, Duration, Vec<EntryId>)> {
-        self.well();
+        self.succeeded();
         let Owner { level, name, .. } = self.owners.front()?.clone();
-        let least = delay::bucket(&name).unwrap_or(self.terms.lease);
+        let least = delay::bucket_delay(&name).unwrap_or(self.settings.lease);
         let due = |entry: &&PendingEntry| entry.idle.is_none_or(|idle| idle >= least);
         let mine = |entry: &&PendingEntry| !held(level, entry.id);
         let most = room.min(PAGE);
@@ -282,7 +285,7 @@ impl Plan {
         let after = match ids.last() {
             // The rest of the page is listed again when there is capacity.
             Some(last) if ids.len() == most => Some(*last),
-            _ if u64::try_from(page.len()).is_ok_and(|len| len >= LOOK) => {
+            _ if u64::try_from(page.len()).is_ok_and(|len| len >= LIST) => {
                 page.last().map(|entry| entry.id)
             }
             _ => None,
@@ -294,22 +297,23 @@ impl Plan {
         Some((level, least, ids))
     }
 
-    fn read(&mut self, now: Instant, room: usize, abilities: Abilities) -> Step {
-        let wait = self.block(now, abilities);
+    fn read(&mut self, now: Instant, room: usize, capabilities: Capabilities) -> Step {
+        let wait = self.block(now, capabilities);
         let count = room.min(PAGE * 10);
         self.count = count;
-        let claims = abilities.claim && !self.terms.parks && !self.terms.at_most_once;
-        let claim = claims.then_some(self.terms.lease);
+        let claims =
+            capabilities.claim && !self.settings.uses_buckets && !self.settings.at_most_once;
+        let claim = claims.then_some(self.settings.lease);
         let all = self.order();
         let read = |levels, block| Read { levels, count, max_count: None, block, claim };
         if all.len() < 2 {
             return Step::Read(read(all, Some(wait)));
         }
-        if abilities.max_count {
+        if capabilities.max_count {
             return Step::Read(Read { max_count: Some(count), ..read(all, Some(wait)) });
         }
         // One stream after the other without blocking, then all of them at once, one entry of each.
-        match all.get(self.asked) {
+        match all.get(self.reads) {
             Some(level) => Step::Read(read(vec![*level], None)),
             None => Step::Read(Read { count: 1, ..read(all, Some(wait)) }),
         }
@@ -317,9 +321,9 @@ impl Plan {
 
     /// Returns the streams in the order in which this pass serves them.
     fn order(&self) -> Vec<usize> {
-        let levels = self.terms.levels;
+        let levels = self.settings.levels;
         let mut order: Vec<usize> = (0..levels).collect();
-        let every = self.terms.ageing;
+        let every = self.settings.ageing;
         if levels > 1 && every > 0 && self.passes % every == every - 1 {
             // The least urgent stream first, the next time the one before it.
             let turn = usize::try_from(self.passes / every).unwrap_or_default() % (levels - 1);
@@ -330,30 +334,30 @@ impl Plan {
     }
 
     /// Records the number of entries that a read returned.
-    pub(crate) fn brought(&mut self, entries: usize, abilities: Abilities) {
-        self.well();
-        self.brought |= entries > 0;
-        let whole = self.terms.levels < 2 || abilities.max_count;
+    pub(crate) fn read_done(&mut self, entries: usize, capabilities: Capabilities) {
+        self.succeeded();
+        self.any_read |= entries > 0;
+        let whole = self.settings.levels < 2 || capabilities.max_count;
         // The read was full: there may be more entries, which come before less urgent ones.
         let more = entries >= self.count;
-        self.asked += 1;
+        self.reads += 1;
         // Only a pass that returned nothing blocks on all streams at its end.
-        let over = self.asked > self.terms.levels;
-        let served = self.asked == self.terms.levels && self.brought;
+        let over = self.reads > self.settings.levels;
+        let served = self.reads == self.settings.levels && self.any_read;
         if whole || more || over || served {
-            self.pass();
+            self.end_pass();
         }
     }
 
-    fn pass(&mut self) {
+    fn end_pass(&mut self) {
         self.passes = self.passes.wrapping_add(1);
-        self.asked = 0;
-        self.brought = false;
+        self.reads = 0;
+        self.any_read = false;
     }
 
     /// Records that entries pending for us were claimed, and whether those were all.
     pub(crate) fn recovered(&mut self, level: usize, all: bool) {
-        self.well();
+        self.succeeded();
         if let Some(lost) = self.recover.get_mut(level) {
             *lost = !all;
         }
@@ -371,38 +375,39 @@ impl Plan {
     }
 
     /// Records a failed step; the next one waits a little.
-    pub(crate) fn failed(&mut self, trouble: Trouble, now: Instant, random: f64) {
-        match trouble {
-            Trouble::NoGroup => self.create = true,
-            Trouble::Unknown => self.recover.fill(true),
-            Trouble::Refused => {}
+    pub(crate) fn failed(&mut self, failure: Failure, now: Instant, random: f64) {
+        match failure {
+            Failure::NoGroup => self.create = true,
+            Failure::Unknown => self.recover.fill(true),
+            Failure::Refused => {}
         }
         let (least, most) = PAUSE;
-        let pause = (least * 2_u32.saturating_pow(self.troubles.min(16))).min(most);
-        self.troubles = self.troubles.saturating_add(1);
-        self.quiet = Some(now + about(pause, random));
+        let pause = (least * 2_u32.saturating_pow(self.failures.min(16))).min(most);
+        self.failures = self.failures.saturating_add(1);
+        self.paused_until = Some(now + with_jitter(pause, random));
     }
 
     /// Records a successful step.
-    fn well(&mut self) {
-        self.troubles = 0;
+    fn succeeded(&mut self) {
+        self.failures = 0;
     }
 
     /// Returns how long a read may block. A lease starts before the read is sent, so some of it
     /// must be left afterwards.
-    fn block(&self, now: Instant, abilities: Abilities) -> Duration {
+    fn block(&self, now: Instant, capabilities: Capabilities) -> Duration {
         let least = Duration::from_millis(1);
         // An entry that becomes due should wake a read with CLAIM, but occasionally it does not.
-        let longest = if abilities.claim { SWEEP } else { BLOCK };
-        let most = longest.min(self.terms.lease / 4);
-        let swept = !self.terms.at_most_once && (self.terms.parks || !abilities.claim);
+        let longest = if capabilities.claim { SWEEP } else { BLOCK };
+        let most = longest.min(self.settings.lease / 4);
+        let swept =
+            !self.settings.at_most_once && (self.settings.uses_buckets || !capabilities.claim);
         let until = self.sweep_at.filter(|_| swept).map(|at| at.saturating_duration_since(now));
         until.unwrap_or(most).min(most).max(least)
     }
 }
 
 /// Returns the duration, varied by up to a quarter more or less.
-pub(crate) fn about(time: Duration, random: f64) -> Duration {
+pub(crate) fn with_jitter(time: Duration, random: f64) -> Duration {
     time.mul_f64(0.75 + random.clamp(0.0, 1.0) / 2.0)
 }
 

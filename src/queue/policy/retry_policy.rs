@@ -185,7 +185,7 @@ impl RetryPolicy {
 
     /// Whether a job with this number of deliveries, including the present one, has exceeded its
     /// attempts.
-    pub(crate) fn is_spent(&self, attempt: u32) -> bool {
+    pub(crate) fn is_exhausted(&self, attempt: u32) -> bool {
         attempt > self.max_attempts
     }
 
@@ -267,9 +267,9 @@ mod tests {
         for (verdict, attempt, expected) in rows {
             assert_eq!(policy.after(verdict, attempt, 0.5), expected, "{verdict:?} {attempt}");
         }
-        assert!(!policy.is_spent(3));
-        assert!(policy.is_spent(4));
-        assert!(RetryPolicy::default().max_attempts(0).is_spent(2), "once is the least");
+        assert!(!policy.is_exhausted(3));
+        assert!(policy.is_exhausted(4));
+        assert!(RetryPolicy::default().max_attempts(0).is_exhausted(2), "once is the least");
     }
 
     #[test]

@@ -1,30 +1,28 @@
-//! Producer: adds jobs, exactly once where the server supports idempotent XADD (Redis 8.6).
+//! Adds jobs, exactly once where the server supports idempotent XADD (Redis 8.6).
 //!
 //! With IDMP each job is sent with the name of a lane and a number in it. Sending it again does not
 //! add another entry, so an unknown outcome is resolved by sending the job again. A server
 //! remembers the last 100 numbers of a lane for 100 s. Therefore a lane has at most 64 jobs in
 //! flight, and gets no new jobs after an unknown outcome.
 
+mod lanes;
+
 use crate::command::{Trim, XAdd};
 use crate::error::{Error, Outcome};
 use crate::id::EntryId;
-use crate::queue::Queue;
-use crate::queue::QueueError;
-use crate::queue::SettingsError;
 use crate::queue::codec::FieldList;
-use crate::queue::consumer::settle;
-use crate::queue::maintenance;
+use crate::queue::error::{QueueError, SettingsError};
+use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::clock;
+use crate::queue::producer::lanes::{LANE, Lanes, Number, Numbers};
 use crate::queue::settings::Retention;
-use crate::queue::shared::Core;
+use crate::queue::shared::{Queue, Shared};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The maximum number of jobs of one lane in flight.
-const LANE: usize = 64;
-
 /// The time for which a job is sent again under its number. The server forgets it after 100 s.
-const AGAIN: Duration = Duration::from_secs(60);
+const RETRY_TIME: Duration = Duration::from_secs(60);
 
 /// Adds jobs to a queue. Clones are cheap.
 ///
@@ -41,17 +39,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// ```
 pub struct Producer<T> {
     queue: Queue<T>,
-    lanes: Arc<Mutex<Vec<Lane>>>,
-}
-
-/// A producer id of IDMP, and the numbers used with it.
-#[derive(Debug)]
-struct Lane {
-    name: String,
-    next: u64,
-    on_their_way: usize,
-    /// Whether the lane gets no new jobs, because the outcome of one is unknown.
-    is_shut: bool,
+    lanes: Lanes,
 }
 
 /// Options of a job: headers and a unique key.
@@ -93,22 +81,16 @@ impl Enqueue {
 /// The IDMP producer id of unique jobs, shared by all producers.
 const UNIQUE: &str = "bourn-unique";
 
-/// The lane of a job, and its number in the lane.
-#[derive(Debug)]
-struct Number {
-    lane: String,
-    iid: String,
-}
-
-impl Number {
-    /// Returns the command that adds the job under this number.
-    fn add<'a>(&'a self, core: &'a Core, job: &'a FieldList) -> XAdd<'a> {
-        add(core, job).idmp(&self.lane, &self.iid)
+impl<T: 'static> Queue<T> {
+    /// Creates a producer, which adds jobs.
+    #[must_use]
+    pub fn producer(&self) -> Producer<T> {
+        Producer::new(self.clone())
     }
 }
 
 impl<T: 'static> Producer<T> {
-    pub(crate) fn new(queue: Queue<T>) -> Self {
+    fn new(queue: Queue<T>) -> Self {
         Self { queue, lanes: Arc::default() }
     }
 
@@ -140,9 +122,9 @@ impl<T: 'static> Producer<T> {
     /// without IDMP.
     pub async fn enqueue_with(&self, payload: &T, options: Enqueue) -> Result<EntryId, QueueError> {
         let fields = self.queue.encoded_with(payload, &options.headers)?;
-        let core = self.queue.core();
-        core.opened().await?;
-        let idmp = core.abilities().idmp;
+        let shared = self.queue.shared();
+        shared.opened().await?;
+        let idmp = shared.capabilities().idmp;
         let Some(unique) = options.unique else {
             let mut ids = self.add(vec![fields], idmp).await;
             return ids.pop().unwrap_or(Err(QueueError::Stopped));
@@ -150,13 +132,13 @@ impl<T: 'static> Producer<T> {
         if !idmp {
             return Err(SettingsError::TooOld("unique jobs need XADD IDMP (Redis 8.6)").into());
         }
-        let until = Instant::now() + AGAIN;
-        let mut pause = settle::Pause::default();
+        let until = clock::now() + RETRY_TIME;
+        let mut backoff = Backoff::default();
         loop {
-            let add = add(core, &fields).idmp(UNIQUE, &unique);
-            match core.client.send(add).await {
-                Err(error) if is_again(&error, until) && error.repeat_is_safe() => {
-                    pause.wait().await;
+            let add = add(shared, &fields).idmp(UNIQUE, &unique);
+            match shared.client.send(add).await {
+                Err(error) if is_unresolved(&error, until) && error.repeat_is_safe() => {
+                    backoff.wait().await;
                 }
                 result => return Ok(result?),
             }
@@ -177,11 +159,11 @@ impl<T: 'static> Producer<T> {
     {
         let encoded = payloads.into_iter().map(|payload| self.queue.encoded(payload));
         let encoded: Vec<_> = encoded.collect();
-        let opened = self.queue.core().opened().await;
+        let opened = self.queue.shared().opened().await;
         if let Err(error) = opened {
             return encoded.into_iter().map(|_| Err(error.clone())).collect();
         }
-        let idmp = self.queue.core().abilities().idmp;
+        let idmp = self.queue.shared().capabilities().idmp;
         let mut results = Vec::with_capacity(encoded.len());
         let mut good = Vec::new();
         for encoded in encoded {
@@ -200,49 +182,55 @@ impl<T: 'static> Producer<T> {
     }
 
     async fn add(&self, jobs: Vec<FieldList>, idmp: bool) -> Vec<Result<EntryId, QueueError>> {
-        let core = self.queue.core();
+        let shared = self.queue.shared();
         if !idmp {
             let added = match &*jobs {
-                [job] => vec![core.client.send(add(core, job)).await],
-                jobs => core.client.send_all(jobs.iter().map(|job| add(core, job))).await,
+                [job] => vec![shared.client.send(add(shared, job)).await],
+                jobs => shared.client.send_all(jobs.iter().map(|job| add(shared, job))).await,
             };
             return added.into_iter().map(|added| Ok(added?)).collect();
         }
         let mut results = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunks(LANE) {
-            results.extend(self.add_numbered(jobs).await);
+            results.extend(self.send_numbered(jobs).await);
         }
         results
     }
 
     /// Adds at most as many jobs as a lane takes, and sends those with an unknown outcome again.
-    async fn add_numbered(&self, jobs: &[FieldList]) -> Vec<Result<EntryId, QueueError>> {
-        let core = self.queue.core();
+    async fn send_numbered(&self, jobs: &[FieldList]) -> Vec<Result<EntryId, QueueError>> {
+        let shared = self.queue.shared();
         let numbers = Numbers::take(&self.lanes, jobs.len());
         let mut results = match (&*numbers.all, jobs) {
             // A single command is retried by the client itself.
-            ([number], [job]) => vec![core.client.send(number.add(core, job)).await],
+            ([number], [job]) => vec![shared.client.send(add_numbered(shared, number, job)).await],
             (numbers, jobs) => {
                 let adds = numbers.iter().zip(jobs);
-                core.client.send_all(adds.map(|(number, job)| number.add(core, job))).await
+                shared
+                    .client
+                    .send_all(adds.map(|(number, job)| add_numbered(shared, number, job)))
+                    .await
             }
         };
-        let until = Instant::now() + AGAIN;
-        let mut pause = settle::Pause::default();
+        let until = clock::now() + RETRY_TIME;
+        let mut backoff = Backoff::default();
         loop {
             let again: Vec<usize> = (0..)
                 .zip(&results)
-                .filter(|(_, result)| result.as_ref().is_err_and(|error| is_again(error, until)))
+                .filter(|(_, result)| {
+                    result.as_ref().is_err_and(|error| is_unresolved(error, until))
+                })
                 .map(|(place, _)| place)
                 .collect();
             if again.is_empty() {
                 break;
             }
-            numbers.shut();
-            pause.wait().await;
+            numbers.close();
+            backoff.wait().await;
             let of = |place: &usize| Some((numbers.all.get(*place)?, jobs.get(*place)?));
-            let adds = again.iter().filter_map(of).map(|(number, job)| number.add(core, job));
-            for (place, result) in again.iter().zip(core.client.send_all(adds).await) {
+            let adds =
+                again.iter().filter_map(of).map(|(number, job)| add_numbered(shared, number, job));
+            for (place, result) in again.iter().zip(shared.client.send_all(adds).await) {
                 if let Some(slot) = results.get_mut(*place) {
                     // A retry that was never sent does not resolve the earlier unknown outcome:
                     // keep it.
@@ -257,80 +245,28 @@ impl<T: 'static> Producer<T> {
     }
 }
 
+/// Returns the command that adds the job under this number.
+fn add_numbered<'a>(shared: &'a Shared, number: &'a Number, job: &'a FieldList) -> XAdd<'a> {
+    add(shared, job).idmp(&number.lane, &number.iid)
+}
+
 /// Whether a numbered job is to be sent again.
-fn is_again(error: &Error, until: Instant) -> bool {
-    error.outcome() == Outcome::Unknown && settle::is_transient(error) && Instant::now() < until
+fn is_unresolved(error: &Error, until: Instant) -> bool {
+    error.outcome() == Outcome::Unknown && is_transient(error) && clock::now() < until
 }
 
 /// Returns the command that adds the job, trimmed as the queue's retention requires.
-fn add<'a>(core: &'a Core, fields: &'a FieldList) -> XAdd<'a> {
-    let add = XAdd::new(&core.settings.stream);
-    let add = match core.settings.retention {
+fn add<'a>(shared: &'a Shared, fields: &'a FieldList) -> XAdd<'a> {
+    let add = XAdd::new(&shared.settings.stream);
+    let add = match shared.settings.retention {
         Retention::DeleteOnAck | Retention::KeepUntilAllAcked => add,
         Retention::LossyMaxLen(entries) => add.trim(Trim::max_len(entries).approximate()),
-        Retention::LossyMaxAge(age) => match maintenance::oldest(age) {
+        Retention::LossyMaxAge(age) => match clock::id_of_age(age) {
             Some(least) => add.trim(Trim::min_id(least).approximate()),
             None => add,
         },
     };
     add.fields(fields.iter())
-}
-
-/// The numbers of jobs in flight. Dropping it removes them from the lane's count.
-struct Numbers {
-    lanes: Arc<Mutex<Vec<Lane>>>,
-    all: Vec<Number>,
-}
-
-impl Numbers {
-    fn take(lanes: &Arc<Mutex<Vec<Lane>>>, count: usize) -> Self {
-        let mut all = lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = |lane: &Lane| !lane.is_shut && lane.on_their_way + count <= LANE;
-        let fresh = || format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        if !all.iter().any(open) {
-            all.push(Lane { name: fresh(), next: 0, on_their_way: 0, is_shut: false });
-        }
-        let mut numbers = Vec::with_capacity(count);
-        if let Some(lane) = all.iter_mut().find(|lane| open(lane)) {
-            lane.on_their_way += count;
-            for _ in 0..count {
-                lane.next += 1;
-                numbers.push(Number { lane: lane.name.clone(), iid: lane.next.to_string() });
-            }
-        }
-        drop(all);
-        Self { lanes: Arc::clone(lanes), all: numbers }
-    }
-
-    fn with_lane(&self, change: impl FnOnce(&mut Vec<Lane>, usize)) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = self.all.first().map(|number| &number.lane);
-        if let Some(place) = lanes.iter().position(|lane| Some(&lane.name) == name) {
-            change(&mut lanes, place);
-        }
-    }
-
-    /// Closes the lane for new jobs.
-    fn shut(&self) {
-        self.with_lane(|lanes, place| {
-            if let Some(lane) = lanes.get_mut(place) {
-                lane.is_shut = true;
-            }
-        });
-    }
-}
-
-impl Drop for Numbers {
-    fn drop(&mut self) {
-        let count = self.all.len();
-        self.with_lane(|lanes, place| {
-            let Some(lane) = lanes.get_mut(place) else { return };
-            lane.on_their_way = lane.on_their_way.saturating_sub(count);
-            if lane.is_shut && lane.on_their_way == 0 {
-                lanes.swap_remove(place);
-            }
-        });
-    }
 }
 
 impl<T> Clone for Producer<T> {

@@ -4,8 +4,8 @@ use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::queue::codec::headers::Headers;
 use crate::queue::consumer::delivery::Acker;
-use crate::queue::consumer::in_flight::Lease;
-use crate::queue::shared::Core;
+use crate::queue::consumer::lease::Lease;
+use crate::queue::shared::Shared;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -105,7 +105,7 @@ impl<T> Deref for Job<T> {
 /// ```
 #[derive(Debug)]
 pub struct JobInfo {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     id: EntryId,
     attempt: u32,
     entry: Entry,
@@ -113,26 +113,26 @@ pub struct JobInfo {
 }
 
 impl JobInfo {
-    pub(crate) fn of(acker: &Acker, core: Arc<Core>) -> Self {
+    pub(crate) fn of(acker: &Acker, shared: Arc<Shared>) -> Self {
         let (id, attempt) = (acker.id(), acker.attempt());
-        Self { core, id, attempt, entry: acker.entry().clone(), lease: acker.lease().clone() }
+        Self { shared, id, attempt, entry: acker.entry().clone(), lease: acker.lease().clone() }
     }
 
     #[cfg(feature = "tracing")]
     pub(crate) fn propagator(&self) -> Option<&crate::queue::codec::propagate::Propagator> {
-        self.core.settings.propagator.as_ref()
+        self.shared.settings.propagator.as_ref()
     }
 
     /// Returns the key of the stream that it came from.
     #[must_use]
     pub fn stream(&self) -> &[u8] {
-        &self.core.settings.stream
+        &self.shared.settings.stream
     }
 
     /// Returns the group that it was delivered to.
     #[must_use]
     pub fn group(&self) -> &[u8] {
-        &self.core.settings.group
+        &self.shared.settings.group
     }
 
     /// Returns the id of its entry, the same for every attempt.
@@ -169,6 +169,6 @@ impl JobInfo {
     /// id.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        self.core.idempotency_key(self.id)
+        self.shared.idempotency_key(self.id)
     }
 }

@@ -118,6 +118,16 @@ pub struct WorkerBuilder<T> {
     middleware: Vec<Arc<dyn Middleware>>,
 }
 
+impl<T: 'static> Queue<T> {
+    /// Configures a worker, which runs a handler for each job.
+    pub fn worker(&self) -> WorkerBuilder<T>
+    where
+        T: Send,
+    {
+        WorkerBuilder::new(vec![self.clone()], Priority::Strict)
+    }
+}
+
 impl<T: Send + 'static> WorkerBuilder<T> {
     pub(crate) fn new(queues: Vec<Queue<T>>, priority: Priority) -> Self {
         Self {
@@ -303,7 +313,7 @@ impl<T: Send + 'static> WorkerBuilder<T> {
 
     /// Returns an error if the queues differ in a setting that the queues of one worker must share.
     fn differ(&self) -> Result<(), SettingsError> {
-        let mut all = self.queues.iter().map(|queue| &queue.core().settings);
+        let mut all = self.queues.iter().map(|queue| &queue.shared().settings);
         let Some(first) = all.next() else {
             return Err(SettingsError::Value("a merged worker needs at least one queue"));
         };

@@ -1,19 +1,18 @@
-//! Running: runs the handler for each job of the consumer, and decides on its result.
+//! Runs the handler for each job of the consumer, and decides on its result. A task.
 
 use super::fail::{Fail, chain};
 use super::handler::Handler;
 use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
 use crate::config::BoxFuture;
-use crate::queue::Queue;
-use crate::queue::QueueError;
-use crate::queue::consumer::in_flight::Hold;
-use crate::queue::consumer::report::{Ending, Report};
-use crate::queue::consumer::settle::Decision;
+use crate::queue::consumer::in_flight::InFlight;
+use crate::queue::consumer::report::{JobOutcome, Report};
 use crate::queue::consumer::{Consumer, open};
-use crate::queue::first;
-use crate::queue::policy::retry_policy::{BoxError, Next};
-use crate::queue::shared::Core;
+use crate::queue::error::QueueError;
+use crate::queue::first::first;
+use crate::queue::policy::decision::Decision;
+use crate::queue::policy::retry_policy::BoxError;
+use crate::queue::shared::{Queue, Shared};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,8 +43,8 @@ impl<H> Running<H> {
 }
 
 /// An event in the worker's loop.
-enum Turn {
-    Job(Hold),
+enum Event {
+    Job(InFlight),
     Over(Result<(), QueueError>),
 }
 
@@ -68,24 +67,24 @@ where
     let result = loop {
         let turn = poll_fn(|cx| {
             if shutdown.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Turn::Over(Ok(())));
+                return Poll::Ready(Event::Over(Ok(())));
             }
             while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
             if tasks.len() >= concurrency {
                 return Poll::Pending;
             }
-            consumer.poll_hold(cx).map(|next| match next {
-                Some(Ok(hold)) => Turn::Job(hold),
-                Some(Err(error)) => Turn::Over(Err(error)),
-                None => Turn::Over(Err(QueueError::Stopped)),
+            consumer.poll_in_flight(cx).map(|next| match next {
+                Some(Ok(job)) => Event::Job(job),
+                Some(Err(error)) => Event::Over(Err(error)),
+                None => Event::Over(Err(QueueError::Stopped)),
             })
         });
         match turn.await {
-            Turn::Job(hold) => {
+            Event::Job(job) => {
                 let (queues, running) = (Arc::clone(&queues), Arc::clone(&running));
-                tasks.spawn(async move { running.job(&queues, hold).await });
+                tasks.spawn(async move { running.job(&queues, job).await });
             }
-            Turn::Over(result) => break result,
+            Event::Over(result) => break result,
         }
     };
     consumer.shut();
@@ -108,18 +107,18 @@ enum End {
 
 impl<H> Running<H> {
     /// Runs one job to its end.
-    async fn job<T: 'static>(&self, queues: &[Queue<T>], hold: Hold)
+    async fn job<T: 'static>(&self, queues: &[Queue<T>], job: InFlight)
     where
         H: Handler<T>,
     {
-        let Some(queue) = queues.get(hold.key.0) else { return };
-        let core = Arc::clone(queue.core());
-        let Some((payload, acker)) = open(queues, hold).map(|delivery| delivery.split()) else {
+        let Some(queue) = queues.get(job.key.0) else { return };
+        let shared = Arc::clone(queue.shared());
+        let Some((payload, acker)) = open(queues, job).map(|delivery| delivery.split()) else {
             return;
         };
-        let info = Arc::new(JobInfo::of(&acker, Arc::clone(&core)));
+        let info = Arc::new(JobInfo::of(&acker, Arc::clone(&shared)));
         #[cfg(feature = "metrics")]
-        let timer = crate::queue::admin::metrics::Timer::start(&core);
+        let timer = crate::queue::admin::metrics::Timer::start(&shared);
         let work = self.handle(Job::new(payload, Arc::clone(&info)), &info);
         #[cfg(feature = "tracing")]
         let span = super::trace::span(&info);
@@ -130,7 +129,7 @@ impl<H> Running<H> {
         timer.stop(matches!(end, End::Done(Ok(()))));
         #[cfg(feature = "tracing")]
         let _entered = span.enter();
-        decide(&core, acker.hold, end);
+        settle(&shared, acker.job, end);
     }
 
     /// Runs the handler within its middleware, until it completes or must stop.
@@ -188,45 +187,41 @@ impl<H> Running<H> {
     }
 }
 
-/// Carries out the decision on a job whose handler ended this way.
-fn decide(core: &Core, hold: Hold, end: End) {
-    let (level, desk) = (hold.key.0, Arc::clone(&hold.desk));
-    let retry = &core.settings.retry;
+/// Settles a job whose handler ended this way.
+fn settle(shared: &Shared, job: InFlight, end: End) {
+    let (level, state) = (job.key.0, Arc::clone(&job.state));
+    let retry = &shared.settings.retry;
     let failed = |error: BoxError| Fail::Retry(error);
     let fail = match end {
-        End::Done(Ok(())) => return hold.ack(Ending::Done, None),
+        End::Done(Ok(())) => return job.settle(Decision::Done),
         End::Done(Err(fail)) => fail,
         End::Panicked(panic) => {
-            desk.tally.add(level, Ending::Panicked, 1);
-            failed(format!("panicked: {}", words(&*panic)).into())
+            state.outcomes.add(level, JobOutcome::Panicked, 1);
+            failed(format!("panicked: {}", message(&*panic)).into())
         }
         End::TimedOut(time) => {
-            desk.tally.add(level, Ending::TimedOut, 1);
+            state.outcomes.add(level, JobOutcome::TimedOut, 1);
             failed(format!("took longer than {time:?}").into())
         }
         // Another worker has the job, or will get it.
-        End::LeaseLost => return drop(hold.decided()),
+        End::LeaseLost => return job.abandon(),
         End::Cancelled => Fail::Release,
     };
     let Some((verdict, error)) = fail.verdict(|error| retry.verdict(error)) else {
-        return drop(hold.decide(Decision::Release));
+        return job.settle(Decision::Release);
     };
-    let next = retry.after(verdict, hold.attempt, fastrand::f64());
+    let reason = || chain(&error).into();
+    let decision = Decision::on_failure(retry, verdict, job.attempt, fastrand::f64(), reason);
     #[cfg(feature = "tracing")]
-    if !matches!(next, Next::Discard) {
-        let (attempt, reason) = (hold.attempt, chain(&error));
+    if decision != Decision::Discard {
+        let (attempt, reason) = (job.attempt, chain(&error));
         tracing::warn!(target: "bourn", attempt, of = retry.attempts(), reason, "attempt failed");
     }
-    let decision = match next {
-        Next::Discard => return hold.ack(Ending::Discarded, None),
-        Next::Retry(wait) => Decision::Retry(wait),
-        Next::Dead => Decision::Bury(chain(&error).into()),
-    };
-    drop(hold.decide(decision));
+    job.settle(decision);
 }
 
 /// Returns the message of a panic.
-fn words(panic: &(dyn Any + Send)) -> &str {
+fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

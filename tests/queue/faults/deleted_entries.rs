@@ -25,7 +25,15 @@ async fn after_a_crash(retention: Retention) -> Report {
 
     let process = Process::patient(&test, move |queue| queue.retention(retention));
     let process = process.await;
-    let run = process.work(process.queue.worker(), |_| async { Ok(()) });
+    let (ran, mut runs) = mpsc::unbounded_channel();
+    let run = process.work(process.queue.worker(), move |_| {
+        let _ = ran.send(());
+        async { Ok(()) }
+    });
+    // Time leaps only after that: a lease would expire between a read and its reply.
+    for _ in 0..2 {
+        runs.recv().await.expect("the worker runs");
+    }
     process.until_tidy("nothing is pending", || async { test.left().1 == 0 }).await;
     let (report, seen) = run.stop().await;
     assert_eq!(report.done, 2, "{report}");

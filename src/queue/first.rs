@@ -1,0 +1,40 @@
+//! Waits for the first of two futures. No I/O.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+/// One of two values.
+pub(crate) enum Either<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Waits for the first of two futures and drops the other one.
+pub(crate) async fn first<A: Future, B: Future>(a: A, b: B) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|cx| {
+        if a.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { b.as_mut().poll(cx).map(drop) }
+    })
+    .await;
+}
+
+/// Waits for the first of two futures. If that is the second one, the first is returned with its
+/// output.
+pub(crate) async fn either<A: Future + Unpin, B: Future>(
+    mut a: A,
+    b: B,
+) -> Either<A::Output, (B::Output, A)> {
+    let mut b = pin!(b);
+    let which = poll_fn(|cx| {
+        if let Poll::Ready(a) = Pin::new(&mut a).poll(cx) {
+            return Poll::Ready(Either::Left(a));
+        }
+        b.as_mut().poll(cx).map(Either::Right)
+    })
+    .await;
+    match which {
+        Either::Left(left) => Either::Left(left),
+        Either::Right(right) => Either::Right((right, a)),
+    }
+}

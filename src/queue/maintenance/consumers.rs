@@ -1,0 +1,75 @@
+//! Removes the names of consumers: our own at the end, and abandoned ones. An operation.
+
+use crate::command::{ConsumerInfo, PendingEntry, XClaim, XGroupDelConsumer, XPendingRange};
+use crate::error::Error;
+use crate::id::EntryId;
+use crate::queue::event::QueueEvent;
+use crate::queue::operation::clock;
+use crate::queue::policy::delay;
+use crate::queue::policy::plan::LIST;
+use crate::queue::settings::CONSUMER_PREFIX;
+use crate::queue::shared::Shared;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Removes consumers that have nothing pending and were idle for ten leases, in two checks that far
+/// apart. `abandoned` holds those found before, and since when.
+pub(crate) async fn remove_abandoned(
+    shared: &Shared,
+    me: &[u8],
+    consumers: &[ConsumerInfo],
+    abandoned: &mut BTreeMap<Vec<u8>, Instant>,
+) -> Result<(), Error> {
+    let (now, horizon) = (clock::now(), shared.settings.lease * 10);
+    let found: Vec<Vec<u8>> = consumers
+        .iter()
+        .filter(|consumer| consumer.pending == 0 && consumer.idle >= horizon)
+        .filter(|consumer| consumer.name.starts_with(CONSUMER_PREFIX) && consumer.name != *me)
+        .map(|consumer| consumer.name.to_vec())
+        .collect();
+    abandoned.retain(|name, _| found.contains(name));
+    for name in found {
+        let since = *abandoned.entry(name.clone()).or_insert(now);
+        if now.saturating_duration_since(since) >= horizon {
+            remove(shared, &name).await?;
+            shared.emit(QueueEvent::ConsumerRemoved { name: name.into() });
+        }
+    }
+    Ok(())
+}
+
+/// Removes our own consumer names, at the end.
+pub(crate) async fn leave(levels: &[Arc<Shared>], me: &[u8]) {
+    for shared in levels.iter().filter(|shared| !shared.settings.at_most_once) {
+        // If the name stays, another consumer removes it.
+        let _ = remove(shared, me).await;
+    }
+    for shared in levels.iter().filter(|shared| shared.settings.at_most_once) {
+        let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+        let _ = shared.client.send(XGroupDelConsumer::new(stream, group, me)).await;
+    }
+}
+
+/// Removes a consumer that has nothing pending. An entry that is delivered to it at that moment is
+/// kept for a retry.
+async fn remove(shared: &Shared, name: &[u8]) -> Result<(), Error> {
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    let look = || XPendingRange::new(stream, group, .., LIST);
+    if !shared.client.send(look().consumer(name)).await?.is_empty() {
+        return Ok(());
+    }
+    let del = XGroupDelConsumer::new(stream, group, name);
+    let (held, deleted) = shared.client.transact((look().consumer(name), del)).await?;
+    let (held, _): (Vec<PendingEntry>, u64) = (held?, deleted?);
+    let mut counts: BTreeMap<u64, Vec<EntryId>> = BTreeMap::new();
+    for entry in held {
+        counts.entry(entry.deliveries).or_default().push(entry.id);
+    }
+    for (count, ids) in counts {
+        let claim = XClaim::new(stream, group, delay::RETRY, Duration::ZERO, &ids);
+        let claim = claim.retry_count(count).force();
+        shared.client.send(claim.just_id()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Removes pending entries that are no longer in the stream. An operation.
+
+use crate::command::XAutoClaim;
+use crate::error::Error;
+use crate::id::EntryId;
+use crate::queue::shared::Shared;
+use std::time::Duration;
+
+/// The number of pages of pending entries to scan each time.
+const PAGES: usize = 10;
+
+/// Longer than any idle time, in milliseconds that a server accepts.
+const NEVER: Duration = Duration::from_millis(9_000_000_000_000_000);
+
+/// Removes pending entries that are no longer in the stream, continuing at the cursor. Adds their
+/// ids to `missing`.
+pub(crate) async fn clear(
+    shared: &Shared,
+    me: &[u8],
+    cursor: &mut Option<EntryId>,
+    missing: &mut Vec<EntryId>,
+) -> Result<(), Error> {
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    for _ in 0..PAGES {
+        let start = cursor.unwrap_or(EntryId::MIN);
+        // The server uses 100 without COUNT.
+        let scan = XAutoClaim::new(stream, group, me, NEVER, start).just_id();
+        let page = shared.client.send(scan).await?;
+        missing.extend(page.deleted.unwrap_or_default());
+        *cursor = page.cursor;
+        if page.cursor.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Trims entries that no group needs any more, or that exceed the retention, and counts those that
+//! were lost. An operation.
+
+use crate::command::{Trim, XInfoGroups, XInfoStream, XPending, XTrim};
+use crate::error::Error;
+use crate::id::EntryId;
+use crate::queue::admin::stats;
+use crate::queue::operation::clock;
+use crate::queue::settings::{Retention, Settings};
+use crate::queue::shared::Shared;
+
+/// Trims entries that no group needs any more, or that exceed the retention.
+pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
+    let stream = &shared.settings.stream;
+    let trim = match shared.settings.retention {
+        Retention::DeleteOnAck => return Ok(()),
+        Retention::KeepUntilAllAcked => match needed(shared).await? {
+            Some(least) => Trim::min_id(least),
+            None => return Ok(()),
+        },
+        Retention::LossyMaxLen(entries) => Trim::max_len(entries),
+        Retention::LossyMaxAge(age) => match clock::id_of_age(age) {
+            Some(least) => Trim::min_id(least),
+            None => return Ok(()),
+        },
+    };
+    shared.client.send(XTrim::new(stream, trim.approximate())).await.map(drop)
+}
+
+/// Returns the lowest id that any group still needs, pending or not yet read.
+async fn needed(shared: &Shared) -> Result<Option<EntryId>, Error> {
+    let stream = &shared.settings.stream;
+    let groups = shared.client.send(XInfoGroups::new(stream)).await?;
+    let pending = groups.iter().map(|group| XPending::new(stream, &group.name));
+    let pending = shared.client.send_all(pending).await;
+    let mut least: Option<EntryId> = None;
+    for (group, pending) in groups.iter().zip(pending) {
+        let unread = group.last_delivered_id.next().unwrap_or(EntryId::MAX);
+        let needs = pending?.min.map_or(unread, |min| min.min(unread));
+        least = Some(least.map_or(needs, |least| least.min(needs)));
+    }
+    Ok(least)
+}
+
+/// Returns how many entries directly after the group's position were deleted before they were
+/// delivered.
+pub(crate) async fn skipped(shared: &Shared) -> Result<u64, Error> {
+    let Settings { stream, group, .. } = &shared.settings;
+    let ask = (XInfoGroups::new(stream), XInfoStream::new(stream));
+    let (groups, info) = shared.client.transact(ask).await?;
+    let (groups, info) = (groups?, info?);
+    let own = groups.iter().find(|info| info.name == **group);
+    Ok(own.and_then(|own| stats::skipped(own, &info)).unwrap_or_default())
+}

@@ -1,0 +1,67 @@
+//! The decision on a job after its delivery. No I/O.
+
+use crate::queue::policy::retry_policy::{Next, RetryPolicy, Verdict};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The decision on a delivered job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Acknowledge: the job is done.
+    Done,
+    /// Acknowledge: the job is no longer needed.
+    Discard,
+    /// Retry after this delay.
+    Retry(Duration),
+    /// Release, as if it had never been delivered.
+    Release,
+    /// Retry at once: the delivery was dropped without a decision.
+    Drop,
+    /// Move to the dead-letter stream, with this reason.
+    DeadLetter(Arc<str>),
+}
+
+impl Decision {
+    /// Returns the decision on a failed attempt. `random` is between 0 and 1.
+    pub(crate) fn on_failure(
+        policy: &RetryPolicy,
+        verdict: Verdict,
+        attempt: u32,
+        random: f64,
+        reason: impl FnOnce() -> Arc<str>,
+    ) -> Self {
+        match policy.after(verdict, attempt, random) {
+            Next::Retry(wait) => Self::Retry(wait),
+            Next::Dead => Self::DeadLetter(reason()),
+            Next::Discard => Self::Discard,
+        }
+    }
+
+    /// Whether the job is acknowledged.
+    pub(crate) fn acknowledges(&self) -> bool {
+        matches!(self, Self::Done | Self::Discard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_attempt_is_retried_dead_lettered_or_discarded() {
+        let policy = RetryPolicy::default().max_attempts(2);
+        let wait = Duration::from_secs(3);
+        let dead = Decision::DeadLetter("bad".into());
+        let rows = [
+            (Verdict::RetryAfter(wait), 1, Decision::Retry(wait)),
+            (Verdict::RetryAfter(wait), 2, dead.clone()),
+            (Verdict::Dead, 1, dead),
+            (Verdict::Discard, 2, Decision::Discard),
+        ];
+        for (verdict, attempt, expected) in rows {
+            let decision = Decision::on_failure(&policy, verdict, attempt, 0.5, || "bad".into());
+            assert_eq!(decision, expected, "{verdict:?}, attempt {attempt}");
+            assert_eq!(decision.acknowledges(), verdict == Verdict::Discard, "{decision:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The tables of the layers: who may import whom, and which files do no I/O.
+
+/// The allowed imports of each module. A new arrow is a design change, not a fix to the test.
+pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
+    ("resp", &[]),
+    ("server", &[]),
+    ("error", &["resp", "server", "id"]),
+    ("id", &["resp"]),
+    ("record", &["id"]),
+    ("entry", &["resp", "id", "record"]),
+    ("command", &["resp", "server", "error", "id", "entry", "record"]),
+    ("config", &["resp", "error"]),
+    ("connection", &["resp", "server", "error", "command", "config"]),
+    ("reader", &["resp", "server", "error", "id", "entry", "command", "config", "connection"]),
+    ("client", &["resp", "server", "error", "id", "command", "config", "connection", "reader"]),
+    (
+        "queue",
+        &[
+            "resp", "server", "error", "id", "entry", "record", "command", "config", "client",
+            "reader",
+        ],
+    ),
+    ("guide", &[]),
+];
+
+/// The allowed imports of each file and folder of the queue from others of it. `guide` pages and
+/// the module's own list of public items are exempt.
+pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 15] = [
+    ("first", &[]),
+    ("codec", &[]),
+    ("policy", &[]),
+    ("error", &["codec"]),
+    ("event", &[]),
+    ("settings", &["codec", "policy"]),
+    ("shared", &["codec", "policy", "error", "event", "settings"]),
+    ("builder", &["codec", "policy", "error", "settings", "shared"]),
+    ("operation", &["codec", "policy", "event", "settings", "shared"]),
+    ("producer", &["codec", "error", "settings", "shared", "operation"]),
+    ("admin", &["codec", "policy", "error", "settings", "shared", "operation"]),
+    ("maintenance", &["first", "policy", "event", "settings", "shared", "operation", "admin"]),
+    (
+        "consumer",
+        &[
+            "first",
+            "codec",
+            "policy",
+            "error",
+            "event",
+            "settings",
+            "shared",
+            "operation",
+            "admin",
+            "maintenance",
+        ],
+    ),
+    ("worker", &["first", "codec", "policy", "error", "settings", "shared", "consumer", "admin"]),
+    ("model", &["policy", "settings"]),
+];
+
+/// Files and folders that must do no I/O, and say so in their module doc.
+pub(crate) const NO_IO: [&str; 18] = [
+    "record",
+    "resp",
+    "server",
+    "error",
+    "id",
+    "entry",
+    "command",
+    "config",
+    "connection/pipeline",
+    "connection/handshake",
+    "connection/handshake_history",
+    "connection/backoff",
+    "connection/window",
+    "queue/codec",
+    "queue/error",
+    "queue/policy",
+    "queue/settings",
+    "queue/worker/fail",
+];
+
+/// Files that await, in modules that otherwise do no I/O.
+pub(crate) const AWAITING: [&str; 3] = ["resp/codec.rs", "config/handle.rs", "config/runtime.rs"];
+
+/// Paths that a file marked `No I/O.` must not name, except in parts that only tests have.
+pub(crate) const IO_PATHS: [&[&str]; 9] = [
+    &["tokio"],
+    &["tokio_util"],
+    &["fastrand"],
+    &["socket2"],
+    &["std", "net"],
+    &["std", "fs"],
+    &["std", "thread"],
+    &["std", "time", "Instant", "now"],
+    &["std", "time", "SystemTime", "now"],
+];
