@@ -68,14 +68,22 @@ fn both(guide: &str, mark: &str, name: &str) -> [String; 2] {
 
 #[test]
 fn programs_of_the_guide_are_examples() {
-    for (guide, mark, name) in [
+    let programs = [
         ("getting_started.md", "XRange", "first_entry.rs"),
         ("getting_started.md", "Queue", "first_job.rs"),
         ("resp_alone.md", "TcpStream", "blocking_socket.rs"),
-    ] {
+    ];
+    for (guide, mark, name) in programs {
         let [program, example] = both(guide, mark, name);
         assert_eq!(program, example, "{guide} and {name}");
     }
+    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide"));
+    let pages = pages.expect("the guide").map(|page| page.expect("a page").path());
+    let lines: String = pages.map(|page| fs::read_to_string(page).expect("text")).collect();
+    let mains = lines
+        .lines()
+        .filter(|line| line.starts_with("async fn main()") || line.starts_with("fn main()"));
+    assert_eq!(mains.count(), programs.len(), "a program of the guide is not an example");
 }
 
 #[test]
