@@ -53,6 +53,9 @@ use std::time::Duration;
 
 /// The error of a command, a connection or the settings.
 ///
+/// Match on [`outcome()`](Self::outcome) first: it says whether the command may have run. Then
+/// match on the variant for the cause.
+///
 /// ```no_run
 /// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// use bourn::{Outcome, XAdd};
