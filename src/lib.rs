@@ -111,6 +111,8 @@ pub mod guide;
 pub mod queue;
 #[cfg(feature = "tokio")]
 mod reader;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "tokio")]
 pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Sending, Transact, TupleKind};
