@@ -2,14 +2,62 @@
 //!
 //! A request goes in, a [`Reply`] comes out. Time is an argument, so that the same requests always
 //! give the same replies.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `release` | the versions whose behaviour it has |
+//! | `reply` | replies, and their bytes |
+//! | `commands` | the table of commands: arity, flags, function |
+//! | `call` | one command: its arguments, its database, its time |
+//! | `database` | keys, their values and when they expire |
+//! | `stream` | entries in nodes, consumer groups, idempotent ids |
+//! | `blocked` | reads that wait |
+//! | `arguments`, `errors` | parsing, and the errors that commands share |
+//! | `xadd`, ... | the commands |
 
+mod arguments;
+mod blocked;
+mod call;
+mod commands;
+mod database;
+mod delete;
+mod deliver;
+mod entries;
+mod errors;
+mod expire;
+mod help;
+mod keys;
 mod release;
 mod reply;
+mod stream;
+mod trim;
+mod xack;
+mod xadd;
+mod xautoclaim;
+mod xclaim;
+mod xgroup;
+mod xidmp;
+mod xinfo;
+mod xnack;
+mod xpending;
+mod xrange;
+mod xread;
+mod xsetid;
 
+pub(super) use blocked::Blocked;
+pub(super) use commands::Traits;
 pub(super) use release::Release;
 pub(super) use reply::Reply;
 
+use arguments::Arguments;
 use bytes::Bytes;
+use call::Call;
+use commands::{Found, Handler};
+use database::Database;
+use stream::NodeLimits;
+
+/// The number of databases.
+pub(super) const DATABASES: u32 = 16;
 
 /// Where and when a request runs.
 #[derive(Debug, Clone, Copy)]
@@ -30,48 +78,28 @@ pub(super) enum Run {
     Blocked(Blocked),
 }
 
-/// A read that waits for one of its keys.
-#[derive(Debug, Clone)]
-pub(super) struct Blocked {
-    /// The request, with ids in place of `$` and `+`.
-    request: Vec<Bytes>,
-    keys: Vec<Bytes>,
-    timeout_ms: Option<u64>,
-}
-
-impl Blocked {
-    /// Returns the keys that it waits for, in the database of its context.
-    pub(super) fn keys(&self) -> &[Bytes] {
-        &self.keys
-    }
-
-    /// Returns the time after which it ends with [`Reply::NullArray`]. `None` is no limit.
-    pub(super) const fn timeout_ms(&self) -> Option<u64> {
-        self.timeout_ms
-    }
-}
-
-/// Properties of a command that the server needs before it runs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Traits {
-    /// Refused by a replica (`READONLY`).
-    pub(super) write: bool,
-    /// Refused when the memory is full (`OOM`).
-    pub(super) deny_oom: bool,
+/// The keys that commands touched.
+#[derive(Debug, Clone, Default)]
+struct Signals {
+    ready: Vec<(u32, Bytes)>,
+    modified: Vec<(u32, Bytes)>,
 }
 
 /// The databases of one server.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     release: Release,
-    ready: Vec<(u32, Bytes)>,
-    modified: Vec<(u32, Bytes)>,
+    limits: NodeLimits,
+    databases: Vec<Database>,
+    signals: Signals,
 }
 
 impl Store {
     /// Creates empty databases, 0 to 15.
-    pub(super) const fn new(release: Release) -> Self {
-        Self { release, ready: Vec::new(), modified: Vec::new() }
+    pub(super) fn new(release: Release) -> Self {
+        let databases = (0..DATABASES).map(|_| Database::default()).collect();
+        let limits = NodeLimits::default();
+        Self { release, limits, databases, signals: Signals::default() }
     }
 
     /// Returns the release whose behaviour this has.
@@ -79,23 +107,42 @@ impl Store {
         self.release
     }
 
-    /// Returns the properties of a command that the store runs, in any case. `None`: not known here.
+    /// Sets the number of entries after which a node is full: `stream-node-max-entries`, 100 at
+    /// first.
+    pub(super) const fn set_node_max_entries(&mut self, entries: u64) {
+        self.limits.entries = entries;
+    }
+
+    /// Returns the properties of a command that the store runs. `None`: it does not know it.
     pub(super) fn traits(&self, request: &[Bytes]) -> Option<Traits> {
-        let _ = request;
-        None
+        match commands::find(self.release, Arguments(request)) {
+            Found::Command(command) => Some(command.traits),
+            Found::Refused(_) => None,
+        }
     }
 
     /// Returns the error of a request that is refused before it runs: an unknown command or
     /// subcommand, a wrong number of arguments. It also makes a transaction fail.
     pub(super) fn refuses(&self, request: &[Bytes]) -> Option<Reply> {
-        let _ = request;
-        None
+        match commands::find(self.release, Arguments(request)) {
+            Found::Command(_) => None,
+            Found::Refused(error) => Some(error),
+        }
     }
 
     /// Runs a request. Calls `refuses` first.
     pub(super) fn run(&mut self, context: Context, request: &[Bytes]) -> Run {
-        let _ = context;
-        Run::Reply(self.refuses(request).unwrap_or(Reply::Null))
+        let command = match commands::find(self.release, Arguments(request)) {
+            Found::Command(command) => command,
+            Found::Refused(error) => return Run::Reply(error),
+        };
+        self.expire(context.now_ms);
+        let mut call = self.call(context, request);
+        let run = match command.run {
+            Handler::Plain(run) => run(&mut call).map(Run::Reply),
+            Handler::Read(run) => run(&mut call),
+        };
+        run.unwrap_or_else(Run::Reply)
     }
 
     /// Runs a read that waits again, because one of its keys is ready or an entry can be claimed.
@@ -106,33 +153,51 @@ impl Store {
         blocked: &Blocked,
         key: &Bytes,
     ) -> Option<Reply> {
-        let _ = (context, blocked, key);
-        None
+        self.expire(context.now_ms);
+        blocked::resume(&mut self.call(context, blocked.request()), blocked, key)
     }
 
-    /// Returns when a pending entry becomes old enough for a read that waits with CLAIM.
+    /// Returns when a pending entry becomes old enough for a read that waits with CLAIM, and the key
+    /// to resume it with.
     pub(super) fn claimable_at(&self, context: Context, blocked: &Blocked) -> Option<(u64, Bytes)> {
-        let _ = (context, blocked);
-        None
+        blocked::claimable_at(self.databases.get(context.db as usize)?, blocked)
     }
 
     /// Returns the keys for which a waiting read may have something, and forgets them.
     pub(super) fn take_ready(&mut self) -> Vec<(u32, Bytes)> {
-        std::mem::take(&mut self.ready)
+        std::mem::take(&mut self.signals.ready)
     }
 
     /// Returns the keys that were modified, for WATCH and for replication, and forgets them.
     pub(super) fn take_modified(&mut self) -> Vec<(u32, Bytes)> {
-        std::mem::take(&mut self.modified)
+        std::mem::take(&mut self.signals.modified)
     }
 
     /// Returns the time at which the next key expires.
     pub(super) fn next_expiry(&self) -> Option<u64> {
-        None
+        self.databases.iter().filter_map(Database::next_expiry).min()
     }
 
     /// Removes the keys that have expired.
     pub(super) fn expire(&mut self, now_ms: u64) {
-        let _ = now_ms;
+        for (db, database) in (0..).zip(&mut self.databases) {
+            for key in database.expire(now_ms) {
+                self.signals.ready.push((db, key.clone()));
+                self.signals.modified.push((db, key));
+            }
+        }
+    }
+
+    fn call<'a>(&'a mut self, context: Context, request: &'a [Bytes]) -> Call<'a> {
+        Call {
+            release: self.release,
+            now: i64::try_from(context.now_ms).unwrap_or(i64::MAX),
+            resp3: context.resp3,
+            limits: self.limits,
+            args: Arguments(request),
+            db: context.db.min(DATABASES - 1),
+            databases: &mut self.databases,
+            signals: &mut self.signals,
+        }
     }
 }

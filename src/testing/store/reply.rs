@@ -38,6 +38,16 @@ impl Reply {
         Self::Bulk(Bytes::from_static(text.as_bytes()))
     }
 
+    /// Returns the number of some things.
+    pub(crate) fn count(count: usize) -> Self {
+        Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// Returns a counter of the server, which has 64 bits without a sign.
+    pub(crate) const fn counter(counter: u64) -> Self {
+        Self::Integer(i64::from_ne_bytes(counter.to_ne_bytes()))
+    }
+
     /// Whether this is an error.
     pub(crate) const fn is_error(&self) -> bool {
         matches!(self, Self::Error(_))
