@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 /// A read that waits for one of its keys.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Blocked {
+pub(crate) struct Blocked {
     /// The request, with ids in place of `$` and `+`.
     request: Vec<Bytes>,
     keys: Vec<Bytes>,
@@ -33,12 +33,12 @@ impl Blocked {
     }
 
     /// Returns the keys that it waits for, in the database of its context.
-    pub(in super::super) fn keys(&self) -> &[Bytes] {
+    pub(crate) fn keys(&self) -> &[Bytes] {
         &self.keys
     }
 
     /// Returns the time after which it ends with [`Reply::NullArray`]. `None` is no limit.
-    pub(in super::super) const fn timeout_ms(&self) -> Option<u64> {
+    pub(crate) const fn timeout_ms(&self) -> Option<u64> {
         self.timeout_ms
     }
 

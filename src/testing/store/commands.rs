@@ -11,11 +11,11 @@ use super::{
 
 /// Properties of a command that the server needs before it runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Traits {
+pub(crate) struct Traits {
     /// Refused by a replica (`READONLY`).
-    pub(in super::super) write: bool,
+    pub(crate) write: bool,
     /// Refused when the memory is full (`OOM`).
-    pub(in super::super) deny_oom: bool,
+    pub(crate) deny_oom: bool,
 }
 
 /// A command.

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::stream::{Group, Nodes, Stream};
-use super::{Reply, entries};
+use super::{Release, Reply, entries};
 use crate::id::EntryId;
 use bytes::Bytes;
 
@@ -196,13 +196,18 @@ pub(super) fn new_entries(
 
 /// Records a new entry as delivered.
 fn deliver(call: &Call<'_>, stream: &mut Stream, reader: &Reader, id: EntryId) {
-    let gap = stream.has_gap_from(id);
+    let gap = stream.has_gap_from(id, call.release);
+    // Before, the counter of a group that is behind the first entry was just increased.
+    let is_newer = call.release.is_valkey() || call.has(Release::Redis8_2);
+    let first = stream.first_id();
     let added = stream.added_up_to(id);
     let has_added = stream.entries_added > 0;
     let Some(group) = stream.groups.get_mut(&reader.group) else { return };
     if id > group.last_id {
         match group.entries_read {
-            Some(read) if !gap => group.entries_read = Some(read.wrapping_add(1)),
+            Some(read) if !gap && !(is_newer && group.last_id < first) => {
+                group.entries_read = Some(read.wrapping_add(1))
+            }
             _ if has_added => group.entries_read = added,
             _ => {}
         }

@@ -44,10 +44,10 @@ mod xrange;
 mod xread;
 mod xsetid;
 
-pub(super) use blocked::Blocked;
-pub(super) use commands::Traits;
-pub(super) use release::Release;
-pub(super) use reply::Reply;
+pub(crate) use blocked::Blocked;
+pub(crate) use commands::Traits;
+pub(crate) use release::Release;
+pub(crate) use reply::Reply;
 
 use arguments::Arguments;
 use bytes::Bytes;
@@ -57,22 +57,22 @@ use database::Database;
 use stream::NodeLimits;
 
 /// The number of databases.
-pub(super) const DATABASES: u32 = 16;
+pub(crate) const DATABASES: u32 = 16;
 
 /// Where and when a request runs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context {
+pub(crate) struct Context {
     /// The server's clock, in milliseconds since 1970.
-    pub(super) now_ms: u64,
+    pub(crate) now_ms: u64,
     /// The selected database.
-    pub(super) db: u32,
+    pub(crate) db: u32,
     /// Whether the connection uses RESP3. `MAXSIZE` counts the bytes of the reply.
-    pub(super) resp3: bool,
+    pub(crate) resp3: bool,
 }
 
 /// The result of a request.
 #[derive(Debug)]
-pub(super) enum Run {
+pub(crate) enum Run {
     Reply(Reply),
     /// A read that waits.
     Blocked(Blocked),
@@ -87,7 +87,7 @@ struct Signals {
 
 /// The databases of one server.
 #[derive(Debug, Clone)]
-pub(super) struct Store {
+pub(crate) struct Store {
     release: Release,
     limits: NodeLimits,
     databases: Vec<Database>,
@@ -96,25 +96,25 @@ pub(super) struct Store {
 
 impl Store {
     /// Creates empty databases, 0 to 15.
-    pub(super) fn new(release: Release) -> Self {
+    pub(crate) fn new(release: Release) -> Self {
         let databases = (0..DATABASES).map(|_| Database::default()).collect();
         let limits = NodeLimits::default();
         Self { release, limits, databases, signals: Signals::default() }
     }
 
     /// Returns the release whose behaviour this has.
-    pub(super) const fn release(&self) -> Release {
+    pub(crate) const fn release(&self) -> Release {
         self.release
     }
 
     /// Sets the number of entries after which a node is full: `stream-node-max-entries`, 100 at
     /// first.
-    pub(super) const fn set_node_max_entries(&mut self, entries: u64) {
+    pub(crate) const fn set_node_max_entries(&mut self, entries: u64) {
         self.limits.entries = entries;
     }
 
     /// Returns the properties of a command that the store runs. `None`: it does not know it.
-    pub(super) fn traits(&self, request: &[Bytes]) -> Option<Traits> {
+    pub(crate) fn traits(&self, request: &[Bytes]) -> Option<Traits> {
         match commands::find(self.release, Arguments(request)) {
             Found::Command(command) => Some(command.traits),
             Found::Refused(_) => None,
@@ -123,7 +123,7 @@ impl Store {
 
     /// Returns the error of a request that is refused before it runs: an unknown command or
     /// subcommand, a wrong number of arguments. It also makes a transaction fail.
-    pub(super) fn refuses(&self, request: &[Bytes]) -> Option<Reply> {
+    pub(crate) fn refuses(&self, request: &[Bytes]) -> Option<Reply> {
         match commands::find(self.release, Arguments(request)) {
             Found::Command(_) => None,
             Found::Refused(error) => Some(error),
@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// Runs a request. Calls `refuses` first.
-    pub(super) fn run(&mut self, context: Context, request: &[Bytes]) -> Run {
+    pub(crate) fn run(&mut self, context: Context, request: &[Bytes]) -> Run {
         let command = match commands::find(self.release, Arguments(request)) {
             Found::Command(command) => command,
             Found::Refused(error) => return Run::Reply(error),
@@ -147,7 +147,7 @@ impl Store {
 
     /// Runs a read that waits again, because one of its keys is ready or an entry can be claimed.
     /// `None`: it goes on waiting.
-    pub(super) fn resume(
+    pub(crate) fn resume(
         &mut self,
         context: Context,
         blocked: &Blocked,
@@ -159,27 +159,27 @@ impl Store {
 
     /// Returns when a pending entry becomes old enough for a read that waits with CLAIM, and the key
     /// to resume it with.
-    pub(super) fn claimable_at(&self, context: Context, blocked: &Blocked) -> Option<(u64, Bytes)> {
+    pub(crate) fn claimable_at(&self, context: Context, blocked: &Blocked) -> Option<(u64, Bytes)> {
         blocked::claimable_at(self.databases.get(context.db as usize)?, blocked)
     }
 
     /// Returns the keys for which a waiting read may have something, and forgets them.
-    pub(super) fn take_ready(&mut self) -> Vec<(u32, Bytes)> {
+    pub(crate) fn take_ready(&mut self) -> Vec<(u32, Bytes)> {
         std::mem::take(&mut self.signals.ready)
     }
 
     /// Returns the keys that were modified, for WATCH and for replication, and forgets them.
-    pub(super) fn take_modified(&mut self) -> Vec<(u32, Bytes)> {
+    pub(crate) fn take_modified(&mut self) -> Vec<(u32, Bytes)> {
         std::mem::take(&mut self.signals.modified)
     }
 
     /// Returns the time at which the next key expires.
-    pub(super) fn next_expiry(&self) -> Option<u64> {
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
         self.databases.iter().filter_map(Database::next_expiry).min()
     }
 
     /// Removes the keys that have expired.
-    pub(super) fn expire(&mut self, now_ms: u64) {
+    pub(crate) fn expire(&mut self, now_ms: u64) {
         for (db, database) in (0..).zip(&mut self.databases) {
             for key in database.expire(now_ms) {
                 self.signals.ready.push((db, key.clone()));

@@ -3,7 +3,7 @@
 use super::arguments::{id, id_or_end, text};
 use super::call::{Answer, Call};
 use super::errors::{self, words};
-use super::stream::Group;
+use super::stream::{Group, Stream};
 use super::{Release, Reply, help};
 use crate::id::EntryId;
 
@@ -42,8 +42,8 @@ pub(super) fn xgroup(call: &mut Call<'_>) -> Answer {
         }
     }
     match (sub, args.len()) {
-        (Some(Sub::Create), 5..) => create(call, entries_read),
-        (Some(Sub::SetId), 5..) => set_id(call, entries_read),
+        (Some(Sub::Create), 5..=8) => create(call, entries_read),
+        (Some(Sub::SetId), 5..=7) => set_id(call, entries_read),
         (Some(Sub::Destroy), 4) => destroy(call),
         (Some(Sub::CreateConsumer), 5) => create_consumer(call),
         (Some(Sub::DelConsumer), 5) => delete_consumer(call),
@@ -99,10 +99,12 @@ fn create(call: &mut Call<'_>, entries_read: Option<u64>) -> Answer {
     if call.stream(key)?.is_none() {
         call.create_stream(key);
     }
+    let release = call.release;
     let stream = call.stream(key)?.expect("it was created above");
     if stream.groups.contains_key(name) {
         return Err(Reply::error("BUSYGROUP Consumer Group name already exists"));
     }
+    let entries_read = possible(entries_read, stream, release);
     stream.groups.insert(name.clone(), Group::new(last, entries_read));
     call.modified(key);
     Ok(Reply::Simple("OK"))
@@ -113,7 +115,7 @@ fn set_id(call: &mut Call<'_>, entries_read: Option<u64>) -> Answer {
     if !call.has(Release::Redis7_0) && args.len() > 5 {
         return Err(bad_subcommand(call, "XGROUP"));
     }
-    let (key, name) = (args.at(2), args.at(3));
+    let (key, name, release) = (args.at(2), args.at(3), call.release);
     let Some(stream) = call.stream(key)? else { return Err(no_key()) };
     let last = if **args.at(4) == *b"$" {
         stream.last_id
@@ -121,12 +123,19 @@ fn set_id(call: &mut Call<'_>, entries_read: Option<u64>) -> Answer {
         // Unlike CREATE, it takes `-` and `+`.
         id_or_end(args.at(4), 0).ok_or_else(errors::invalid_id)?
     };
+    let entries_read = possible(entries_read, stream, release);
     if let Some(group) = stream.groups.get_mut(name) {
         group.last_id = last;
         group.entries_read = entries_read;
     }
     call.modified(key);
     Ok(Reply::Simple("OK"))
+}
+
+/// Limits a counter to the entries that were added. Earlier versions take any.
+fn possible(entries_read: Option<u64>, stream: &Stream, release: Release) -> Option<u64> {
+    let is_limited = release.has(Release::Redis8_2);
+    entries_read.map(|read| if is_limited { read.min(stream.entries_added) } else { read })
 }
 
 fn destroy(call: &mut Call<'_>) -> Answer {

@@ -145,6 +145,9 @@ pub(super) fn parse<'a>(call: &Call<'a>, of_group: bool) -> Result<Read<'a>, Rep
         };
         read.group = Some(Reader { group, consumer, no_ack, claim });
     }
+    if read.limit != usize::MAX && read.max_count.is_some_and(|most| most < read.limit) {
+        return Err(Reply::error("ERR MAXCOUNT must be greater than or equal to COUNT"));
+    }
     Ok(read)
 }
 

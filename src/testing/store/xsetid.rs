@@ -30,9 +30,9 @@ pub(super) fn xsetid(call: &mut Call<'_>) -> Answer {
         }
         index += 2;
     }
-    let has_counters = call.has(Release::Redis7_0);
+    let is_limited = call.has(Release::Redis7_2);
     let Some(stream) = call.stream(key)? else { return Err(errors::no_such_key()) };
-    if has_counters && id < stream.max_deleted_id {
+    if is_limited && id < stream.max_deleted_id {
         return Err(smaller("current max_deleted_entry_id"));
     }
     if let Some(last) = stream.last_entry_id() {

@@ -6,11 +6,13 @@ use crate::id::EntryId;
 
 impl Stream {
     /// Whether an entry after `start` was deleted from the middle of the stream.
-    pub(in super::super) fn has_gap_from(&self, start: EntryId) -> bool {
+    ///
+    /// Valkey also reports a gap before the first entry.
+    pub(in super::super) fn has_gap_from(&self, start: EntryId, release: Release) -> bool {
         if self.len() == 0 || self.max_deleted_id == EntryId::MIN {
             return false;
         }
-        if self.first_id() > self.max_deleted_id {
+        if self.first_id() > self.max_deleted_id && !release.is_valkey() {
             return false;
         }
         start <= self.max_deleted_id
@@ -50,10 +52,18 @@ impl Stream {
         if self.entries_added == 0 {
             return Some(0);
         }
-        if release.has(Release::Redis8_2) && self.len() == 0 {
-            return Some(0);
+        if release.has(Release::Redis8_2) {
+            if self.len() == 0 {
+                return Some(0);
+            }
+            let first = self.first_id();
+            if group.last_id < first && self.max_deleted_id < first {
+                return Some(as_signed(self.len()));
+            }
         }
-        if let Some(read) = group.entries_read.filter(|_| !self.has_gap_from(group.last_id)) {
+        if let Some(read) =
+            group.entries_read.filter(|_| !self.has_gap_from(group.last_id, release))
+        {
             return Some(added.wrapping_sub(as_signed(read)));
         }
         self.added_up_to(group.last_id).map(|read| added.wrapping_sub(as_signed(read)))
