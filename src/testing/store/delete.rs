@@ -47,8 +47,9 @@ pub(super) fn ids(words: &[Bytes]) -> Result<Vec<EntryId>, Reply> {
 
 /// `XDELEX key [KEEPREF|DELREF|ACKED] IDS n id [id ...]`
 pub(super) fn xdelex(call: &mut Call<'_>) -> Answer {
-    let (policy, words) = parse(call, 2)?;
     let key = call.args.at(1);
+    call.stream(key)?;
+    let (policy, words) = parse(call, 2)?;
     let Some(stream) = call.stream(key)? else { return Ok(none_of(words)) };
     let ids = ids(words)?;
     let codes = ids.into_iter().map(|id| delete(stream, policy, id)).map(Reply::Integer);
@@ -69,8 +70,9 @@ fn delete(stream: &mut Stream, policy: Policy, id: EntryId) -> i64 {
 
 /// `XACKDEL key group [KEEPREF|DELREF|ACKED] IDS n id [id ...]`
 pub(super) fn xackdel(call: &mut Call<'_>) -> Answer {
-    let (policy, words) = parse(call, 3)?;
     let (key, group) = (call.args.at(1), call.args.at(2));
+    call.stream(key)?;
+    let (policy, words) = parse(call, 3)?;
     let Some(stream) = call.stream(key)? else { return Ok(none_of(words)) };
     if !stream.groups.contains_key(group) {
         return Ok(none_of(words));
@@ -103,8 +105,7 @@ fn parse<'a>(call: &Call<'a>, mut index: usize) -> Result<(Policy, &'a [Bytes]),
             index += 1;
         } else if args.is(index, "IDS") && args.more(index) > 0 {
             let not_positive = || Reply::error("ERR Number of IDs must be a positive integer");
-            let number = super::arguments::integer(args.at(index + 1))
-                .filter(|number| (1..=i64::from(i32::MAX)).contains(number));
+            let number = super::arguments::integer(args.at(index + 1)).filter(|number| *number > 0);
             let number = number.and_then(|number| usize::try_from(number).ok());
             let number = number.ok_or_else(not_positive)?;
             let Some(words) = args.from(index + 2).get(..number) else {

@@ -1,7 +1,7 @@
 //! Delivers entries to a reader or to a consumer of a group. No I/O.
 
 use super::call::Call;
-use super::stream::{Group, Nodes, Stream};
+use super::stream::{Group, Nodes, Stream, as_signed, as_unsigned};
 use super::{Release, Reply, entries};
 use crate::id::EntryId;
 use bytes::Bytes;
@@ -113,7 +113,7 @@ pub(super) fn history(
         delivered.push(entry);
         let count = group.pending(id).map(|pending| pending.count);
         if let (Some(count), Some(_)) = (count, fields) {
-            group.set(id, Some(&reader.consumer), call.now, count.wrapping_add(1));
+            group.set(id, Some(&reader.consumer), call.now, call.release.increase(count));
         }
     }
     delivered
@@ -152,7 +152,7 @@ pub(super) fn claimed(
         }
         delivered.push(entry);
         group.consumer(&reader.consumer, call.now).active = Some(call.now);
-        group.set(id, Some(&reader.consumer), call.now, count.wrapping_add(1));
+        group.set(id, Some(&reader.consumer), call.now, call.release.increase(count));
     }
     delivered
 }
@@ -206,7 +206,7 @@ fn deliver(call: &Call<'_>, stream: &mut Stream, reader: &Reader, id: EntryId) {
     if id > group.last_id {
         match group.entries_read {
             Some(read) if !gap && !(is_newer && group.last_id < first) => {
-                group.entries_read = Some(read.wrapping_add(1))
+                group.entries_read = Some(as_unsigned(call.release.increase(as_signed(read))))
             }
             _ if has_added => group.entries_read = added,
             _ => {}

@@ -42,6 +42,11 @@ impl Release {
         of_redis >= since
     }
 
+    /// Increases a counter of the server. Since Redis 8.10, it stays at its largest value.
+    pub(crate) fn increase(self, counter: i64) -> i64 {
+        if self.has(Self::Redis8_10) { counter.saturating_add(1) } else { counter.wrapping_add(1) }
+    }
+
     /// Returns the label of the test servers: `redis-8.10`.
     pub(crate) const fn label(self) -> &'static str {
         match self {

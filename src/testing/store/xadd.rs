@@ -1,7 +1,7 @@
 //! XADD. No I/O.
 
 use super::call::{Answer, Call};
-use super::stream::{Fields, Stream, automatic_iid};
+use super::stream::{Fields, Stream, as_signed, as_unsigned, automatic_iid};
 use super::trim::Trim;
 use super::{Release, Reply, arguments, entries, errors};
 use crate::id::EntryId;
@@ -59,7 +59,8 @@ pub(super) fn xadd(call: &mut Call<'_>) -> Answer {
         (producer, iid.unwrap_or_else(|| automatic_iid(fields)))
     });
     if let Some((producer, iid)) = &pair {
-        stream.idmp.expire(now);
+        stream.idmp.tick(now);
+        stream.idmp.see(producer);
         if let Some(id) = stream.idmp.find(producer, iid) {
             stream.idmp.duplicates += 1;
             return Ok(entries::id(id));
@@ -68,7 +69,7 @@ pub(super) fn xadd(call: &mut Call<'_>) -> Answer {
     let id = next_id(stream, id, now, release)?;
     stream.nodes.append(id, Fields::from(fields), limits);
     stream.last_id = id;
-    stream.entries_added = stream.entries_added.wrapping_add(1);
+    stream.entries_added = as_unsigned(release.increase(as_signed(stream.entries_added)));
     if let Some((producer, iid)) = pair {
         stream.idmp.record(&producer, iid, id);
     }

@@ -73,7 +73,7 @@ pub(super) fn xautoclaim(call: &mut Call<'_>) -> Answer {
         if pending.consumer.is_some() && min_idle > 0 && idle < min_idle {
             continue;
         }
-        let count = if just_id { pending.count } else { pending.count.wrapping_add(1) };
+        let count = if just_id { pending.count } else { release.increase(pending.count) };
         let owner = group.consumer(consumer, now);
         owner.seen = now;
         owner.active = Some(now);

@@ -120,7 +120,7 @@ impl Claim<'_> {
         let count = match options.retry_count.filter(|count| *count >= 0) {
             Some(count) => count,
             None if options.just_id => count,
-            None => count.wrapping_add(1),
+            None => self.release.increase(count),
         };
         let consumer = group.consumer(self.consumer, self.now);
         consumer.seen = self.now;

@@ -53,18 +53,19 @@ pub(super) fn xcfgset(call: &mut Call<'_>) -> Answer {
 /// `XIDMPRECORD key pid iid id`
 pub(super) fn xidmprecord(call: &mut Call<'_>) -> Answer {
     let args = call.args;
-    let (key, producer, iid) = (args.at(1), args.at(2), args.at(3));
+    let (key, producer, iid, id) = (args.at(1), args.at(2), args.at(3), args.id(4)?);
+    let now = call.now;
     if producer.is_empty() {
         return Err(Reply::error("ERR producer ID must be non-empty"));
     }
     if iid.is_empty() {
         return Err(Reply::error("ERR idempotent ID must be non-empty"));
     }
-    let id = args.id(4)?;
     let Some(stream) = call.stream(key)? else { return Err(errors::no_such_key()) };
     if stream.nodes.get(id).is_none() {
         return Err(Reply::error("ERR No such message in stream"));
     }
+    stream.idmp.tick(now);
     match stream.idmp.find(producer, iid) {
         Some(known) if known == id => {}
         Some(_) => {

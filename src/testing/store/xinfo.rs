@@ -22,6 +22,7 @@ pub(super) fn xinfo(call: &mut Call<'_>) -> Answer {
     let bad = bad_subcommand(call, "XINFO");
     let key = args.at(2);
     let Some(stream) = call.stream(key)? else { return Err(errors::no_such_key()) };
+    stream.idmp.tick(now);
     match args.len() {
         4 if args.is(1, "CONSUMERS") => {
             let Some(group) = stream.groups.get(args.at(3)) else {

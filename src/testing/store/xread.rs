@@ -201,7 +201,8 @@ fn start(
     id: &Bytes,
     reader: Option<&Reader>,
 ) -> Result<From, Reply> {
-    let has_plus = call.has(Release::Redis7_4) || call.release.is_valkey();
+    let is_valkey = call.release.is_valkey();
+    let has_plus = call.has(Release::Redis7_4) || is_valkey;
     let stream = call.stream(key)?;
     if let Some(reader) = reader {
         if !stream.as_ref().is_some_and(|stream| stream.groups.contains_key(&reader.group)) {
@@ -220,8 +221,9 @@ fn start(
         b"$" => Ok(From::After(stream.map_or(EntryId::MIN, |stream| stream.last_id))),
         b"+" if has_plus => {
             let last = stream.as_ref().and_then(|stream| stream.last_entry_id());
-            let last = last.and_then(EntryId::prev);
             let end = stream.map_or(EntryId::MIN, |stream| stream.last_id);
+            // Valkey takes the last id of the stream, of an entry that may be deleted.
+            let last = if is_valkey { Some(end) } else { last }.and_then(EntryId::prev);
             Ok(From::Last(last.unwrap_or(end), end))
         }
         b">" if reader.is_some() => Ok(From::New),
@@ -243,6 +245,7 @@ fn serve(
     from: &[From],
 ) -> Result<Vec<(Reply, Reply)>, Reply> {
     let mut budget = Budget::new(read.max_count, read.max_size, call.resp3);
+    let mut reader = read.group.clone();
     let mut served = Vec::new();
     for (key, from) in read.keys.iter().zip(from) {
         if budget.is_over() {
@@ -250,7 +253,11 @@ fn serve(
         }
         // The stream is out of the database while the call is borrowed.
         let Some(mut stream) = call.take_stream(key)? else { continue };
-        let entries = match &read.group {
+        // The server ignores CLAIM from the first key with an id on.
+        if let (Some(reader), From::After(_)) = (&mut reader, from) {
+            reader.claim = None;
+        }
+        let entries = match &reader {
             None => serve_reader(&stream, key, *from, read.limit, &mut budget),
             Some(reader) => {
                 let entries =

@@ -1,4 +1,7 @@
 //! The pairs of producer and idempotent id that a stream remembers. No I/O.
+//!
+//! A pair that is too old is still found. It is forgotten by a task of the server that runs once a
+//! second, here at full seconds.
 
 use crate::id::EntryId;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,6 +15,8 @@ pub(in super::super) struct Idmp {
     producers: BTreeMap<Bytes, Producer>,
     pub(in super::super) added: i64,
     pub(in super::super) duplicates: i64,
+    /// The last second at which old pairs were forgotten.
+    ticked: i64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -22,18 +27,30 @@ struct Producer {
 
 impl Default for Idmp {
     fn default() -> Self {
-        Self { duration_s: 100, max_size: 100, producers: BTreeMap::new(), added: 0, duplicates: 0 }
+        Self {
+            duration_s: 100,
+            max_size: 100,
+            producers: BTreeMap::new(),
+            added: 0,
+            duplicates: 0,
+            ticked: 0,
+        }
     }
 }
 
 impl Idmp {
-    /// Forgets what is older than the duration.
-    pub(in super::super) fn expire(&mut self, now: i64) {
-        let duration = self.duration_s.saturating_mul(1000);
-        let limit = u64::try_from(now.saturating_sub(duration)).unwrap_or_default();
+    /// Forgets what is older than the duration, if a second has begun since the last call.
+    pub(in super::super) fn tick(&mut self, now: i64) {
+        let second = now / 1000 * 1000;
+        if second <= self.ticked {
+            return;
+        }
+        self.ticked = second;
+        let oldest = second.saturating_sub(self.duration_s.saturating_mul(1000));
+        let oldest = u64::try_from(oldest).unwrap_or_default();
         self.producers.retain(|_, producer| {
             while let Some(iid) = producer.order.front() {
-                if producer.ids.get(iid).is_some_and(|id| id.ms() >= limit) {
+                if producer.ids.get(iid).is_some_and(|id| id.ms() >= oldest) {
                     break;
                 }
                 producer.ids.remove(iid);
@@ -41,6 +58,11 @@ impl Idmp {
             }
             !producer.order.is_empty()
         });
+    }
+
+    /// Adds a producer without pairs: the server does so when it looks for one.
+    pub(in super::super) fn see(&mut self, producer: &Bytes) {
+        self.producers.entry(producer.clone()).or_default();
     }
 
     /// Returns the entry of a pair.

@@ -74,3 +74,8 @@ impl Stream {
 pub(in super::super) const fn as_signed(counter: u64) -> i64 {
     i64::from_ne_bytes(counter.to_ne_bytes())
 }
+
+/// Returns a counter as the server keeps it.
+pub(in super::super) const fn as_unsigned(counter: i64) -> u64 {
+    u64::from_ne_bytes(counter.to_ne_bytes())
+}

@@ -9,7 +9,7 @@ mod radix;
 
 pub(super) use group::{Consumer, Group};
 pub(super) use idmp::{Idmp, automatic_iid};
-pub(super) use lag::as_signed;
+pub(super) use lag::{as_signed, as_unsigned};
 pub(super) use nodes::{Fields, NodeLimits, Nodes};
 
 use crate::id::EntryId;
