@@ -200,7 +200,7 @@ fn deliver(call: &Call<'_>, stream: &mut Stream, reader: &Reader, id: EntryId) {
     // Before, the counter of a group that is behind the first entry was just increased.
     let is_newer = call.release.is_valkey() || call.has(Release::Redis8_2);
     let first = stream.first_id();
-    let added = stream.added_up_to(id);
+    let added = stream.added_up_to(id, call.release);
     let has_added = stream.entries_added > 0;
     let Some(group) = stream.groups.get_mut(&reader.group) else { return };
     if id > group.last_id {

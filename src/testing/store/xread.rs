@@ -26,8 +26,8 @@ pub(super) struct Read<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     After(EntryId),
-    /// `+`: before the last entry. The second id is that of the stream, for a read that waits.
-    Last(EntryId, EntryId),
+    /// `+`: after this id, which is just before the last entry. A read that waits keeps the `+`.
+    Last(EntryId),
     /// `>`
     New,
 }
@@ -55,8 +55,8 @@ fn run(call: &mut Call<'_>, of_group: bool) -> Result<Run, Reply> {
     }
     let Some(block) = read.block else { return Ok(Run::Reply(Reply::NullArray)) };
     let ids = read.ids.iter().zip(&from).map(|(id, from)| match from {
-        From::After(id) | From::Last(_, id) => Bytes::from(id.to_string()),
-        From::New => id.clone(),
+        From::After(id) => Bytes::from(id.to_string()),
+        From::Last(_) | From::New => id.clone(),
     });
     let options = call.args.len() - read.keys.len() - read.ids.len();
     let request = call.args.0.iter().take(options).chain(read.keys).cloned().chain(ids).collect();
@@ -201,8 +201,9 @@ fn start(
     id: &Bytes,
     reader: Option<&Reader>,
 ) -> Result<From, Reply> {
-    let is_valkey = call.release.is_valkey();
-    let has_plus = call.has(Release::Redis7_4) || is_valkey;
+    let has_plus = call.has(Release::Redis7_4) || call.release.is_valkey();
+    let is_newer = call.has(Release::Redis8_2);
+    let fails = matches!(call.release, Release::Redis7_4 | Release::Valkey8_1);
     let stream = call.stream(key)?;
     if let Some(reader) = reader {
         if !stream.as_ref().is_some_and(|stream| stream.groups.contains_key(&reader.group)) {
@@ -220,11 +221,13 @@ fn start(
         }
         b"$" => Ok(From::After(stream.map_or(EntryId::MIN, |stream| stream.last_id))),
         b"+" if has_plus => {
-            let last = stream.as_ref().and_then(|stream| stream.last_entry_id());
-            let end = stream.map_or(EntryId::MIN, |stream| stream.last_id);
-            // Valkey takes the last id of the stream, of an entry that may be deleted.
-            let last = if is_valkey { Some(end) } else { last }.and_then(EntryId::prev);
-            Ok(From::Last(last.unwrap_or(end), end))
+            let Some(stream) = stream else { return Ok(From::Last(EntryId::MIN)) };
+            // At first, it was the last id of the stream, of an entry that may be deleted.
+            let last = if is_newer { stream.last_entry_id() } else { Some(stream.last_id) };
+            match last.unwrap_or(EntryId::MIN).prev() {
+                None if fails => Err(Reply::error("ERR the stream last element ID is 0-0")),
+                before => Ok(From::Last(before.unwrap_or(EntryId::MIN))),
+            }
         }
         b">" if reader.is_some() => Ok(From::New),
         b">" => Err(Reply::error(
@@ -284,7 +287,7 @@ fn serve_reader(
     limit: usize,
     budget: &mut Budget,
 ) -> Option<Vec<Reply>> {
-    let (From::After(after) | From::Last(after, _)) = from else { return None };
+    let (From::After(after) | From::Last(after)) = from else { return None };
     stream.last_entry_id().filter(|last| *last > after)?;
     budget.open(key);
     Some(deliver::entries_after(&stream.nodes, after, limit, budget))
@@ -302,7 +305,7 @@ fn serve_group(
     if call.has(Release::Redis7_2) {
         deliver::see(call, stream, reader);
     }
-    if let From::After(after) | From::Last(after, _) = from {
+    if let From::After(after) | From::Last(after) = from {
         deliver::see(call, stream, reader);
         budget.open(key);
         return Some(deliver::history(call, stream, reader, after, limit, budget));

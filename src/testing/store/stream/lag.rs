@@ -19,14 +19,15 @@ impl Stream {
     }
 
     /// Returns the number of entries that were ever added up to this id, if it can be known.
-    pub(in super::super) fn added_up_to(&self, id: EntryId) -> Option<u64> {
+    pub(in super::super) fn added_up_to(&self, id: EntryId, release: Release) -> Option<u64> {
         if self.entries_added == 0 {
             return Some(0);
         }
         if self.len() == 0 && id <= self.last_id {
             return Some(self.entries_added);
         }
-        if id != EntryId::MIN && id < self.max_deleted_id {
+        let is_newer = release.has(Release::Redis8_2) || release.is_valkey();
+        if is_newer && id != EntryId::MIN && id < self.max_deleted_id {
             return None;
         }
         match id.cmp(&self.last_id) {
@@ -66,7 +67,7 @@ impl Stream {
         {
             return Some(added.wrapping_sub(as_signed(read)));
         }
-        self.added_up_to(group.last_id).map(|read| added.wrapping_sub(as_signed(read)))
+        self.added_up_to(group.last_id, release).map(|read| added.wrapping_sub(as_signed(read)))
     }
 }
 
