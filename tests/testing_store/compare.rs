@@ -10,7 +10,7 @@ pub(crate) enum Wire {
     Bulk(Vec<u8>),
     Integer(i64),
     /// The kind's byte, and the elements; of a map, names and values in turn.
-    Many(u8, Vec<Wire>),
+    Many(u8, Vec<Self>),
 }
 
 impl Wire {

@@ -36,6 +36,9 @@ pub(crate) fn random(rng: &mut Rng, len: usize) -> Vec<Step> {
     let mut steps = Vec::with_capacity(len);
     steps.push(Step::Run(request(&["SET", "s", "text"])));
     while steps.len() < len {
+        if once_in(rng, 1000) {
+            steps.extend(many(rng));
+        }
         steps.push(match rng.u32(..500) {
             0 => Step::Sleep,
             1..16 => {
@@ -50,6 +53,17 @@ pub(crate) fn random(rng: &mut Rng, len: usize) -> Vec<Step> {
         });
     }
     steps
+}
+
+/// Returns enough entries to fill nodes of 100 entries, or of 4096 bytes.
+fn many(rng: &mut Rng) -> Vec<Step> {
+    let len = rng.usize(..200);
+    let entry = |rng: &mut Rng| {
+        let name = if once_in(rng, 10) { "b" } else { "a" };
+        let value = "x".repeat(rng.usize(..=len));
+        Step::Run(request(&["XADD", "k", "*", name, &value]))
+    };
+    (0..rng.usize(..130)).map(|_| entry(rng)).collect()
 }
 
 fn request(words: &[&str]) -> Vec<Bytes> {

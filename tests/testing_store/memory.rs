@@ -36,9 +36,7 @@ impl Memory {
         let blocked = self.waiting.take()?;
         let context = self.context(now_ms);
         let keys = ready.into_iter().filter(|(db, key)| *db == 0 && blocked.keys().contains(key));
-        let claimable = self.store.claimable_at(context, &blocked);
-        let claimable = claimable.filter(|(time, _)| *time <= now_ms);
-        for key in keys.map(|(_, key)| key).chain(claimable.map(|(_, key)| key)) {
+        for (_, key) in keys {
             if let Some(reply) = self.store.resume(context, &blocked, &key) {
                 return Some(self.wire(&reply));
             }

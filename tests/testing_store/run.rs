@@ -57,7 +57,7 @@ fn report(
             Step::Wait(words) => words,
             Step::Sleep => &Vec::new(),
         };
-        let words: Vec<_> = words.iter().map(|word| shown(word)).collect();
+        let words: Vec<_> = words.iter().map(shown).collect();
         let kind = match step {
             Step::Run(_) => "",
             Step::Wait(_) => "waits: ",

@@ -115,15 +115,22 @@ fn serve_stream(
     Some(Reply::Streams(vec![(Reply::Bulk(key.clone()), Reply::Array(entries))]))
 }
 
-/// Returns when a pending entry becomes old enough for CLAIM, and its key.
-pub(super) fn claimable_at(database: &Database, blocked: &Blocked) -> Option<(u64, Bytes)> {
+/// Returns when a read with CLAIM looks for entries again, and a key to resume it with: when the
+/// oldest pending entry is old enough, or after the idle time if none is pending.
+pub(super) fn looks_again_at(
+    database: &Database,
+    now_ms: u64,
+    blocked: &Blocked,
+) -> Option<(u64, Bytes)> {
     let (group, min_idle) = blocked.claim.as_ref()?;
-    let of_key = |key: &Bytes| {
+    let oldest = |key: &Bytes| {
         let Some(Value::Stream(stream)) = database.get(key) else { return None };
         let group = stream.groups.get(group)?;
         let (time, _) = deliver::claimable(group, &stream.nodes).next()?;
-        let at = u64::try_from(time.saturating_add(*min_idle)).unwrap_or_default();
-        Some((at, key.clone()))
+        Some((u64::try_from(time).unwrap_or_default(), key.clone()))
     };
-    blocked.keys.iter().filter_map(of_key).min()
+    let oldest = blocked.keys.iter().filter_map(oldest).min();
+    let (time, key) = oldest.or_else(|| Some((now_ms, blocked.keys.first()?.clone())))?;
+    let at = time.saturating_add(u64::try_from(*min_idle).unwrap_or_default());
+    Some((at.max(now_ms + 1), key))
 }

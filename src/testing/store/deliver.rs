@@ -205,7 +205,7 @@ fn deliver(call: &Call<'_>, stream: &mut Stream, reader: &Reader, id: EntryId) {
     let Some(group) = stream.groups.get_mut(&reader.group) else { return };
     if id > group.last_id {
         match group.entries_read {
-            Some(read) if !gap && !(is_newer && group.last_id < first) => {
+            Some(read) if !(gap || is_newer && group.last_id < first) => {
                 group.entries_read = Some(as_unsigned(call.release.increase(as_signed(read))))
             }
             _ if has_added => group.entries_read = added,

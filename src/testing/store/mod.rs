@@ -157,10 +157,14 @@ impl Store {
         blocked::resume(&mut self.call(context, blocked.request()), blocked, key)
     }
 
-    /// Returns when a pending entry becomes old enough for a read that waits with CLAIM, and the key
-    /// to resume it with.
+    /// Returns when a read that waits with CLAIM looks for entries again, and the key to resume it
+    /// with. `None`: it has no CLAIM.
+    ///
+    /// The server asks this when the read begins to wait, and again each time that this time has
+    /// come and the read goes on waiting. It does not ask in between.
     pub(crate) fn claimable_at(&self, context: Context, blocked: &Blocked) -> Option<(u64, Bytes)> {
-        blocked::claimable_at(self.databases.get(context.db as usize)?, blocked)
+        let database = self.databases.get(context.db as usize)?;
+        blocked::looks_again_at(database, context.now_ms, blocked)
     }
 
     /// Returns the keys for which a waiting read may have something, and forgets them.

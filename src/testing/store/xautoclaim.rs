@@ -52,15 +52,13 @@ pub(super) fn xautoclaim(call: &mut Call<'_>) -> Answer {
     let mut left = usize::try_from(count).unwrap_or(usize::MAX);
     let attempts = left.saturating_mul(ATTEMPTS);
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());
-    let mut looked_at = 0;
     let mut next = EntryId::MIN;
     let all: Vec<_> = group.all_pending().range(start..).map(|(id, _)| *id).collect();
-    for id in all {
+    for (looked_at, id) in all.into_iter().enumerate() {
         if left == 0 || looked_at == attempts {
             next = id;
             break;
         }
-        looked_at += 1;
         let Some(pending) = group.pending(id) else { continue };
         let fields = nodes.get(id);
         if fields.is_none() && drops_deleted {
