@@ -39,16 +39,12 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "reader",
         ],
     ),
-    ("testing", &["id"]),
+    ("testing", &["resp", "error", "id", "config", "client"]),
     ("guide", &[]),
 ];
 
 /// Files and folders that must do no I/O, and say so in their module doc.
-<<<<<<< HEAD
-const NO_IO: [&str; 18] = [
-=======
-const NO_IO: [&str; 24] = [
->>>>>>> de23c89 (testing: look for claimable entries when the server does)
+const NO_IO: [&str; 31] = [
     "record",
     "resp",
     "server",
@@ -67,7 +63,19 @@ const NO_IO: [&str; 24] = [
     "queue/policy",
     "queue/settings",
     "queue/worker/fail",
+    "testing/clock",
+    "testing/commands",
+    "testing/dispatch",
+    "testing/engine",
+    "testing/fault",
+    "testing/link",
+    "testing/output",
+    "testing/readers",
+    "testing/request",
+    "testing/settings",
+    "testing/state",
     "testing/store",
+    "testing/users",
 ];
 
 /// Files that await, in modules that otherwise do no I/O.

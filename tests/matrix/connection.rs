@@ -2,12 +2,11 @@
 
 use crate::db::{Db, MINUTE, id};
 use crate::show::Show;
-use crate::support::Server;
 use crate::table::{Answer, Table};
 use bourn::{
-    Auth, Client, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
-    ClientUnblock, ClientUnpause, Config, DedicatedCommand, Echo, Feature, Hello, Ping, PingText,
-    ReadFrom, RespVersion, XAdd, XLen, XRead,
+    Auth, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
+    ClientUnblock, ClientUnpause, DedicatedCommand, Echo, Feature, Hello, Ping, PingText, ReadFrom,
+    RespVersion, XAdd, XLen, XRead,
 };
 use std::cell::Cell;
 use std::time::Duration;
@@ -34,11 +33,7 @@ async fn with_password(db: &Db, command: impl DedicatedCommand<DedicatedReply: S
 
 /// Returns the reply of a server without HELLO.
 async fn without_hello(db: &Db, command: Hello<'_>) -> Answer {
-    let args = ["--rename-command", "HELLO", "NOHELLO"];
-    let server = Server::builder().label(db.label).args(args).start();
-    let config = Config::tcp("127.0.0.1", server.port()).protocol(db.protocol);
-    let client = Client::connect(config).await.expect("the server takes connections");
-    Db { client, ..db.clone() }.own(command).await
+    db.another(&[("rename-command", "HELLO NOHELLO")]).await.own(command).await
 }
 
 const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
@@ -107,7 +102,7 @@ pub(crate) fn rows(t: &mut Table) {
 
     t.command("CLIENT GETNAME");
     t.reply("the one of the settings", "me", async |db| {
-        let client = Client::connect(db.config.clone().client_name("me")).await?;
+        let client = db.host.connect(db.config.clone().client_name("me")).await?;
         Ok(client.send(ClientGetName::new()).await?.show())
     });
     t.nothing("no name", "nil", async |db| db.ask(ClientGetName::new()).await);

@@ -3,8 +3,8 @@
 //! Rows use the stream `k`, the group `g`, and the consumer `a` for pending entries. A failure in a
 //! row's preparation panics; the result of its command is compared.
 
+use crate::host::Host;
 use crate::show::Show;
-use crate::support::Server;
 use crate::table::Answer;
 use bourn::command::{BlockingCommand, DedicatedCommand};
 use bourn::{
@@ -13,7 +13,7 @@ use bourn::{
 };
 use std::cell::Cell;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -27,6 +27,7 @@ pub(crate) const fn id(ms: u64) -> EntryId {
 pub(crate) struct Db {
     pub(crate) client: Client,
     pub(crate) config: Config,
+    pub(crate) host: Host,
     /// The server's label.
     pub(crate) label: &'static str,
     pub(crate) protocol: Protocol,
@@ -59,7 +60,7 @@ impl Db {
     ) -> Answer {
         self.run("ACL SETUSER nobody on nopass -@all").await;
         let config = self.config.clone().user("nobody").password("any");
-        let denied = Client::connect(config).await.expect("the user may connect");
+        let denied = self.host.connect(config).await.expect("the user may connect");
         let mut reader = denied.reader().await.expect("a second time, too");
         Ok(reader.send(command).await?.show())
     }
@@ -70,14 +71,19 @@ impl Db {
         slots: &str,
         command: C,
     ) -> Answer {
-        let node = Server::builder().label(self.label).args(["--cluster-enabled", "yes"]).start();
-        let config = Config::tcp("127.0.0.1", node.port()).protocol(self.protocol);
-        let client = Client::connect(config).await.expect("the node takes connections");
-        let db = Self { client, ..self.clone() };
+        let db = self.another(&[("cluster-enabled", "yes")]).await;
         if !slots.is_empty() {
             db.run(&format!("CLUSTER ADDSLOTS {slots}")).await;
         }
         db.ask(command).await
+    }
+
+    /// Starts another server of the same version, with these settings.
+    pub(crate) async fn another(&self, settings: &[(&str, &str)]) -> Self {
+        let host = Host::start(self.label, self.host.is_memory(), settings);
+        let config = host.config().protocol(self.protocol);
+        let client = host.connect(config.clone()).await.expect("the server takes connections");
+        Self { client, config, host, ..self.clone() }
     }
 
     /// Returns the result of a blocking read.
@@ -120,6 +126,14 @@ impl Db {
     ) -> Answer {
         let first = self.ask(first).await?;
         Ok(format!("{first}, then {}", self.ask(then).await?))
+    }
+
+    /// Returns the current time at the server.
+    pub(crate) fn now(&self) -> SystemTime {
+        match &self.host {
+            Host::Real(_) => SystemTime::now(),
+            Host::Memory(server) => server.time(),
+        }
     }
 
     /// Returns the ids of the stream's entries.

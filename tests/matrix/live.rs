@@ -1,11 +1,12 @@
 //! Runs every row on every server.
 
 use crate::db::Db;
+use crate::host::Host;
 use crate::print;
 use crate::support::Server;
 use crate::table::{Answer, Line, Row, Table};
 use crate::want::{LABELS, Label};
-use bourn::{Client, Config, Error, Outcome, Protocol};
+use bourn::{Error, Outcome, Protocol};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
@@ -28,35 +29,9 @@ fn every_command_answers_as_its_server_version_should() {
     let labels = env::var("BOURN_MATRIX").unwrap_or_else(|_| Server::start().label().to_owned());
     let known = |label| LABELS.into_iter().find(|known| *known == label).expect("a known label");
     let labels: Vec<_> = labels.split_whitespace().map(known).collect();
-    let protocols = [Protocol::Resp2, Protocol::Auto];
-    let jobs = labels.iter().flat_map(|label| protocols.map(|protocol| (*label, protocol)));
-    let (jobs, cells) = (Mutex::new(jobs.collect::<Vec<_>>()), Mutex::new(Cells::default()));
     let start = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let job = jobs.lock().expect("the lock is not poisoned").pop();
-                    let Some((label, protocol)) = job else { break };
-                    let came = try_all(label, protocol);
-                    let mut cells = cells.lock().expect("the lock is not poisoned");
-                    cells.answered += came.answered;
-                    cells.too_old += came.too_old;
-                    cells.wrong.extend(came.wrong);
-                }
-            });
-        }
-    });
-    let Cells { answered, too_old, wrong } = mem::take(&mut *cells.lock().expect("all are done"));
-    let cells = answered + too_old;
-    assert!(wrong.is_empty(), "{} of {cells} cells wrong:\n{}", wrong.len(), wrong.join("\n"));
-    println!("{}", print::markdown(&crate::all(), &labels));
-    println!(
-        "{cells} cells on {} servers in RESP2 and RESP3, all passed after {:.1?}: {answered} answered as expected, \
-         {too_old} reported that the server is too old",
-        labels.len(),
-        start.elapsed()
-    );
+    let table = run(&labels, false).report(labels.len(), "servers", start);
+    println!("{}\n{table}", print::markdown(&crate::all(), &labels));
     if env::var_os(print::WRITE).is_some_and(|set| !set.is_empty()) {
         assert_eq!(
             labels,
@@ -68,16 +43,66 @@ fn every_command_answers_as_its_server_version_should() {
     }
 }
 
-/// Runs all rows on a new server, one after the other.
-fn try_all(label: &'static str, protocol: Protocol) -> Cells {
-    let server = Server::builder().label(label).start();
-    let config = Config::tcp("127.0.0.1", server.port()).protocol(protocol);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+#[test]
+fn in_memory_server_answers_as_each_version() {
+    let start = Instant::now();
+    println!("{}", run(&LABELS, true).report(LABELS.len(), "in-memory servers", start));
+}
+
+/// Runs all rows on these servers, in both protocols.
+fn run(labels: &[&'static str], memory: bool) -> Cells {
+    let protocols = [Protocol::Resp2, Protocol::Auto];
+    let jobs = labels.iter().flat_map(|label| protocols.map(|protocol| (*label, protocol)));
+    let (jobs, cells) = (Mutex::new(jobs.collect::<Vec<_>>()), Mutex::new(Cells::default()));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().expect("the lock is not poisoned").pop();
+                    let Some((label, protocol)) = job else { break };
+                    let came = try_all(label, memory, protocol);
+                    let mut cells = cells.lock().expect("the lock is not poisoned");
+                    cells.answered += came.answered;
+                    cells.too_old += came.too_old;
+                    cells.wrong.extend(came.wrong);
+                }
+            });
+        }
+    });
+    mem::take(&mut *cells.lock().expect("all are done"))
+}
+
+impl Cells {
+    /// Returns a line about cells that are all as expected.
+    fn report(self, servers: usize, kind: &str, start: Instant) -> String {
+        let Self { answered, too_old, wrong } = self;
+        let cells = answered + too_old;
+        assert!(wrong.is_empty(), "{} of {cells} cells wrong:\n{}", wrong.len(), wrong.join("\n"));
+        format!(
+            "{cells} cells on {servers} {kind} in RESP2 and RESP3, all passed after {:.1?}: {answered} answered as expected, \
+             {too_old} reported that the server is too old",
+            start.elapsed()
+        )
+    }
+}
+
+/// Runs all rows on a new server, one after the other. Time is paused for a server in memory.
+fn try_all(label: &'static str, memory: bool, protocol: Protocol) -> Cells {
+    let host = Host::start(label, memory, &[]);
+    let config = host.config().protocol(protocol);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(memory).build();
     runtime.expect("a runtime can be made").block_on(async {
-        let client = Client::connect(config.clone()).await.expect("the server takes connections");
-        let (version, db) = (server.version(), Db { client, config, label, protocol });
-        let name = if server.is_valkey() { "valkey" } else { "redis" };
-        let name = format!("{name} {}.{}.{}", version.0, version.1, version.2);
+        let client = host.connect(config.clone()).await.expect("the server takes connections");
+        let name = match &host {
+            Host::Real(server) => {
+                let (major, minor, patch) = server.version();
+                let name = if server.is_valkey() { "valkey" } else { "redis" };
+                format!("{name} {major}.{minor}.{patch}")
+            }
+            Host::Memory(_) => client.server().expect("it reports its version").to_string(),
+        };
+        let db = Db { client, config, host, label, protocol };
         try_each(&crate::all(), label, &name, protocol, &db).await
     })
 }
@@ -107,7 +132,8 @@ async fn try_each(table: &Table, label: &str, server: &str, protocol: Protocol, 
                     is_not(&answer, want, is_wanted(&answer, want))
                 }
             };
-            cells.wrong.extend(wrong.map(|wrong| name(line, row, label, protocol) + &wrong));
+            let wrong = wrong.map(|wrong| name(line, row, label, protocol) + &wrong);
+            cells.wrong.extend(wrong);
         }
     }
     cells

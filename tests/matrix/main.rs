@@ -7,14 +7,15 @@
 //! | `want` | the answer of each version, and the versions that are too old |
 //! | `db` | the subject of a row: a client of an empty server, and common preparations |
 //! | `show`, `show_info` | replies as short texts |
+//! | `host` | the server of a row, real or in memory |
 //! | `live` | runs the rows |
 //! | `print` | the table as Markdown, here and in docs/server-matrix.md |
 //! | `covered` | a check that every command and option has a row |
 //! | `xadd` ... | the rows, one file for each family of commands |
 //!
-//! `BOURN_MATRIX` selects the servers, by labels separated by blanks; the default is that of the
-//! other tests. No row is skipped: on a server that is too old for it, the row must end in
-//! [`bourn::Error::TooOld`].
+//! `BOURN_MATRIX` selects the real servers, by labels separated by blanks; the default is that of
+//! the other tests. The in-memory servers of all versions are tested with the same rows. No row is
+//! skipped: on a server that is too old for it, the row must end in [`bourn::Error::TooOld`].
 
 #[path = "../server/support.rs"]
 mod support;
@@ -24,6 +25,8 @@ mod support;
 mod covered;
 #[cfg(test)]
 mod db;
+#[cfg(test)]
+mod host;
 #[cfg(test)]
 mod live;
 #[cfg(test)]

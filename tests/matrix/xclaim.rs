@@ -3,7 +3,7 @@
 use crate::db::{Db, MINUTE, id};
 use crate::table::{Answer, Table};
 use bourn::{EntryId, GroupFrom, XClaim, XClaimJustId, XDel, XPending, XReadGroup};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Claims `1-0` for `b`.
 fn claim() -> XClaim<'static> {
@@ -56,11 +56,11 @@ pub(crate) fn rows(t: &mut Table) {
 
     t.option("TIME");
     t.reply("as if delivered a minute ago", "[1-0 n=1], then [1-0 b 1min 2 2-0 a now 1]",
-        async |db| of_three(&db, claim().time(SystemTime::now() - MINUTE)).await);
+        async |db| of_three(&db, claim().time(db.now() - MINUTE)).await);
     t.reply("in the future: now", "[1-0 n=1], then [1-0 b now 2 2-0 a now 1]",
-        async |db| of_three(&db, claim().time(SystemTime::now() + MINUTE)).await);
-    t.nothing("not pending", "[]", async |db| { db.given(1, 0).await; db.ask(claim().time(SystemTime::now())).await });
-    t.error("no group", NO_GROUP, async |db| db.ask(claim().time(SystemTime::now())).await);
+        async |db| of_three(&db, claim().time(db.now() + MINUTE)).await);
+    t.nothing("not pending", "[]", async |db| { db.given(1, 0).await; db.ask(claim().time(db.now())).await });
+    t.error("no group", NO_GROUP, async |db| db.ask(claim().time(db.now())).await);
 
     t.option("RETRYCOUNT");
     t.reply("delivered so many times", "[1-0 n=1], then [1-0 b now 7 2-0 a now 1]", async |db| of_three(&db, claim().retry_count(7)).await);

@@ -7,6 +7,8 @@ use super::arguments::{Arguments, syntax};
 use std::collections::BTreeSet;
 
 const NODE: &str = "0123456789abcdef0123456789abcdef01234567";
+/// A node does not know its address before another one has told it.
+const ADDRESS: &str = "";
 const PORT: i64 = 6379;
 const SLOTS: i64 = 16_384;
 
@@ -56,7 +58,7 @@ fn ranges(slots: &BTreeSet<i64>) -> Vec<(i64, i64)> {
 fn slots(state: &State) -> Reply {
     let metadata = state.release().has(Release::Redis7_0).then(Reply::empty);
     let range = |(first, last)| {
-        let node = [Reply::text("127.0.0.1"), Reply::Integer(PORT), Reply::text(NODE)];
+        let node = [Reply::text(ADDRESS), Reply::Integer(PORT), Reply::text(NODE)];
         let node = Reply::Array(node.into_iter().chain(metadata.clone()).collect());
         Reply::Array(vec![Reply::Integer(first), Reply::Integer(last), node])
     };
@@ -68,8 +70,8 @@ fn shards(slots: &BTreeSet<i64>) -> Reply {
     let node = [
         ("id", Reply::text(NODE)),
         ("port", Reply::Integer(PORT)),
-        ("ip", Reply::text("127.0.0.1")),
-        ("endpoint", Reply::text("127.0.0.1")),
+        ("ip", Reply::text(ADDRESS)),
+        ("endpoint", Reply::text(ADDRESS)),
         ("role", Reply::text("master")),
         ("replication-offset", Reply::Integer(0)),
         ("health", Reply::text("online")),

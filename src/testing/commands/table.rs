@@ -87,10 +87,10 @@ static COMMANDS: [Command; 21] = [
     while_busy(command("multi", 1, Handler::Multi)),
     command("exec", 1, Handler::Exec),
     while_busy(command("discard", 1, Handler::Discard)),
-    plain("client", -2, client::client),
-    plain("cluster", -2, cluster::cluster),
-    plain("config", -2, config::config),
-    plain("acl", -2, acl::acl),
+    plain("client", -2, container),
+    plain("cluster", -2, container),
+    plain("config", -2, container),
+    plain("acl", -2, container),
 ];
 
 /// Subcommands: since Redis 7.0, they are commands of their own.
@@ -141,18 +141,11 @@ pub(crate) fn find(release: Release, name: &str, request: &[Bytes]) -> Found {
     if !matches!(name, "client" | "cluster" | "config" | "acl") {
         return Found::Command(command);
     }
-    let args = Arguments(request);
-    let of = |sub: &&Command| {
-        let own = sub.name.strip_prefix(name).and_then(|rest| rest.strip_prefix('|'));
-        own.is_some_and(|own| args.is(1, own)) && release.has(sub.since)
-    };
-    let sub = SUBCOMMANDS.iter().find(of);
     if !release.has(Release::Redis7_0) {
-        // One command, whose function knows its subcommands. The cluster is looked at first.
-        let known = name == "cluster" || sub.is_some_and(|sub| fits(sub.arity, request.len()));
-        return if known { Found::Command(command) } else { Found::Refused(unknown(name, args)) };
+        return Found::Command(command);
     }
-    match sub {
+    let args = Arguments(request);
+    match subcommand(release, name, args) {
         Some(sub) if fits(sub.arity, request.len()) => Found::Command(sub),
         Some(sub) => Found::Refused(arity(sub.name)),
         None => {
@@ -164,12 +157,31 @@ pub(crate) fn find(release: Release, name: &str, request: &[Bytes]) -> Found {
     }
 }
 
-/// Returns the error of Redis 6.2 about a subcommand.
-fn unknown(name: &str, args: Arguments<'_>) -> Reply {
-    let (shown, name) = (args.text(1), name.to_ascii_uppercase());
-    Reply::error(format!(
-        "ERR Unknown subcommand or wrong number of arguments for '{shown}'. Try {name} HELP."
-    ))
+fn subcommand(release: Release, name: &str, args: Arguments<'_>) -> Option<&'static Command> {
+    SUBCOMMANDS.iter().find(|sub| {
+        let own = sub.name.strip_prefix(name).and_then(|rest| rest.strip_prefix('|'));
+        own.is_some_and(|own| args.is(1, own)) && release.has(sub.since)
+    })
+}
+
+/// Runs a subcommand of Redis 6.2, where they are no commands of their own: permissions are those
+/// of the whole command.
+fn container(state: &mut State, key: Key, args: Arguments<'_>) -> Answer {
+    let name = args.name();
+    if name == "cluster" && !state.settings.is_on("cluster-enabled") {
+        return cluster::cluster(state, key, args);
+    }
+    match subcommand(state.release(), &name, args) {
+        Some(Command { arity, run: Handler::Plain(run), .. }) if fits(*arity, args.len()) => {
+            run(state, key, args)
+        }
+        _ => {
+            let (shown, name) = (args.text(1), name.to_ascii_uppercase());
+            Err(Reply::error(format!(
+                "ERR Unknown subcommand or wrong number of arguments for '{shown}'. Try {name} HELP."
+            )))
+        }
+    }
 }
 
 /// Whether a number of arguments is allowed.
