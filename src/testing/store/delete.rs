@@ -47,21 +47,21 @@ pub(super) fn ids(words: &[Bytes]) -> Result<Vec<EntryId>, Reply> {
 
 /// `XDELEX key [KEEPREF|DELREF|ACKED] IDS n id [id ...]`
 pub(super) fn xdelex(call: &mut Call<'_>) -> Answer {
-    let key = call.args.at(1);
+    let (key, release) = (call.args.at(1), call.release);
     call.stream(key)?;
     let (policy, words) = parse(call, 2)?;
     let Some(stream) = call.stream(key)? else { return Ok(none_of(words)) };
     let ids = ids(words)?;
-    let codes = ids.into_iter().map(|id| delete(stream, policy, id)).map(Reply::Integer);
+    let codes = ids.into_iter().map(|id| delete(stream, policy, id, release)).map(Reply::Integer);
     let codes = codes.collect();
     call.modified(key);
     Ok(Reply::Array(codes))
 }
 
 /// Deletes an entry: 1, -1 if there is none, 2 if it is still needed.
-fn delete(stream: &mut Stream, policy: Policy, id: EntryId) -> i64 {
+fn delete(stream: &mut Stream, policy: Policy, id: EntryId, release: Release) -> i64 {
     match policy {
-        Policy::Acked if stream.is_referenced(id) => return 2,
+        Policy::Acked if stream.is_referenced(id, release) => return 2,
         Policy::Delete => stream.dereference(id),
         _ => {}
     }
@@ -70,7 +70,7 @@ fn delete(stream: &mut Stream, policy: Policy, id: EntryId) -> i64 {
 
 /// `XACKDEL key group [KEEPREF|DELREF|ACKED] IDS n id [id ...]`
 pub(super) fn xackdel(call: &mut Call<'_>) -> Answer {
-    let (key, group) = (call.args.at(1), call.args.at(2));
+    let (key, group, release) = (call.args.at(1), call.args.at(2), call.release);
     call.stream(key)?;
     let (policy, words) = parse(call, 3)?;
     let Some(stream) = call.stream(key)? else { return Ok(none_of(words)) };
@@ -82,7 +82,7 @@ pub(super) fn xackdel(call: &mut Call<'_>) -> Answer {
         if !acked {
             return -1;
         }
-        delete(stream, policy, id).abs()
+        delete(stream, policy, id, release).abs()
     });
     let codes = codes.map(Reply::Integer).collect();
     call.modified(key);

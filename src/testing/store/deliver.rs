@@ -211,8 +211,9 @@ fn deliver(call: &Call<'_>, stream: &mut Stream, reader: &Reader, id: EntryId) {
             _ if has_added => group.entries_read = added,
             _ => {}
         }
-        group.last_id = id;
     }
+    let last = group.last_id.max(id);
+    let Some(group) = stream.move_group(&reader.group, last) else { return };
     if !reader.no_ack {
         group.consumer(&reader.consumer, call.now).active = Some(call.now);
         group.set(id, Some(&reader.consumer), call.now, 1);

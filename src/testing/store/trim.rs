@@ -91,7 +91,7 @@ impl Trim {
             },
             limit => limit.unwrap_or_default(),
         };
-        let keep = matches!(self.policy, None | Some(Policy::Keep));
+        let keep = self.keeps();
         if self.approximate && !keep && !release.has(Release::Redis8_6) {
             return 0;
         }
@@ -117,7 +117,7 @@ impl Trim {
             if keep && self.approximate {
                 break;
             }
-            let (here, stopped) = self.trim_node(stream, strategy, key, keep);
+            let (here, stopped) = self.trim_node(stream, strategy, key, release);
             removed += here;
             if stopped || keep {
                 break;
@@ -128,14 +128,20 @@ impl Trim {
         removed
     }
 
+    /// Whether pending entries stay as they are.
+    const fn keeps(&self) -> bool {
+        matches!(self.policy, None | Some(Policy::Keep))
+    }
+
     /// Trims the entries of one node. Returns their number, and whether the end was reached.
     fn trim_node(
         &self,
         stream: &mut Stream,
         strategy: Strategy,
         key: EntryId,
-        keep: bool,
+        release: Release,
     ) -> (u64, bool) {
+        let keep = self.keeps();
         let mut removed = 0;
         for id in stream.nodes.node_ids(key) {
             let stop = match strategy {
@@ -150,7 +156,7 @@ impl Trim {
                 return (removed, true);
             }
             match self.policy {
-                Some(Policy::Acked) if stream.is_referenced(id) => continue,
+                Some(Policy::Acked) if stream.is_referenced(id, release) => continue,
                 Some(Policy::Delete) => stream.dereference(id),
                 _ => {}
             }

@@ -102,17 +102,17 @@ fn parse(call: &Call<'_>) -> Result<(Options, usize), Reply> {
             let new = arguments::new_id(args.at(index));
             let new = new.filter(|(_, seq)| seq.is_some() || call.has(Release::Redis7_0));
             let (ms, seq) = new.ok_or_else(errors::invalid_id)?;
+            if options.idempotent.is_some() {
+                return Err(Reply::error(
+                    "ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
+                ));
+            }
             options.id = Some(NewId::Given(ms, seq));
             index += 1;
         }
     }
     options.trim.check()?;
     options.trim.check_limit()?;
-    if options.idempotent.is_some() && matches!(options.id, Some(NewId::Given(..))) {
-        return Err(Reply::error(
-            "ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
-        ));
-    }
     Ok((options, index))
 }
 

@@ -31,8 +31,9 @@ pub(super) fn xclaim(call: &mut Call<'_>) -> Answer {
     let options = parse(call, 5 + ids.len())?;
     let time = options.time.filter(|time| (0..=now).contains(time)).unwrap_or(now);
     let Some(stream) = call.stream(key)? else { return Ok(Reply::empty()) };
-    let Some(group) = stream.groups.get_mut(name) else { return Ok(Reply::empty()) };
-    group.last_id = group.last_id.max(options.last_id);
+    let last = stream.groups.get(name).map_or(EntryId::MIN, |group| group.last_id);
+    let moved = stream.move_group(name, last.max(options.last_id));
+    let Some(group) = moved else { return Ok(Reply::empty()) };
     let claim = Claim { group: name, consumer: args.at(3), min_idle, time, now, release };
     if release.has(Release::Redis7_2) {
         group.consumer(claim.consumer, now).seen = now;

@@ -105,7 +105,7 @@ fn create(call: &mut Call<'_>, entries_read: Option<u64>) -> Answer {
         return Err(Reply::error("BUSYGROUP Consumer Group name already exists"));
     }
     let entries_read = possible(entries_read, stream, release);
-    stream.groups.insert(name.clone(), Group::new(last, entries_read));
+    stream.add_group(name.clone(), Group::new(last, entries_read));
     call.modified(key);
     Ok(Reply::Simple("OK"))
 }
@@ -124,8 +124,7 @@ fn set_id(call: &mut Call<'_>, entries_read: Option<u64>) -> Answer {
         id_or_end(args.at(4), 0).ok_or_else(errors::invalid_id)?
     };
     let entries_read = possible(entries_read, stream, release);
-    if let Some(group) = stream.groups.get_mut(name) {
-        group.last_id = last;
+    if let Some(group) = stream.move_group(name, last) {
         group.entries_read = entries_read;
     }
     call.modified(key);

@@ -12,6 +12,7 @@ pub(super) use idmp::{Idmp, automatic_iid};
 pub(super) use lag::{as_signed, as_unsigned};
 pub(super) use nodes::{Fields, NodeLimits, Nodes};
 
+use super::Release;
 use crate::id::EntryId;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(super) struct Stream {
     pub(super) entries_added: u64,
     pub(super) groups: BTreeMap<Bytes, Group>,
     pub(super) idmp: Idmp,
+    /// The smallest last id of the groups, as Redis 8.2 remembers it: see [`Stream::move_group`].
+    least_read: Option<EntryId>,
 }
 
 impl Stream {
@@ -54,8 +57,31 @@ impl Stream {
     }
 
     /// Whether a group has yet to read this entry or has it pending.
-    pub(super) fn is_referenced(&self, id: EntryId) -> bool {
-        self.groups.values().any(|group| id > group.last_id || group.pending(id).is_some())
+    pub(super) fn is_referenced(&mut self, id: EntryId, release: Release) -> bool {
+        let least = self.groups.values().map(|group| group.last_id).min();
+        let least = match least {
+            Some(least) if release == Release::Redis8_2 => *self.least_read.get_or_insert(least),
+            Some(least) => least,
+            None => return false,
+        };
+        id > least || self.groups.values().any(|group| group.pending(id).is_some())
+    }
+
+    /// Sets the last id of a group, and returns the group.
+    ///
+    /// Redis 8.2 remembers the smallest one until a group is created, set below it or moved from it.
+    /// It does not forget that of a destroyed group.
+    pub(super) fn move_group(&mut self, name: &[u8], last_id: EntryId) -> Option<&mut Group> {
+        let group = self.groups.get_mut(name)?;
+        let from = std::mem::replace(&mut group.last_id, last_id);
+        self.least_read = self.least_read.filter(|least| from != *least && last_id >= *least);
+        Some(group)
+    }
+
+    /// Adds a group.
+    pub(super) fn add_group(&mut self, name: Bytes, group: Group) {
+        self.groups.insert(name, group);
+        self.least_read = None;
     }
 
     /// Removes an entry from the pending entries of all groups.
