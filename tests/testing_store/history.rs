@@ -9,7 +9,7 @@ use fastrand::Rng;
 /// A step of a history.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A command.
+    /// A command. An argument `@n` stands for one of the last ids that XADD returned.
     Run(Vec<Bytes>),
     /// A read that waits, on a connection of its own.
     Wait(Vec<Bytes>),
@@ -35,35 +35,45 @@ impl Settings {
 pub(crate) fn random(rng: &mut Rng, len: usize) -> Vec<Step> {
     let mut steps = Vec::with_capacity(len);
     steps.push(Step::Run(request(&["SET", "s", "text"])));
+    let fills = once_in(rng, 12);
     while steps.len() < len {
-        if once_in(rng, 1000) {
-            steps.extend(many(rng));
-        }
-        steps.push(match rng.u32(..500) {
-            0 => Step::Sleep,
-            1..16 => {
-                let of_group = rng.bool();
-                let read = read(of_group, rng, true);
-                Step::Wait(distort(rng, read))
-            }
-            _ => {
-                let command = command(rng);
-                Step::Run(distort(rng, command))
-            }
-        });
+        let step = if fills && !once_in(rng, 5) { fill(rng) } else { step(rng, steps.len()) };
+        steps.push(step);
     }
     steps
 }
 
-/// Returns enough entries to fill nodes of 100 entries, or of 4096 bytes.
-fn many(rng: &mut Rng) -> Vec<Step> {
-    let len = rng.usize(..200);
-    let entry = |rng: &mut Rng| {
-        let name = if once_in(rng, 10) { "b" } else { "a" };
-        let value = "x".repeat(rng.usize(..=len));
-        Step::Run(request(&["XADD", "k", "*", name, &value]))
+fn step(rng: &mut Rng, nth: usize) -> Step {
+    match rng.u32(..500) {
+        0 => Step::Sleep,
+        1..16 => {
+            let of_group = rng.bool();
+            let read = read(of_group, rng, true);
+            Step::Wait(distort(rng, read))
+        }
+        _ => {
+            let command = command(rng, nth);
+            Step::Run(distort(rng, command))
+        }
+    }
+}
+
+/// Returns a step of a history that fills nodes of many bytes, and looks at them.
+fn fill(rng: &mut Rng) -> Step {
+    let len = rng.choice([10, 200, 1000, 4200]).expect("there are some");
+    let value = match rng.u32(..6) {
+        0 => rng.i64(..).to_string(),
+        1 => rng.i32(..).to_string(),
+        2 => rng.i16(..).to_string(),
+        _ => "x".repeat(rng.usize(..=len)),
     };
-    (0..rng.usize(..130)).map(|_| entry(rng)).collect()
+    let name = one(rng, &["a", "a", "a", "b", "100", "70000"]);
+    Step::Run(match rng.u32(..10) {
+        0..2 => request(&["XINFO", "STREAM", "k"]),
+        2 => request(&["XDEL", "k", "@1"]),
+        3 => request(&["XADD", "k", "*", name, &value, "a", ""]),
+        _ => request(&["XADD", "k", "*", name, &value]),
+    })
 }
 
 fn request(words: &[&str]) -> Vec<Bytes> {
@@ -109,9 +119,9 @@ macro_rules! line {
     }};
 }
 
-fn command(rng: &mut Rng) -> Vec<String> {
+fn command(rng: &mut Rng, nth: usize) -> Vec<String> {
     match rng.u32(..100) {
-        0..22 => xadd(rng),
+        0..22 => xadd(rng, nth),
         22..26 => line!["XTRIM", key(rng); shuffled(trim(rng), rng)],
         26..31 => line!["XDEL", key(rng); ids(rng)],
         31..34 => line!["XDELEX", key(rng); policy_ids(rng)],
@@ -139,16 +149,19 @@ fn fields(rng: &mut Rng) -> Vec<String> {
         .collect()
 }
 
-fn new_id(rng: &mut Rng) -> String {
-    match rng.u32(..20) {
-        0..10 => "*".to_owned(),
-        10 => format!("{}-*", rng.u32(..40)),
-        11 => id(rng),
-        _ => format!("{}-{}", rng.u32(1..40), rng.u32(..2)),
+/// An id for a new entry, mostly above those before: it grows with the history.
+fn new_id(rng: &mut Rng, nth: usize) -> String {
+    let above = nth / 4;
+    match rng.u32(..100) {
+        0..3 => "*".to_owned(),
+        3..8 => format!("{above}-*"),
+        8..12 => id(rng),
+        12..16 => format!("{}-{}", rng.u32(1..40), rng.u32(..2)),
+        _ => format!("{above}-{}", nth % 4),
     }
 }
 
-fn xadd(rng: &mut Rng) -> Vec<String> {
+fn xadd(rng: &mut Rng, nth: usize) -> Vec<String> {
     let mut options = Vec::new();
     if once_in(rng, 4) {
         options.push(trim(rng));
@@ -166,7 +179,7 @@ fn xadd(rng: &mut Rng) -> Vec<String> {
             line!["IDMPAUTO", producer]
         });
     }
-    let new = if automatic && !once_in(rng, 8) { "*".to_owned() } else { new_id(rng) };
+    let new = if automatic && !once_in(rng, 8) { "*".to_owned() } else { new_id(rng, nth) };
     rng.shuffle(&mut options);
     let options = options.concat();
     line!["XADD", key(rng); options.into_iter().chain([new]).chain(fields(rng))]

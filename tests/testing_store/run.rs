@@ -94,6 +94,8 @@ struct Pair {
     real: Connection,
     reader: Connection,
     waits: bool,
+    /// The ids that XADD returned.
+    added: Vec<Bytes>,
 }
 
 impl Pair {
@@ -101,7 +103,14 @@ impl Pair {
         let release = Release::ALL.into_iter().find(|release| release.label() == server.label());
         let port = server.port();
         let (real, reader) = (Connection::open(port), Connection::open(port));
-        Self { port, release: release.expect("a known label"), real, reader, waits: false }
+        Self {
+            port,
+            release: release.expect("a known label"),
+            real,
+            reader,
+            waits: false,
+            added: Vec::new(),
+        }
     }
 
     /// Runs a history, again if there is a difference. Returns one that is always there.
@@ -118,6 +127,7 @@ impl Pair {
         let Settings { node_entries, resp3 } = settings;
         self.reader = Connection::open(self.port);
         self.waits = false;
+        self.added.clear();
         self.real.ask("FLUSHALL");
         self.real.ask(&format!("CONFIG SET stream-node-max-entries {node_entries}"));
         let hello = if resp3 { "HELLO 3" } else { "HELLO 2" };
@@ -142,19 +152,26 @@ impl Pair {
             // One read waits at a time.
             Step::Wait(_) if self.waits => return None,
             Step::Wait(request) => {
-                self.reader.send(request);
+                let request = self.with_ids(request);
+                self.reader.send(&request);
                 let real = self.reader_reply();
                 self.waits = real.is_none();
                 (real, now_ms(), request)
             }
             Step::Run(request) => {
-                self.real.send(request);
+                let request = self.with_ids(request);
+                self.real.send(&request);
                 let real = self.real.receive();
                 let now = time_of(&real, now_ms());
+                if let Wire::Bulk(id) = &real {
+                    if request[0].eq_ignore_ascii_case(b"XADD") {
+                        self.added.push(Bytes::from(id.clone()));
+                    }
+                }
                 (Some(real), now, request)
             }
         };
-        let replied = memory.run(now, request);
+        let replied = memory.run(now, &request);
         if !is_same(self.release, real.as_ref(), replied.as_ref()) {
             return Some((real, replied));
         }
@@ -170,6 +187,17 @@ impl Pair {
         memory.stop_waiting();
         memory.resume(now);
         None
+    }
+
+    /// Puts ids in place of `@n`: the nth of the last ids that XADD returned.
+    fn with_ids(&self, request: &[Bytes]) -> Vec<Bytes> {
+        let replace = |word: &Bytes| {
+            let Some(nth) = word.strip_prefix(b"@") else { return word.clone() };
+            let nth = std::str::from_utf8(nth).ok().and_then(|nth| nth.parse::<usize>().ok());
+            let id = nth.and_then(|nth| self.added.iter().rev().nth(nth));
+            id.cloned().unwrap_or_else(|| Bytes::from_static(b"1-0"))
+        };
+        request.iter().map(replace).collect()
     }
 
     /// Returns the reply to the read that waits. A reply has been written before the second PING is

@@ -34,15 +34,18 @@ pub(crate) fn consumer(rng: &mut Rng) -> &'static str {
     if once_in(rng, 40) { "" } else { one(rng, &["a", "b", "c"]) }
 }
 
-/// An id of an entry that may exist.
+/// An id of an entry that may exist. `@n` stands for an id that XADD returned: see `run`.
 pub(crate) fn id(rng: &mut Rng) -> String {
-    match rng.u32(..60) {
+    if rng.bool() {
+        return format!("@{}", rng.u32(..12));
+    }
+    match rng.u32(..100) {
         0 => one(rng, BAD_IDS).to_owned(),
         1 => "18446744073709551615-18446744073709551615".to_owned(),
         2 => "0-0".to_owned(),
         3..8 => rng.u32(1..30).to_string(),
         8..12 => format!("{}-{}", rng.u32(1..30), rng.u32(..3)),
-        12..14 => "99-0".to_owned(),
+        12 => "99-0".to_owned(),
         _ => format!("{}-0", rng.u32(1..30)),
     }
 }

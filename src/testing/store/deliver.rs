@@ -196,9 +196,10 @@ pub(super) fn new_entries(
 
 /// Records a new entry as delivered.
 fn deliver(call: &Call<'_>, stream: &mut Stream, reader: &Reader, id: EntryId) {
-    let gap = stream.has_gap_from(id, call.release);
-    // Before, the counter of a group that is behind the first entry was just increased.
+    // Before, the counter was increased if there was no gap after the entry itself.
     let is_newer = call.release.is_valkey() || call.has(Release::Redis8_2);
+    let last = stream.groups.get(&reader.group).map_or(id, |group| group.last_id);
+    let gap = stream.has_gap_from(if is_newer { last } else { id }, call.release);
     let first = stream.first_id();
     let added = stream.added_up_to(id, call.release);
     let has_added = stream.entries_added > 0;

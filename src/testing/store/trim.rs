@@ -119,6 +119,10 @@ impl Trim {
             }
             let (here, stopped) = self.trim_node(stream, strategy, key, release);
             removed += here;
+            // A node that is not below the threshold as a whole stays, even without entries.
+            if whole && stream.nodes.node_ids(key).is_empty() {
+                stream.nodes.remove_node(key);
+            }
             if stopped || keep {
                 break;
             }
@@ -161,7 +165,7 @@ impl Trim {
                 _ => {}
             }
             if !keep {
-                stream.nodes.remove(id);
+                stream.nodes.remove_in_node(key, id);
             }
             removed += 1;
         }

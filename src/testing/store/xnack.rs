@@ -43,13 +43,14 @@ pub(super) fn xnack(call: &mut Call<'_>) -> Answer {
     let mut nacked = 0;
     for id in ids {
         let count = match group.pending(id) {
-            Some(pending) => match mode {
-                Mode::Silent => pending.count.saturating_sub(1).max(0),
-                Mode::Fail => pending.count,
-                Mode::Fatal => i64::MAX,
-            },
+            Some(pending) => pending.count,
             None if options.force && nodes.get(id).is_some() => 0,
             None => continue,
+        };
+        let count = match mode {
+            Mode::Silent => count.saturating_sub(1).max(0),
+            Mode::Fail => count,
+            Mode::Fatal => i64::MAX,
         };
         group.set(id, None, 0, options.retry_count.unwrap_or(count));
         nacked += 1;

@@ -121,6 +121,15 @@ impl Nodes {
         true
     }
 
+    /// Deletes an entry of the node with this key, which stays.
+    pub(in super::super) fn remove_in_node(&mut self, key: EntryId, id: EntryId) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        if let Some(index) = node.index(id) {
+            node.entries.remove(index);
+            self.len -= 1;
+        }
+    }
+
     /// Returns the key of the first node at or after this key, its number of entries, and the id of
     /// the last entry that was added to it.
     pub(in super::super) fn node_from(&self, key: EntryId) -> Option<(EntryId, u64, EntryId)> {
