@@ -35,45 +35,84 @@ impl Settings {
 pub(crate) fn random(rng: &mut Rng, len: usize) -> Vec<Step> {
     let mut steps = Vec::with_capacity(len);
     steps.push(Step::Run(request(&["SET", "s", "text"])));
-    let fills = once_in(rng, 12);
+    let fill = once_in(rng, 12).then(|| Fill::random(rng));
     while steps.len() < len {
-        let step = if fills && !once_in(rng, 5) { fill(rng) } else { step(rng, steps.len()) };
-        steps.push(step);
+        match fill {
+            Some(fill) if !once_in(rng, 6) => steps.push(fill.step(rng)),
+            _ if once_in(rng, 40) => steps.extend(wait(rng)),
+            _ if once_in(rng, 500) => steps.push(Step::Sleep),
+            _ => {
+                let command = command(rng, steps.len());
+                steps.push(Step::Run(distort(rng, command)));
+            }
+        }
     }
     steps
 }
 
-fn step(rng: &mut Rng, nth: usize) -> Step {
-    match rng.u32(..500) {
-        0 => Step::Sleep,
-        1..16 => {
-            let of_group = rng.bool();
-            let read = read(of_group, rng, true);
-            Step::Wait(distort(rng, read))
-        }
-        _ => {
-            let command = command(rng, nth);
-            Step::Run(distort(rng, command))
-        }
+/// Returns a read that waits, often of an empty group and with what may end the wait.
+fn wait(rng: &mut Rng) -> Vec<Step> {
+    let of_group = rng.bool();
+    let any = read(of_group, rng, true);
+    let (key, group) = (key(rng), group(rng));
+    if !of_group || once_in(rng, 3) {
+        return vec![Step::Wait(distort(rng, any))];
     }
+    let mut steps = vec![
+        Step::Run(request(&["XGROUP", "CREATE", key, group, "0", "MKSTREAM"])),
+        Step::Run(request(&["XREADGROUP", "GROUP", group, "a", "STREAMS", key, ">"])),
+    ];
+    let mut read = vec!["XREADGROUP", "GROUP", group, "b", "BLOCK", "0"];
+    if rng.bool() {
+        read.extend(["CLAIM", "30000"]);
+    }
+    read.extend(["STREAMS", key, ">"]);
+    steps.push(Step::Wait(request(&read)));
+    steps.push(Step::Run(match rng.u32(..6) {
+        0 => request(&["DEL", key]),
+        1 => request(&["SET", key, "text"]),
+        2 => request(&["XGROUP", "DESTROY", key, group]),
+        3 => request(&["XGROUP", "SETID", key, group, "0"]),
+        4 => request(&["XNACK", key, group, "SILENT", "IDS", "2", "@0", "@1", "FORCE"]),
+        _ => request(&["XCLAIM", key, group, "a", "0", "@0", "@1", "FORCE"]),
+    }));
+    steps
 }
 
-/// Returns a step of a history that fills nodes of many bytes, and looks at them.
-fn fill(rng: &mut Rng) -> Step {
-    let len = rng.choice([10, 200, 1000, 4200]).expect("there are some");
-    let value = match rng.u32(..6) {
-        0 => rng.i64(..).to_string(),
-        1 => rng.i32(..).to_string(),
-        2 => rng.i16(..).to_string(),
-        _ => "x".repeat(rng.usize(..=len)),
-    };
-    let name = one(rng, &["a", "a", "a", "b", "100", "70000"]);
-    Step::Run(match rng.u32(..10) {
-        0..2 => request(&["XINFO", "STREAM", "k"]),
-        2 => request(&["XDEL", "k", "@1"]),
-        3 => request(&["XADD", "k", "*", name, &value, "a", ""]),
-        _ => request(&["XADD", "k", "*", name, &value]),
-    })
+/// A history that fills nodes of many bytes, with entries of one kind.
+#[derive(Debug, Clone, Copy)]
+struct Fill {
+    fields: usize,
+    /// The longest text. `None`: numbers below this power of two.
+    text: Option<usize>,
+    bits: u32,
+}
+
+impl Fill {
+    fn random(rng: &mut Rng) -> Self {
+        let text = rng.choice([10, 200, 1000, 4200]).filter(|_| rng.bool());
+        Self { fields: rng.usize(1..20), text, bits: rng.u32(1..64) }
+    }
+
+    fn step(self, rng: &mut Rng) -> Step {
+        let fields = if once_in(rng, 10) { 1 } else { self.fields };
+        let value = |rng: &mut Rng| match self.text {
+            Some(len) => "x".repeat(rng.usize(..=len / fields)),
+            None => (rng.i64(..) >> (64 - self.bits)).to_string(),
+        };
+        match rng.u32(..8) {
+            0 => Step::Run(request(&["XINFO", "STREAM", "k"])),
+            1 => Step::Run(request(&["XDEL", "k", "@1"])),
+            _ => {
+                let mut words = request(&["XADD", "k", "*"]);
+                for _ in 0..fields {
+                    words.push(Bytes::from(one(rng, &["a", "100", "70000"])));
+                    words.push(Bytes::from(value(rng)));
+                }
+                Step::Run(words)
+            }
+        }
+    }
 }
 
 fn request(words: &[&str]) -> Vec<Bytes> {
@@ -123,11 +162,11 @@ fn command(rng: &mut Rng, nth: usize) -> Vec<String> {
     match rng.u32(..100) {
         0..22 => xadd(rng, nth),
         22..26 => line!["XTRIM", key(rng); shuffled(trim(rng), rng)],
-        26..31 => line!["XDEL", key(rng); ids(rng)],
-        31..34 => line!["XDELEX", key(rng); policy_ids(rng)],
+        26..30 => line!["XDEL", key(rng); ids(rng)],
+        30..34 => line!["XDELEX", key(rng); policy_ids(rng)],
         34..38 => line!["XACK", key(rng), group(rng); ids(rng)],
-        38..41 => line!["XACKDEL", key(rng), group(rng); policy_ids(rng)],
-        41..44 => range(rng),
+        38..42 => line!["XACKDEL", key(rng), group(rng); policy_ids(rng)],
+        42..44 => range(rng),
         44..47 => read(false, rng, false),
         47..60 => read(true, rng, false),
         60..65 => pending(rng),
@@ -263,7 +302,7 @@ fn read(of_group: bool, rng: &mut Rng, waits: bool) -> Vec<String> {
         options.push(line!["BLOCK", one(rng, &["-1", "a", "", "9223372036854775808"])]);
     }
     rng.shuffle(&mut options);
-    let number = if once_in(rng, 4) { 2 } else { 1 };
+    let number = if once_in(rng, 3) { 2 } else { 1 };
     let keys: Vec<_> = (0..number).map(|_| key(rng)).collect();
     let froms: Vec<_> = (0..number)
         .map(|_| match rng.u32(..20) {

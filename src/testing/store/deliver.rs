@@ -227,3 +227,49 @@ pub(super) fn see(call: &Call<'_>, stream: &mut Stream, reader: &Reader) {
         group.consumer(&reader.consumer, call.now).seen = call.now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the number of entries of each of two streams with three entries that MAXSIZE lets
+    /// through. An entry takes 31 bytes.
+    fn read(resp3: bool, most: usize) -> [usize; 2] {
+        let entry = Reply::Array(vec![
+            Reply::text("1-0"),
+            Reply::Array(vec![Reply::text("a"), Reply::text("1")]),
+        ]);
+        let mut budget = Budget::new(None, Some(most), resp3);
+        [(); 2].map(|()| {
+            if budget.is_over() {
+                return 0;
+            }
+            budget.open(&Bytes::from_static(b"k"));
+            let taken = (0..3).take_while(|_| budget.take(&entry)).count();
+            budget.close(taken);
+            taken
+        })
+    }
+
+    #[test]
+    fn maxsize_counts_the_bytes_that_came_before_an_entry() {
+        // Measured on Redis 8.10.
+        for (resp3, most, want) in [
+            (false, 1, [1, 0]),
+            (false, 42, [1, 0]),
+            (false, 43, [2, 0]),
+            (false, 73, [2, 0]),
+            (false, 74, [3, 0]),
+            (false, 119, [3, 0]),
+            (false, 120, [3, 1]),
+            (false, 150, [3, 1]),
+            (false, 151, [3, 2]),
+            (true, 38, [1, 0]),
+            (true, 39, [2, 0]),
+            (true, 111, [3, 0]),
+            (true, 112, [3, 1]),
+        ] {
+            assert_eq!(read(resp3, most), want, "RESP3 {resp3}, MAXSIZE {most}");
+        }
+    }
+}

@@ -13,10 +13,10 @@ type Pairs = Vec<(Reply, Reply)>;
 /// `XINFO STREAM key [FULL [COUNT n]]`, GROUPS, CONSUMERS
 pub(super) fn xinfo(call: &mut Call<'_>) -> Answer {
     let (args, release, now) = (call.args, call.release, call.now);
-    if args.is(1, "HELP") && args.len() == 2 {
+    if args.is(1, "HELP") {
         return help::xinfo(call);
     }
-    if args.len() < 3 || args.is(1, "HELP") {
+    if args.len() < 3 {
         return Err(bad_subcommand(call, "XINFO"));
     }
     let bad = bad_subcommand(call, "XINFO");
