@@ -112,6 +112,7 @@ pub mod queue;
 #[cfg(feature = "tokio")]
 mod reader;
 #[cfg(feature = "testing")]
+#[doc(hidden)]
 pub mod testing;
 
 #[cfg(feature = "tokio")]

@@ -236,7 +236,7 @@ impl State {
             [until, claim].into_iter().flatten().map(moment)
         });
         let pause = (!self.postponed.is_empty()).then(|| {
-            self.pause.map_or(self.clock.now(), |pause| self.clock.moment(pause.until_ms))
+            self.pause.map_or_else(|| self.clock.now(), |pause| self.clock.moment(pause.until_ms))
         });
         let expiry = self.store.next_expiry().filter(|_| !self.readers.is_empty()).map(moment);
         arrivals.chain(waits).chain(pause).chain(expiry).min()

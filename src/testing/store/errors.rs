@@ -5,7 +5,6 @@ use super::arguments::text;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
-pub(super) const BAD_START_OF_INTERVAL: &str = "ERR invalid start ID for the interval";
 
 pub(super) fn syntax() -> Reply {
     Reply::error("ERR syntax error")

@@ -102,11 +102,6 @@ impl Store {
         Self { release, limits, databases, signals: Signals::default() }
     }
 
-    /// Returns the release whose behaviour this has.
-    pub(crate) const fn release(&self) -> Release {
-        self.release
-    }
-
     /// Sets the number of entries after which a node is full: `stream-node-max-entries`, 100 at
     /// first.
     pub(crate) const fn set_node_max_entries(&mut self, entries: u64) {

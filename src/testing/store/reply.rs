@@ -48,11 +48,6 @@ impl Reply {
         Self::Integer(i64::from_ne_bytes(counter.to_ne_bytes()))
     }
 
-    /// Whether this is an error.
-    pub(crate) const fn is_error(&self) -> bool {
-        matches!(self, Self::Error(_))
-    }
-
     /// Appends the bytes of this reply.
     pub(crate) fn write(&self, resp3: bool, out: &mut Vec<u8>) {
         match self {
