@@ -54,7 +54,8 @@ impl Connection {
             Ok(read) => assert!(read > 0, "the server closed the connection"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
         }
-        self.take()
+        // The rest of a long reply may come later.
+        (!self.bytes.is_empty()).then(|| self.receive())
     }
 
     /// Sends a request of words, and waits for its reply.
