@@ -55,8 +55,8 @@ impl QueueBuilder {
     /// The jobs of a dead worker are delivered again after this time. Heartbeats renew the lease of
     /// a live worker, however long its jobs take.
     ///
-    /// With a lease of 20 s or less, the default retry policy has delays longer than the lease: see
-    /// [`QueueBuilder::max_delay`].
+    /// With a lease of 20 s or less, the default retry policy has delays as long as the lease or
+    /// longer. They are honoured, in another way: see [`QueueBuilder::max_delay`].
     pub fn lease(mut self, time: Duration) -> Self {
         self.settings.lease = time;
         self
@@ -81,11 +81,16 @@ impl QueueBuilder {
         self
     }
 
-    /// Sets the longest delay of a retry. Default: the longest delay of the retry policy.
+    /// Sets the longest delay of a retry. Default: the longest delay of the retry policy, so the
+    /// delays of the policy are always honoured.
     ///
-    /// If it is shorter than the lease, longer delays are cut to the lease. Otherwise jobs are kept
-    /// in delay buckets, for a day at most. Workers then find them in another way, which costs two
-    /// or three commands a second. All workers of a group must agree on this.
+    /// Call it for longer delays that a handler requests, with
+    /// [`Fail::retry_after`](crate::queue::Fail::retry_after) or
+    /// [`Nack::after`](crate::queue::Nack::after). Where the longest delay is shorter than the
+    /// lease, a longer one is cut to the lease. Where it is as long as the lease or longer, waiting
+    /// jobs are kept in delay buckets: pending entries of consumers with reserved names, for a day
+    /// at most. Each worker then sends two or three more commands a second. All workers of a group
+    /// must agree on this.
     pub fn max_delay(mut self, time: Duration) -> Self {
         self.settings.max_delay = Some(time);
         self

@@ -93,7 +93,8 @@ pub enum Jitter {
 pub enum Verdict {
     /// Retry after the policy's delay, unless this was the last attempt.
     Retry,
-    /// Retry after this delay, unless this was the last attempt.
+    /// Retry after this delay, unless this was the last attempt. It is cut to the lease, unless
+    /// [`QueueBuilder::max_delay`](crate::queue::QueueBuilder::max_delay) is as long or longer.
     RetryAfter(Duration),
     /// The error is permanent: move the job to the dead-letter stream at once.
     Dead,

@@ -68,7 +68,7 @@ use std::time::Duration;
 pub enum Fail {
     /// Try again as the retry policy says.
     Retry(BoxError),
-    /// Try again after this duration.
+    /// Try again after this duration; see [`Fail::retry_after`].
     RetryAfter(Duration, BoxError),
     /// Do not try again: move the job to the dead-letter stream.
     Dead(BoxError),
@@ -84,7 +84,8 @@ impl Fail {
         Self::Retry(error.into())
     }
 
-    /// Tries the job again after this duration.
+    /// Tries the job again after this duration. It is cut to the lease, unless
+    /// [`QueueBuilder::max_delay`](crate::queue::QueueBuilder::max_delay) is as long or longer.
     pub fn retry_after(wait: Duration, error: impl Into<BoxError>) -> Self {
         Self::RetryAfter(wait, error.into())
     }

@@ -167,6 +167,9 @@ impl JobInfo {
 
     /// Returns a key that is unique to the job and the same for every attempt: stream, group and
     /// id.
+    ///
+    /// A redriven dead letter is a new job with another key. Where an effect must not happen again
+    /// after a redrive, take the key from the payload.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         self.shared.idempotency_key(self.id)
