@@ -59,8 +59,8 @@ pub(super) fn resume(call: &mut Call<'_>, blocked: &Blocked, key: &Bytes) -> Opt
         return if is_stream {
             serve_one(call, key, of_group)
         } else {
-            let told = of_group && call.has(Release::Redis7_0);
-            told.then(|| Reply::error("UNBLOCKED the stream key no longer exists"))
+            let ends = of_group && call.has(Release::Redis7_0);
+            ends.then(|| Reply::error("UNBLOCKED the stream key no longer exists"))
         };
     }
     if !is_stream && !of_group {

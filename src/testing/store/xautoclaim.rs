@@ -53,9 +53,11 @@ pub(super) fn xautoclaim(call: &mut Call<'_>) -> Answer {
     let attempts = left.saturating_mul(ATTEMPTS);
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());
     let mut next = EntryId::MIN;
-    let all: Vec<_> = group.all_pending().range(start..).map(|(id, _)| *id).collect();
-    for (looked_at, id) in all.into_iter().enumerate() {
-        if left == 0 || looked_at == attempts {
+    // One more than is looked at: the id to go on from.
+    let looked_at = group.all_pending().range(start..).take(attempts.saturating_add(1));
+    let ids: Vec<_> = looked_at.map(|(id, _)| *id).collect();
+    for (nth, id) in ids.into_iter().enumerate() {
+        if left == 0 || nth == attempts {
             next = id;
             break;
         }
