@@ -6,7 +6,7 @@
 use super::commands::{self, Arguments, Command, Found, Handler, Ran};
 use super::fault::{End, Kind, Named};
 use super::output;
-use super::state::{Activity, Key, LostReply, State, Transaction};
+use super::state::{Activity, Key, LostReply, Read, State, Transaction};
 use super::store::{Blocked, Release, Reply, Run};
 use bytes::Bytes;
 
@@ -59,7 +59,8 @@ fn read(state: &mut State, key: Key, blocked: Blocked) {
     state.readers.add(key, db, blocked.keys());
     state.turns += 1;
     let turn = state.turns;
-    set(state, key, Activity::Reading { blocked, until_ms, turn });
+    let claim = state.store.claimable_at(state.context(key), &blocked);
+    set(state, key, Activity::Reading(Read { blocked, until_ms, turn, claim }));
 }
 
 /// Runs the reads that wait for keys that have changed, in the order in which they blocked.
@@ -91,14 +92,16 @@ pub(super) fn serve(state: &mut State) {
 /// Runs a read that waits again.
 pub(super) fn resume(state: &mut State, reader: Key, db: u32, key: &Bytes) {
     let context = state.context(reader);
-    let session = state.sessions.get(&reader);
-    let Some(Activity::Reading { blocked, .. }) = session.map(|session| &session.activity) else {
+    let session = state.sessions.get_mut(&reader);
+    let Some(Activity::Reading(read)) = session.map(|session| &mut session.activity) else {
         return;
     };
-    match state.store.resume(context, blocked, key) {
-        Some(reply) => output::resume(state, reader, &reply),
-        None if state.release().has(Release::Redis7_2) => state.readers.requeue(reader, db, key),
-        None => {}
+    if let Some(reply) = state.store.resume(context, &read.blocked, key) {
+        return output::resume(state, reader, &reply);
+    }
+    read.claim = state.store.claimable_at(context, &read.blocked);
+    if state.release().has(Release::Redis7_2) {
+        state.readers.requeue(reader, db, key);
     }
 }
 

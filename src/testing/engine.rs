@@ -4,7 +4,7 @@ use super::dispatch::{self, Step};
 use super::fault::{End, Fault, Kind};
 use super::link::{Lane, Link, Parcel};
 use super::output;
-use super::state::{Activity, Key, State};
+use super::state::{Activity, Key, Read, State};
 use super::store::Reply;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -184,7 +184,7 @@ impl State {
         let mut due = Vec::new();
         for (key, session) in &self.sessions {
             let (until, reply) = match &session.activity {
-                Activity::Reading { until_ms: Some(until), .. } => (*until, Reply::NullArray),
+                Activity::Reading(Read { until_ms: Some(until), .. }) => (*until, Reply::NullArray),
                 Activity::Waiting { until_ms: Some(until), reply } => (*until, reply.clone()),
                 _ => continue,
             };
@@ -203,10 +203,9 @@ impl State {
         let now_ms = self.clock.now_ms();
         let mut due = Vec::new();
         for (key, session) in &self.sessions {
-            let Activity::Reading { blocked, turn, .. } = &session.activity else { continue };
-            let at = self.store.claimable_at(self.context(*key), blocked);
-            if let Some((at, of)) = at.filter(|(at, _)| *at <= now_ms) {
-                due.push((at, *turn, *key, session.db, of));
+            let Activity::Reading(read) = &session.activity else { continue };
+            if let Some((at, of)) = read.claim.as_ref().filter(|(at, _)| *at <= now_ms) {
+                due.push((*at, read.turn, *key, session.db, of.clone()));
             }
         }
         due.sort();
@@ -224,12 +223,9 @@ impl State {
         let arrivals = self.links.values().flat_map(|link| {
             [&link.requests, &link.replies].into_iter().filter_map(Lane::next_arrival)
         });
-        let waits = self.sessions.iter().flat_map(|(key, session)| {
+        let waits = self.sessions.values().flat_map(|session| {
             let (until, claim) = match &session.activity {
-                Activity::Reading { blocked, until_ms, .. } => {
-                    let claim = self.store.claimable_at(self.context(*key), blocked);
-                    (*until_ms, claim.map(|(at, _)| at))
-                }
+                Activity::Reading(read) => (read.until_ms, read.claim.as_ref().map(|(at, _)| *at)),
                 Activity::Waiting { until_ms, .. } => (*until_ms, None),
                 _ => (None, None),
             };

@@ -44,7 +44,6 @@
 //! [`Server::inject`] asks for a [`Fault`]: an error, a lost reply, a cut at any byte, a stall.
 //! [`Server::crash`] and [`Server::fail_over`] lose what was not saved or replicated.
 
-mod builder;
 mod clock;
 mod commands;
 mod dispatch;
@@ -61,8 +60,7 @@ mod store;
 mod users;
 mod wire;
 
-pub use builder::ServerBuilder;
 pub use fault::Fault;
 pub use request::Request;
-pub use server::Server;
+pub use server::{Server, ServerBuilder};
 pub use wire::Connection;

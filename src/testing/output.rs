@@ -45,10 +45,8 @@ fn send_bytes(state: &mut State, key: Key, mut out: Vec<u8>) {
 pub(super) fn resume(state: &mut State, key: Key, reply: &Reply) {
     let Some(session) = state.sessions.get_mut(&key) else { return };
     let db = session.db;
-    if let Activity::Reading { blocked, .. } =
-        std::mem::replace(&mut session.activity, Activity::Ready)
-    {
-        state.readers.remove(key, db, blocked.keys());
+    if let Activity::Reading(read) = std::mem::replace(&mut session.activity, Activity::Ready) {
+        state.readers.remove(key, db, read.blocked.keys());
     }
     send(state, key, reply);
     state.resumed.push_back(key);
@@ -57,7 +55,7 @@ pub(super) fn resume(state: &mut State, key: Key, reply: &Reply) {
 /// Ends the waits of all connections because the server has become a replica.
 pub(super) fn unblock_all(state: &mut State) {
     let waits = |(key, session): (&Key, &super::state::Session)| {
-        let waits = matches!(session.activity, Activity::Reading { .. } | Activity::Waiting { .. });
+        let waits = matches!(session.activity, Activity::Reading(_) | Activity::Waiting { .. });
         waits.then_some(*key)
     };
     let error = Reply::error(

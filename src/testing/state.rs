@@ -113,13 +113,25 @@ pub(super) struct Transaction {
     pub(super) writes: bool,
 }
 
+/// A read that waits.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) blocked: Blocked,
+    pub(super) until_ms: Option<u64>,
+    /// The number of this read among all that have waited.
+    pub(super) turn: u64,
+    /// When an entry is old enough for CLAIM, and its key. The server looks once, when the read
+    /// begins to wait.
+    pub(super) claim: Option<(u64, Bytes)>,
+}
+
 /// What a connection waits for.
 #[derive(Debug)]
 pub(super) enum Activity {
     /// The next request.
     Ready,
     /// A key, or the end of its time.
-    Reading { blocked: Blocked, until_ms: Option<u64>, turn: u64 },
+    Reading(Read),
     /// WAIT or WAITAOF: the reply, and when it is sent.
     Waiting { reply: Reply, until_ms: Option<u64> },
     /// The end of CLIENT PAUSE, to run this.
@@ -195,8 +207,8 @@ impl State {
     /// Ends a connection. The client sees the end when it has arrived.
     pub(super) fn close(&mut self, key: Key, end: End) {
         let Some(session) = self.sessions.remove(&key) else { return };
-        if let Activity::Reading { blocked, .. } = &session.activity {
-            self.readers.remove(key, session.db, blocked.keys());
+        if let Activity::Reading(read) = &session.activity {
+            self.readers.remove(key, session.db, read.blocked.keys());
         }
         self.postponed.retain(|other| *other != key);
         let at = self.clock.after(self.latency);
@@ -268,7 +280,7 @@ impl State {
     /// Returns the number of connections that wait for a key or for replicas.
     pub(super) fn blocked(&self) -> usize {
         let waits = |session: &&Session| {
-            matches!(session.activity, Activity::Reading { .. } | Activity::Waiting { .. })
+            matches!(session.activity, Activity::Reading(_) | Activity::Waiting { .. })
         };
         self.sessions.values().filter(waits).count()
     }

@@ -67,7 +67,7 @@ fn line(session: &Session, now: std::time::Instant) -> String {
     let name = session.name.as_ref().map(text).unwrap_or_default();
     let age = now.saturating_duration_since(session.since).as_secs();
     let flags = match session.activity {
-        Activity::Reading { .. } | Activity::Waiting { .. } => "b",
+        Activity::Reading(_) | Activity::Waiting { .. } => "b",
         _ if session.transaction.is_some() => "x",
         _ => "N",
     };
@@ -163,10 +163,10 @@ fn unblock(state: &mut State, args: Arguments<'_>) -> Answer {
     let id = args.integer(2)?;
     let Some(key) = state.key_of(id) else { return Ok(Reply::Integer(0)) };
     let reply = match state.sessions.get(&key).map(|session| &session.activity) {
-        Some(Activity::Reading { .. } | Activity::Waiting { .. }) if error => {
+        Some(Activity::Reading(_) | Activity::Waiting { .. }) if error => {
             Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
         }
-        Some(Activity::Reading { .. }) => Reply::NullArray,
+        Some(Activity::Reading(_)) => Reply::NullArray,
         Some(Activity::Waiting { reply, .. }) => reply.clone(),
         _ => return Ok(Reply::Integer(0)),
     };
