@@ -71,6 +71,9 @@
 //! reconnecting are WARN, at first and then once a minute. A failed attempt of a job and a lost
 //! lease are WARN, a dead-lettered job is ERROR. Each job runs in a span `job`. `queue::Propagate`
 //! carries a trace context to it.
+//!
+//! `testing`: an in-memory server for tests (`testing::Server`), with the behaviour of nine versions
+//! and faults on request, and `queue::Job::for_test`. See [`guide::testing`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Implements `Debug` of errors as their text and its causes, for `unwrap` and for a `main` that
@@ -112,7 +115,6 @@ pub mod queue;
 #[cfg(feature = "tokio")]
 mod reader;
 #[cfg(feature = "testing")]
-#[doc(hidden)]
 pub mod testing;
 
 #[cfg(feature = "tokio")]

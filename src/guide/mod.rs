@@ -13,7 +13,7 @@
 //! | [`performance`] | how to measure, what to set |
 //! | [`operations`] | monitoring, memory, permissions, sizing, Kubernetes |
 //! | [`troubleshooting`] | symptoms, their causes, and the command that shows them |
-//! | [`testing`] | tests with and without a server |
+//! | [`testing`] | handlers and workers on an in-memory server, faults, real servers |
 //! | [`from_other_clients`] | coming from redis-rs, fred, redis-py, ioredis |
 //! | [`from_other_queues`] | coming from BullMQ, Sidekiq, Celery, asynq |
 //! | [`servers`] | server versions and hosted services |

@@ -121,6 +121,8 @@ pub use policy::retry_policy::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use producer::{Enqueue, Producer};
 pub use settings::Retention;
 pub use shared::Queue;
+#[cfg(feature = "testing")]
+pub use worker::TestJob;
 pub use worker::{
     Fail, Handler, IntoFail, Job, JobInfo, Middleware, Priority, RateLimit, Worker, WorkerBuilder,
 };

@@ -134,9 +134,13 @@ impl Shared {
 
     /// Returns a key that is unique to the job.
     pub(crate) fn idempotency_key(&self, id: EntryId) -> String {
-        let Settings { stream, group, .. } = &self.settings;
-        format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())
+        idempotency_key(&self.settings.stream, &self.settings.group, id)
     }
+}
+
+/// Returns a key that is unique to a job.
+pub(crate) fn idempotency_key(stream: &[u8], group: &[u8], id: EntryId) -> String {
+    format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())
 }
 
 /// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.

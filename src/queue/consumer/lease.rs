@@ -1,6 +1,8 @@
 //! The lease of a job in flight: whether the job still belongs to this consumer. It awaits nothing
 //! but the loss of the lease.
 
+#[cfg(feature = "testing")]
+use crate::id::EntryId;
 use crate::queue::consumer::state::State;
 use crate::queue::operation::clock;
 use crate::queue::policy::leases::Key;
@@ -43,6 +45,12 @@ pub struct Lease {
 impl Lease {
     pub(crate) fn new(state: Weak<State>, key: Key, ticket: u64, token: CancellationToken) -> Self {
         Self { state, key, ticket, token }
+    }
+
+    /// Returns a lease that is never lost, for a job of a unit test.
+    #[cfg(feature = "testing")]
+    pub(crate) fn without_end(id: EntryId) -> Self {
+        Self::new(Weak::new(), (0, id), 0, CancellationToken::new())
     }
 
     /// Waits until the lease is lost; indefinitely, if it never is.

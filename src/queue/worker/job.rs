@@ -5,7 +5,7 @@ use crate::id::EntryId;
 use crate::queue::codec::headers::Headers;
 use crate::queue::consumer::delivery::Acker;
 use crate::queue::consumer::lease::Lease;
-use crate::queue::shared::Shared;
+use crate::queue::shared::{Shared, idempotency_key};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -105,40 +105,67 @@ impl<T> Deref for Job<T> {
 /// ```
 #[derive(Debug)]
 pub struct JobInfo {
-    shared: Arc<Shared>,
-    id: EntryId,
+    origin: Origin,
     attempt: u32,
     entry: Entry,
     lease: Lease,
 }
 
+/// The queue of a job.
+#[derive(Debug)]
+pub(super) enum Origin {
+    Queue(Arc<Shared>),
+    /// None, in a unit test.
+    #[cfg(feature = "testing")]
+    Test {
+        stream: Box<[u8]>,
+        group: Box<[u8]>,
+    },
+}
+
 impl JobInfo {
     pub(crate) fn of(acker: &Acker, shared: Arc<Shared>) -> Self {
-        let (id, attempt) = (acker.id(), acker.attempt());
-        Self { shared, id, attempt, entry: acker.entry().clone(), lease: acker.lease().clone() }
+        let (entry, lease) = (acker.entry().clone(), acker.lease().clone());
+        Self::new(Origin::Queue(shared), acker.attempt(), entry, lease)
+    }
+
+    pub(super) fn new(origin: Origin, attempt: u32, entry: Entry, lease: Lease) -> Self {
+        Self { origin, attempt, entry, lease }
     }
 
     #[cfg(feature = "tracing")]
     pub(crate) fn propagator(&self) -> Option<&crate::queue::codec::propagate::Propagator> {
-        self.shared.settings.propagator.as_ref()
+        match &self.origin {
+            Origin::Queue(shared) => shared.settings.propagator.as_ref(),
+            #[cfg(feature = "testing")]
+            Origin::Test { .. } => None,
+        }
     }
 
     /// Returns the key of the stream that it came from.
     #[must_use]
     pub fn stream(&self) -> &[u8] {
-        &self.shared.settings.stream
+        match &self.origin {
+            Origin::Queue(shared) => &shared.settings.stream,
+            #[cfg(feature = "testing")]
+            Origin::Test { stream, .. } => stream,
+        }
     }
 
     /// Returns the group that it was delivered to.
     #[must_use]
     pub fn group(&self) -> &[u8] {
-        &self.shared.settings.group
+        match &self.origin {
+            Origin::Queue(shared) => &shared.settings.group,
+            #[cfg(feature = "testing")]
+            Origin::Test { group, .. } => group,
+        }
     }
 
     /// Returns the id of its entry, the same for every attempt.
     #[must_use]
     pub fn id(&self) -> EntryId {
-        self.id
+        self.entry.id()
     }
 
     /// Returns the number of the attempt, starting at 1, as the server counts.
@@ -150,7 +177,7 @@ impl JobInfo {
     /// Returns when it was enqueued, by the server's clock, in milliseconds.
     #[must_use]
     pub fn enqueued_at(&self) -> SystemTime {
-        self.id.time().unwrap_or(SystemTime::UNIX_EPOCH)
+        self.id().time().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Returns the headers that were set when it was enqueued.
@@ -172,6 +199,6 @@ impl JobInfo {
     /// after a redrive, take the key from the payload.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        self.shared.idempotency_key(self.id)
+        idempotency_key(self.stream(), self.group(), self.id())
     }
 }

@@ -5,6 +5,8 @@ mod handler;
 mod job;
 mod middleware;
 mod running;
+#[cfg(feature = "testing")]
+mod test_job;
 #[cfg(feature = "tracing")]
 mod trace;
 
@@ -12,6 +14,8 @@ pub use fail::{Fail, IntoFail};
 pub use handler::Handler;
 pub use job::{Job, JobInfo};
 pub use middleware::{Middleware, RateLimit};
+#[cfg(feature = "testing")]
+pub use test_job::TestJob;
 
 use crate::queue::Queue;
 use crate::queue::QueueError;
