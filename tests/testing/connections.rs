@@ -122,7 +122,8 @@ fn requests_are_logged_in_order() {
     in_paused_time(async {
         let server = Server::new();
         let client = server.client().await.unwrap();
-        client.send_all((add(1), XLen::new("k"))).await;
+        let (added, len) = client.send_all((add(1), XLen::new("k"))).await;
+        assert_eq!((added.is_ok(), len.ok()), (true, Some(1)));
         let log: Vec<String> = server.requests().iter().map(ToString::to_string).collect();
         let [.., add, len] = log.as_slice() else { panic!("{log:?}") };
         assert_eq!((add.as_str(), len.as_str()), ("XADD k * n 1", "XLEN k"));

@@ -1,4 +1,4 @@
-//! Jobs that come from no queue, for unit tests of handlers. No I/O.
+//! Jobs that come from no queue, for unit tests of handlers.
 
 use super::job::{Job, JobInfo, Origin};
 use crate::command::{Command, XRange};
