@@ -21,7 +21,7 @@ use crate::queue::operation::dead_letter::{self, DeadLetterMove, DeadLetterOutco
 use crate::queue::operation::nack::{self, GiveBack};
 use crate::queue::operation::relay::Relay;
 use crate::queue::policy::decision::Decision;
-use crate::queue::policy::leases::Decided;
+use crate::queue::policy::leases::{Decided, Key};
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::Shared;
 use std::future::pending;
@@ -85,21 +85,23 @@ pub(crate) async fn run(state: Arc<State>, mut jobs: mpsc::Receiver<Settlement>)
 }
 
 /// Acknowledges these jobs, and reports each result to its caller.
-async fn acknowledge(state: &State, jobs: Vec<Settlement>) {
-    let mut jobs = jobs;
-    for (level, shared) in state.levels.iter().enumerate() {
-        let (here, others): (Vec<_>, Vec<_>) =
-            jobs.into_iter().partition(|settlement| settlement.job.key.0 == level);
-        jobs = others;
-        let mut here = here.into_iter().peekable();
-        while here.peek().is_some() {
-            let page: Vec<Settlement> = here.by_ref().take(PAGE).collect();
-            let ids: Vec<EntryId> = page.iter().map(|settlement| settlement.job.key.1).collect();
-            let ended = || state.ended.is_cancelled();
-            let results = ack::send_until_known(shared, &ids, ended).await;
-            for (settlement, result) in page.into_iter().zip(results) {
-                acknowledged(state, settlement, result);
-            }
+async fn acknowledge(state: &State, mut jobs: Vec<Settlement>) {
+    // By stream, each in the order of the decisions.
+    jobs.sort_by_key(|settlement| settlement.job.key.0);
+    let keys: Vec<Key> = jobs.iter().map(|settlement| settlement.job.key).collect();
+    let mut jobs = jobs.into_iter();
+    for keys in keys.chunk_by(|a, b| a.0 == b.0).flat_map(|keys| keys.chunks(PAGE)) {
+        let shared = keys.first().and_then(|key| state.shared(key.0));
+        let page = jobs.by_ref().take(keys.len());
+        let Some(shared) = shared else {
+            page.for_each(drop);
+            continue;
+        };
+        let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
+        let ended = || state.ended.is_cancelled();
+        let results = ack::send_until_known(shared, &ids, ended).await;
+        for (settlement, result) in page.zip(results) {
+            acknowledged(state, settlement, result);
         }
     }
 }

@@ -15,7 +15,7 @@
 //! quarter of the lease.
 
 use crate::id::EntryId;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// An entry: the index of its stream in the list of streams, and its id.
@@ -25,7 +25,7 @@ pub(crate) type Key = (usize, EntryId);
 #[derive(Debug)]
 pub(crate) struct Leases<M> {
     lease: Duration,
-    entries: BTreeMap<Key, LeaseEntry<M>>,
+    entries: HashMap<Key, LeaseEntry<M>>,
     tickets: u64,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Heartbeats {
 
 impl<M> Leases<M> {
     pub(crate) fn new(lease: Duration) -> Self {
-        Self { lease, entries: BTreeMap::new(), tickets: 0 }
+        Self { lease, entries: HashMap::new(), tickets: 0 }
     }
 
     /// Returns when a lease is considered lost, if its last confirmed command was sent at `since`.
@@ -82,7 +82,7 @@ impl<M> Leases<M> {
         self.entries.contains_key(&key)
     }
 
-    /// Returns all entries that are held.
+    /// Returns all entries that are held, in no order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
         self.entries.keys().copied()
     }
@@ -146,15 +146,16 @@ impl<M> Leases<M> {
         self.entries.remove(&key).map(|entry| entry.mark)
     }
 
-    /// Removes and returns the entries whose lease is lost.
+    /// Removes and returns the entries whose lease is lost, sorted by stream and id.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<(Key, M)> {
-        let lost: Vec<Key> = self
+        let mut lost: Vec<Key> = self
             .entries
             .iter()
             // Entries that are decided already are not reported.
             .filter(|(_, entry)| entry.decided == Decided::Not && !self.is_within(entry.since, now))
             .map(|(key, _)| *key)
             .collect();
+        lost.sort_unstable();
         lost.into_iter().filter_map(|key| Some((key, self.entries.remove(&key)?.mark))).collect()
     }
 
@@ -171,6 +172,8 @@ impl<M> Leases<M> {
             }
             if age < self.lease / 2 { &mut beats.certain } else { &mut beats.uncertain }.push(*key);
         }
+        beats.certain.sort_unstable();
+        beats.uncertain.sort_unstable();
         beats
     }
 
@@ -322,6 +325,21 @@ mod tests {
             "it is done"
         );
         assert_eq!(leases.remove(key(2), two), Some("two"));
+    }
+
+    #[test]
+    fn heartbeats_and_lost_entries_are_in_the_order_of_their_ids() {
+        let start = Instant::now();
+        let mut leases = Leases::new(LEASE);
+        let keys: Vec<Key> = (0..50).map(key).collect();
+        for key in keys.iter().rev() {
+            leases.insert(*key, start, start, ()).unwrap();
+        }
+        assert_eq!(leases.due(at(start, 4)).certain, keys);
+        assert_eq!(leases.due(at(start, 6)).uncertain, keys);
+        let lost: Vec<Key> =
+            leases.take_expired(at(start, 9)).iter().map(|(key, ())| *key).collect();
+        assert_eq!(lost, keys);
     }
 
     #[test]
