@@ -1,4 +1,4 @@
-//! What happens to a server: bytes arrive, connections begin and end, time passes. No I/O.
+//! The events of a server: bytes arrive, connections begin and end, time passes. No I/O.
 
 use super::dispatch::{self, Step};
 use super::fault::{End, Fault, Kind};

@@ -20,9 +20,9 @@ pub(super) type Key = u64;
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) store: Store,
-    /// What survives a crash.
+    /// The data that survives a crash.
     pub(super) synced: Store,
-    /// What the replica has.
+    /// The data of the replica.
     pub(super) replica: Store,
     pub(super) clock: Clock,
     pub(super) settings: Settings,
@@ -120,12 +120,12 @@ pub(super) struct Read {
     pub(super) until_ms: Option<u64>,
     /// The number of this read among all that have waited.
     pub(super) turn: u64,
-    /// When an entry is old enough for CLAIM, and its key. The server looks once, when the read
-    /// begins to wait.
+    /// The time at which an entry is old enough for CLAIM, and its key. The server looks once, when
+    /// the read begins to wait.
     pub(super) claim: Option<(u64, Bytes)>,
 }
 
-/// What a connection waits for.
+/// The reason why a connection waits.
 #[derive(Debug)]
 pub(super) enum Activity {
     /// The next request.
@@ -235,7 +235,7 @@ impl State {
         self.next_id = 1;
     }
 
-    /// Creates the users anew: the default user, with the password of the settings.
+    /// Resets the users to one: the default user, with the password of the settings.
     pub(super) fn reset_users(&mut self) {
         self.users = Users::new();
         let password = self.settings.get("requirepass").unwrap_or_default();

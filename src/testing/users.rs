@@ -17,7 +17,7 @@ struct User {
     enabled: bool,
     no_password: bool,
     passwords: Vec<Bytes>,
-    /// What each rule allows or denies. The last rule that fits a command applies.
+    /// The commands that each rule allows or denies. The last rule that fits a command applies.
     rules: Vec<(bool, Commands)>,
 }
 

@@ -7,7 +7,7 @@ pub(crate) fn one<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
     of[rng.usize(..of.len())]
 }
 
-/// True once in so many.
+/// Returns true with a probability of one in this number.
 pub(crate) fn once_in(rng: &mut Rng, many: u32) -> bool {
     rng.u32(..many) == 0
 }

@@ -7,7 +7,7 @@ use super::arguments::{Arguments, syntax};
 use std::collections::BTreeSet;
 
 const NODE: &str = "0123456789abcdef0123456789abcdef01234567";
-/// A node does not know its address before another one has told it.
+/// A node learns its address from another one; before that it is empty.
 const ADDRESS: &str = "";
 const PORT: i64 = 6379;
 const SLOTS: i64 = 16_384;

@@ -6,7 +6,7 @@ use super::{Release, Reply, errors};
 use crate::id::EntryId;
 use bytes::Bytes;
 
-/// What happens to the pending entries of an entry that is deleted.
+/// The fate of the pending entries of an entry that is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
     /// They stay.

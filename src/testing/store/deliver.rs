@@ -16,7 +16,7 @@ pub(super) struct Reader {
     pub(super) claim: Option<i64>,
 }
 
-/// What a reply may still hold.
+/// The capacity that is left in a reply.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// The entries of all streams: MAXCOUNT.
@@ -157,7 +157,8 @@ pub(super) fn claimed(
     delivered
 }
 
-/// Returns the pending entries whose body is there, with the time of the last delivery, in its order.
+/// Returns the pending entries whose body is there, with the time of the last delivery, in its
+/// order.
 pub(super) fn claimable(group: &Group, nodes: &Nodes) -> impl Iterator<Item = (i64, EntryId)> {
     group.by_time().filter(|(_, id)| nodes.get(*id).is_some())
 }

@@ -59,7 +59,7 @@ use stream::NodeLimits;
 /// The number of databases.
 pub(crate) const DATABASES: u32 = 16;
 
-/// Where and when a request runs.
+/// The database, time and protocol of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context {
     /// The server's clock, in milliseconds since 1970.

@@ -6,14 +6,14 @@ use super::stream::{NodeLimits, Stream};
 use super::{Release, Reply, errors};
 use crate::id::EntryId;
 
-/// What is trimmed.
+/// The entries to trim.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Strategy {
     MaxLen(u64),
     MinId(EntryId),
 }
 
-/// How a stream is trimmed.
+/// The options of a trim.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Trim {
     pub(super) strategy: Option<Strategy>,

@@ -22,7 +22,7 @@ pub(super) struct Read<'a> {
     pub(super) ids: &'a [Bytes],
 }
 
-/// Where a stream is read from.
+/// The position from which a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     After(EntryId),

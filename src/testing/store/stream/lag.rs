@@ -1,4 +1,4 @@
-//! How far a group has read: its counter, and its distance from the end. No I/O.
+//! The progress of a group: its counter, and its distance from the end. No I/O.
 
 use super::super::Release;
 use super::{Group, Stream};
