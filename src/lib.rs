@@ -113,6 +113,8 @@ pub mod guide;
 #[cfg(feature = "tokio")]
 pub mod queue;
 #[cfg(feature = "tokio")]
+mod random;
+#[cfg(feature = "tokio")]
 mod reader;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -15,7 +15,7 @@ use source::{Module, PathAt};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
-use tables::{ARROWS, AWAITING, IO_PATHS, NO_IO, QUEUE_ARROWS};
+use tables::{ARROWS, AWAITING, IO_PATHS, NO_IO, ONE_SOURCE, QUEUE_ARROWS};
 
 const MOST_LINES: usize = 500;
 
@@ -107,6 +107,15 @@ impl Modules {
                 let io = IO_PATHS.iter().find(|words| is_under(&module.full(path), words));
                 if let (true, false, Some(words)) = (module.no_io, path.test, io) {
                     wrong.insert(format!("{file}: without I/O, but names {}", words.join("::")));
+                }
+                let is_under_source = |(words, files): &&(&[&str], &[&str])| {
+                    is_under(&module.full(path), words) && !files.contains(&file.as_str())
+                };
+                if let Some((words, _)) = ONE_SOURCE.iter().find(is_under_source) {
+                    if !path.test && !module.tests && !module.no_io {
+                        let words = words.join("::");
+                        wrong.insert(format!("{file}: names {words}, which a test cannot set"));
+                    }
                 }
                 let target = match self.find(name, path) {
                     Target::File(target) => target,
@@ -350,7 +359,7 @@ fn every_wrong_arrow_of_the_queue_is_found() {
 #[test]
 fn every_violation_is_found() {
     let lib = "mod entry; mod id; mod resp; pub use id::EntryId; pub use entry::*;";
-    let rows: [(&str, &str, &str, &str); 20] = [
+    let rows: [(&str, &str, &str, &str); 23] = [
         ("down", "entry/mod.rs", "use crate::{EntryId, resp::{Frame, self}};", ""),
         (
             "up",
@@ -401,6 +410,19 @@ fn every_violation_is_found() {
         ("an unknown name", "id.rs", "use crate::Nothing;", "cannot resolve"),
         ("no such module", "other.rs", "", "not in the table of modules"),
         ("a clock", "id.rs", "use std::time::{Instant}; fn f() { Instant::now() }", "Instant::now"),
+        (
+            "a clock that tests cannot set",
+            "client.rs",
+            "use std::time as t; fn f() { t::Instant::now() }",
+            "a test cannot set",
+        ),
+        (
+            "a clock, in a test",
+            "client.rs",
+            "#[cfg(test)] mod tests { use std::time::Instant; fn f() { Instant::now() } }",
+            "",
+        ),
+        ("a random source", "client.rs", "fn f() { fastrand::f64() }", "names fastrand"),
         ("an address", "id.rs", "fn f() { std::net::Ipv4Addr::LOCALHOST }", "std::net"),
         ("a runtime", "id.rs", "use {tokio::time as t};", "names tokio"),
         ("a runtime, in a test", "id.rs", "#[cfg(test)] mod tests { use tokio::time; }", ""),
@@ -428,7 +450,8 @@ fn every_violation_is_found() {
             ("resp/codec.rs", "//! C.\nuse tokio::io; pub struct Codec;".to_owned()),
         ]);
         // The file as in the sample, with the row's text after it.
-        files.entry(file).or_insert_with(|| no_io("")).push_str(text);
+        let other = || if file == "client.rs" { "//! C.\n".to_owned() } else { no_io("") };
+        files.entry(file).or_insert_with(other).push_str(text);
         let files: Vec<_> = files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect();
         let wrong = Modules::new(&files).violations();
         match wrong.as_slice() {

@@ -8,6 +8,7 @@ use super::scratch::{keep, scratch};
 use super::window::Place;
 use crate::command::Safety;
 use crate::error::{Disconnect, ServerError, Unsent, Window};
+use crate::random;
 use crate::server::Server;
 use std::future::Future;
 use std::ops::Deref;
@@ -340,7 +341,7 @@ impl<'a, R: Request> Call<'a, R> {
             // A request with a partial reply is not retried.
             (Replies::None, Some(Failure::Lost(reason, place))) => {
                 let safety = self.request.safety();
-                let again = self.attempts.lost(reason, safety, fastrand::f64())?;
+                let again = self.attempts.lost(reason, safety, random::fraction())?;
                 let at = now.checked_add(again.after)?;
                 if time.deadline.is_some_and(|deadline| at >= deadline) {
                     return None;
@@ -365,7 +366,7 @@ impl<'a, R: Request> Call<'a, R> {
             }
             (replies, None) => {
                 let error = self.request.refused(replies)?;
-                let again = self.attempts.refused(&error, fastrand::f64())?;
+                let again = self.attempts.refused(&error, random::fraction())?;
                 // The server's error is worth more than a timeout.
                 let deadline = time.deadline.map(Instant::into_std);
                 let at = Instant::from_std(again.at(now.into_std(), deadline)?);

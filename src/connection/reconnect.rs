@@ -13,6 +13,7 @@ use super::outbox::Shared;
 use super::renew::Renewal;
 use crate::config::Config;
 use crate::error::{ConnectError, Disconnect};
+use crate::random;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(super) async fn first(config: &Config, dialler: &Dialler) -> Result<Establis
             Ok(established) => return Ok(established),
             Err(error) => error,
         };
-        let after = backoff.delay(fastrand::f64());
+        let after = backoff.delay(random::fraction());
         let late = deadline.is_some_and(|deadline| Instant::now() + after >= deadline);
         if late || error.is_permanent() {
             return Err(error);
@@ -89,7 +90,7 @@ async fn reconnect(
 ) -> Established {
     loop {
         if !std::mem::take(&mut at_once) {
-            let after = backoff.delay(fastrand::f64());
+            let after = backoff.delay(random::fraction());
             shared.events().emit(Event::Reconnecting { after });
             sleep(after).await;
         }

@@ -20,6 +20,7 @@ use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provide
 use crate::error::{
     Code, ConnectError, ConnectReason, CredentialsError, Disconnect, ServerError, Unsent,
 };
+use crate::random;
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -123,7 +124,7 @@ impl<'a> Renewal<'a> {
                 | RenewalOutcome::NoCredentials
                 | RenewalOutcome::Unanswered
                 | RenewalOutcome::Refused(_) => {
-                    sleep(self.config.reconnect_max.mul_f64(fastrand::f64())).await;
+                    sleep(self.config.reconnect_max.mul_f64(random::fraction())).await;
                 }
             }
         }

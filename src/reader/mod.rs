@@ -21,6 +21,7 @@ use crate::connection::{
 };
 use crate::entry::Streams;
 use crate::error::{Disconnect, Error, Refusal, ServerError, Unsent};
+use crate::random;
 use crate::resp::{Args, Frame, Measure, Writer};
 use crate::server::{Features, Server};
 use std::sync::Arc;
@@ -95,8 +96,8 @@ impl Reader {
         }
         let shared = self.connection.shared();
         let again = match error {
-            Error::Lost { reason, .. } => attempts.lost(reason, safety, fastrand::f64()),
-            Error::Server(error) => attempts.refused(error, fastrand::f64()),
+            Error::Lost { reason, .. } => attempts.lost(reason, safety, random::fraction()),
+            Error::Server(error) => attempts.refused(error, random::fraction()),
             _ => None,
         }?;
         let at = again.at(Instant::now().into_std(), deadline.map(Instant::into_std))?;

@@ -3,6 +3,7 @@
 
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
+use crate::random;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -96,7 +97,7 @@ impl<S: Source> Pages<S> {
 async fn read<S: Source>(mut source: Box<S>, failed: bool, limits: S::Limits) -> (Box<S>, Page) {
     if failed {
         // A caller that polls again after an error must not do so in a tight loop.
-        tokio::time::sleep(source.pause().mul_f64(fastrand::f64())).await;
+        tokio::time::sleep(source.pause().mul_f64(random::fraction())).await;
     }
     let page = source.page(limits).await;
     (source, page)

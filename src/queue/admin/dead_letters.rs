@@ -13,6 +13,7 @@ use crate::queue::operation::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, W
 use crate::queue::operation::relay::Relay;
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::{Queue, Shared};
+use crate::random;
 use std::fmt;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -245,7 +246,7 @@ impl<T: 'static> DeadLetters<T> {
             Err(error) if error.code() != Some(&Code::BusyGroup) => return Err(error.into()),
             _ => {}
         }
-        let me = format!("operator-{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let me = format!("operator-{}-{:016x}", std::process::id(), random::bits());
         let result = self.redrive_as(key, &me, &which).await;
         // This removes its claims too: jobs that were not moved can be claimed again at once.
         let _ = shared.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;

@@ -15,7 +15,7 @@ use crate::command::{ConsumerInfo, XLen};
 use crate::error::Error;
 use crate::queue::shared::Shared;
 use metrics::{Counter, counter, gauge, histogram};
-use std::time::Instant;
+use tokio::time::Instant;
 
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()

@@ -11,6 +11,7 @@ use crate::queue::operation::{claim, clock};
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::retry_policy::Verdict;
 use crate::queue::shared::Queue;
+use crate::random;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -235,7 +236,7 @@ impl Acker {
         let on_failure = |verdict| match retry {
             Some(retry) => {
                 let reason = || why.unwrap_or_else(|| "nack".into());
-                Decision::on_failure(retry, verdict, self.job.attempt, fastrand::f64(), reason)
+                Decision::on_failure(retry, verdict, self.job.attempt, random::fraction(), reason)
             }
             None => Decision::Drop,
         };

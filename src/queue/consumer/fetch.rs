@@ -18,6 +18,7 @@ use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::leases::Key;
 use crate::queue::policy::plan::{Failure, LIST, Plan, Read, Step};
+use crate::random;
 use crate::reader::Reader;
 use crate::server::Server;
 use std::collections::BTreeSet;
@@ -109,7 +110,7 @@ impl Fetch {
             if self.state.closing.is_cancelled() {
                 break;
             }
-            self.plan.failed(failure(&error), clock::now(), fastrand::f64());
+            self.plan.failed(failure(&error), clock::now(), random::fraction());
             let error = Arc::new(error);
             for shared in &self.state.levels {
                 shared.emit(QueueEvent::Interrupted { error: Arc::clone(&error) });
@@ -126,7 +127,7 @@ impl Fetch {
         self.check_connection().await?;
         let (now, room) = (clock::now(), self.room());
         let capabilities = self.capabilities();
-        match self.plan.next(now, room, capabilities, fastrand::f64()) {
+        match self.plan.next(now, room, capabilities, random::fraction()) {
             Step::Wait(time) => {
                 first(tokio::time::sleep(time), self.state.closing.cancelled()).await;
             }

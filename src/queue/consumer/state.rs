@@ -15,6 +15,7 @@ use crate::queue::event::QueueEvent;
 use crate::queue::policy::leases::{Key, Leases};
 use crate::queue::settings::{CONSUMER_PREFIX, Settings};
 use crate::queue::shared::Shared;
+use crate::random;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::future::Future;
@@ -230,7 +231,7 @@ fn fresh_name() -> Arc<[u8]> {
     let mut name = String::from_utf8_lossy(CONSUMER_PREFIX).into_owned();
     name.extend(host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)));
     // Writing to a string cannot fail.
-    let _ = write!(name, "-{}-{:016x}", std::process::id(), fastrand::u64(..));
+    let _ = write!(name, "-{}-{:016x}", std::process::id(), random::bits());
     name.into_bytes().into()
 }
 

@@ -21,6 +21,7 @@ use crate::queue::first::first;
 use crate::queue::policy::plan::with_jitter;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
+use crate::random;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ pub(crate) async fn run(
 ) {
     let mut progress: Vec<Progress> = levels.iter().map(|_| Progress::default()).collect();
     while !stop.is_cancelled() {
-        let pause = with_jitter(INTERVAL, fastrand::f64());
+        let pause = with_jitter(INTERVAL, random::fraction());
         first(tokio::time::sleep(pause), stop.cancelled()).await;
         if stop.is_cancelled() {
             return;
@@ -79,7 +80,7 @@ async fn run_once(
     crate::queue::admin::metrics::measure(shared, &consumers, &mut progress.gauges).await?;
     let ours = |name: &[u8]| name.starts_with(CONSUMER_PREFIX);
     let live = consumers.iter().filter(|consumer| ours(&consumer.name)).count();
-    if fastrand::usize(..live.max(1)) > 0 {
+    if random::below(live) > 0 {
         return Ok(());
     }
     if shared.capabilities().deleted && !settings.at_most_once {

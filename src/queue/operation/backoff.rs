@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Unsent};
 use crate::queue::policy::plan::with_jitter;
+use crate::random;
 use std::time::Duration;
 
 /// The pause between two tries: minimum and maximum.
@@ -16,7 +17,7 @@ impl Backoff {
         let (least, most) = PAUSE;
         let pause = (least * 2_u32.saturating_pow(self.0.min(16))).min(most);
         self.0 = self.0.saturating_add(1);
-        tokio::time::sleep(with_jitter(pause, fastrand::f64())).await;
+        tokio::time::sleep(with_jitter(pause, random::fraction())).await;
     }
 }
 

@@ -28,6 +28,7 @@ use crate::queue::event::QueueEvent;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::shared::Shared;
+use crate::random;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,7 +62,7 @@ impl DeadLetterMove {
             attempt,
             reason,
             at_ms: clock::unix_ms(),
-            by: format!("{:016x}", fastrand::u64(..)),
+            by: format!("{:016x}", random::bits()),
             entry,
             unknown: AtomicBool::new(false),
         }

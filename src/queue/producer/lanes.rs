@@ -1,6 +1,7 @@
 //! Lanes: producer ids of IDMP, and the numbers of the jobs sent with them. No I/O of its own; the
 //! name of a lane is random.
 
+use crate::random;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The maximum number of jobs of one lane in flight.
@@ -37,7 +38,7 @@ impl Numbers {
     pub(crate) fn take(lanes: &Lanes, count: usize) -> Self {
         let mut all = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let open = |lane: &Lane| !lane.is_closed && lane.in_flight + count <= LANE;
-        let fresh = || format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let fresh = || format!("{:016x}{:016x}", random::bits(), random::bits());
         if !all.iter().any(open) {
             all.push(Lane { name: fresh(), next: 0, in_flight: 0, is_closed: false });
         }

@@ -13,6 +13,7 @@ use crate::queue::first::first;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::retry_policy::BoxError;
 use crate::queue::shared::{Queue, Shared};
+use crate::random;
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -211,7 +212,7 @@ fn settle(shared: &Shared, job: InFlight, end: End) {
         return job.settle(Decision::Release);
     };
     let reason = || chain(&error).into();
-    let decision = Decision::on_failure(retry, verdict, job.attempt, fastrand::f64(), reason);
+    let decision = Decision::on_failure(retry, verdict, job.attempt, random::fraction(), reason);
     #[cfg(feature = "tracing")]
     if decision != Decision::Discard {
         let (attempt, reason) = (job.attempt, chain(&error));

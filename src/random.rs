@@ -1,0 +1,62 @@
+//! The crate's one source of randomness: of delays and of names, of nothing secret.
+//!
+//! Each thread has a source of its own. A test that runs in one thread can seed it, and all choices
+//! of that thread repeat.
+
+use fastrand::Rng;
+use std::cell::RefCell;
+
+thread_local! {
+    static SOURCE: RefCell<Rng> = RefCell::new(Rng::new());
+}
+
+/// Returns a number from 0 to 1, for a delay.
+pub(crate) fn fraction() -> f64 {
+    SOURCE.with_borrow_mut(Rng::f64)
+}
+
+/// Returns a number of 64 bits, for a name.
+pub(crate) fn bits() -> u64 {
+    SOURCE.with_borrow_mut(|source| source.u64(..))
+}
+
+/// Returns a number below this one; 0 if there is none.
+pub(crate) fn below(end: usize) -> usize {
+    SOURCE.with_borrow_mut(|source| source.usize(..end.max(1)))
+}
+
+/// Seeds the source of this thread.
+#[cfg(test)]
+pub(crate) fn seed(seed: u64) {
+    SOURCE.with_borrow_mut(|source| source.seed(seed));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choices() -> (Vec<u64>, f64, usize) {
+        (vec![bits(), bits()], fraction(), below(1_000_000))
+    }
+
+    #[test]
+    fn choices_repeat_after_the_same_seed() {
+        seed(7);
+        let first = choices();
+        seed(8);
+        assert_ne!(choices(), first);
+        seed(7);
+        assert_eq!(choices(), first);
+        assert_eq!((below(0), below(1)), (0, 0));
+    }
+
+    #[test]
+    fn each_thread_has_its_own_source() {
+        seed(7);
+        let first = choices();
+        seed(7);
+        let other = std::thread::spawn(choices).join().expect("no panic");
+        assert_eq!(choices(), first, "the other thread took none");
+        assert_ne!(other, first, "the other thread is not seeded");
+    }
+}
