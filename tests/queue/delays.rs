@@ -64,7 +64,10 @@ async fn retry_delay_longer_than_the_lease_uses_a_delay_bucket() {
         assert!(waited < Duration::from_secs(6), "{waited:?}");
     }
     let delayed = delayed.await.unwrap();
-    assert!(delayed.iter().any(|info| info.name == "~park:5s" && info.pending == 5), "{delayed:?}");
+    assert!(
+        delayed.iter().any(|info| info.name == "~delay:5s" && info.pending == 5),
+        "{delayed:?}"
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::queue::codec::headers::Headers;
 use crate::queue::error::QueueError;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
-use crate::queue::operation::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, WHY};
+use crate::queue::operation::dead_letter::{AT, ATTEMPT, GROUP, ID, OWN_FIELDS, REASON};
 use crate::queue::operation::relay::Relay;
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::{Queue, Shared};
@@ -133,7 +133,7 @@ impl Redrive {
     }
 
     fn wants(&self, entry: EntryRef<'_>) -> bool {
-        let reason = entry.get(WHY).unwrap_or_default();
+        let reason = entry.get(REASON).unwrap_or_default();
         let named = self.ids.as_ref().is_none_or(|ids| ids.contains(&entry.id()));
         named
             && self.reason.as_ref().is_none_or(|text| {
@@ -217,7 +217,7 @@ impl<T: 'static> DeadLetters<T> {
             original: entry.get(ID).and_then(|id| EntryId::parse(id).ok()),
             group: entry.get(GROUP).unwrap_or_default().to_vec(),
             attempts: number(ATTEMPT).and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
-            reason: text(WHY).unwrap_or_default(),
+            reason: text(REASON).unwrap_or_default(),
             at: at.or_else(|| entry.id().time()).unwrap_or(UNIX_EPOCH),
             payload: self.queue.decoded(&entry_owned),
             entry: entry_owned,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! MULTI
-//! XADD dlq [IDMP group id] * _id id _group group _attempt n _why text _at ms _by token <the entry's own fields>
+//! XADD dlq [IDMP group id] * _id id _group group _attempt n _reason text _at ms _token n <the entry's own fields>
 //! XACK stream group id
 //! XDEL stream id
 //! EXEC
@@ -16,7 +16,7 @@
 //! | another consumer had finished the job (XACK and XDEL return 0) | the new copy is deleted |
 //! | the reply is lost | sent again: with IDMP (Redis 8.6) it is the same copy, without it the second one is deleted |
 //!
-//! With IDMP, the copy may have been added by another consumer. `_by` identifies it: each consumer
+//! With IDMP, the copy may have been added by another consumer. `_token` identifies it: each consumer
 //! deletes only its own.
 
 use crate::client::Client;
@@ -39,9 +39,9 @@ pub(crate) const OWN_FIELDS: usize = 6;
 pub(crate) const ID: &str = "_id";
 pub(crate) const GROUP: &str = "_group";
 pub(crate) const ATTEMPT: &str = "_attempt";
-pub(crate) const WHY: &str = "_why";
+pub(crate) const REASON: &str = "_reason";
 pub(crate) const AT: &str = "_at";
-pub(crate) const BY: &str = "_by";
+pub(crate) const TOKEN: &str = "_token";
 
 /// A job that is being moved to the dead-letter stream.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) struct DeadLetterMove {
     reason: Arc<str>,
     at_ms: u64,
     /// Identifies the copy.
-    by: String,
+    token: String,
     entry: Entry,
     /// Whether the outcome of an attempt is unknown: there may be a copy already.
     unknown: AtomicBool,
@@ -62,7 +62,7 @@ impl DeadLetterMove {
             attempt,
             reason,
             at_ms: clock::unix_ms(),
-            by: format!("{:016x}", random::bits()),
+            token: format!("{:016x}", random::bits()),
             entry,
             unknown: AtomicBool::new(false),
         }
@@ -124,9 +124,9 @@ async fn move_to(
         .field(ID, job.id())
         .field(GROUP, group)
         .field(ATTEMPT, job.attempt)
-        .field(WHY, &*job.reason)
+        .field(REASON, &*job.reason)
         .field(AT, job.at_ms)
-        .field(BY, &job.by)
+        .field(TOKEN, &job.token)
         .fields(job.entry.fields());
     let ack = XAck::new(stream, group, job.id());
     let moved = if settings.retention.deletes() {
@@ -172,8 +172,8 @@ async fn delete_copy(
 ) -> Result<(), Error> {
     if shared.capabilities().idmp {
         let found = shared.client.send(XRange::new(dlq, copy..=copy)).await?;
-        let by = found.first().and_then(|entry| entry.get(BY));
-        let own = by == Some(job.by.as_bytes());
+        let token = found.first().and_then(|entry| entry.get(TOKEN));
+        let own = token == Some(job.token.as_bytes());
         // Our own first attempt may have acknowledged the job.
         if !own || job.unknown.load(Ordering::Acquire) {
             return Ok(());

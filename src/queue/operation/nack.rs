@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | retry now | `XNACK FAIL` | `XCLAIM ~retry 0 id IDLE lease JUSTID` |
 //! | retry later, below the lease | | `XCLAIM ~retry 0 id IDLE lease-wait JUSTID` |
-//! | retry later, beyond it | | `XCLAIM ~park:b 0 id IDLE b-wait RETRYCOUNT attempt JUSTID` |
+//! | retry later, beyond it | | `XCLAIM ~delay:b 0 id IDLE b-wait RETRYCOUNT attempt JUSTID` |
 //! | release | `XNACK SILENT` | `XCLAIM ~retry 0 id IDLE lease RETRYCOUNT attempt-1 JUSTID` |
 //!
 //! With more than 10,000 pending entries, from Redis 8.4 on, `IDLE` is omitted, because it would be

@@ -1,7 +1,7 @@
 //! Delay buckets: the consumer names under which entries wait for a retry. No I/O.
 //!
 //! The name contains the idle time after which an entry may be claimed. When an entry is put there,
-//! its idle time is set to the difference. So XINFO CONSUMERS shows what waits: `~park:10m` with 12
+//! its idle time is set to the difference. So XINFO CONSUMERS shows what waits: `~delay:10m` with 12
 //! pending.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) const RETRY: &[u8] = b"~retry";
 
 /// The prefix of the names of delay buckets.
-const PREFIX: &[u8] = b"~park:";
+const PREFIX: &[u8] = b"~delay:";
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -18,14 +18,14 @@ const fn s(seconds: u64) -> Duration {
 
 /// All delay buckets: the name, and the maximum delay.
 const BUCKETS: [(&[u8], Duration); 8] = [
-    (b"~park:1s", s(1)),
-    (b"~park:5s", s(5)),
-    (b"~park:30s", s(30)),
-    (b"~park:2m", s(120)),
-    (b"~park:10m", s(600)),
-    (b"~park:1h", s(3_600)),
-    (b"~park:6h", s(6 * 3_600)),
-    (b"~park:24h", s(24 * 3_600)),
+    (b"~delay:1s", s(1)),
+    (b"~delay:5s", s(5)),
+    (b"~delay:30s", s(30)),
+    (b"~delay:2m", s(120)),
+    (b"~delay:10m", s(600)),
+    (b"~delay:1h", s(3_600)),
+    (b"~delay:6h", s(6 * 3_600)),
+    (b"~delay:24h", s(24 * 3_600)),
 ];
 
 /// The longest delay that has a bucket.
@@ -67,11 +67,11 @@ mod tests {
         let rows = [
             (s(0), RETRY, s(30)),
             (s(29), RETRY, s(1)),
-            (s(30), &b"~park:30s"[..], s(0)),
-            (s(31), b"~park:2m", s(89)),
-            (s(601), b"~park:1h", s(2_999)),
-            (s(24 * 3_600), b"~park:24h", s(0)),
-            (s(99 * 3_600), b"~park:24h", s(0)),
+            (s(30), &b"~delay:30s"[..], s(0)),
+            (s(31), b"~delay:2m", s(89)),
+            (s(601), b"~delay:1h", s(2_999)),
+            (s(24 * 3_600), b"~delay:24h", s(0)),
+            (s(99 * 3_600), b"~delay:24h", s(0)),
         ];
         for (wait, name, idle) in rows {
             assert_eq!(placement(wait, lease), (name, idle), "{wait:?}");
@@ -82,12 +82,12 @@ mod tests {
 
     #[test]
     fn buckets_are_known_by_name_and_checked_by_their_length() {
-        assert_eq!(bucket_delay(b"~park:2m"), Some(s(120)));
-        assert_eq!(bucket_delay(b"~park:3m"), None);
-        assert_eq!(check_interval(b"~park:1s"), s(1));
-        assert_eq!(check_interval(b"~park:10m"), s(30));
+        assert_eq!(bucket_delay(b"~delay:2m"), Some(s(120)));
+        assert_eq!(bucket_delay(b"~delay:3m"), None);
+        assert_eq!(check_interval(b"~delay:1s"), s(1));
+        assert_eq!(check_interval(b"~delay:10m"), s(30));
         assert_eq!(check_interval(RETRY), s(1));
-        assert!(is_delayed(RETRY) && is_delayed(b"~park:3m"));
+        assert!(is_delayed(RETRY) && is_delayed(b"~delay:3m"));
         assert!(!is_delayed(b"worker-1"));
     }
 }

@@ -18,7 +18,7 @@
 //! Where every delay is shorter than the lease, an entry waits *in place*. Its idle time is set so
 //! that it becomes claimable when the delay is over, by the same claim that takes over a dead
 //! worker's entries. Where a delay may be longer, entries are kept in *delay buckets*, under
-//! consumer names that contain the duration (`~park:10m`). Each owner's entries are then checked
+//! consumer names that contain the duration (`~delay:10m`). Each owner's entries are then checked
 //! separately: a claim that ignores owners would take them after the lease already.
 
 use crate::command::PendingEntry;

@@ -82,9 +82,9 @@ fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
     let now = Instant::now();
     let mut plan = Plan::new(PlanSettings { uses_buckets: true, ..plan_settings() });
     assert_eq!(plan.next(now, 9, NEW, 0.5), Step::ListOwners(0));
-    plan.owners_listed(0, vec![b"~park:2m".to_vec(), b"w".to_vec()], now);
+    plan.owners_listed(0, vec![b"~delay:2m".to_vec(), b"w".to_vec()], now);
     let look = |owner: &[u8]| Step::ListPending { level: 0, owner: owner.to_vec(), after: None };
-    assert_eq!(plan.next(now, 9, NEW, 0.5), look(b"~park:2m"));
+    assert_eq!(plan.next(now, 9, NEW, 0.5), look(b"~delay:2m"));
     let entry = |ms, idle_s| PendingEntry {
         id: EntryId::new(ms, 0),
         consumer: Bytes::new(),
@@ -103,7 +103,7 @@ fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
     // The workers are checked each second, the two-minute bucket every six.
     let next = now + SWEEP;
     assert_eq!(plan.next(next, 9, NEW, 0.5), Step::ListOwners(0));
-    plan.owners_listed(0, vec![b"~park:2m".to_vec(), b"w".to_vec()], next);
+    plan.owners_listed(0, vec![b"~delay:2m".to_vec(), b"w".to_vec()], next);
     assert_eq!(plan.next(next, 9, NEW, 0.5), look(b"w"));
 }
 
