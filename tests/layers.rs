@@ -15,7 +15,7 @@ use source::{Module, PathAt};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
-use tables::{ARROWS, AWAITING, IO_PATHS, NO_IO, ONE_SOURCE, QUEUE_ARROWS};
+use tables::{ARROWS, AWAITING, IO_PATHS, KINDS, NO_IO, ONE_SOURCE, QUEUE_ARROWS};
 
 const MOST_LINES: usize = 500;
 
@@ -101,6 +101,10 @@ impl Modules {
             if must && !module.no_io && !module.tests && !AWAITING.contains(&file.as_str()) {
                 wrong
                     .insert(format!("{file}: its doc's first paragraph should end with `No I/O.`"));
+            }
+            let kind = KINDS.iter().any(|kind| module.doc.ends_with(kind));
+            if top == "queue" && name.len() > 1 && !kind && !module.tests {
+                wrong.insert(format!("{file}: its doc's first paragraph should end with its kind"));
             }
             for path in &module.paths {
                 let shown = path.words.join("::");
@@ -332,6 +336,7 @@ fn every_wrong_arrow_of_the_queue_is_found() {
             "shared imports from worker",
         ),
         ("by the glob", "queue/shared.rs", "use super::*;", "the list of names in queue/mod.rs"),
+        ("no kind", "queue/worker/running.rs", "", "should end with its kind"),
         ("unknown", "queue/other.rs", "use super::shared::Shared;", "other is not in the table"),
     ];
     for (row, file, text, expected) in rows {
@@ -341,10 +346,11 @@ fn every_wrong_arrow_of_the_queue_is_found() {
                 "queue/mod.rs",
                 "mod shared; mod worker; mod other; pub use worker::Worker;".to_owned(),
             ),
-            ("queue/shared.rs", "pub struct Shared; ".to_owned()),
-            ("queue/worker/mod.rs", "mod job; pub struct Worker;".to_owned()),
+            ("queue/shared.rs", "//! S. An\n//! operation.\npub struct Shared; ".to_owned()),
+            ("queue/worker/mod.rs", "//! W. A task.\nmod job; pub struct Worker;".to_owned()),
         ]);
-        files.entry(file).or_default().push_str(text);
+        let doc = if row == "no kind" { "//! A.\n" } else { "//! A. A task.\n" };
+        files.entry(file).or_insert_with(|| doc.to_owned()).push_str(text);
         let files: Vec<_> = files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect();
         let wrong = Modules::new(&files).violations();
         match wrong.as_slice() {

@@ -1,4 +1,4 @@
-//! QueueEvent: events of a queue, for monitoring.
+//! Events of a queue, for monitoring. Part of the tasks.
 
 use crate::error::Error;
 use crate::id::EntryId;

@@ -1,5 +1,4 @@
-//! The state shared by all handles of one queue, and the handle itself. An operation: it opens the
-//! queue.
+//! The state shared by all handles of one queue, and the handle itself. An operation.
 
 use crate::client::Client;
 use crate::command::{XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A module that is a file.
 pub(crate) struct Module {
     pub(crate) file: String,
+    /// The first paragraph of its doc.
+    pub(crate) doc: String,
     pub(crate) no_io: bool,
     /// Whether it holds only tests.
     pub(crate) tests: bool,
@@ -34,10 +36,12 @@ pub(crate) struct PathAt {
 impl Module {
     pub(crate) fn read(file: &str, text: &str) -> Self {
         let doc = text.lines().map_while(|line| line.strip_prefix("//!").map(str::trim));
-        let first = doc.take_while(|line| !line.is_empty()).last().unwrap_or_default();
+        let first: Vec<&str> = doc.take_while(|line| !line.is_empty()).collect();
+        let first = first.join(" ");
         let mut module = Self {
             file: file.to_owned(),
-            no_io: first.ends_with("Pure.") || first.ends_with("No I/O."),
+            no_io: first.ends_with("No I/O."),
+            doc: first,
             tests: file.ends_with("/tests.rs") || file.contains("/tests/"),
             paths: Vec::new(),
             uses: BTreeMap::new(),

@@ -97,6 +97,9 @@ pub(crate) const NO_IO: [&str; 31] = [
     "testing/users",
 ];
 
+/// The ends of the first paragraph of a file of the queue: the kind of its code.
+pub(crate) const KINDS: [&str; 4] = ["No I/O.", "An operation.", "A task.", "Part of the tasks."];
+
 /// Files that await, in modules that otherwise do no I/O.
 pub(crate) const AWAITING: [&str; 3] = ["resp/codec.rs", "config/handle.rs", "config/runtime.rs"];
 

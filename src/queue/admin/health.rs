@@ -47,7 +47,7 @@ impl<T: 'static> Queue<T> {
 /// The number of leases that a job may wait or be pending before this is reported.
 const LATE: u32 = 10;
 
-/// Looks for problems.
+/// Checks the queue for problems.
 pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     let settings = &shared.settings;
     if !shared.client.is_connected() {

@@ -1,4 +1,5 @@
 //! Metrics: counters, gauges and histograms through the `metrics` facade (feature `metrics`).
+//! An operation.
 //!
 //! | name | kind | labels | |
 //! |---|---|---|---|

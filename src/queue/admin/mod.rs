@@ -1,4 +1,4 @@
-//! Operations for operators: dead letters, statistics, health, metrics.
+//! For operators: dead letters, statistics, health, metrics. An operation.
 
 pub(crate) mod dead_letters;
 pub(crate) mod health;

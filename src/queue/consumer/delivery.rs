@@ -1,4 +1,4 @@
-//! A delivered job, and its settlement: ack, nack, extend, dead-letter. It awaits the settler.
+//! A delivered job, and its settlement: ack, nack, extend, dead-letter. Part of the tasks.
 
 use crate::entry::Entry;
 use crate::id::EntryId;

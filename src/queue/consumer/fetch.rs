@@ -1,4 +1,4 @@
-//! The task that carries out the plan, and delivers the entries that it reads or claims.
+//! Carries out the plan, and delivers the entries that it reads or claims. A task.
 
 use crate::command::{
     ClientUnblock, PendingEntry, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange,
@@ -132,9 +132,9 @@ impl Fetch {
                 first(tokio::time::sleep(time), self.state.closing.cancelled()).await;
             }
             Step::Full => {
-                let news = self.state.changed();
+                let changed = self.state.changed();
                 if self.room() == 0 {
-                    first(news, self.state.closing.cancelled()).await;
+                    first(changed, self.state.closing.cancelled()).await;
                 }
                 self.gather().await;
             }

@@ -1,4 +1,4 @@
-//! The task that renews leases in time, and cancels jobs whose lease is lost.
+//! Renews leases in time, and cancels jobs whose lease is lost. A task.
 
 use crate::id::EntryId;
 use crate::queue::consumer::state::State;

@@ -1,5 +1,4 @@
-//! The lease of a job in flight: whether the job still belongs to this consumer. It awaits nothing
-//! but the loss of the lease.
+//! The lease of a job in flight: whether the job still belongs to this consumer. Part of the tasks.
 
 #[cfg(feature = "testing")]
 use crate::id::EntryId;

@@ -1,9 +1,10 @@
-//! `Consumer`: a stream of deliveries, and the start and end of the tasks behind it.
+//! `Consumer`: a stream of deliveries, and the start and end of the tasks behind it. A task.
 //!
-//! | file | kind |
+//! | file | purpose |
 //! |---|---|
-//! | `state`, `lease`, `in_flight`, `delivery`, `report` | values; they send nothing themselves, except `Acker::extend` |
-//! | `fetch`, `heartbeat`, `settle` | tasks |
+//! | `state`, `lease`, `in_flight`, `report` | values that the tasks share |
+//! | `delivery` | a job that was delivered to a caller |
+//! | `fetch`, `heartbeat`, `settle` | the tasks |
 
 pub(crate) mod delivery;
 pub(crate) mod fetch;
@@ -235,13 +236,13 @@ impl<T: Send + 'static> Consumer<T> {
     ///
     /// Closing continues in the background when the future is dropped.
     pub async fn close(mut self) -> Report {
-        self.shut();
+        self.stop_fetching();
         self.state.ended.cancelled().await;
         self.state.outcomes.report()
     }
 
     /// Stops fetching, and releases prefetched jobs.
-    pub(crate) fn shut(&mut self) {
+    pub(crate) fn stop_fetching(&mut self) {
         self.state.closing.cancel();
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {

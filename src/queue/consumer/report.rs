@@ -1,4 +1,4 @@
-//! OutcomeCounts: the counts of outcomes in one consumer, and its final report.
+//! The counts of outcomes in one consumer, and its final report. Part of the tasks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

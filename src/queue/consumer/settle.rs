@@ -1,5 +1,5 @@
-//! The task that settles jobs: it sends many acknowledgements in one command, and carries out every
-//! other decision individually. Each job comes as a value, and the answer goes back as one.
+//! Settles jobs: sends many acknowledgements in one command, and carries out every other decision
+//! individually. Each job comes as a value, and the answer goes back as one. A task.
 //!
 //! While one acknowledgement is in flight, others gather for the next: no acknowledgement waits for
 //! a batch to fill. An acknowledgement is sent even after the lease was lost: the job *is* done.

@@ -1,5 +1,5 @@
-//! The state that the tasks of one consumer share: leases, free capacity, finished jobs. It awaits
-//! nothing but notifications.
+//! The state that the tasks of one consumer share: leases, free capacity, finished jobs. Part of
+//! the tasks.
 //!
 //! | task | file | purpose |
 //! |---|---|---|
@@ -147,7 +147,7 @@ impl State {
         }
     }
 
-    /// Records that the job was run, and may be pending for us without being held.
+    /// Records that the job was run, and may be pending for us without a lease.
     pub(crate) fn note_run(&self, key: Key, now: Instant) {
         lock(&self.run).insert(key, now);
     }

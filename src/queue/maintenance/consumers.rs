@@ -55,12 +55,12 @@ pub(crate) async fn leave(levels: &[Arc<Shared>], me: &[u8]) {
 /// kept for a retry.
 async fn remove(shared: &Shared, name: &[u8]) -> Result<(), Error> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-    let look = || XPendingRange::new(stream, group, .., LIST);
-    if !shared.client.send(look().consumer(name)).await?.is_empty() {
+    let list = || XPendingRange::new(stream, group, .., LIST);
+    if !shared.client.send(list().consumer(name)).await?.is_empty() {
         return Ok(());
     }
     let del = XGroupDelConsumer::new(stream, group, name);
-    let (held, deleted) = shared.client.transact((look().consumer(name), del)).await?;
+    let (held, deleted) = shared.client.transact((list().consumer(name), del)).await?;
     let (held, _): (Vec<PendingEntry>, u64) = (held?, deleted?);
     let mut counts: BTreeMap<u64, Vec<EntryId>> = BTreeMap::new();
     for entry in held {

@@ -1,5 +1,5 @@
-//! Maintenance: deleted pending entries, abandoned consumers, safe trimming; about every ten seconds,
-//! in every consumer. A task.
+//! Maintenance: deleted pending entries, abandoned consumers, safe trimming; about every ten
+//! seconds, in every consumer. A task.
 //!
 //! With many consumers each one runs it less often, so that the total rate stays that of one.
 //!

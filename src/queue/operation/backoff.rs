@@ -1,4 +1,4 @@
-//! The pause between two tries of an operation, and which errors are tried again. A wait.
+//! The pause between two tries of an operation, and which errors are tried again. An operation.
 
 use crate::error::{Error, Unsent};
 use crate::queue::policy::plan::with_jitter;

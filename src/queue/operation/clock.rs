@@ -1,4 +1,5 @@
-//! The clocks of a queue: the process's own, which only goes forward, and the time of day.
+//! The clocks of a queue: the process's own, which only goes forward, and the time of day. An
+//! operation.
 //!
 //! The first one is tokio's, so that tests can pause it.
 

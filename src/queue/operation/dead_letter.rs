@@ -16,8 +16,8 @@
 //! | another consumer had finished the job (XACK and XDEL return 0) | the new copy is deleted |
 //! | the reply is lost | sent again: with IDMP (Redis 8.6) it is the same copy, without it the second one is deleted |
 //!
-//! With IDMP, the copy may have been added by another consumer. `_token` identifies it: each consumer
-//! deletes only its own.
+//! With IDMP, the copy may have been added by another consumer. `_token` identifies it: each
+//! consumer deletes only its own.
 
 use crate::client::Client;
 use crate::command::{XAck, XAdd, XDel, XLen, XRange};

@@ -1,4 +1,4 @@
-//! Operations of a queue: one exchange with the server each. They return values.
+//! One exchange with the server each: they return values. An operation.
 //!
 //! | operation | commands |
 //! |---|---|

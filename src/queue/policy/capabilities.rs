@@ -1,6 +1,6 @@
 //! Capabilities: the commands and options of a server that a queue uses. No I/O.
 //!
-//! | ability | with it | without |
+//! | capability | with it | without |
 //! |---|---|---|
 //! | `claim` (Redis 8.4) | XREADGROUP CLAIM returns abandoned entries, and wakes for them | XAUTOCLAIM, about once a second |
 //! | `nack` (8.8) | XNACK gives an entry back | XCLAIM sets its idle time |
@@ -11,7 +11,7 @@
 //! | `deleted` (7.0) | XAUTOCLAIM removes entries that were deleted while pending | they are claimed as nulls, and acknowledged |
 //!
 //! The result is the same with all of them. For a server that is neither Redis nor Valkey, no
-//! ability is assumed.
+//! capability is assumed.
 
 use crate::server::{Feature, Flavour, Server, Version};
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn abilities_follow_the_server_version() {
+    fn capabilities_follow_the_server_version() {
         let of = |name, version| Capabilities::of(Some(&Server::new(name, version)));
         let none = Capabilities::default();
         let deleted = Capabilities { deleted: true, ..none };

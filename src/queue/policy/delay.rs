@@ -1,8 +1,8 @@
 //! Delay buckets: the consumer names under which entries wait for a retry. No I/O.
 //!
 //! The name contains the idle time after which an entry may be claimed. When an entry is put there,
-//! its idle time is set to the difference. So XINFO CONSUMERS shows what waits: `~delay:10m` with 12
-//! pending.
+//! its idle time is set to the difference. So XINFO CONSUMERS shows what waits: `~delay:10m` with
+//! 12 pending.
 
 use std::time::Duration;
 

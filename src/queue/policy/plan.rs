@@ -250,16 +250,18 @@ impl Plan {
             *due = false;
         }
         for name in owners {
-            let poll = delay::check_interval(&name);
+            let interval = delay::check_interval(&name);
             let known = self
                 .bucket_checks
                 .iter_mut()
                 .find(|(at, bucket, _)| *at == level && *bucket == name);
             match known {
                 Some((.., at)) if *at > now => continue,
-                Some((.., at)) => *at = now + poll,
+                Some((.., at)) => *at = now + interval,
                 // The number of delay buckets is fixed; other owners are checked each time.
-                None if poll > SWEEP => self.bucket_checks.push((level, name.clone(), now + poll)),
+                None if interval > SWEEP => {
+                    self.bucket_checks.push((level, name.clone(), now + interval))
+                }
                 None => {}
             }
             self.owners.push_back(Owner { level, name, after: None });

@@ -1,5 +1,4 @@
-//! Lanes: producer ids of IDMP, and the numbers of the jobs sent with them. No I/O of its own; the
-//! name of a lane is random.
+//! Lanes: producer ids of IDMP, and the numbers of the jobs sent with them. An operation.
 
 use crate::random;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Adds jobs, exactly once where the server supports idempotent XADD (Redis 8.6).
+//! Adds jobs, exactly once where the server supports idempotent XADD (Redis 8.6). An
+//! operation.
 //!
 //! With IDMP each job is sent with the name of a lane and a number in it. Sending it again does not
 //! add another entry, so an unknown outcome is resolved by sending the job again. A server

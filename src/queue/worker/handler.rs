@@ -1,4 +1,5 @@
 //! The code that runs a job: a closure, a function, or a type that implements [`Handler`].
+//! Part of the tasks.
 
 use super::fail::{Fail, IntoFail};
 use super::job::Job;

@@ -1,4 +1,4 @@
-//! Job: the argument of a handler.
+//! A job as a handler receives it. Part of the tasks.
 
 use crate::entry::Entry;
 use crate::id::EntryId;

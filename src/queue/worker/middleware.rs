@@ -1,4 +1,4 @@
-//! Middleware: code that runs around each job.
+//! Code that runs around each job. Part of the tasks.
 
 use super::fail::Fail;
 use super::job::JobInfo;
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 /// use bourn::BoxFuture;
 /// use bourn::queue::{Fail, JobInfo, Middleware};
 ///
-/// struct Told;
+/// struct LogFailures;
 ///
-/// impl Middleware for Told {
+/// impl Middleware for LogFailures {
 ///     fn around<'a>(
 ///         &'a self,
 ///         job: &'a JobInfo,

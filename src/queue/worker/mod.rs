@@ -1,4 +1,4 @@
-//! Worker: runs a handler with bounded concurrency.
+//! Runs a handler with bounded concurrency. A task.
 
 mod fail;
 mod handler;

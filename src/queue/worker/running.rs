@@ -88,7 +88,7 @@ where
             Event::Over(result) => break result,
         }
     };
-    consumer.shut();
+    consumer.stop_fetching();
     let ended = async { while tasks.join_next().await.is_some() {} };
     first(ended, tokio::time::sleep(grace)).await;
     running.cancel.cancel();

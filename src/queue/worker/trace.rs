@@ -1,4 +1,4 @@
-//! The span of a job (feature `tracing`).
+//! The span of a job (feature `tracing`). Part of the tasks.
 
 use super::job::JobInfo;
 use crate::queue::codec::propagate::Propagator;

@@ -83,8 +83,8 @@ fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
     let mut plan = Plan::new(PlanSettings { uses_buckets: true, ..plan_settings() });
     assert_eq!(plan.next(now, 9, NEW, 0.5), Step::ListOwners(0));
     plan.owners_listed(0, vec![b"~delay:2m".to_vec(), b"w".to_vec()], now);
-    let look = |owner: &[u8]| Step::ListPending { level: 0, owner: owner.to_vec(), after: None };
-    assert_eq!(plan.next(now, 9, NEW, 0.5), look(b"~delay:2m"));
+    let list = |owner: &[u8]| Step::ListPending { level: 0, owner: owner.to_vec(), after: None };
+    assert_eq!(plan.next(now, 9, NEW, 0.5), list(b"~delay:2m"));
     let entry = |ms, idle_s| PendingEntry {
         id: EntryId::new(ms, 0),
         consumer: Bytes::new(),
@@ -95,7 +95,7 @@ fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
     let ids = vec![EntryId::new(2, 0), EntryId::new(3, 0)];
     let two_minutes = Duration::from_secs(120);
     assert_eq!(plan.pending_listed(&page, 9, |_, _| false), Some((0, two_minutes, ids)));
-    assert_eq!(plan.next(now, 9, NEW, 0.5), look(b"w"));
+    assert_eq!(plan.next(now, 9, NEW, 0.5), list(b"w"));
     let held = |_, id| id == EntryId::new(2, 0);
     let ids = vec![EntryId::new(1, 0), EntryId::new(3, 0)];
     assert_eq!(plan.pending_listed(&page, 9, held), Some((0, LEASE, ids)));
@@ -104,7 +104,7 @@ fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
     let next = now + SWEEP;
     assert_eq!(plan.next(next, 9, NEW, 0.5), Step::ListOwners(0));
     plan.owners_listed(0, vec![b"~delay:2m".to_vec(), b"w".to_vec()], next);
-    assert_eq!(plan.next(next, 9, NEW, 0.5), look(b"w"));
+    assert_eq!(plan.next(next, 9, NEW, 0.5), list(b"w"));
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn page_that_does_not_fit_is_continued_where_it_was_left() {
     let (_, _, ids) = plan.pending_listed(&page, 2, |_, _| false).unwrap();
     assert_eq!(ids, [EntryId::new(1, 0), EntryId::new(2, 0)]);
     let after = Some(EntryId::new(2, 0));
-    let look = Step::ListPending { level: 0, owner: b"w".to_vec(), after };
-    assert_eq!(plan.next(now, 1, OLD, 0.5), look);
+    let list = Step::ListPending { level: 0, owner: b"w".to_vec(), after };
+    assert_eq!(plan.next(now, 1, OLD, 0.5), list);
 }
 
 #[test]
