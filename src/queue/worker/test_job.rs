@@ -1,4 +1,4 @@
-//! Jobs that come from no queue, for unit tests of handlers.
+//! Jobs that come from no queue, for unit tests of handlers. Part of the tasks.
 
 use super::job::{Job, JobInfo, Origin};
 use crate::command::{Command, XRange};
