@@ -92,14 +92,13 @@ pub(super) fn serve(state: &mut State) {
 /// Runs a read that waits again.
 pub(super) fn resume(state: &mut State, reader: Key, db: u32, key: &Bytes) {
     let context = state.context(reader);
-    let session = state.sessions.get_mut(&reader);
-    let Some(Activity::Reading(read)) = session.map(|session| &mut session.activity) else {
+    let session = state.sessions.get(&reader);
+    let Some(Activity::Reading(read)) = session.map(|session| &session.activity) else {
         return;
     };
     if let Some(reply) = state.store.resume(context, &read.blocked, key) {
         return output::resume(state, reader, &reply);
     }
-    read.claim = state.store.claimable_at(context, &read.blocked);
     if state.release().has(Release::Redis7_2) {
         state.readers.requeue(reader, db, key);
     }

@@ -211,6 +211,11 @@ impl State {
         due.sort();
         for (_, _, key, db, of) in due {
             dispatch::resume(self, key, db, &of);
+            let context = self.context(key);
+            let session = self.sessions.get_mut(&key);
+            if let Some(Activity::Reading(read)) = session.map(|session| &mut session.activity) {
+                read.claim = self.store.claimable_at(context, &read.blocked);
+            }
         }
         dispatch::serve(self);
     }
@@ -231,8 +236,10 @@ impl State {
             };
             [until, claim].into_iter().flatten().map(moment)
         });
-        let pause = (!self.postponed.is_empty()).then(|| {
-            self.pause.map_or_else(|| self.clock.now(), |pause| self.clock.moment(pause.until_ms))
+        let pause = self.postponed.front().map(|_| match self.pause {
+            Some(pause) => self.clock.moment(pause.until_ms),
+            // CLIENT UNPAUSE has ended it.
+            None => self.clock.now(),
         });
         let expiry = self.store.next_expiry().filter(|_| !self.readers.is_empty()).map(moment);
         arrivals.chain(waits).chain(pause).chain(expiry).min()

@@ -2,6 +2,7 @@
 
 use super::Reply;
 use super::errors;
+pub(super) use super::text::{is, text};
 use crate::id::EntryId;
 use bytes::Bytes;
 
@@ -48,16 +49,6 @@ impl<'a> Arguments<'a> {
     pub(super) fn id(self, index: usize) -> Result<EntryId, Reply> {
         id(self.at(index)).ok_or_else(errors::invalid_id)
     }
-}
-
-/// Returns the bytes up to the first NUL: where the server's text functions end.
-pub(super) fn text(argument: &[u8]) -> &[u8] {
-    argument.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// Whether an argument is this word, in any case.
-pub(super) fn is(argument: &[u8], word: &str) -> bool {
-    text(argument).eq_ignore_ascii_case(word.as_bytes())
 }
 
 /// Parses a decimal number without leading zeros, plus sign or blanks.

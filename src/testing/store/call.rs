@@ -2,8 +2,9 @@
 
 use super::arguments::Arguments;
 use super::database::{Database, Value};
+use super::run::Signals;
 use super::stream::{NodeLimits, Stream};
-use super::{Release, Reply, Signals, errors};
+use super::{Release, Reply, errors};
 use bytes::Bytes;
 
 /// The reply of a command, or its error.

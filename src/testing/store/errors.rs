@@ -1,7 +1,7 @@
 //! Error texts that several commands share. No I/O.
 
 use super::Reply;
-use super::arguments::text;
+use super::text::text;
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";

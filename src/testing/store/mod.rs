@@ -8,11 +8,12 @@
 //! | `release` | the versions whose behaviour it has |
 //! | `reply` | replies, and their bytes |
 //! | `commands` | the table of commands: arity, flags, function |
+//! | `run` | what a request needs, and what comes of it |
 //! | `call` | one command: its arguments, its database, its time |
 //! | `database` | keys, their values and when they expire |
 //! | `stream` | entries in nodes, consumer groups, idempotent ids |
-//! | `blocked` | reads that wait |
-//! | `arguments`, `errors` | parsing, and the errors that commands share |
+//! | `blocked`, `resume` | reads that wait |
+//! | `text`, `arguments`, `errors` | parsing, and the errors that commands share |
 //! | `xadd`, ... | the commands |
 
 mod arguments;
@@ -29,7 +30,10 @@ mod help;
 mod keys;
 mod release;
 mod reply;
+mod resume;
+mod run;
 mod stream;
+mod text;
 mod trim;
 mod xack;
 mod xadd;
@@ -48,42 +52,15 @@ pub(crate) use blocked::Blocked;
 pub(crate) use commands::Traits;
 pub(crate) use release::Release;
 pub(crate) use reply::Reply;
+pub(crate) use run::{Context, DATABASES, Run};
 
 use arguments::Arguments;
 use bytes::Bytes;
 use call::Call;
 use commands::{Found, Handler};
 use database::Database;
+use run::Signals;
 use stream::NodeLimits;
-
-/// The number of databases.
-pub(crate) const DATABASES: u32 = 16;
-
-/// The database, time and protocol of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Context {
-    /// The server's clock, in milliseconds since 1970.
-    pub(crate) now_ms: u64,
-    /// The selected database.
-    pub(crate) db: u32,
-    /// Whether the connection uses RESP3. `MAXSIZE` counts the bytes of the reply.
-    pub(crate) resp3: bool,
-}
-
-/// The result of a request.
-#[derive(Debug)]
-pub(crate) enum Run {
-    Reply(Reply),
-    /// A read that waits.
-    Blocked(Blocked),
-}
-
-/// The keys that commands touched.
-#[derive(Debug, Clone, Default)]
-struct Signals {
-    ready: Vec<(u32, Bytes)>,
-    modified: Vec<(u32, Bytes)>,
-}
 
 /// The databases of one server.
 #[derive(Debug, Clone)]
@@ -149,7 +126,7 @@ impl Store {
         key: &Bytes,
     ) -> Option<Reply> {
         self.expire(context.now_ms);
-        blocked::resume(&mut self.call(context, blocked.request()), blocked, key)
+        resume::resume(&mut self.call(context, blocked.request()), blocked, key)
     }
 
     /// Returns when a read that waits with CLAIM looks for entries again, and the key to resume it
@@ -159,7 +136,7 @@ impl Store {
     /// come and the read goes on waiting. It does not ask in between.
     pub(crate) fn claimable_at(&self, context: Context, blocked: &Blocked) -> Option<(u64, Bytes)> {
         let database = self.databases.get(context.db as usize)?;
-        blocked::looks_again_at(database, context.now_ms, blocked)
+        resume::looks_again_at(database, context.now_ms, blocked)
     }
 
     /// Returns the keys for which a waiting read may have something, and forgets them.

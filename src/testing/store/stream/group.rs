@@ -6,24 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A consumer group.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Group {
-    pub(in super::super) last_id: EntryId,
+pub(crate) struct Group {
+    pub(crate) last_id: EntryId,
     /// The number of entries read, deleted ones too. `None`: not known.
-    pub(in super::super) entries_read: Option<u64>,
+    pub(crate) entries_read: Option<u64>,
     pending: BTreeMap<EntryId, Pending>,
     by_time: BTreeMap<Place, EntryId>,
     next_place: u64,
-    pub(in super::super) consumers: BTreeMap<Bytes, Consumer>,
+    pub(crate) consumers: BTreeMap<Bytes, Consumer>,
 }
 
 /// A pending entry.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Pending {
+pub(crate) struct Pending {
     /// The owner. `None` after XNACK.
-    pub(in super::super) consumer: Option<Bytes>,
+    pub(crate) consumer: Option<Bytes>,
     /// The time of the last delivery, 0 after XNACK.
-    pub(in super::super) time: i64,
-    pub(in super::super) count: i64,
+    pub(crate) time: i64,
+    pub(crate) count: i64,
     place: Place,
 }
 
@@ -38,12 +38,12 @@ struct Place {
 
 /// A consumer.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Consumer {
+pub(crate) struct Consumer {
     /// The time of its last command.
-    pub(in super::super) seen: i64,
+    pub(crate) seen: i64,
     /// The time at which it last got an entry.
-    pub(in super::super) active: Option<i64>,
-    pub(in super::super) pending: BTreeSet<EntryId>,
+    pub(crate) active: Option<i64>,
+    pub(crate) pending: BTreeSet<EntryId>,
 }
 
 impl Consumer {
@@ -53,7 +53,7 @@ impl Consumer {
 }
 
 impl Group {
-    pub(in super::super) const fn new(last_id: EntryId, entries_read: Option<u64>) -> Self {
+    pub(crate) const fn new(last_id: EntryId, entries_read: Option<u64>) -> Self {
         Self {
             last_id,
             entries_read,
@@ -65,28 +65,28 @@ impl Group {
     }
 
     /// Returns a pending entry.
-    pub(in super::super) fn pending(&self, id: EntryId) -> Option<&Pending> {
+    pub(crate) fn pending(&self, id: EntryId) -> Option<&Pending> {
         self.pending.get(&id)
     }
 
     /// Returns all pending entries in the order of their ids.
-    pub(in super::super) const fn all_pending(&self) -> &BTreeMap<EntryId, Pending> {
+    pub(crate) const fn all_pending(&self) -> &BTreeMap<EntryId, Pending> {
         &self.pending
     }
 
     /// Returns the pending entries with the time of the last delivery, in its order; those without
     /// an owner come first.
-    pub(in super::super) fn by_time(&self) -> impl Iterator<Item = (i64, EntryId)> {
+    pub(crate) fn by_time(&self) -> impl Iterator<Item = (i64, EntryId)> {
         self.by_time.iter().map(|(place, id)| (place.time, *id))
     }
 
     /// Returns the number of pending entries without an owner.
-    pub(in super::super) fn nacked(&self) -> usize {
+    pub(crate) fn nacked(&self) -> usize {
         self.by_time.keys().take_while(|place| !place.owned).count()
     }
 
     /// Returns a consumer, and creates it if it does not exist.
-    pub(in super::super) fn consumer(&mut self, name: &Bytes, now: i64) -> &mut Consumer {
+    pub(crate) fn consumer(&mut self, name: &Bytes, now: i64) -> &mut Consumer {
         if !self.consumers.contains_key(name) {
             self.consumers.insert(name.clone(), Consumer::new(now));
         }
@@ -94,13 +94,7 @@ impl Group {
     }
 
     /// Makes an entry pending, or changes one that is.
-    pub(in super::super) fn set(
-        &mut self,
-        id: EntryId,
-        consumer: Option<&Bytes>,
-        time: i64,
-        count: i64,
-    ) {
+    pub(crate) fn set(&mut self, id: EntryId, consumer: Option<&Bytes>, time: i64, count: i64) {
         let place = Place { owned: consumer.is_some(), time, number: self.next_place };
         self.next_place += 1;
         self.by_time.insert(place, id);
@@ -121,7 +115,7 @@ impl Group {
     }
 
     /// Removes a pending entry.
-    pub(in super::super) fn remove(&mut self, id: EntryId) -> bool {
+    pub(crate) fn remove(&mut self, id: EntryId) -> bool {
         let Some(pending) = self.pending.remove(&id) else { return false };
         self.by_time.remove(&pending.place);
         if let Some(owner) = pending.consumer.and_then(|owner| self.consumers.get_mut(&owner)) {
@@ -131,7 +125,7 @@ impl Group {
     }
 
     /// Removes a consumer with its pending entries, and returns their number.
-    pub(in super::super) fn delete_consumer(&mut self, name: &[u8]) -> usize {
+    pub(crate) fn delete_consumer(&mut self, name: &[u8]) -> usize {
         let Some(consumer) = self.consumers.remove(name) else { return 0 };
         for id in &consumer.pending {
             self.remove(*id);

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The settings, the remembered pairs and the counters.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Idmp {
-    pub(in super::super) duration_s: i64,
-    pub(in super::super) max_size: i64,
+pub(crate) struct Idmp {
+    pub(crate) duration_s: i64,
+    pub(crate) max_size: i64,
     producers: BTreeMap<Bytes, Producer>,
-    pub(in super::super) added: i64,
-    pub(in super::super) duplicates: i64,
+    pub(crate) added: i64,
+    pub(crate) duplicates: i64,
     /// The last second at which old pairs were forgotten.
     ticked: i64,
 }
@@ -40,7 +40,7 @@ impl Default for Idmp {
 
 impl Idmp {
     /// Forgets what is older than the duration, if a second has begun since the last call.
-    pub(in super::super) fn tick(&mut self, now: i64) {
+    pub(crate) fn tick(&mut self, now: i64) {
         let second = now / 1000 * 1000;
         if second <= self.ticked {
             return;
@@ -61,17 +61,17 @@ impl Idmp {
     }
 
     /// Adds a producer without pairs: the server does so when it looks for one.
-    pub(in super::super) fn see(&mut self, producer: &Bytes) {
+    pub(crate) fn see(&mut self, producer: &Bytes) {
         self.producers.entry(producer.clone()).or_default();
     }
 
     /// Returns the entry of a pair.
-    pub(in super::super) fn find(&self, producer: &[u8], iid: &[u8]) -> Option<EntryId> {
+    pub(crate) fn find(&self, producer: &[u8], iid: &[u8]) -> Option<EntryId> {
         self.producers.get(producer)?.ids.get(iid).copied()
     }
 
     /// Remembers a pair. The oldest one of the producer goes if there are too many.
-    pub(in super::super) fn record(&mut self, producer: &Bytes, iid: Bytes, id: EntryId) {
+    pub(crate) fn record(&mut self, producer: &Bytes, iid: Bytes, id: EntryId) {
         self.added += 1;
         let max = usize::try_from(self.max_size).unwrap_or(usize::MAX);
         let producer = self.producers.entry(producer.clone()).or_default();
@@ -85,23 +85,23 @@ impl Idmp {
     }
 
     /// Forgets all pairs.
-    pub(in super::super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.producers.clear();
     }
 
     /// Returns the number of producers.
-    pub(in super::super) fn producers(&self) -> usize {
+    pub(crate) fn producers(&self) -> usize {
         self.producers.len()
     }
 
     /// Returns the number of pairs.
-    pub(in super::super) fn pairs(&self) -> usize {
+    pub(crate) fn pairs(&self) -> usize {
         self.producers.values().map(|producer| producer.order.len()).sum()
     }
 }
 
 /// Returns the id that IDMPAUTO makes of an entry: the same for the same pairs in any order.
-pub(in super::super) fn automatic_iid(fields: &[Bytes]) -> Bytes {
+pub(crate) fn automatic_iid(fields: &[Bytes]) -> Bytes {
     let mut pairs: Vec<_> = fields.chunks(2).collect();
     pairs.sort_unstable();
     let mut iid = BytesMut::from(&b"\0auto"[..]);

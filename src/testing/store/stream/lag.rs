@@ -8,7 +8,7 @@ impl Stream {
     /// Whether an entry after `start` was deleted from the middle of the stream.
     ///
     /// Valkey also reports a gap before the first entry.
-    pub(in super::super) fn has_gap_from(&self, start: EntryId, release: Release) -> bool {
+    pub(crate) fn has_gap_from(&self, start: EntryId, release: Release) -> bool {
         if self.len() == 0 || self.max_deleted_id == EntryId::MIN {
             return false;
         }
@@ -19,7 +19,7 @@ impl Stream {
     }
 
     /// Returns the number of entries that were ever added up to this id, if it can be known.
-    pub(in super::super) fn added_up_to(&self, id: EntryId, release: Release) -> Option<u64> {
+    pub(crate) fn added_up_to(&self, id: EntryId, release: Release) -> Option<u64> {
         if self.entries_added == 0 {
             return Some(0);
         }
@@ -48,7 +48,7 @@ impl Stream {
     }
 
     /// Returns the number of entries that a group has yet to read, if it can be known.
-    pub(in super::super) fn lag(&self, group: &Group, release: Release) -> Option<i64> {
+    pub(crate) fn lag(&self, group: &Group, release: Release) -> Option<i64> {
         let added = as_signed(self.entries_added);
         if self.entries_added == 0 {
             return Some(0);
@@ -72,11 +72,11 @@ impl Stream {
 }
 
 /// Returns a counter as the server prints it.
-pub(in super::super) const fn as_signed(counter: u64) -> i64 {
+pub(crate) const fn as_signed(counter: u64) -> i64 {
     i64::from_ne_bytes(counter.to_ne_bytes())
 }
 
 /// Returns a counter as the server keeps it.
-pub(in super::super) const fn as_unsigned(counter: i64) -> u64 {
+pub(crate) const fn as_unsigned(counter: i64) -> u64 {
     u64::from_ne_bytes(counter.to_ne_bytes())
 }

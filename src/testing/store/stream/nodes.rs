@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The field names and values of an entry, in turn.
-pub(in super::super) type Fields = Arc<[Bytes]>;
+pub(crate) type Fields = Arc<[Bytes]>;
 
 /// The size at which a node is full.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct NodeLimits {
-    pub(in super::super) entries: u64,
-    pub(in super::super) bytes: usize,
+pub(crate) struct NodeLimits {
+    pub(crate) entries: u64,
+    pub(crate) bytes: usize,
 }
 
 impl Default for NodeLimits {
@@ -38,36 +38,36 @@ struct Node {
 
 /// All entries.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Nodes {
+pub(crate) struct Nodes {
     nodes: BTreeMap<EntryId, Node>,
     len: u64,
 }
 
 impl Nodes {
-    pub(in super::super) const fn len(&self) -> u64 {
+    pub(crate) const fn len(&self) -> u64 {
         self.len
     }
 
     /// Returns the number of nodes.
-    pub(in super::super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.nodes.len()
     }
 
     /// Returns the number of nodes of the tree that finds the nodes by their keys.
-    pub(in super::super) fn tree_nodes(&self, has_leaves: bool) -> usize {
+    pub(crate) fn tree_nodes(&self, has_leaves: bool) -> usize {
         radix::nodes(self.nodes.keys().copied(), has_leaves)
     }
 
-    pub(in super::super) fn first(&self) -> Option<(EntryId, &Fields)> {
+    pub(crate) fn first(&self) -> Option<(EntryId, &Fields)> {
         self.range(EntryId::MIN, EntryId::MAX).next()
     }
 
-    pub(in super::super) fn last(&self) -> Option<(EntryId, &Fields)> {
+    pub(crate) fn last(&self) -> Option<(EntryId, &Fields)> {
         self.range(EntryId::MIN, EntryId::MAX).next_back()
     }
 
     /// Returns the entries between two ids, both included.
-    pub(in super::super) fn range(
+    pub(crate) fn range(
         &self,
         start: EntryId,
         end: EntryId,
@@ -82,14 +82,14 @@ impl Nodes {
         })
     }
 
-    pub(in super::super) fn get(&self, id: EntryId) -> Option<&Fields> {
+    pub(crate) fn get(&self, id: EntryId) -> Option<&Fields> {
         let (_, node) = self.nodes.range(..=id).next_back()?;
         let index = node.index(id)?;
         node.entries.get(index).map(|(_, fields)| fields)
     }
 
     /// Adds an entry, which must be above all others.
-    pub(in super::super) fn append(&mut self, id: EntryId, fields: Fields, limits: NodeLimits) {
+    pub(crate) fn append(&mut self, id: EntryId, fields: Fields, limits: NodeLimits) {
         self.len += 1;
         let new: usize = fields.iter().map(Bytes::len).sum();
         let fits = |node: &Node| {
@@ -109,7 +109,7 @@ impl Nodes {
     }
 
     /// Deletes an entry. A node without entries is removed.
-    pub(in super::super) fn remove(&mut self, id: EntryId) -> bool {
+    pub(crate) fn remove(&mut self, id: EntryId) -> bool {
         let Some((key, node)) = self.nodes.range_mut(..=id).next_back() else { return false };
         let Some(index) = node.index(id) else { return false };
         node.entries.remove(index);
@@ -122,7 +122,7 @@ impl Nodes {
     }
 
     /// Deletes an entry of the node with this key, which stays.
-    pub(in super::super) fn remove_in_node(&mut self, key: EntryId, id: EntryId) {
+    pub(crate) fn remove_in_node(&mut self, key: EntryId, id: EntryId) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
         if let Some(index) = node.index(id) {
             node.entries.remove(index);
@@ -132,26 +132,26 @@ impl Nodes {
 
     /// Returns the key of the first node at or after this key, its number of entries, and the id of
     /// the last entry that was added to it.
-    pub(in super::super) fn node_from(&self, key: EntryId) -> Option<(EntryId, u64, EntryId)> {
+    pub(crate) fn node_from(&self, key: EntryId) -> Option<(EntryId, u64, EntryId)> {
         let (key, node) = self.nodes.range(key..).next()?;
         Some((*key, node.entries.len() as u64, node.last_added))
     }
 
     /// Returns the ids of the entries of the node with this key.
-    pub(in super::super) fn node_ids(&self, key: EntryId) -> Vec<EntryId> {
+    pub(crate) fn node_ids(&self, key: EntryId) -> Vec<EntryId> {
         let node = self.nodes.get(&key);
         node.into_iter().flat_map(|node| node.entries.iter().map(|(id, _)| *id)).collect()
     }
 
     /// Removes the node with this key.
-    pub(in super::super) fn remove_node(&mut self, key: EntryId) {
+    pub(crate) fn remove_node(&mut self, key: EntryId) {
         if let Some(node) = self.nodes.remove(&key) {
             self.len -= node.entries.len() as u64;
         }
     }
 
     /// Deletes the first `count` entries of the node with this key, which stays.
-    pub(in super::super) fn remove_first_of_node(&mut self, key: EntryId, count: usize) {
+    pub(crate) fn remove_first_of_node(&mut self, key: EntryId, count: usize) {
         if let Some(node) = self.nodes.get_mut(&key) {
             self.len -= node.entries.drain(..count.min(node.entries.len())).len() as u64;
         }
