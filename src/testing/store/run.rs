@@ -1,4 +1,4 @@
-//! What a request needs to run, and what comes of it. No I/O.
+//! The input and the result of a request. No I/O.
 
 use super::{Blocked, Reply};
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 /// The number of databases.
 pub(crate) const DATABASES: u32 = 16;
 
-/// Where and when a request runs.
+/// The database, time and protocol of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context {
     /// The server's clock, in milliseconds since 1970.
