@@ -154,6 +154,19 @@ fn stalled_bytes_arrive_after_the_stall() {
 }
 
 #[test]
+fn connection_that_is_opened_during_a_stall_is_stalled() {
+    in_paused_time(async {
+        for fault in [Fault::stall_requests(SECOND), Fault::stall_replies(SECOND)] {
+            let server = Server::new();
+            server.inject(fault);
+            let start = Instant::now();
+            server.client().await.unwrap();
+            assert_eq!(start.elapsed(), SECOND);
+        }
+    });
+}
+
+#[test]
 fn stall_without_end_is_ended_by_the_test() {
     in_paused_time(async {
         let (server, client) = start().await;
