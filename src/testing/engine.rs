@@ -105,7 +105,6 @@ impl State {
                     Err(error) => {
                         if let Some(session) = self.session(key) {
                             session.closing = true;
-                            session.input.clear();
                         }
                         output::send(self, key, &Reply::error(error));
                     }

@@ -83,10 +83,6 @@ impl Input {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::new();
-    }
-
     /// Returns the arguments of the next request, if it is complete.
     ///
     /// # Errors

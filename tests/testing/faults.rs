@@ -112,8 +112,10 @@ fn reply_is_cut_at_every_byte() {
                 let (server, client) = start().await;
                 let fault = Fault::cut_replies(cut);
                 server.inject(if reset { fault.reset() } else { fault });
+                let start = Instant::now();
                 let added = client.send(add(1)).await;
                 assert_eq!(added.unwrap_err().outcome(), Outcome::Unknown, "cut after {cut}");
+                assert_eq!(start.elapsed(), Duration::ZERO, "the connection ends at once");
                 assert_eq!(len(&server), 1);
             }
         }
