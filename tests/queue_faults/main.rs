@@ -1,0 +1,4 @@
+//! The real queue on the in-memory server, in paused time: each test scripts one fault.
+
+#[cfg(test)]
+mod support;
