@@ -124,7 +124,10 @@ impl Fetch {
     }
 
     async fn step(&mut self) -> Result<(), QueueError> {
-        self.check_connection().await?;
+        self.rename_if_silent();
+        if self.is_new_connection() {
+            self.plan.connection_changed();
+        }
         let (now, room) = (clock::now(), self.room());
         let capabilities = self.capabilities();
         match self.plan.next(now, room, capabilities, random::fraction()) {
@@ -138,6 +141,7 @@ impl Fetch {
                 }
                 self.gather().await;
             }
+            Step::Check => self.check_connection().await?,
             Step::CreateGroup => self.create().await?,
             Step::Recover(level) => self.recover(level, room).await?,
             Step::Sweep { level, cursor, count } => self.sweep(level, cursor, count).await?,
@@ -156,24 +160,29 @@ impl Fetch {
         Capabilities::of(self.reader.server().as_deref())
     }
 
-    /// Checks for a new connection. Replies lost with the last one may have made entries pending
-    /// for us, and the server may have lost data.
-    async fn check_connection(&mut self) -> Result<(), QueueError> {
-        let state = Arc::clone(&self.state);
-        let lease = state.settings().map(|settings| settings.lease).unwrap_or_default();
+    /// Changes our name after a long time without a reply: another consumer may have removed the old
+    /// one as abandoned.
+    fn rename_if_silent(&mut self) {
+        let lease = self.state.settings().map(|settings| settings.lease).unwrap_or_default();
         if clock::now().saturating_duration_since(self.answered) > lease * 10 {
-            // Another consumer may have removed our name as abandoned.
-            state.rename();
+            self.state.rename();
             self.answered = clock::now();
         }
-        let (greeting, connection) = (self.reader.server(), self.reader.connection_id());
-        let is_known = match (&greeting, &self.greeting) {
+    }
+
+    /// Whether the connection is not the one that was checked last.
+    fn is_new_connection(&self) -> bool {
+        let is_known = match (&self.reader.server(), &self.greeting) {
             (Some(greeting), Some(known)) => Arc::ptr_eq(greeting, known),
             (greeting, known) => greeting.is_none() && known.is_none(),
         };
-        if is_known && connection == self.connection {
-            return Ok(());
-        }
+        !is_known || self.reader.connection_id() != self.connection
+    }
+
+    /// Checks a new connection: the server behind it may have lost data.
+    async fn check_connection(&mut self) -> Result<(), QueueError> {
+        let state = Arc::clone(&self.state);
+        let (greeting, connection) = (self.reader.server(), self.reader.connection_id());
         for (level, shared) in state.levels.iter().enumerate() {
             // On the same connection: in a failover the client may still be connected to another
             // server.
@@ -190,7 +199,7 @@ impl Fetch {
             }
         }
         (self.greeting, self.connection) = (greeting, connection);
-        self.plan.reconnected();
+        self.plan.checked();
         Ok(())
     }
 
@@ -337,7 +346,7 @@ impl Fetch {
     /// Schedules a recovery after an error: the entries were claimed, even if their delivery counts
     /// could not be read.
     fn or_recover(&mut self, claimed: Result<Vec<Claimed>, Error>) -> Result<Vec<Claimed>, Error> {
-        claimed.inspect_err(|_| self.plan.reconnected())
+        claimed.inspect_err(|_| self.plan.reply_lost())
     }
 
     async fn read(&mut self, read: Read, capabilities: Capabilities) -> Result<(), QueueError> {

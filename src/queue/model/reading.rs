@@ -63,6 +63,7 @@ impl Reading {
                 consumer.sim.wait(consumer.actor, None, news).await;
                 consumer.free_since.set(consumer.sim.world().now);
             }
+            Step::Check => self.plan.checked(),
             Step::CreateGroup => {
                 for level in 0..consumer.common.levels {
                     consumer.ask(Command::Create { level }).await?;
@@ -97,7 +98,7 @@ impl Reading {
             // XINFO STREAM.
             consumer.ask(Command::Exists { level: 0, id: EntryId::MIN }).await?;
             self.connection = connection;
-            self.plan.reconnected();
+            self.plan.reply_lost();
         }
         Ok(())
     }

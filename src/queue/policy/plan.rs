@@ -6,6 +6,7 @@
 //! | step, in this order | condition |
 //! |---|---|
 //! | [`Step::Wait`] | a step failed a moment ago |
+//! | [`Step::Check`] | the connection is a new one |
 //! | [`Step::CreateGroup`] | the group was missing: it is created from the stream's beginning |
 //! | [`Step::Full`] | there is no capacity for another entry |
 //! | [`Step::Recover`] | the reply of a read was lost: its entries are pending for us |
@@ -66,6 +67,8 @@ pub(crate) struct PlanSettings {
 pub(crate) enum Step {
     /// Wait for this duration.
     Wait(Duration),
+    /// Check the state of the server behind a new connection.
+    Check,
     /// Wait until there is capacity.
     Full,
     /// Create the missing groups.
@@ -122,6 +125,7 @@ pub(crate) struct Plan {
     paused_until: Option<Instant>,
     /// The number of failures in a row.
     failures: u32,
+    check: bool,
     create: bool,
     /// For each stream, whether a reply was lost.
     recover: Vec<bool>,
@@ -150,6 +154,7 @@ impl Plan {
             settings,
             paused_until: None,
             failures: 0,
+            check: false,
             create: false,
             recover: vec![false; levels],
             sweep_at: None,
@@ -176,6 +181,9 @@ impl Plan {
             return Step::Wait(paused_until - now);
         }
         self.paused_until = None;
+        if self.check {
+            return Step::Check;
+        }
         if self.create {
             return Step::CreateGroup;
         }
@@ -370,9 +378,20 @@ impl Plan {
         self.create = false;
     }
 
-    /// Records a new connection: replies lost with the last one may have made entries pending for
-    /// us.
-    pub(crate) fn reconnected(&mut self) {
+    /// Records a new connection: it is checked before anything else.
+    pub(crate) fn connection_changed(&mut self) {
+        self.check = true;
+    }
+
+    /// Records that the new connection was checked. Replies lost with the last one may have made
+    /// entries pending for us.
+    pub(crate) fn checked(&mut self) {
+        self.check = false;
+        self.reply_lost();
+    }
+
+    /// Records that a reply was lost: it may have made entries pending for us.
+    pub(crate) fn reply_lost(&mut self) {
         self.recover.fill(true);
     }
 
@@ -380,7 +399,7 @@ impl Plan {
     pub(crate) fn failed(&mut self, failure: Failure, now: Instant, random: f64) {
         match failure {
             Failure::NoGroup => self.create = true,
-            Failure::Unknown => self.recover.fill(true),
+            Failure::Unknown => self.reply_lost(),
             Failure::Refused => {}
         }
         let (least, most) = PAUSE;

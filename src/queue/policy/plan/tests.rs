@@ -204,3 +204,17 @@ fn full_sweep_continues_at_once() {
     plan.sweep_done(0, None, true);
     assert!(matches!(plan.next(now, 1, OLD, 0.5), Step::Read(_)));
 }
+
+#[test]
+fn new_connection_is_checked_first_and_a_failed_check_waits_too() {
+    let now = Instant::now();
+    let mut plan = Plan::new(plan_settings());
+    plan.connection_changed();
+    assert_eq!(plan.next(now, 0, NEW, 0.5), Step::Check);
+    plan.failed(Failure::Refused, now, 0.5);
+    plan.connection_changed();
+    assert_eq!(plan.next(now, 7, NEW, 0.5), Step::Wait(PAUSE.0));
+    assert_eq!(plan.next(now + PAUSE.0, 7, NEW, 0.5), Step::Check);
+    plan.checked();
+    assert_eq!(plan.next(now + PAUSE.0, 7, NEW, 0.5), Step::Recover(0));
+}
