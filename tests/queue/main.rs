@@ -2,12 +2,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `worker` | a worker: success, failure, panic, time limits, shutdown |
-//! | `handlers` | each kind of handler and of its errors |
 //! | `statistics` | statistics, health, permissions, server time per command |
-//! | `consumer` | a consumer: deliveries in flight, settled one by one |
-//! | `delays` | delayed retries, priorities, deduplication |
-//! | `producer` | a producer whose replies are lost |
 //! | `faults` | one module per fault |
 //!
 //! `proxy`, `forward` and `schedule` belong to the chaos tests, `both` to the server tests.
@@ -20,18 +15,10 @@ mod support;
 #[expect(dead_code, reason = "each test binary uses its own part")]
 mod both;
 #[cfg(test)]
-mod consumer;
-#[cfg(test)]
-mod delays;
-#[cfg(test)]
 mod faults;
 #[cfg(test)]
 #[path = "../chaos/forward.rs"]
 mod forward;
-#[cfg(test)]
-mod handlers;
-#[cfg(test)]
-mod producer;
 #[cfg(test)]
 #[path = "../chaos/proxy.rs"]
 #[expect(dead_code, reason = "each test binary uses its own part")]
@@ -44,5 +31,3 @@ mod schedule;
 mod statistics;
 #[cfg(test)]
 mod test_queue;
-#[cfg(test)]
-mod worker;

@@ -1,6 +1,20 @@
-//! The real queue on the in-memory server, in paused time: each test scripts one fault.
+//! The real queue on the in-memory server, in paused time, on every version whose commands differ.
 
+#[cfg(test)]
+mod consumer;
+#[cfg(test)]
+mod delays;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod producer;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod test_queue;
+#[cfg(test)]
+mod worker;
