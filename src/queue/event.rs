@@ -39,8 +39,8 @@ pub enum QueueEvent {
         last: EntryId,
     },
     /// The lease of a job was lost while it ran. The process or the connection stalled for too
-    /// long, or another client finished or claimed the entry. The job was cancelled; another worker
-    /// may run it.
+    /// long, or another client finished or claimed the entry, or the entry was deleted. The job was
+    /// cancelled; another worker may run it, unless it was deleted.
     LeaseLost {
         /// The job.
         id: EntryId,

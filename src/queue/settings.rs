@@ -41,6 +41,9 @@ pub enum Retention {
     /// done, or even read. Those are counted: [`Report::lost`](crate::queue::Report::lost),
     /// [`QueueEvent::Lost`](crate::queue::QueueEvent::Lost). Unread entries are counted from Redis
     /// 7.0 on, about every ten seconds, and by each consumer that detects the loss.
+    ///
+    /// A job in flight may be trimmed too. From Redis 7.0 on its next heartbeat detects that: the
+    /// job is cancelled, and counts as [`lease_lost`](crate::queue::Report::lease_lost).
     LossyMaxLen(u64),
     /// Keeps entries for about this duration, done or not. **Loses jobs** that are not done by
     /// then, as [`Retention::LossyMaxLen`].
