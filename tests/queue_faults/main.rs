@@ -9,6 +9,8 @@ mod handlers;
 #[cfg(test)]
 mod producer;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod statistics;

@@ -13,6 +13,7 @@ use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::claim::{self, Claimed};
 use crate::queue::operation::clock;
+use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::plan::{Failure, Plan, Read, Step};
@@ -49,6 +50,9 @@ pub(crate) struct Fetch {
     connection: Option<i64>,
     /// For each stream, the highest id received from it.
     seen: Vec<EntryId>,
+    /// For each stream, whether the reply to its last check was too large.
+    unchecked: Vec<bool>,
+    batch: Batch,
     /// The time of the server's last reply.
     answered: Instant,
 }
@@ -57,13 +61,17 @@ impl Fetch {
     pub(crate) fn new(
         state: Arc<State>,
         plan: Plan,
-        reader: Reader,
+        (reader, reply_bytes): (Reader, usize),
         settler: Settler,
         out: Out,
     ) -> Self {
         let seen = vec![EntryId::MIN; state.levels.len()];
+        let unchecked = vec![false; state.levels.len()];
         let (greeting, connection) = (reader.server(), reader.connection_id());
+        let capabilities = Capabilities::of(greeting.as_deref());
         Self {
+            batch: Batch::new(reply_bytes, capabilities.max_size),
+            unchecked,
             state,
             plan,
             reader,
@@ -106,6 +114,9 @@ impl Fetch {
             if self.state.closing.is_cancelled() {
                 break;
             }
+            if claim::reply_limit(&error).is_some() {
+                self.batch.exceeded();
+            }
             self.plan.failed(failure(&error), clock::now(), random::fraction());
             let error = Arc::new(error);
             for shared in &self.state.levels {
@@ -124,7 +135,8 @@ impl Fetch {
         if self.is_new_connection() {
             self.plan.connection_changed();
         }
-        let (now, room) = (clock::now(), self.room());
+        let room = self.batch.count(self.room(), self.state.room_bytes());
+        let now = clock::now();
         let capabilities = self.capabilities();
         match self.plan.next(now, room, capabilities, random::fraction()) {
             Step::Wait(time) => {
@@ -180,12 +192,23 @@ impl Fetch {
         let state = Arc::clone(&self.state);
         let (greeting, connection) = (self.reader.server(), self.reader.connection_id());
         for (level, shared) in state.levels.iter().enumerate() {
+            if self.unchecked.get_mut(level).is_some_and(std::mem::take) {
+                continue;
+            }
             // On the same connection: in a failover the client may still be connected to another
             // server.
             let info = match self.reader.send(XInfoStream::new(&shared.settings.stream)).await {
                 Ok(info) => info,
                 // No such key: the next read reports that as well.
                 Err(Error::Server(error)) if *error.code() == Code::Err => continue,
+                Err(error) if claim::reply_limit(&error).is_some() => {
+                    // The reply has the first and the last entry. The next connection is not
+                    // checked.
+                    if let Some(unchecked) = self.unchecked.get_mut(level) {
+                        *unchecked = true;
+                    }
+                    return Err(error.into());
+                }
                 Err(error) => return Err(error.into()),
             };
             let (last, seen) = (info.last_generated_id, self.seen.get_mut(level));
@@ -246,7 +269,7 @@ impl Fetch {
         if let Some(bytes) =
             Some(state.room_bytes()).filter(|bytes| *bytes > 0 && capabilities.max_size)
         {
-            command = command.max_size(bytes as u64);
+            command = command.max_size(self.batch.max_size(bytes) as u64);
         }
         if let Some(idle) = read.claim {
             command = command.claim(idle);
@@ -312,9 +335,17 @@ impl Fetch {
         }
     }
 
-    /// Delivers entries to the consumer. Those that were delivered too often are dead-lettered.
-    fn deliver(&self, level: usize, claimed: Vec<Claimed>) {
+    /// Delivers entries of one reply to the consumer. Those that were delivered too often are dead-lettered.
+    fn deliver(&mut self, level: usize, claimed: Vec<Claimed>) {
         let Some(shared) = self.state.shared(level) else { return };
+        let (mut bytes, mut largest) = (0, 0);
+        for Claimed { entry, .. } in &claimed {
+            let payload = entry.fields().map(|(name, value)| name.len() + value.len()).sum();
+            bytes += payload;
+            largest = largest.max(batch::size(payload, entry.fields().count()));
+        }
+        self.batch.received(claimed.len(), largest);
+        let memory = self.state.hold(bytes);
         let settings = &shared.settings;
         let now = clock::now();
         self.state.expire(now);
@@ -324,6 +355,7 @@ impl Fetch {
             }
             let key = (level, entry.id());
             if self.state.is_done(key) {
+                let entry = (entry, Arc::clone(&memory));
                 let job = InFlight::without_lease(&self.state, &self.settler, key, entry);
                 job.into_iter().for_each(|job| job.settle(Decision::Done));
                 continue;
@@ -331,8 +363,9 @@ impl Fetch {
             let is_exhausted = !settings.at_most_once && settings.retry.is_exhausted(attempt);
             // A delivery that is not run does not count as an attempt.
             let attempts = attempt.saturating_sub(u32::from(is_exhausted));
+            let (times, memory) = ((since, now), Arc::clone(&memory));
             let job =
-                InFlight::claim(&self.state, &self.settler, key, (since, now), attempts, entry);
+                InFlight::claim(&self.state, &self.settler, key, times, attempts, (entry, memory));
             let Some(job) = job else { continue };
             if is_exhausted {
                 let reason = format!("delivered {attempts} times and never finished");

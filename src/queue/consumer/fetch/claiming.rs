@@ -1,17 +1,20 @@
-//! The steps that claim entries: of lost replies, and of other consumers. Part of the task.
+//! The steps that claim entries: of lost replies, and of other consumers. A task.
 
 use super::Fetch;
 use crate::command::{PendingEntry, XAutoClaim, XPending, XPendingRange};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::consumer::report::JobOutcome;
 use crate::queue::error::QueueError;
 use crate::queue::operation::claim::{self, Claimed};
-use crate::queue::operation::clock;
+use crate::queue::operation::nack::{self, GiveBack};
+use crate::queue::operation::{clock, oversized};
 use crate::queue::policy::leases::Key;
 use crate::queue::policy::plan::LIST;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Fetch {
     /// Claims entries that are pending for us and not held.
@@ -45,16 +48,76 @@ impl Fetch {
                 _ => break,
             }
         }
-        let all = lost.len() <= room;
-        lost.truncate(room);
+        let rest = lost.split_off(lost.len().min(room));
+        let claimed = self.claim_lost(level, asked, lost).await?;
+        let Some(claimed) = claimed else {
+            self.plan.recovered(level, false);
+            return Ok(());
+        };
+        self.deliver(level, claimed);
+        for PendingEntry { id, deliveries, .. } in rest {
+            // There is no room for it: another consumer may have some.
+            if clock::now().saturating_duration_since(asked) > lease / 4 {
+                break;
+            }
+            let attempt = u32::try_from(deliveries).unwrap_or(u32::MAX);
+            nack::send(shared, id, attempt, GiveBack::Release).await?;
+        }
+        self.plan.recovered(level, true);
+        Ok(())
+    }
+
+    /// Claims entries that were pending for us when `asked`. `None` if that was too long ago.
+    async fn claim_lost(
+        &mut self,
+        level: usize,
+        asked: Instant,
+        lost: Vec<PendingEntry>,
+    ) -> Result<Option<Vec<Claimed>>, QueueError> {
+        let state = Arc::clone(&self.state);
+        let Some(shared) = state.shared(level) else { return Ok(None) };
+        let me = state.name();
         let is_held = |id| state.leases().contains((level, id));
         let mut missing = Vec::new();
-        let recovered = claim::recover(shared, &me, asked, lost, is_held, &mut missing).await;
+        let only = match &*lost {
+            [one] => Some((one.id, one.deliveries)),
+            _ => None,
+        };
+        let reader = &mut self.reader;
+        let again = lost.clone();
+        let recovered =
+            claim::recover(shared, reader, &me, asked, lost, is_held, &mut missing).await;
+        let recovered = match (recovered, only) {
+            (Err(error), Some((id, deliveries))) if claim::reply_limit(&error).is_some() => {
+                // Alone it may have the size that the client's own limit permits.
+                let mut reader = shared.client.reader().await?;
+                let recovered = claim::recover(
+                    shared,
+                    &mut reader,
+                    &me,
+                    clock::now(),
+                    again,
+                    is_held,
+                    &mut missing,
+                )
+                .await;
+                if let Some(limit) = recovered.as_ref().err().and_then(claim::reply_limit) {
+                    let attempts = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX);
+                    oversized::dead_letter(shared, id, attempts, limit).await?;
+                    state.outcomes.add(level, JobOutcome::DeadLettered, 1);
+                    return Ok(Some(Vec::new()));
+                }
+                recovered
+            }
+            (recovered, _) => recovered,
+        };
         state.count_missing(level, &missing);
         let (claimed, in_time) = recovered?;
-        self.deliver(level, claimed);
-        self.plan.recovered(level, all && in_time);
-        Ok(())
+        if !in_time {
+            self.deliver(level, claimed);
+            return Ok(None);
+        }
+        Ok(Some(claimed))
     }
 
     pub(super) async fn sweep(
@@ -70,7 +133,7 @@ impl Fetch {
         let claim =
             XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
         // The server rejects a COUNT of 0.
-        let swept = shared.client.send(claim.count(count.max(1) as u64)).await?;
+        let swept = self.reader.send(claim.count(count.max(1) as u64)).await?;
         self.plan.sweep_done(level, swept.cursor, swept.entries.len() >= count);
         state.count_missing(level, swept.deleted.as_deref().unwrap_or_default());
         let claimed = claim::with_attempts(shared, &me, since, &swept.entries).await;
@@ -115,7 +178,9 @@ impl Fetch {
         let me = state.name();
         let is_held = |id| state.leases().contains((level, id));
         let mut missing = Vec::new();
-        let claimed = claim::claim_idle(shared, &me, least, &ids, is_held, &mut missing).await;
+        let reader = &mut self.reader;
+        let claimed =
+            claim::claim_idle(shared, reader, &me, least, &ids, is_held, &mut missing).await;
         state.count_missing(level, &missing);
         let claimed = self.or_recover(claimed)?;
         self.deliver(level, claimed);
