@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod consumer;
 #[cfg(test)]
+mod consumer_names;
+#[cfg(test)]
 mod delays;
 #[cfg(test)]
 mod handlers;
@@ -14,6 +16,8 @@ mod reading;
 mod refusals;
 #[cfg(test)]
 mod statistics;
+#[cfg(test)]
+mod steps;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

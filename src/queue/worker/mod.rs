@@ -157,8 +157,7 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         Self { prefetch: jobs, ..self }
     }
 
-    /// Sets the limit on the payload bytes of all jobs in flight, fetched or running. Default
-    /// 64 MiB. A single job may be larger; then no other is fetched while it runs.
+    /// Sets the limit on the payload bytes of fetched jobs that have not started. Default 64 MiB.
     pub fn max_bytes(self, bytes: usize) -> Self {
         Self { bytes: bytes.max(1), ..self }
     }
@@ -310,8 +309,7 @@ impl<T: Send + 'static> WorkerBuilder<T> {
             Priority::StrictWithAging(every) => every,
         };
         let most = self.concurrency.saturating_add(self.prefetch);
-        let limits =
-            Limits { buffered: most, bytes: self.bytes, until_settled: true, undecided: most };
+        let limits = Limits { buffered: most, bytes: self.bytes, undecided: most };
         let consumer = Consumer::start(self.queues, ageing, limits).await?;
         let running = Running::new(handler, self.middleware, self.job_timeout);
         running::run(consumer, Arc::new(running), self.concurrency, self.grace, shutdown).await

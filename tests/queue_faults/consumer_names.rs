@@ -1,0 +1,68 @@
+//! The names of consumers: new after a long silence, removed when they are abandoned.
+
+use crate::steps::{LEASE, STREAM, consumer_of_one_job, len, name, next, requests, run, s, until};
+use crate::support::{on_each_version, queue};
+use bourn::testing::Server;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Returns the names of the group's consumers, as text.
+fn names(server: &Server) -> String {
+    format!("{:?}", run(server, "XINFO CONSUMERS email workers"))
+}
+
+#[test]
+fn consumer_that_was_without_a_server_for_ten_leases_has_a_new_name() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        let consumer = queue.consumer().start().await.unwrap();
+        sleep(s(5)).await;
+        for (leases, is_kept) in [(9, true), (11, false)] {
+            let before = consumer.name();
+            server.stop();
+            sleep(LEASE * leases).await;
+            server.start();
+            sleep(s(10)).await;
+            assert_eq!(consumer.name() == before, is_kept, "{leases} leases");
+        }
+    });
+}
+
+#[test]
+fn abandoned_consumer_is_removed_after_twenty_leases_and_those_of_others_are_kept() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        for name in ["bourn-gone", "other"] {
+            run(&server, &format!("XGROUP CREATECONSUMER email workers {name}"));
+        }
+        let _consumer = queue.consumer().start().await.unwrap();
+        for (leases, is_kept) in [(15, true), (15, false)] {
+            sleep(LEASE * leases).await;
+            let names = names(&server);
+            assert_eq!(names.contains("bourn-gone"), is_kept, "{leases} leases more");
+            assert!(names.contains("other"), "{names}");
+        }
+    });
+}
+
+#[test]
+fn job_delivered_to_a_consumer_while_it_is_removed_is_kept() {
+    on_each_version(|server| async move {
+        let (queue, mut consumer) = consumer_of_one_job(&server).await;
+        next(&mut consumer, s(1)).await.expect("the job").ack().await.unwrap();
+        let name = name(&consumer);
+        let listed = || requests(&server, &["XPENDING", &name]).len();
+        let before = listed();
+        server.set_latency(Duration::from_millis(20));
+        let closing = tokio::spawn(consumer.close());
+        until("nothing is pending for it", || listed() > before).await;
+        run(&server, "XADD email * user 8");
+        run(&server, &format!("XREADGROUP GROUP workers {name} STREAMS email >"));
+        closing.await.unwrap();
+        assert!(!names(&server).contains(&name));
+        server.set_latency(Duration::ZERO);
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, LEASE + s(3)).await.expect("it is kept");
+        assert_eq!((delivery.attempt(), len(&server, STREAM)), (2, 1));
+    });
+}
