@@ -1,19 +1,31 @@
 //! The real queue on the in-memory server, in paused time, on every version whose commands differ.
 
 #[cfg(test)]
+mod acknowledgements;
+#[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod consumer;
 #[cfg(test)]
 mod consumer_names;
 #[cfg(test)]
+mod dead_letter_moves;
+#[cfg(test)]
 mod delays;
+#[cfg(test)]
+mod given_back;
 #[cfg(test)]
 mod handlers;
 #[cfg(test)]
+mod heartbeats;
+#[cfg(test)]
+mod lanes;
+#[cfg(test)]
 mod producer;
 #[cfg(test)]
-mod reading;
-#[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod relays;
 #[cfg(test)]
 mod statistics;
 #[cfg(test)]
@@ -22,5 +34,7 @@ mod steps;
 mod support;
 #[cfg(test)]
 mod test_queue;
+#[cfg(test)]
+mod trimmed;
 #[cfg(test)]
 mod worker;

@@ -1,0 +1,152 @@
+//! Jobs that are given back: attempts, delays, unknown outcomes, lost leases.
+
+use crate::steps::{
+    DEAD, LEASE, STREAM, delivered, enqueue, len, name, next, number, owner, requests, run, s,
+};
+use crate::support::{Email, in_paused_time, on_each_version, queue};
+use bourn::queue::{Consumer, Delivery, Flat, Nack, Queue, QueueError};
+use bourn::testing::{Fault, Server};
+use tokio::time::Instant;
+
+/// Returns how often an entry was given back.
+fn given_back(server: &Server) -> usize {
+    let claims = requests(server, &["XCLAIM", "~retry"]).len();
+    claims + requests(server, &["XNACK"]).len()
+}
+
+/// Makes a command fail that gives an entry back.
+fn inject(server: &Server, fault: &Fault) {
+    for command in ["XNACK", "XCLAIM"] {
+        server.inject(fault.clone().on_command(command));
+    }
+}
+
+/// Opens a queue with delay buckets and one job, and returns its delivery.
+async fn with_buckets(server: &Server) -> (Consumer<Email>, Delivery<Email>) {
+    let client = server.client().await.unwrap();
+    let queue = Queue::builder(&client, STREAM).max_delay(s(3_600)).open(Flat).await.unwrap();
+    enqueue(&queue).await;
+    let mut consumer = queue.consumer().start().await.unwrap();
+    let delivery = next(&mut consumer, s(1)).await.expect("the job");
+    (consumer, delivery)
+}
+
+/// The command does not check the owner: another worker may have the job by then.
+#[test]
+fn give_back_with_unknown_outcome_is_not_repeated() {
+    on_each_version(|server| async move {
+        let (_queue, _consumer, delivery) = delivered(&server).await;
+        inject(&server, &Fault::lose_reply());
+        assert!(delivery.nack(Nack::now()).await.is_err());
+        assert_eq!(given_back(&server), 1);
+    });
+}
+
+#[test]
+fn job_whose_give_back_has_an_unknown_outcome_counts_as_run() {
+    on_each_version(|server| async move {
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
+        inject(&server, &Fault::disconnect());
+        assert!(delivery.nack(Nack::now()).await.is_err());
+        server.clear_faults();
+        // The new connection recovers what it was not run.
+        server.disconnect_all();
+        let again = next(&mut consumer, 2 * LEASE).await.expect("it comes again");
+        assert_eq!(again.attempt(), 2);
+    });
+}
+
+#[test]
+fn job_whose_lease_is_lost_is_neither_given_back_nor_dead_lettered() {
+    for nack in [Nack::now(), Nack::dead("no")] {
+        on_each_version(|server| {
+            let nack = nack.clone();
+            async move {
+                let (_queue, consumer, delivery) = delivered(&server).await;
+                for command in ["XCLAIM", "XPENDING"] {
+                    server.inject(Fault::error("OOM no").on_command(command).times(u64::MAX));
+                }
+                delivery.lease().lost().await;
+                server.clear_faults();
+                let (id, before) = (delivery.id(), given_back(&server));
+                let error = delivery.nack(nack).await.expect_err("the lease is lost");
+                assert!(matches!(error, QueueError::LeaseLost), "{error}");
+                assert_eq!(given_back(&server), before);
+                assert_eq!(owner(&server, id).expect("pending").0, name(&consumer));
+                assert_eq!(number(&server, &format!("EXISTS {DEAD}")), 0);
+            }
+        });
+    }
+}
+
+#[test]
+fn released_job_does_not_count_as_an_attempt() {
+    on_each_version(|server| async move {
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
+        delivery.nack(Nack::release()).await.unwrap();
+        let again = next(&mut consumer, s(5)).await.expect("it comes at once");
+        assert_eq!(again.attempt(), 1);
+    });
+}
+
+#[test]
+fn delay_beyond_the_lease_is_cut_to_it() {
+    on_each_version(|server| async move {
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
+        delivery.nack(Nack::after(s(100))).await.unwrap();
+        let start = Instant::now();
+        next(&mut consumer, s(200)).await.expect("it comes again");
+        let after = start.elapsed();
+        assert!(after > LEASE - s(1) && after < LEASE + s(3), "{after:?}");
+    });
+}
+
+#[test]
+fn job_in_a_delay_bucket_comes_after_its_delay_and_counts_attempts() {
+    on_each_version(|server| async move {
+        let (mut consumer, mut delivery) = with_buckets(&server).await;
+        for (attempt, delay, most) in [(1, 0, 3), (2, 70, 80), (3, 40, 50)] {
+            assert_eq!(delivery.attempt(), attempt);
+            delivery.nack(Nack::after(s(delay))).await.unwrap();
+            let start = Instant::now();
+            delivery = next(&mut consumer, s(200)).await.expect("it comes again");
+            let after = start.elapsed();
+            assert!(after >= s(delay) && after < s(most), "{delay} s: {after:?}");
+        }
+    });
+}
+
+/// Setting an idle time walks past all younger pending entries, from Redis 8.4 on.
+#[test]
+fn no_idle_time_is_set_among_many_pending_entries() {
+    for (entries, expected) in [(100, 1), (10_001, 0)] {
+        in_paused_time(async {
+            let server = Server::builder().version("redis-8.6").build();
+            let (_queue, _consumer, delivery) = delivered(&server).await;
+            for _ in 0..entries {
+                run(&server, "XADD email * user 7");
+            }
+            run(&server, "XREADGROUP GROUP workers other COUNT 100000 STREAMS email >");
+            delivery.nack(Nack::after(s(1))).await.unwrap();
+            assert_eq!(requests(&server, &["XCLAIM", "IDLE"]).len(), expected, "{entries}");
+            assert_eq!(requests(&server, &["XCLAIM", "~retry"]).len(), 1);
+        });
+    }
+}
+
+#[test]
+fn job_delivered_too_often_is_dead_lettered_without_a_run() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        let id = enqueue(&queue).await;
+        // Five workers crashed with it.
+        run(&server, "XREADGROUP GROUP workers crashed STREAMS email >");
+        let claim = format!("XCLAIM email workers crashed 0 {id} RETRYCOUNT 5 IDLE 29000 JUSTID");
+        run(&server, &claim);
+        let mut consumer = queue.consumer().start().await.unwrap();
+        assert!(next(&mut consumer, LEASE).await.is_none(), "it is not run");
+        assert_eq!((len(&server, STREAM), len(&server, DEAD)), (0, 1));
+        let letters = queue.dead_letters().list(None, 1).await.unwrap();
+        assert_eq!(letters[0].attempts, 5);
+    });
+}

@@ -1,0 +1,84 @@
+//! Jobs that are acknowledged with the next one: duplicates, lost replies, targets of another type.
+
+use crate::steps::{STREAM, delivered, enqueue, len, next, requests, run, s};
+use crate::support::{Email, on_each_version, queue};
+use bourn::queue::{Acked, Flat, Queue, Retention};
+use bourn::testing::Fault;
+
+/// The key of the next queue.
+const NEXT: &str = "next";
+
+#[test]
+fn two_groups_of_one_stream_add_a_next_job_each() {
+    on_each_version(|server| async move {
+        let out = queue(&server, NEXT).await;
+        for group in ["a", "b"] {
+            let client = server.client().await.unwrap();
+            let queue = Queue::builder(&client, STREAM).group(group);
+            let queue: Queue<Email> =
+                queue.retention(Retention::KeepUntilAllAcked).open(Flat).await.unwrap();
+            if group == "a" {
+                enqueue(&queue).await;
+            }
+            let mut consumer = queue.consumer().start().await.unwrap();
+            let delivery = next(&mut consumer, s(3)).await.expect("the job");
+            let (acked, id) = delivery.ack_then(&out, &Email::new()).await.unwrap();
+            assert!(acked == Acked::Done && id.is_some(), "{group}");
+        }
+        assert_eq!(len(&server, NEXT), 2);
+    });
+}
+
+#[test]
+fn next_job_is_kept_if_the_group_was_created_again() {
+    on_each_version(|server| async move {
+        let out = queue(&server, NEXT).await;
+        let (_queue, _consumer, delivery) = delivered(&server).await;
+        run(&server, "XGROUP DESTROY email workers");
+        run(&server, "XGROUP CREATE email workers $");
+        let (acked, id) = delivery.ack_then(&out, &Email::new()).await.unwrap();
+        assert!(acked == Acked::Done && id.is_some(), "it was in the stream");
+        assert_eq!((len(&server, STREAM), len(&server, NEXT)), (0, 1));
+    });
+}
+
+/// With IDMP it is the entry that the other worker added, if it did.
+#[test]
+fn job_that_another_worker_finished_has_no_second_next_job() {
+    on_each_version(|server| async move {
+        let out = queue(&server, NEXT).await;
+        let (_queue, _consumer, delivery) = delivered(&server).await;
+        let id = delivery.id();
+        run(&server, &format!("XACK email workers {id}"));
+        run(&server, &format!("XDEL email {id}"));
+        let (acked, added) = delivery.ack_then(&out, &Email::new()).await.unwrap();
+        assert_eq!(acked, Acked::AlreadyGone);
+        let idmp = !requests(&server, &["XADD", NEXT, "IDMP"]).is_empty();
+        assert_eq!((added.is_some(), len(&server, NEXT)), (idmp, i64::from(idmp)));
+    });
+}
+
+#[test]
+fn acknowledgement_with_a_next_job_is_sent_again_after_a_lost_reply() {
+    on_each_version(|server| async move {
+        let out = queue(&server, NEXT).await;
+        let (_queue, _consumer, delivery) = delivered(&server).await;
+        server.inject(Fault::disconnect().on_command("EXEC"));
+        let (acked, id) = delivery.ack_then(&out, &Email::new()).await.unwrap();
+        assert!(acked == Acked::Done && id.is_some());
+        assert_eq!((len(&server, STREAM), len(&server, NEXT)), (0, 1));
+    });
+}
+
+/// XACK and XDEL succeed beside an XADD that fails.
+#[test]
+fn job_is_kept_if_the_next_key_is_not_a_stream() {
+    on_each_version(|server| async move {
+        let out = queue(&server, NEXT).await;
+        let (_queue, _consumer, delivery) = delivered(&server).await;
+        run(&server, &format!("DEL {NEXT}"));
+        run(&server, &format!("SET {NEXT} text"));
+        assert!(delivery.ack_then(&out, &Email::new()).await.is_err());
+        assert_eq!(len(&server, STREAM), 1, "it was added again");
+    });
+}
