@@ -257,6 +257,14 @@ impl Client {
         Reader::open(Arc::clone(&self.config), self.dialler.clone()).await
     }
 
+    /// Opens a connection as [`Client::reader`] does, with this limit of a whole reply if it is lower.
+    /// Also returns the limit.
+    pub(crate) async fn reader_within(&self, bytes: usize) -> Result<(Reader, usize), Error> {
+        let bytes = bytes.min(self.config.for_reader().limits.reply_bytes);
+        let config = Config::clone(&self.config).reply_bytes(bytes);
+        Ok((Reader::open(Arc::new(config), self.dialler.clone()).await?, bytes))
+    }
+
     /// Returns the entries of a stream as they are added: a [`Stream`](futures_core::Stream) that
     /// does not end.
     ///

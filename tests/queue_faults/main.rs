@@ -23,6 +23,8 @@ mod lanes;
 #[cfg(test)]
 mod producer;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod relays;

@@ -4,9 +4,10 @@ use crate::command::{
     GroupInfo, StreamInfo, XInfoConsumers, XInfoGroups, XInfoStream, XLen, XPending, XRange,
 };
 use crate::entry::Entry;
-
+use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::error::QueueError;
+use crate::queue::operation::claim::reply_limit;
 use crate::queue::policy::delay;
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
@@ -38,7 +39,8 @@ pub struct QueueStats {
     pub dead: u64,
     /// Entries in the stream.
     pub length: u64,
-    /// The oldest job that was not delivered yet; `None` if there is none.
+    /// The oldest job that was not delivered yet; `None` if there is none, or if it is larger than
+    /// [`Config::reply_bytes`](crate::Config::reply_bytes).
     pub oldest_ready: Option<EntryId>,
     /// The oldest job that is in flight or waits for a retry; `None` if there is none.
     pub oldest_pending: Option<EntryId>,
@@ -124,23 +126,35 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
         XInfoConsumers::new(stream, group),
         XInfoStream::new(stream),
     );
-    let (length, pending, groups, consumers, info) = shared.client.transact(now).await?;
-    let (length, pending, consumers, info) = (length?, pending?, consumers?, info?);
-    let groups = groups?;
+    let (length, pending, groups, consumers, info) = match shared.client.transact(now).await {
+        Ok((length, pending, groups, consumers, info)) => {
+            (length?, pending?, groups?, consumers?, Some(info?))
+        }
+        // Its first and last entry are too large.
+        Err(error) if reply_limit(&error).is_some() => {
+            let now = (
+                XLen::new(stream),
+                XPending::new(stream, group),
+                XInfoGroups::new(stream),
+                XInfoConsumers::new(stream, group),
+            );
+            let (length, pending, groups, consumers) = shared.client.transact(now).await?;
+            (length?, pending?, groups?, consumers?, None)
+        }
+        Err(error) => return Err(error.into()),
+    };
     let own = groups.into_iter().find(|info| info.name == group);
-    let skipped = own.as_ref().and_then(|own| skipped(own, &info));
+    let skipped = own.as_ref().and_then(|own| skipped(own, info.as_ref()?));
     let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();
     let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
 
-    let first =
-        shared.client.send(XRange::new(stream, (Bound::Excluded(last), Bound::Unbounded)).count(1));
+    let after = (Bound::Excluded(last), Bound::Unbounded);
     let oldest_ready =
-        if last == EntryId::MAX { None } else { first.await?.first().map(|e| e.id()) };
+        if last == EntryId::MAX { None } else { oldest(shared, stream, after).await? };
     let (dead, oldest_dead) = match &settings.dead_letter {
         Some(dlq) => {
-            let ask = (XLen::new(dlq), XRange::new(dlq, ..).count(1));
-            let (len, first) = shared.client.send_all(ask).await;
-            (len?, first?.first().map(|entry| entry.id()))
+            let len = shared.client.send(XLen::new(dlq)).await?;
+            (len, oldest(shared, dlq, (Bound::Unbounded, Bound::Unbounded)).await?)
         }
         None => (0, None),
     };
@@ -171,6 +185,20 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
             .map(|info| ConsumerStats { name: info.name, pending: info.pending, idle: info.idle })
             .collect(),
     })
+}
+
+/// Returns the id of the first entry in this range; `None` if there is none, or if it is larger than
+/// a reply may be.
+async fn oldest(
+    shared: &Shared,
+    key: &[u8],
+    range: (Bound<EntryId>, Bound<EntryId>),
+) -> Result<Option<EntryId>, Error> {
+    match shared.client.send(XRange::new(key, range).count(1)).await {
+        Ok(found) => Ok(found.first().map(|entry| entry.id())),
+        Err(error) if reply_limit(&error).is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns how many entries directly after the group's position were deleted before delivery.

@@ -1,9 +1,8 @@
 //! Carries out the plan, and delivers the entries that it reads or claims. A task.
 
-use crate::command::{
-    ClientUnblock, PendingEntry, XAutoClaim, XGroupCreate, XInfoStream, XPending, XPendingRange,
-    XReadGroup,
-};
+mod claiming;
+
+use crate::command::{ClientUnblock, XGroupCreate, XInfoStream, XReadGroup};
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, GroupFrom, StartAt};
@@ -14,15 +13,13 @@ use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::claim::{self, Claimed};
 use crate::queue::operation::clock;
+use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
-use crate::queue::policy::leases::Key;
-use crate::queue::policy::plan::{Failure, LIST, Plan, Read, Step};
+use crate::queue::policy::plan::{Failure, Plan, Read, Step};
 use crate::random;
 use crate::reader::Reader;
 use crate::server::Server;
-use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +50,9 @@ pub(crate) struct Fetch {
     connection: Option<i64>,
     /// For each stream, the highest id received from it.
     seen: Vec<EntryId>,
+    /// For each stream, whether the reply to its last check was too large.
+    unchecked: Vec<bool>,
+    batch: Batch,
     /// The time of the server's last reply.
     answered: Instant,
 }
@@ -61,13 +61,17 @@ impl Fetch {
     pub(crate) fn new(
         state: Arc<State>,
         plan: Plan,
-        reader: Reader,
+        (reader, reply_bytes): (Reader, usize),
         settler: Settler,
         out: Out,
     ) -> Self {
         let seen = vec![EntryId::MIN; state.levels.len()];
+        let unchecked = vec![false; state.levels.len()];
         let (greeting, connection) = (reader.server(), reader.connection_id());
+        let capabilities = Capabilities::of(greeting.as_deref());
         Self {
+            batch: Batch::new(reply_bytes, capabilities.max_size),
+            unchecked,
             state,
             plan,
             reader,
@@ -107,6 +111,9 @@ impl Fetch {
             if self.state.closing.is_cancelled() {
                 break;
             }
+            if claim::reply_limit(&error).is_some() {
+                self.batch.exceeded();
+            }
             self.plan.failed(failure(&error), clock::now(), random::fraction());
             let error = Arc::new(error);
             for shared in &self.state.levels {
@@ -125,7 +132,8 @@ impl Fetch {
         if self.is_new_connection() {
             self.plan.connection_changed();
         }
-        let (now, room) = (clock::now(), self.room());
+        let room = self.batch.count(self.room(), self.state.room_bytes());
+        let now = clock::now();
         let capabilities = self.capabilities();
         match self.plan.next(now, room, capabilities, random::fraction()) {
             Step::Wait(time) => {
@@ -184,12 +192,23 @@ impl Fetch {
         let state = Arc::clone(&self.state);
         let (greeting, connection) = (self.reader.server(), self.reader.connection_id());
         for (level, shared) in state.levels.iter().enumerate() {
+            if self.unchecked.get_mut(level).is_some_and(std::mem::take) {
+                continue;
+            }
             // On the same connection: in a failover the client may still be connected to another
             // server.
             let info = match self.reader.send(XInfoStream::new(&shared.settings.stream)).await {
                 Ok(info) => info,
                 // No such key: the next read reports that as well.
                 Err(Error::Server(error)) if *error.code() == Code::Err => continue,
+                Err(error) if claim::reply_limit(&error).is_some() => {
+                    // The reply has the first and the last entry. The next connection is not
+                    // checked.
+                    if let Some(unchecked) = self.unchecked.get_mut(level) {
+                        *unchecked = true;
+                    }
+                    return Err(error.into());
+                }
                 Err(error) => return Err(error.into()),
             };
             let (last, seen) = (info.last_generated_id, self.seen.get_mut(level));
@@ -235,120 +254,6 @@ impl Fetch {
         Ok(())
     }
 
-    /// Claims entries that are pending for us and not held.
-    async fn recover(&mut self, level: usize, room: usize) -> Result<(), QueueError> {
-        let state = Arc::clone(&self.state);
-        let Some(shared) = state.shared(level) else { return Ok(()) };
-        let me = state.name();
-        let (asked, lease) = (clock::now(), shared.settings.lease);
-        let (mut after, mut lost) = (Bound::Unbounded, Vec::new());
-        // An entry held before the request may have been given back or acknowledged by the time of
-        // the reply, or that decision may still be in flight. Claiming it could take it from
-        // another consumer.
-        let before: BTreeSet<Key> = state.leases().keys().collect();
-        loop {
-            let range = (after, Bound::Unbounded);
-            let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-            let page = XPendingRange::new(stream, group, range, LIST).consumer(&*me);
-            let page = shared.client.send(page).await?;
-            let held = state.leases();
-            let had = |key| {
-                let run = state.was_run(key) || state.is_done(key);
-                run || before.contains(&key) || held.contains(key)
-            };
-            // An old entry may be claimed by another consumer at any moment.
-            let young = |entry: &PendingEntry| entry.idle.is_some_and(|idle| idle < lease / 2);
-            let is_lost = |entry: &&PendingEntry| young(entry) && !had((level, entry.id));
-            lost.extend(page.iter().filter(is_lost).cloned());
-            drop(held);
-            match page.last() {
-                Some(last) if page.len() as u64 >= LIST => after = Bound::Excluded(last.id),
-                _ => break,
-            }
-        }
-        let all = lost.len() <= room;
-        lost.truncate(room);
-        let is_held = |id| state.leases().contains((level, id));
-        let mut missing = Vec::new();
-        let recovered = claim::recover(shared, &me, asked, lost, is_held, &mut missing).await;
-        state.count_missing(level, &missing);
-        let (claimed, in_time) = recovered?;
-        self.deliver(level, claimed);
-        self.plan.recovered(level, all && in_time);
-        Ok(())
-    }
-
-    async fn sweep(
-        &mut self,
-        level: usize,
-        cursor: EntryId,
-        count: usize,
-    ) -> Result<(), QueueError> {
-        let state = Arc::clone(&self.state);
-        let Some(shared) = state.shared(level) else { return Ok(()) };
-        let (me, since) = (state.name(), clock::now());
-        let settings = &shared.settings;
-        let claim =
-            XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
-        // The server rejects a COUNT of 0.
-        let swept = shared.client.send(claim.count(count.max(1) as u64)).await?;
-        self.plan.sweep_done(level, swept.cursor, swept.entries.len() >= count);
-        state.count_missing(level, swept.deleted.as_deref().unwrap_or_default());
-        let claimed = claim::with_attempts(shared, &me, since, &swept.entries).await;
-        let claimed = self.or_recover(claimed)?;
-        self.deliver(level, claimed);
-        if swept.entries.nulls() > 0 {
-            let is_held = |id| state.leases().contains((level, id));
-            state.count_missing(level, &claim::ack_missing(shared, &me, is_held).await?);
-        }
-        Ok(())
-    }
-
-    async fn list_owners(&mut self, level: usize) -> Result<(), QueueError> {
-        let Some(shared) = self.state.shared(level) else { return Ok(()) };
-        let pending = XPending::new(&shared.settings.stream, &shared.settings.group);
-        let summary = shared.client.send(pending).await?;
-        let owners = summary.consumers.into_iter().map(|(name, _)| name.to_vec()).collect();
-        self.plan.owners_listed(level, owners, clock::now());
-        Ok(())
-    }
-
-    async fn list_pending(
-        &mut self,
-        level: usize,
-        owner: &[u8],
-        after: Option<EntryId>,
-        room: usize,
-    ) -> Result<(), QueueError> {
-        let state = Arc::clone(&self.state);
-        let Some(shared) = state.shared(level) else { return Ok(()) };
-        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-        let page = XPendingRange::new(stream, group, range, LIST).consumer(owner);
-        let page = shared.client.send(page).await?;
-        let held = |level, id| state.leases().contains((level, id));
-        let Some((_, least, ids)) = self.plan.pending_listed(&page, room, held) else {
-            return Ok(());
-        };
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let me = state.name();
-        let is_held = |id| state.leases().contains((level, id));
-        let mut missing = Vec::new();
-        let claimed = claim::claim_idle(shared, &me, least, &ids, is_held, &mut missing).await;
-        state.count_missing(level, &missing);
-        let claimed = self.or_recover(claimed)?;
-        self.deliver(level, claimed);
-        Ok(())
-    }
-
-    /// Schedules a recovery after an error: the entries were claimed, even if their delivery counts
-    /// could not be read.
-    fn or_recover(&mut self, claimed: Result<Vec<Claimed>, Error>) -> Result<Vec<Claimed>, Error> {
-        claimed.inspect_err(|_| self.plan.reply_lost())
-    }
-
     async fn read(&mut self, read: Read, capabilities: Capabilities) -> Result<(), QueueError> {
         let state = Arc::clone(&self.state);
         let (me, since) = (state.name(), clock::now());
@@ -364,7 +269,7 @@ impl Fetch {
         if let Some(bytes) =
             Some(state.room_bytes()).filter(|bytes| *bytes > 0 && capabilities.max_size)
         {
-            command = command.max_size(bytes as u64);
+            command = command.max_size(self.batch.max_size(bytes) as u64);
         }
         if let Some(idle) = read.claim {
             command = command.claim(idle);
@@ -430,9 +335,17 @@ impl Fetch {
         }
     }
 
-    /// Delivers entries to the consumer. Those that were delivered too often are dead-lettered.
-    fn deliver(&self, level: usize, claimed: Vec<Claimed>) {
+    /// Delivers entries of one reply to the consumer. Those that were delivered too often are dead-lettered.
+    fn deliver(&mut self, level: usize, claimed: Vec<Claimed>) {
         let Some(shared) = self.state.shared(level) else { return };
+        let (mut bytes, mut largest) = (0, 0);
+        for Claimed { entry, .. } in &claimed {
+            let payload = entry.fields().map(|(name, value)| name.len() + value.len()).sum();
+            bytes += payload;
+            largest = largest.max(batch::size(payload, entry.fields().count()));
+        }
+        self.batch.received(claimed.len(), largest);
+        let memory = self.state.hold(bytes);
         let settings = &shared.settings;
         let now = clock::now();
         self.state.expire(now);
@@ -442,6 +355,7 @@ impl Fetch {
             }
             let key = (level, entry.id());
             if self.state.is_done(key) {
+                let entry = (entry, Arc::clone(&memory));
                 let job = InFlight::without_lease(&self.state, &self.settler, key, entry);
                 job.into_iter().for_each(|job| job.settle(Decision::Done));
                 continue;
@@ -449,8 +363,9 @@ impl Fetch {
             let is_exhausted = !settings.at_most_once && settings.retry.is_exhausted(attempt);
             // A delivery that is not run does not count as an attempt.
             let attempts = attempt.saturating_sub(u32::from(is_exhausted));
+            let (times, memory) = ((since, now), Arc::clone(&memory));
             let job =
-                InFlight::claim(&self.state, &self.settler, key, (since, now), attempts, entry);
+                InFlight::claim(&self.state, &self.settler, key, times, attempts, (entry, memory));
             let Some(job) = job else { continue };
             if is_exhausted {
                 let reason = format!("delivered {attempts} times and never finished");

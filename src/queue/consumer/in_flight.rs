@@ -8,7 +8,7 @@ use crate::id::EntryId;
 use crate::queue::codec::FieldList;
 use crate::queue::consumer::lease::Lease;
 use crate::queue::consumer::report::JobOutcome;
-use crate::queue::consumer::state::State;
+use crate::queue::consumer::state::{Memory, State};
 use crate::queue::error::QueueError;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
@@ -44,8 +44,9 @@ pub(crate) struct InFlight {
     pub(crate) attempt: u32,
     pub(crate) entry: Entry,
     pub(crate) lease: Lease,
-    /// The size of its fields, while it is buffered.
-    buffered: Option<usize>,
+    is_buffered: bool,
+    /// The memory that it counts for.
+    memory: Option<Arc<Memory>>,
     /// Its place in the settler's channel; `None` once it is decided.
     place: Option<OwnedPermit<Settlement>>,
 }
@@ -114,7 +115,7 @@ impl InFlight {
         key: Key,
         (since, now): (Instant, Instant),
         attempt: u32,
-        entry: Entry,
+        entry: (Entry, Arc<Memory>),
     ) -> Option<Self> {
         let place = settler.0.clone().try_reserve_owned().ok()?;
         let token = CancellationToken::new();
@@ -138,7 +139,7 @@ impl InFlight {
         state: &Arc<State>,
         settler: &Settler,
         key: Key,
-        entry: Entry,
+        entry: (Entry, Arc<Memory>),
     ) -> Option<Self> {
         let place = settler.0.clone().try_reserve_owned().ok()?;
         Some(Self::new(state, place, (key, 0), 0, entry, CancellationToken::new()))
@@ -149,23 +150,23 @@ impl InFlight {
         place: OwnedPermit<Settlement>,
         (key, ticket): (Key, u64),
         attempt: u32,
-        entry: Entry,
+        (entry, memory): (Entry, Arc<Memory>),
         token: CancellationToken,
     ) -> Self {
-        let bytes = entry.fields().map(|(name, value)| name.len() + value.len()).sum();
         state.buffered.fetch_add(1, Ordering::AcqRel);
-        state.bytes.fetch_add(bytes, Ordering::AcqRel);
         state.undecided.fetch_add(1, Ordering::AcqRel);
         let lease = Lease::new(Arc::downgrade(state), key, ticket, token);
-        let (state, buffered, place) = (Arc::clone(state), Some(bytes), Some(place));
-        Self { state, key, ticket, attempt, entry, lease, buffered, place }
+        let (state, place, memory) = (Arc::clone(state), Some(place), Some(memory));
+        Self { state, key, ticket, attempt, entry, lease, is_buffered: true, memory, place }
     }
 
     /// Marks the job as delivered: it no longer counts as buffered.
     pub(crate) fn mark_delivered(&mut self) {
-        if let Some(bytes) = self.buffered.take() {
+        if std::mem::take(&mut self.is_buffered) {
             self.state.buffered.fetch_sub(1, Ordering::AcqRel);
-            self.state.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            if !self.state.limits.until_settled {
+                self.memory = None;
+            }
             self.state.room.notify_waiters();
         }
     }
@@ -255,7 +256,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let is_unseen = self.buffered.is_some();
+        let is_unseen = self.is_buffered;
         self.mark_delivered();
         let Some(place) = self.place.take() else { return };
         if self.state.at_most_once() {
@@ -271,7 +272,8 @@ impl Drop for InFlight {
             attempt: self.attempt,
             entry: self.entry.clone(),
             lease: self.lease.clone(),
-            buffered: None,
+            is_buffered: false,
+            memory: self.memory.take(),
             place: Some(place),
         }
         .settle(decision);
@@ -293,14 +295,15 @@ mod tests {
         let mut settings = Settings::new(b"s");
         settings.at_most_once = at_most_once;
         let shared = Arc::new(Shared::new(client.clone(), settings));
-        let limits = Limits { buffered: 9, bytes: 1_000, undecided: 9 };
+        let limits = Limits { buffered: 9, bytes: 1_000, until_settled: true, undecided: 9 };
         Arc::new(State::new(vec![shared], client, limits))
     }
 
     fn claim(state: &Arc<State>, settler: &Settler, ms: u64) -> InFlight {
         let key = (0, EntryId::new(ms, 0));
         let now = clock::now();
-        InFlight::claim(state, settler, key, (now, now), 1, entry([("a", "1")])).expect("a new job")
+        let entry = (entry([("a", "1")]), state.hold(2));
+        InFlight::claim(state, settler, key, (now, now), 1, entry).expect("a new job")
     }
 
     #[tokio::test]
@@ -328,7 +331,8 @@ mod tests {
         assert_eq!(settler.room(), 0);
         let key = (0, EntryId::MAX);
         let now = clock::now();
-        let more = InFlight::claim(&state, &settler, key, (now, now), 1, entry([("a", "1")]));
+        let entry = (entry([("a", "1")]), state.hold(2));
+        let more = InFlight::claim(&state, &settler, key, (now, now), 1, entry);
         assert!(more.is_none(), "{} jobs", all.len());
     }
 

@@ -81,8 +81,8 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
     /// Sets the limit on the payload bytes of prefetched jobs together. Default 64 MiB. A single
     /// job may be larger.
     ///
-    /// Redis 8.10 enforces it. For older servers it is estimated from the size of the buffered
-    /// jobs.
+    /// Redis 8.10 enforces it. For older servers it is estimated from the largest of the recent
+    /// jobs, and a reply above this limit is given back and read again in smaller ones.
     pub fn max_bytes(self, bytes: usize) -> Self {
         Self { bytes: bytes.max(1), ..self }
     }
@@ -100,7 +100,8 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
     /// password, invalid settings.
     pub async fn start(self) -> Result<Consumer<T>, QueueError> {
         let Self { queue, prefetch, bytes } = self;
-        let limits = Limits { buffered: prefetch, bytes, undecided: usize::MAX };
+        let limits =
+            Limits { buffered: prefetch, bytes, until_settled: false, undecided: usize::MAX };
         Consumer::start(vec![queue], 0, limits).await
     }
 }
@@ -150,7 +151,7 @@ impl<T: Send + 'static> Consumer<T> {
         let Some(first) = all_shared.first() else { return Err(QueueError::Stopped) };
         let client: Client = first.client.clone();
         let plan = Plan::new(first.settings.plan_settings(all_shared.len(), ageing));
-        let reader = reader(&client).await?;
+        let reader = reader(&client, limits.bytes).await?;
         for shared in &all_shared {
             opened(shared).await?;
         }
@@ -251,11 +252,12 @@ impl<T: Send + 'static> Consumer<T> {
     }
 }
 
-/// Opens a connection for reads that block. Retries while the server is unreachable.
-async fn reader(client: &Client) -> Result<Reader, Error> {
+/// Opens a connection for reads that block, whose replies have these bytes of payload at most. Also
+/// returns the limit of a reply. Retries while the server is unreachable.
+async fn reader(client: &Client, bytes: usize) -> Result<(Reader, usize), Error> {
     let mut backoff = Backoff::default();
     loop {
-        match client.reader().await {
+        match client.reader_within(bytes.saturating_add(SMALL_REPLY)).await {
             Err(Error::Connect(error)) if !error.is_permanent() => backoff.wait().await,
             result => return result,
         }
@@ -348,6 +350,9 @@ async fn maintain(state: Arc<State>, stop: CancellationToken) {
     let lost = |level, entries| state.count_lost(level, entries);
     maintenance::run(&state.levels, name, lost, stop).await;
 }
+
+/// The bytes of a reply that are not limited by `max_bytes`: those around the payloads.
+const SMALL_REPLY: usize = 4 << 20;
 
 /// The time to wait for the last replies.
 const LAST: Duration = Duration::from_secs(5);

@@ -30,8 +30,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Limits {
     /// Entries that are buffered: the caller has not received them yet.
     pub(crate) buffered: usize,
-    /// The bytes of buffered entries.
+    /// The bytes of entries that are buffered, or in flight.
     pub(crate) bytes: usize,
+    /// Whether the bytes of an entry count until it is settled, and not only while it is buffered.
+    pub(crate) until_settled: bool,
     /// Entries that are not decided yet, including buffered ones.
     pub(crate) undecided: usize,
 }
@@ -61,6 +63,20 @@ pub(crate) struct State {
     pub(crate) closing: CancellationToken,
     /// Cancelled when everything is done.
     pub(crate) ended: CancellationToken,
+}
+
+/// The memory of a reply.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    state: Arc<State>,
+    bytes: usize,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.state.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.state.room.notify_waiters();
+    }
 }
 
 impl State {
@@ -110,21 +126,22 @@ impl State {
 
     /// Returns how many more entries may be fetched.
     pub(crate) fn room(&self) -> usize {
-        let Limits { buffered, bytes, undecided } = self.limits;
-        let waiting = self.buffered.load(Ordering::Acquire);
-        let waiting_bytes = self.bytes.load(Ordering::Acquire);
-        let left = buffered
-            .saturating_sub(waiting)
-            .min(undecided.saturating_sub(self.undecided.load(Ordering::Acquire)));
-        if waiting_bytes == 0 {
-            return left;
+        if self.room_bytes() == 0 {
+            return 0;
         }
-        // As many as fit, assuming the average size of the buffered ones.
-        let one = (waiting_bytes / waiting.max(1)).max(1);
-        left.min(bytes.saturating_sub(waiting_bytes) / one)
+        let Limits { buffered, undecided, .. } = self.limits;
+        let buffered = buffered.saturating_sub(self.buffered.load(Ordering::Acquire));
+        buffered.min(undecided.saturating_sub(self.undecided.load(Ordering::Acquire)))
     }
 
-    /// Returns the bytes that may still be buffered.
+    /// Counts the bytes of the entries of one reply, until the last of them is dropped: they share
+    /// the memory of the reply.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Arc<Memory> {
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+        Arc::new(Memory { state: Arc::clone(self), bytes })
+    }
+
+    /// Returns the bytes that may still be fetched.
     pub(crate) fn room_bytes(&self) -> usize {
         self.limits.bytes.saturating_sub(self.bytes.load(Ordering::Acquire))
     }

@@ -18,6 +18,7 @@ use crate::command::XInfoConsumers;
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::first::first;
+use crate::queue::operation::claim::reply_limit;
 use crate::queue::policy::plan::with_jitter;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
@@ -37,6 +38,8 @@ struct Progress {
     cursor: Option<EntryId>,
     /// Entries that were deleted before they were delivered to the group.
     skipped: u64,
+    /// Whether the reply to XINFO STREAM, with its first and last entry, was too large.
+    unreadable: bool,
     /// Consumers that have a gauge.
     #[cfg(feature = "metrics")]
     gauges: Vec<String>,
@@ -93,8 +96,10 @@ async fn run_once(
         cleared?;
     }
     consumers::remove_abandoned(shared, me, &consumers, &mut progress.abandoned).await?;
-    if settings.retention.is_lossy() {
-        let skipped = trimming::skipped(shared).await?;
+    if settings.retention.is_lossy() && !progress.unreadable {
+        let skipped = trimming::skipped(shared).await;
+        progress.unreadable = skipped.as_ref().is_err_and(|error| reply_limit(error).is_some());
+        let skipped = skipped?;
         lost(skipped.saturating_sub(progress.skipped));
         progress.skipped = skipped;
     }

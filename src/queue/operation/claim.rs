@@ -1,5 +1,8 @@
 //! Claims pending entries, and renews leases. An operation.
 //!
+//! Entries arrive on the consumer's own connection: a reply that exceeds the limit ends it, and no
+//! other command is affected.
+//!
 //! The number of an attempt is read from the server after the claim, when no other consumer can
 //! change it. It is never computed from an earlier listing.
 
@@ -11,6 +14,8 @@ use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::policy::plan::{LIST, PAGE};
 use crate::queue::shared::Shared;
+use crate::reader::Reader;
+use crate::resp::ProtocolError;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -55,6 +60,7 @@ pub(crate) async fn with_attempts(
 /// ids of deleted entries to `missing`.
 pub(crate) async fn claim_idle(
     shared: &Shared,
+    reader: &mut Reader,
     me: &[u8],
     least: Duration,
     ids: &[EntryId],
@@ -63,7 +69,7 @@ pub(crate) async fn claim_idle(
 ) -> Result<Vec<Claimed>, Error> {
     let since = clock::now();
     let claim = XClaim::new(&shared.settings.stream, &shared.settings.group, me, least, ids);
-    let entries = shared.client.send(claim).await?;
+    let entries = reader.send(claim).await?;
     let claimed = with_attempts(shared, me, since, &entries).await?;
     if entries.nulls() > 0 {
         missing.extend(ack_missing(shared, me, is_held).await?);
@@ -76,6 +82,7 @@ pub(crate) async fn claim_idle(
 /// there was time for all of them. Adds the ids of deleted entries to `missing`.
 pub(crate) async fn recover(
     shared: &Shared,
+    reader: &mut Reader,
     me: &[u8],
     asked: Instant,
     lost: Vec<PendingEntry>,
@@ -96,7 +103,7 @@ pub(crate) async fn recover(
             }
             let (stream, group) = (&shared.settings.stream, &shared.settings.group);
             let claim = XClaim::new(stream, group, me, Duration::ZERO, ids).retry_count(count);
-            let entries = shared.client.send(claim).await?;
+            let entries = reader.send(claim).await?;
             claimed.extend(with_attempts(shared, me, since, &entries).await?);
             if entries.nulls() > 0 {
                 missing.extend(ack_missing(shared, me, &is_held).await?);
@@ -170,6 +177,14 @@ pub(crate) async fn renew_one(shared: &Shared, me: &[u8], id: EntryId) -> Result
 fn heartbeat<'a>(shared: &'a Shared, me: &'a [u8], ids: &'a [EntryId]) -> XClaimJustId<'a> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     XClaim::new(stream, group, me, Duration::ZERO, ids).just_id()
+}
+
+/// Returns the limit of a reply, if the reply exceeded it.
+pub(crate) fn reply_limit(error: &Error) -> Option<usize> {
+    match error {
+        Error::Protocol { source: ProtocolError::TooLarge { limit }, .. } => Some(*limit),
+        _ => None,
+    }
 }
 
 /// Returns, for each entry, whether it is pending for us.

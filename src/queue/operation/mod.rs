@@ -6,6 +6,7 @@
 //! | `nack` | XNACK, or XCLAIM with an idle time |
 //! | `claim` | XCLAIM and XPENDING: claimed entries with their attempts, heartbeats |
 //! | `dead_letter` | MULTI: XADD to the dead-letter stream, XACK, XDEL |
+//! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
 //! | `relay` | MULTI: XADD to another stream, XACK, XDEL |
 //!
 //! `backoff` is the pause between two tries of an operation, `clock` the time that they use.
@@ -16,4 +17,5 @@ pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod dead_letter;
 pub(crate) mod nack;
+pub(crate) mod oversized;
 pub(crate) mod relay;

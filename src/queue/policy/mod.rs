@@ -1,5 +1,6 @@
 //! The decisions of a queue: steps, leases, delays, retries. No I/O.
 
+pub(crate) mod batch;
 pub(crate) mod capabilities;
 pub(crate) mod decision;
 pub(crate) mod delay;

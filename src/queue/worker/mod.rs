@@ -157,7 +157,8 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         Self { prefetch: jobs, ..self }
     }
 
-    /// Sets the limit on the payload bytes of fetched jobs that have not started. Default 64 MiB.
+    /// Sets the limit on the payload bytes of all jobs in flight, fetched or running. Default
+    /// 64 MiB. A single job may be larger; then no other is fetched while it runs.
     pub fn max_bytes(self, bytes: usize) -> Self {
         Self { bytes: bytes.max(1), ..self }
     }
@@ -309,7 +310,8 @@ impl<T: Send + 'static> WorkerBuilder<T> {
             Priority::StrictWithAging(every) => every,
         };
         let most = self.concurrency.saturating_add(self.prefetch);
-        let limits = Limits { buffered: most, bytes: self.bytes, undecided: most };
+        let limits =
+            Limits { buffered: most, bytes: self.bytes, until_settled: true, undecided: most };
         let consumer = Consumer::start(self.queues, ageing, limits).await?;
         let running = Running::new(handler, self.middleware, self.job_timeout);
         running::run(consumer, Arc::new(running), self.concurrency, self.grace, shutdown).await
