@@ -59,14 +59,27 @@ impl Shared {
 
     async fn open(&self) -> Result<(), QueueError> {
         let Settings { stream, group, dead_letter, retention, dedupe, .. } = &self.settings;
-        let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
-        match self.client.send(create).await {
-            Ok(()) => {}
-            Err(error) if error.code() == Some(&Code::BusyGroup) => {}
-            Err(error) if error.code() == Some(&Code::WrongType) => {
-                return Err(SettingsError::NotAStream(show(stream)).into());
+        // Everything is checked before anything is created: a group that stays after a mistaken
+        // `open` keeps the workers from opening the queue.
+        if dedupe.is_some() && !self.capabilities().idmp {
+            return Err(SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)").into());
+        }
+        if retention.deletes() {
+            let groups = match self.client.send(XInfoGroups::new(stream)).await {
+                Ok(groups) => groups,
+                Err(error) if error.code() == Some(&Code::WrongType) => {
+                    return Err(SettingsError::NotAStream(show(stream)).into());
+                }
+                // There is no stream yet.
+                Err(Error::Server(error)) if error.message() == b"no such key" => Vec::new(),
+                Err(error) => return Err(error.into()),
+            };
+            let others = groups.iter().filter(|info| info.name != **group);
+            let others: Vec<String> =
+                others.map(|info| info.name.escape_ascii().to_string()).collect();
+            if !others.is_empty() {
+                return Err(SettingsError::OtherGroups(others.join(", ").into()).into());
             }
-            Err(error) => return Err(error.into()),
         }
         if let Some(key) = dead_letter {
             match self.client.send(XLen::new(key)).await {
@@ -76,19 +89,14 @@ impl Shared {
                 result => drop(result?),
             }
         }
-        if retention.deletes() {
-            let groups = self.client.send(XInfoGroups::new(stream)).await?;
-            let others = groups.iter().filter(|info| info.name != **group);
-            let others: Vec<String> =
-                others.map(|info| info.name.escape_ascii().to_string()).collect();
-            if !others.is_empty() {
-                return Err(SettingsError::OtherGroups(others.join(", ").into()).into());
+        let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
+        match self.client.send(create.if_missing()).await {
+            Err(error) if error.code() == Some(&Code::WrongType) => {
+                return Err(SettingsError::NotAStream(show(stream)).into());
             }
+            result => drop(result?),
         }
         if let Some((time, keys)) = dedupe {
-            if !self.capabilities().idmp {
-                return Err(SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)").into());
-            }
             let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
             self.client.send(set).await?;
         }

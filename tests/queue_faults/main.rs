@@ -21,6 +21,8 @@ mod heartbeats;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod opening;
+#[cfg(test)]
 mod producer;
 #[cfg(test)]
 mod reading;

@@ -101,6 +101,8 @@ impl Command for XGroupCreateIfMissing<'_> {
     }
 
     fn accepted(&self, error: &[u8]) -> Option<bool> {
+        // Some proxies put a code of their own in front.
+        let error = error.strip_prefix(b"ERR ").unwrap_or(error);
         error.starts_with(b"BUSYGROUP ").then_some(false)
     }
 

@@ -2,7 +2,6 @@
 
 use crate::command::{Trim, XClaim, XGroupCreate, XGroupDelConsumer, XLen, XRange, XTrim};
 use crate::entry::{Entry, EntryRef};
-use crate::error::Code;
 use crate::id::{EntryId, StartAt};
 use crate::queue::codec::CodecError;
 use crate::queue::codec::headers::Headers;
@@ -242,10 +241,7 @@ impl<T: 'static> DeadLetters<T> {
         let Some(key) = self.key() else { return Ok(0) };
         let shared = self.shared();
         let create = XGroupCreate::new(key, OPERATORS, StartAt::START).mk_stream();
-        match shared.client.send(create).await {
-            Err(error) if error.code() != Some(&Code::BusyGroup) => return Err(error.into()),
-            _ => {}
-        }
+        shared.client.send(create.if_missing()).await?;
         let me = format!("operator-{}-{:016x}", std::process::id(), random::bits());
         let result = self.redrive_as(key, &me, &which).await;
         // This removes its claims too: jobs that were not moved can be claimed again at once.

@@ -244,10 +244,8 @@ impl Fetch {
         for shared in &self.state.levels {
             let (stream, group) = (&shared.settings.stream, &shared.settings.group);
             let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
-            match shared.client.send(create).await {
-                Ok(()) => shared.emit(QueueEvent::Created),
-                Err(error) if error.code() == Some(&Code::BusyGroup) => {}
-                Err(error) => return Err(error.into()),
+            if shared.client.send(create.if_missing()).await? {
+                shared.emit(QueueEvent::Created);
             }
         }
         self.plan.created();
