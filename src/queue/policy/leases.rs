@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn decided_entry_missing_from_a_heartbeat_reply_is_not_lost() {
+        let start = Instant::now();
+        let mut leases = Leases::new(LEASE);
+        for (ms, decided) in [(1, Decided::Done), (2, Decided::GivenBack)] {
+            let ticket = leases.insert(key(ms), start, start, ()).unwrap();
+            assert!(leases.decide(key(ms), ticket, decided, at(start, 4)));
+            assert_eq!(leases.renewed(at(start, 4), &[key(ms)], &[]), [], "{decided:?}");
+            assert!(leases.contains(key(ms)), "{decided:?}");
+        }
+    }
+
+    #[test]
     fn held_entry_is_not_inserted_twice_and_a_lost_one_is_inserted_again() {
         let start = Instant::now();
         let mut leases = Leases::new(LEASE);
