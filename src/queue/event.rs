@@ -27,9 +27,16 @@ pub enum QueueEvent {
         /// The error.
         error: Arc<Error>,
     },
-    /// The stream or the group was missing, and was created again, starting at the beginning of the
-    /// stream. If the stream was deleted, its entries are lost.
-    Created,
+    /// The stream or the group was missing, and was created again. If the stream was deleted, its
+    /// entries are lost. Otherwise the entries after `after` are delivered again. With
+    /// [`Retention::DeleteOnAck`](crate::queue::Retention::DeleteOnAck) those are the jobs that are
+    /// not done. With another retention, jobs that were done run again.
+    Created {
+        /// The id after which the group starts. It is [`EntryId::MIN`] with `DeleteOnAck`, and where
+        /// this process does not know what was acknowledged. Otherwise all jobs up to it are done,
+        /// as of about ten seconds before.
+        after: EntryId,
+    },
     /// The server's last generated id is lower than an id that this process has received. The
     /// server lost acknowledged data in a failover or a restart.
     RolledBack {
@@ -85,7 +92,7 @@ pub enum QueueEvent {
 impl QueueEvent {
     /// Emits the event through `tracing`.
     pub(crate) fn trace(&self, stream: &[u8]) {
-        use tracing::{debug, error, info, warn};
+        use tracing::{debug, error, warn};
         let stream = stream.escape_ascii();
         match self {
             Self::DeadLettered { id, attempts, reason } => {
@@ -108,7 +115,9 @@ impl QueueEvent {
             Self::Interrupted { error } => {
                 warn!(target: "bourn", %stream, %error, "consumer interrupted");
             }
-            Self::Created => info!(target: "bourn", %stream, "stream or group created again"),
+            Self::Created { after } => {
+                warn!(target: "bourn", %stream, %after, "stream or group created again");
+            }
             Self::ConsumerRemoved { name } => {
                 debug!(target: "bourn", %stream, name = %name.escape_ascii(), "consumer removed");
             }

@@ -46,7 +46,8 @@ pub enum Retention {
     /// job is cancelled, and counts as [`lease_lost`](crate::queue::Report::lease_lost).
     LossyMaxLen(u64),
     /// Keeps entries for about this duration, done or not. **Loses jobs** that are not done by
-    /// then, as [`Retention::LossyMaxLen`].
+    /// then, as [`Retention::LossyMaxLen`]. The age is measured by the server's clock, from the ids
+    /// that it assigns: a producer trims from its second job on.
     LossyMaxAge(Duration),
 }
 

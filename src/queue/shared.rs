@@ -11,6 +11,7 @@ use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
 use crate::queue::policy::capabilities::Capabilities;
+use crate::queue::policy::server_time::ServerTime;
 use crate::queue::settings::Settings;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +27,10 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// Whether the key of the dead-letter stream held another type when it was last used.
     pub(crate) blocked: AtomicBool,
+    /// The server's time of day.
+    pub(crate) time: Mutex<ServerTime>,
+    /// For a stream that keeps what is done: all entries up to this one were acknowledged.
+    acknowledged: Mutex<EntryId>,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
@@ -45,6 +50,8 @@ impl Shared {
             client,
             settings,
             blocked: AtomicBool::new(false),
+            time: Mutex::default(),
+            acknowledged: Mutex::default(),
             opened: OnceCell::new(),
             events,
             pending: Mutex::default(),
@@ -126,6 +133,16 @@ impl Shared {
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((Instant::now(), count));
         Ok(count > MANY_PENDING)
+    }
+
+    /// Records that the group has acknowledged all entries up to this one.
+    pub(crate) fn note_acknowledged(&self, id: EntryId) {
+        *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// Returns an id up to which the group has acknowledged all entries.
+    pub(crate) fn acknowledged(&self) -> EntryId {
+        *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn emit(&self, event: QueueEvent) {

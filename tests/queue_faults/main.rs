@@ -31,6 +31,8 @@ mod refusals;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod steps;

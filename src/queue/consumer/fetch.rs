@@ -243,9 +243,21 @@ impl Fetch {
     async fn create(&mut self) -> Result<(), QueueError> {
         for shared in &self.state.levels {
             let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-            let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
+            let mut after = shared.acknowledged();
+            if after > EntryId::MIN {
+                let last = match self.reader.send(XInfoStream::new(stream)).await {
+                    Ok(info) => info.last_generated_id,
+                    Err(error) if error.code() == Some(&Code::Err) => EntryId::MIN,
+                    // The group is missing, and the stream is not.
+                    Err(error) if claim::reply_limit(&error).is_some() => after,
+                    Err(error) => return Err(error.into()),
+                };
+                // The ids of another stream may be lower.
+                after = if last < after { EntryId::MIN } else { after };
+            }
+            let create = XGroupCreate::new(stream, group, StartAt::After(after)).mk_stream();
             if shared.client.send(create.if_missing()).await? {
-                shared.emit(QueueEvent::Created);
+                shared.emit(QueueEvent::Created { after });
             }
         }
         self.plan.created();
@@ -330,6 +342,9 @@ impl Fetch {
     fn note_seen(&mut self, level: usize, entries: &Entries) {
         if let (Some(seen), Some(last)) = (self.seen.get_mut(level), entries.ids().max()) {
             *seen = (*seen).max(last);
+            if let Some(shared) = self.state.shared(level) {
+                clock::id_seen(shared, last);
+            }
         }
     }
 

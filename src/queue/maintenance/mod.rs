@@ -7,8 +7,9 @@
 //! |---|---|
 //! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than any idle time> cursor COUNT 100 JUSTID` lists and removes them (Redis 7.0) |
 //! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
+//! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again |
 //! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs |
-//! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age` |
+//! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age`, by the server's clock |
 
 pub(crate) mod consumers;
 mod deleted;
@@ -81,6 +82,9 @@ async fn run_once(
     let consumers = shared.client.send(list).await?;
     #[cfg(feature = "metrics")]
     crate::queue::admin::metrics::measure(shared, &consumers, &mut progress.gauges).await?;
+    if !settings.retention.deletes() {
+        trimming::note_progress(shared).await?;
+    }
     let ours = |name: &[u8]| name.starts_with(CONSUMER_PREFIX);
     let live = consumers.iter().filter(|consumer| ours(&consumer.name)).count();
     if random::below(live) > 0 {

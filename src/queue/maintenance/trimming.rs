@@ -19,7 +19,7 @@ pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
             None => return Ok(()),
         },
         Retention::LossyMaxLen(entries) => Trim::max_len(entries),
-        Retention::LossyMaxAge(age) => match clock::id_of_age(age) {
+        Retention::LossyMaxAge(age) => match clock::id_of_age_at_server(shared, age) {
             Some(least) => Trim::min_id(least),
             None => return Ok(()),
         },
@@ -40,6 +40,21 @@ async fn needed(shared: &Shared) -> Result<Option<EntryId>, Error> {
         least = Some(least.map_or(needs, |least| least.min(needs)));
     }
     Ok(least)
+}
+
+/// Records up to which entry the group has acknowledged everything, and the server's time.
+pub(crate) async fn note_progress(shared: &Shared) -> Result<(), Error> {
+    let Settings { stream, group, .. } = &shared.settings;
+    let ask = (XInfoGroups::new(stream), XPending::new(stream, group));
+    let (groups, pending) = shared.client.transact(ask).await?;
+    let (groups, pending) = (groups?, pending?);
+    if let Some(own) = groups.iter().find(|info| info.name == **group) {
+        let last = own.last_delivered_id;
+        clock::id_seen(shared, last);
+        let done = pending.min.map_or(last, |min| min.prev().unwrap_or(EntryId::MIN).min(last));
+        shared.note_acknowledged(done);
+    }
+    Ok(())
 }
 
 /// Returns how many entries directly after the group's position were deleted before they were

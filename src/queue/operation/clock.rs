@@ -4,11 +4,34 @@
 //! The first one is tokio's, so that tests can pause it.
 
 use crate::id::EntryId;
+use crate::queue::policy::server_time::ServerTime;
+use crate::queue::shared::Shared;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Returns the time on the process's clock.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Records an id that the server has just assigned.
+pub(crate) fn id_assigned(shared: &Shared, id: EntryId) {
+    server_time(shared).assigned(id, now(), unix_ms());
+}
+
+/// Records an id that the server assigned before.
+pub(crate) fn id_seen(shared: &Shared, id: EntryId) {
+    server_time(shared).seen(id, now(), unix_ms());
+}
+
+/// Returns the id that an entry of this age has, by the server's clock; `None` if that is not
+/// known. The entry may be older, and is not younger.
+pub(crate) fn id_of_age_at_server(shared: &Shared, age: Duration) -> Option<EntryId> {
+    server_time(shared).id_of_age(age, now())
+}
+
+fn server_time(shared: &Shared) -> MutexGuard<'_, ServerTime> {
+    shared.time.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the id that an entry of this age has, by the time of day.

@@ -7,3 +7,4 @@ pub(crate) mod delay;
 pub(crate) mod leases;
 pub(crate) mod plan;
 pub(crate) mod retry_policy;
+pub(crate) mod server_time;

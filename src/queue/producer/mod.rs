@@ -182,7 +182,16 @@ impl<T: 'static> Producer<T> {
         results.into_iter().map(|result| result.unwrap_or_else(&mut id)).collect()
     }
 
+    /// Adds these jobs, and records the server's time from their ids.
     async fn add(&self, jobs: Vec<FieldList>, idmp: bool) -> Vec<Result<EntryId, QueueError>> {
+        let added = self.add_all(jobs, idmp).await;
+        if let Some(Ok(last)) = added.iter().rev().find(|added| added.is_ok()) {
+            clock::id_assigned(self.queue.shared(), *last);
+        }
+        added
+    }
+
+    async fn add_all(&self, jobs: Vec<FieldList>, idmp: bool) -> Vec<Result<EntryId, QueueError>> {
         let shared = self.queue.shared();
         if !idmp {
             let added = match &*jobs {
@@ -262,7 +271,7 @@ fn add<'a>(shared: &'a Shared, fields: &'a FieldList) -> XAdd<'a> {
     let add = match shared.settings.retention {
         Retention::DeleteOnAck | Retention::KeepUntilAllAcked => add,
         Retention::LossyMaxLen(entries) => add.trim(Trim::max_len(entries).approximate()),
-        Retention::LossyMaxAge(age) => match clock::id_of_age(age) {
+        Retention::LossyMaxAge(age) => match clock::id_of_age_at_server(shared, age) {
             Some(least) => add.trim(Trim::min_id(least).approximate()),
             None => add,
         },

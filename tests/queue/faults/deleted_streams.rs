@@ -53,7 +53,7 @@ async fn wiped_by(wipe: &[&str]) {
         let start = Instant::now();
         once(&queue, &run_log, n).await;
         assert!(start.elapsed() < RECOVERY, "{wipe:?}: {:?}", start.elapsed());
-        wait_for(&mut events, "the creation", |e| matches!(e, QueueEvent::Created)).await;
+        wait_for(&mut events, "the creation", |e| matches!(e, QueueEvent::Created { .. })).await;
         while start.elapsed() < Duration::from_secs(1) {
             n += 1;
             once(&queue, &run_log, n).await;
@@ -126,7 +126,7 @@ async fn in_flight_jobs_run_once_when_their_group_is_destroyed() {
     });
     until("the jobs are in flight", || async { test.left() == (4, 4) }).await;
     test.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]);
-    wait_for(&mut events, "the creation", |e| matches!(e, QueueEvent::Created)).await;
+    wait_for(&mut events, "the creation", |e| matches!(e, QueueEvent::Created { .. })).await;
     until("the jobs are in flight again", || async { test.left() == (4, 4) }).await;
     go.send(()).unwrap();
     until("every job is done", || async { test.left() == (0, 0) }).await;
