@@ -25,9 +25,13 @@ pub(crate) fn below(end: usize) -> usize {
     SOURCE.with_borrow_mut(|source| source.usize(..end.max(1)))
 }
 
-/// Seeds the source of this thread.
-#[cfg(test)]
-pub(crate) fn seed(seed: u64) {
+/// Seeds the randomness of bourn in this thread: jitter of delays, names, who does maintenance.
+///
+/// A test that runs in one thread, in paused time and on one [`Server`](crate::testing::Server),
+/// then does the same each time.
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(feature = "testing"), expect(unreachable_pub, reason = "public in `testing`"))]
+pub fn seed(seed: u64) {
     SOURCE.with_borrow_mut(|source| source.seed(seed));
 }
 

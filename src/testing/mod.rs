@@ -60,6 +60,7 @@ mod store;
 mod users;
 mod wire;
 
+pub use crate::random::seed;
 pub use fault::Fault;
 pub use request::Request;
 pub use server::{Server, ServerBuilder};

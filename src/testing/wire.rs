@@ -70,8 +70,12 @@ impl Shared {
 
     /// Opens a connection.
     pub(super) fn dial(self: &Arc<Self>) -> io::Result<Connection> {
-        let key = self.with(State::connect).ok_or(io::ErrorKind::ConnectionRefused)?;
-        Ok(Connection { shared: Arc::clone(self), key })
+        let opened = self.with(|state| {
+            let key = state.connect()?;
+            Some((key, state.sessions.get(&key).map_or(0, |session| session.id)))
+        });
+        let (key, id) = opened.ok_or(io::ErrorKind::ConnectionRefused)?;
+        Ok(Connection { shared: Arc::clone(self), key, id })
     }
 }
 
@@ -142,6 +146,16 @@ async fn pass_time(shared: Weak<Shared>, running: Running) {
 pub struct Connection {
     shared: Arc<Shared>,
     key: Key,
+    id: i64,
+}
+
+impl Connection {
+    /// Returns the id of the connection, as `CLIENT ID` does, for
+    /// [`Fault::on_connection`](super::Fault::on_connection).
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.id
+    }
 }
 
 impl AsyncRead for Connection {

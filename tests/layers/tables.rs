@@ -24,7 +24,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
             "client", "reader",
         ],
     ),
-    ("testing", &["resp", "error", "id", "config", "client"]),
+    ("testing", &["resp", "error", "id", "config", "client", "random"]),
     ("guide", &[]),
 ];
 

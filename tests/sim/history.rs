@@ -30,7 +30,7 @@ pub(crate) struct Report {
 /// Runs the history of a seed, up to this many steps; `trace` collects its events.
 pub(crate) fn run(seed: u64, steps: usize, trace: bool) -> Report {
     // The client's own randomness.
-    fastrand::seed(seed);
+    bourn::testing::seed(seed);
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(history(seed, steps, trace))
