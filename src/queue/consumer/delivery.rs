@@ -272,9 +272,11 @@ impl Acker {
         }
         let is_ours = claim::is_ours(shared, &me, key.1).await?;
         let sent = clock::now();
-        let is_renewed = is_ours
-            && state.leases().is_valid(*key, *ticket, sent)
-            && claim::renew_one(shared, &me, key.1).await?;
+        let expiry = self.job.expiry().filter(|_| is_ours);
+        let is_renewed = match expiry {
+            Some(expiry) => claim::renew_one(shared, &me, key.1, expiry).await?,
+            None => false,
+        };
         let still = if is_renewed { vec![*key] } else { Vec::new() };
         let lost = state.leases().renewed(sent, &[*key], &still);
         state.lease_lost(lost, clock::now());

@@ -51,6 +51,7 @@ pub(crate) async fn run(state: Arc<State>) {
 
 /// Renews these leases. Those of entries that are no longer pending are lost.
 async fn beat(state: &State, keys: &[Key], limit: Duration) {
+    let _on_their_way = state.heartbeat().await;
     let sent = clock::now();
     let me = state.name();
     // Some may have been decided since they were due.

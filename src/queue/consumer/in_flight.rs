@@ -176,6 +176,12 @@ impl InFlight {
         self.state.leases().is_valid(self.key, self.ticket, clock::now())
     }
 
+    /// Returns when our lease expires; `None` if it has expired.
+    pub(crate) fn expiry(&self) -> Option<Instant> {
+        let expiry = self.state.leases().expiry(self.key, self.ticket)?;
+        Some(expiry).filter(|expiry| clock::now() < *expiry)
+    }
+
     /// Sends the decision to the settler. No caller waits for the result.
     pub(crate) fn settle(self, decision: Decision) {
         drop(self.send(Action::Decide(decision), None));

@@ -180,11 +180,11 @@ async fn carry_out(job: &InFlight, shared: &Shared, decision: Decision) -> Reply
 
 async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<(), QueueError> {
     let mut backoff = Backoff::default();
+    // A heartbeat that arrives later would take the job back.
+    job.state.heartbeat_ended().await;
     loop {
-        if !job.is_ours() {
-            return Err(QueueError::LeaseLost);
-        }
-        let error = match nack::send(shared, job.key.1, job.attempt, how).await {
+        let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
+        let error = match nack::send(shared, job.key.1, job.attempt, how, expiry).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };

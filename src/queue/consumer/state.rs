@@ -52,6 +52,8 @@ pub(crate) struct State {
     run: Mutex<BTreeMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<BTreeMap<Key, Instant>>,
+    /// Locked while heartbeats are on their way.
+    heartbeat: tokio::sync::Mutex<()>,
     pub(crate) buffered: AtomicUsize,
     pub(crate) bytes: AtomicUsize,
     pub(crate) undecided: AtomicUsize,
@@ -92,6 +94,7 @@ impl State {
             leases: Mutex::new(Leases::new(lease)),
             run: Mutex::default(),
             done: Mutex::default(),
+            heartbeat: tokio::sync::Mutex::default(),
             buffered: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
@@ -114,6 +117,16 @@ impl State {
 
     pub(crate) fn leases(&self) -> MutexGuard<'_, Leases<CancellationToken>> {
         lock(&self.leases)
+    }
+
+    /// Marks heartbeats as on their way, until the guard is dropped.
+    pub(crate) async fn heartbeat(&self) -> impl Drop + Send + '_ {
+        self.heartbeat.lock().await
+    }
+
+    /// Waits until no heartbeat is on its way that was sent before.
+    pub(crate) async fn heartbeat_ended(&self) {
+        drop(self.heartbeat.lock().await);
     }
 
     pub(crate) fn shared(&self, level: usize) -> Option<&Arc<Shared>> {

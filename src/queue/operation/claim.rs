@@ -169,9 +169,16 @@ pub(crate) async fn renew(
     shared.client.send_all(ids.chunks(PAGE).map(|ids| heartbeat(shared, me, ids))).await
 }
 
-/// Renews one lease. False if the entry is no longer pending.
-pub(crate) async fn renew_one(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool, Error> {
-    Ok(!shared.client.send(heartbeat(shared, me, &[id])).await?.is_empty())
+/// Renews one lease that expires then. False if the entry is no longer pending.
+pub(crate) async fn renew_one(
+    shared: &Shared,
+    me: &[u8],
+    id: EntryId,
+    expiry: Instant,
+) -> Result<bool, Error> {
+    let left = expiry.saturating_duration_since(clock::now());
+    let renewed = shared.client.send(heartbeat(shared, me, &[id])).within(left).await?;
+    Ok(!renewed.is_empty())
 }
 
 fn heartbeat<'a>(shared: &'a Shared, me: &'a [u8], ids: &'a [EntryId]) -> XClaimJustId<'a> {

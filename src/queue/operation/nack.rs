@@ -11,15 +11,16 @@
 //! slow at the server. The job then waits for a whole lease, or for the duration of its delay
 //! bucket.
 //!
-//! None of these commands checks the owner: they must be sent only while the lease is valid, and
-//! not again when the outcome is unknown.
+//! None of these commands checks the owner. So they are sent only while the lease is valid, by the
+//! time limit of the command, and not again when the outcome is unknown.
 
+use super::clock;
 use crate::command::{NackMode, XClaim, XNack};
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::policy::delay;
 use crate::queue::shared::Shared;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The way in which an entry is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +31,16 @@ pub(crate) enum GiveBack {
     Release,
 }
 
-/// Gives the entry back. `attempt` is the number of its present attempt.
+/// Gives the entry back, if that can be sent before the lease expires. `attempt` is the number of
+/// its present attempt.
 pub(crate) async fn send(
     shared: &Shared,
     id: EntryId,
     attempt: u32,
     give_back: GiveBack,
+    expiry: Instant,
 ) -> Result<(), Error> {
+    let left = || expiry.saturating_duration_since(clock::now());
     let settings = &shared.settings;
     let (stream, group, lease) = (&settings.stream, &settings.group, settings.lease);
     // A consumer that reads without CLAIM is not woken by XNACK, and does not see entries without
@@ -48,7 +52,8 @@ pub(crate) async fn send(
         GiveBack::Release => Some(NackMode::Silent),
     };
     if let Some(mode) = mode.filter(|_| nacks) {
-        return shared.client.send(XNack::new(stream, group, mode, id)).await.map(drop);
+        let nack = shared.client.send(XNack::new(stream, group, mode, id));
+        return nack.within(left()).await.map(drop);
     }
     let many_pending = shared.has_many_pending().await?;
     let claim = |owner, idle| {
@@ -69,5 +74,5 @@ pub(crate) async fn send(
             claim(delay::RETRY, lease).retry_count(attempt.saturating_sub(1).into())
         }
     };
-    shared.client.send(claim.just_id()).await.map(drop)
+    shared.client.send(claim.just_id()).within(left()).await.map(drop)
 }

@@ -61,7 +61,7 @@ impl Fetch {
                 break;
             }
             let attempt = u32::try_from(deliveries).unwrap_or(u32::MAX);
-            nack::send(shared, id, attempt, GiveBack::Release).await?;
+            nack::send(shared, id, attempt, GiveBack::Release, asked + lease / 4).await?;
         }
         self.plan.recovered(level, true);
         Ok(())
