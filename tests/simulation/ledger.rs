@@ -1,0 +1,150 @@
+//! The truth about each job in each group, and the rules that hold at every moment.
+
+use crate::scene::{Kind, Nature, Scene};
+use bourn::EntryId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A job in a group.
+pub(crate) type Place = (usize, usize);
+
+/// What happened to a job in a group.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fate {
+    /// The handler's runs, and those of them that ended because their worker stopped.
+    pub(crate) runs: u32,
+    pub(crate) released: u32,
+    pub(crate) successes: u32,
+    /// Its entries, as handlers saw them: the attempt of the last run, and whether a later one may
+    /// have the same.
+    pub(crate) entries: BTreeMap<EntryId, (u32, bool)>,
+    /// The processes that run it now, each with the entry.
+    running: Vec<(usize, EntryId)>,
+    /// How often it may have been redriven.
+    pub(crate) redrives: u32,
+    /// The handler said that it never succeeds, or that nobody needs it.
+    pub(crate) dies: bool,
+    pub(crate) discarded: bool,
+    /// The moment of the first success.
+    pub(crate) done_at: Option<Duration>,
+    /// The server lost it, or an operator deleted its dead letter.
+    pub(crate) gone: bool,
+}
+
+/// The results of enqueueing a job.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sent {
+    pub(crate) tried: u32,
+    pub(crate) confirmed: u32,
+    pub(crate) unknown: u32,
+}
+
+/// All jobs.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    kind: Kind,
+    attempts: u32,
+    at_most_once: bool,
+    pub(crate) natures: Vec<Nature>,
+    pub(crate) fates: BTreeMap<Place, Fate>,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) wrong: Vec<String>,
+    /// The moment of the last fault that may have a job run again.
+    pub(crate) disturbed: Option<Duration>,
+    /// Until this moment a job may be run by two workers at once.
+    excused: Duration,
+    /// How often the server lost data, or its clock jumped: it may forget attempts.
+    pub(crate) losses: u32,
+}
+
+impl Ledger {
+    pub(crate) fn new(scene: &Scene) -> Self {
+        Self {
+            kind: scene.kind,
+            attempts: scene.attempts,
+            at_most_once: scene.at_most_once,
+            natures: scene.jobs.iter().map(|job| job.nature).collect(),
+            fates: BTreeMap::new(),
+            sent: vec![Sent::default(); scene.jobs.len()],
+            wrong: Vec::new(),
+            disturbed: None,
+            excused: Duration::ZERO,
+            losses: 0,
+        }
+    }
+
+    pub(crate) fn excuse(&mut self, until: Duration) {
+        self.excused = self.excused.max(until);
+    }
+
+    /// A run begins. Returns its number among the runs of this job that count.
+    pub(crate) fn begin(
+        &mut self,
+        now: Duration,
+        place: Place,
+        process: usize,
+        attempt: u32,
+        id: EntryId,
+    ) -> u32 {
+        let (kind, losses, disturbed) = (self.kind, self.losses, self.disturbed);
+        let excused = self.excused >= now;
+        let allowed = if self.at_most_once { 1 } else { self.attempts };
+        let fate = self.fates.entry(place).or_default();
+        let mut wrong = Vec::new();
+        fate.runs += 1;
+        let other = fate.running.iter().find(|(_, other)| *other == id);
+        if let Some((other, _)) = other.filter(|_| !excused) {
+            wrong.push(format!("is run by two at once: {other} and {process}"));
+        }
+        fate.running.push((process, id));
+        if attempt > self.attempts && !self.at_most_once {
+            wrong.push(format!("has attempt {attempt} of {}", self.attempts));
+        }
+        let (last, repeats) = fate.entries.get(&id).copied().unwrap_or_default();
+        if attempt < last + u32::from(!repeats) && losses == 0 && !excused && !self.at_most_once {
+            wrong.push(format!("has attempt {attempt} after attempt {last}"));
+        }
+        fate.entries.insert(id, (attempt, false));
+        let entries = u32::try_from(fate.entries.len()).unwrap_or(u32::MAX);
+        let bound = allowed * (entries + losses) + fate.released;
+        if fate.runs > bound {
+            wrong.push(format!("is run {} times of {bound}", fate.runs));
+        }
+        if let Some(done) = fate.done_at {
+            let caused = disturbed.is_some() || losses > 0 || fate.redrives > 0;
+            if kind == Kind::Calm || !caused {
+                wrong.push(format!("was done at {done:?} and is run again without a cause"));
+            }
+        }
+        let run = fate.runs - fate.released;
+        for text in wrong {
+            self.wrong(place, &text);
+        }
+        run
+    }
+
+    pub(crate) fn wrong(&mut self, (group, job): Place, text: &str) {
+        let fate = self.fates.get(&(group, job)).cloned().unwrap_or_default();
+        let (nature, sent) = (self.natures[job], self.sent[job]);
+        self.wrong
+            .push(format!("job {job} of group {group} {text}\n  {nature:?} {sent:?} {fate:?}"));
+    }
+
+    /// A run ended: with a result, because its worker stops, or otherwise.
+    pub(crate) fn end(&mut self, place: Place, process: usize, id: EntryId, stopped: bool) {
+        let Some(fate) = self.fates.get_mut(&place) else { return };
+        if let Some(index) = fate.running.iter().position(|run| *run == (process, id)) {
+            fate.running.remove(index);
+        }
+        if stopped {
+            fate.released += 1;
+            fate.entries.entry(id).and_modify(|(_, repeats)| *repeats = true);
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self, now: Duration, place: Place) {
+        let fate = self.fates.entry(place).or_default();
+        fate.successes += 1;
+        fate.done_at.get_or_insert(now);
+    }
+}
