@@ -70,6 +70,18 @@ pub enum QueueEvent {
         /// The error.
         error: Arc<Error>,
     },
+    /// A decision on a job could not be carried out: it was refused, or its outcome is unknown. The
+    /// job stays pending, and is delivered again when its lease expires, also if it is done.
+    ///
+    /// [`Report::unacknowledged`](crate::queue::Report::unacknowledged) and
+    /// [`Report::unsettled`](crate::queue::Report::unsettled) count them. A permanent error also
+    /// ends the worker or consumer.
+    SettlementFailed {
+        /// The job.
+        id: EntryId,
+        /// The error.
+        error: Arc<Error>,
+    },
     /// Pending entries are missing from the stream: trimmed or deleted by others, or by a lossy
     /// retention. With a lossy retention, unread entries are counted too.
     Lost {
@@ -100,6 +112,9 @@ impl QueueEvent {
             }
             Self::DeadLetterBlocked { id, error } => {
                 error!(target: "bourn", %stream, %id, %error, "job cannot be dead-lettered");
+            }
+            Self::SettlementFailed { id, error } => {
+                error!(target: "bourn", %stream, %id, %error, "job cannot be settled");
             }
             Self::RolledBack { seen, last } => {
                 error!(target: "bourn", %stream, %seen, %last, "the server lost entries");

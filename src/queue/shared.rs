@@ -10,7 +10,7 @@ use crate::queue::codec::propagate::Propagator;
 use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
-use crate::queue::policy::capabilities::Capabilities;
+use crate::queue::policy::capabilities::{Capabilities, Denied};
 use crate::queue::policy::server_time::ServerTime;
 use crate::queue::settings::Settings;
 use std::fmt;
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) time: Mutex<ServerTime>,
     /// For a stream that keeps what is done: all entries up to this one were acknowledged.
     acknowledged: Mutex<EntryId>,
+    /// The newer commands that the server refused.
+    pub(crate) denied: Denied,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
@@ -52,6 +54,7 @@ impl Shared {
             blocked: AtomicBool::new(false),
             time: Mutex::default(),
             acknowledged: Mutex::default(),
+            denied: Denied::default(),
             opened: OnceCell::new(),
             events,
             pending: Mutex::default(),
@@ -110,9 +113,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns the capabilities of the server that is connected now.
+    /// Returns the capabilities of the server that is connected now, without commands that it
+    /// refused before.
     pub(crate) fn capabilities(&self) -> Capabilities {
-        Capabilities::of(self.client.server().as_deref())
+        self.denied.limit(Capabilities::of(self.client.server().as_deref()))
     }
 
     /// Whether setting an entry's idle time would be slow at the server.

@@ -33,6 +33,8 @@ mod relays;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
+mod settlement;
+#[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod steps;

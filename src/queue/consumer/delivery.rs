@@ -176,8 +176,8 @@ impl Acker {
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`] if the server refuses it, or is unreachable for the duration of a
-    /// lease: the job will be delivered again. [`QueueError::Stopped`] if the consumer ended
+    /// [`QueueError::Redis`] if the server refuses it, or does not confirm it within the duration of
+    /// a lease: the job will be delivered again. [`QueueError::Stopped`] if the consumer ended
     /// before.
     pub fn ack(self) -> impl Future<Output = Result<Acked, QueueError>> + Send + use<> {
         let settled = self.job.settle_and_wait(Action::Decide(Decision::Done));

@@ -8,7 +8,7 @@ use crate::id::EntryId;
 use crate::queue::codec::FieldList;
 use crate::queue::consumer::lease::Lease;
 use crate::queue::consumer::report::JobOutcome;
-use crate::queue::consumer::state::{Memory, State};
+use crate::queue::consumer::state::{Memory, Occupied, State};
 use crate::queue::error::QueueError;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
@@ -56,6 +56,10 @@ pub(crate) struct InFlight {
 pub(crate) struct Settlement {
     pub(crate) job: InFlight,
     pub(crate) action: Action,
+    /// The time of the decision.
+    pub(crate) at: Instant,
+    /// Its place in the consumer until it is settled; `None` for an acknowledgement.
+    pub(crate) occupied: Option<Occupied>,
     /// Receives the result; `None` if no caller waits for it.
     pub(crate) reply: Option<oneshot::Sender<Reply>>,
 }
@@ -72,6 +76,11 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// Whether the job is only acknowledged, together with others.
+    pub(crate) fn acknowledges(&self) -> bool {
+        matches!(self, Self::Decide(decision) if decision.acknowledges())
+    }
+
     /// Returns the decision that heartbeats would undo, if there is one.
     fn stops_heartbeats(&self) -> Option<Decided> {
         match self {
@@ -248,10 +257,12 @@ impl InFlight {
                 None
             }
             _ => {
+                let at = clock::now();
                 if let Some(decided) = action.stops_heartbeats() {
-                    state.leases().decide(self.key, self.ticket, decided, clock::now());
+                    state.leases().decide(self.key, self.ticket, decided, at);
                 }
-                Some(place.send(Settlement { job: self, action, reply }))
+                let occupied = (!action.acknowledges()).then(|| state.occupy(1));
+                Some(place.send(Settlement { job: self, action, at, occupied, reply }))
             }
         };
         // Only now: when all jobs are decided, all of them are in the channel.

@@ -118,7 +118,8 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 /// [`Consumer::next`].
 ///
 /// Reconnects, recreates the group and claims abandoned jobs automatically. An error is permanent
-/// and ends the stream: the key is not a stream, or the user lacks permission. Jobs whose payload
+/// and ends the stream: the key is not a stream, the user lacks permission, or the client is closed.
+/// So does such an error of an acknowledgement. Jobs whose payload
 /// cannot be decoded are not returned: they are moved to the dead-letter stream.
 ///
 /// Dropping it has the effect of [`Consumer::close`], in the background. Deliveries in flight can
@@ -197,6 +198,10 @@ impl<T: Send + 'static> Consumer<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<InFlight, QueueError>>> {
         loop {
+            if self.state.failed.is_cancelled() {
+                self.stop_fetching();
+                return Poll::Ready(self.state.take_failure().map(Err));
+            }
             let next = std::task::ready!(self.jobs.poll_recv(cx));
             match next {
                 Some(Ok(job)) if job.lease.is_lost() => drop(job),
@@ -204,6 +209,8 @@ impl<T: Send + 'static> Consumer<T> {
                     job.mark_delivered();
                     return Poll::Ready(Some(Ok(job)));
                 }
+                // A permanent error may have closed the channel just now.
+                None if self.state.failed.is_cancelled() => {}
                 other => return Poll::Ready(other),
             }
         }
@@ -327,22 +334,28 @@ async fn supervise(state: Arc<State>, fetch: Fetch, settlements: mpsc::Receiver<
         }
     }
     // Decisions are carried out before the name is removed.
-    let settled = async {
-        while !state.leases().is_empty() {
-            let changed = state.changed();
-            if !state.leases().is_empty() {
-                changed.await;
-            }
-        }
-    };
-    first(settled, tokio::time::sleep(LAST)).await;
+    first(all_settled(&state), tokio::time::sleep(LAST)).await;
+    // The others are recorded as failed, before the report is complete.
+    state.no_retry.cancel();
+    first(all_settled(&state), tokio::time::sleep(LEAVE)).await;
     stop.cancel();
-    let _ = maintenance.await;
+    // It ends after its present step, for which the server may have no reply.
+    let _ = tokio::time::timeout(LEAVE, maintenance).await;
     let me = state.name();
     // If the name stays, another consumer removes it.
     let _ = tokio::time::timeout(LEAVE, maintenance::consumers::leave(&state.levels, &me)).await;
     state.ended.cancel();
     while tasks.join_next().await.is_some() {}
+}
+
+/// Waits until no lease is left.
+async fn all_settled(state: &State) {
+    while !state.leases().is_empty() {
+        let changed = state.changed();
+        if !state.leases().is_empty() {
+            changed.await;
+        }
+    }
 }
 
 async fn maintain(state: Arc<State>, stop: CancellationToken) {

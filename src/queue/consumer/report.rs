@@ -17,10 +17,12 @@ pub(crate) enum JobOutcome {
     Panicked,
     TimedOut,
     Lost,
+    Unacknowledged,
+    Unsettled,
 }
 
 /// Each outcome with its name, in the order of the enum.
-const NAMES: [(JobOutcome, &str); 11] = [
+const NAMES: [(JobOutcome, &str); 13] = [
     (JobOutcome::Done, "done"),
     (JobOutcome::AlreadyGone, "already_gone"),
     (JobOutcome::Retried, "retried"),
@@ -32,6 +34,8 @@ const NAMES: [(JobOutcome, &str); 11] = [
     (JobOutcome::Panicked, "panicked"),
     (JobOutcome::TimedOut, "timed_out"),
     (JobOutcome::Lost, "lost"),
+    (JobOutcome::Unacknowledged, "unacknowledged"),
+    (JobOutcome::Unsettled, "unsettled"),
 ];
 
 /// The counts of one consumer.
@@ -86,6 +90,8 @@ impl OutcomeCounts {
             panicked: of(JobOutcome::Panicked),
             timed_out: of(JobOutcome::TimedOut),
             lost: of(JobOutcome::Lost),
+            unacknowledged: of(JobOutcome::Unacknowledged),
+            unsettled: of(JobOutcome::Unsettled),
         }
     }
 }
@@ -132,6 +138,13 @@ pub struct Report {
     /// Entries missing from the stream while they were pending, or, with a lossy retention, before
     /// they were read.
     pub lost: u64,
+    /// Done or discarded, but the acknowledgement was refused, or was not confirmed in time. The
+    /// job may run again. If this consumer receives it again, it acknowledges it without running
+    /// it, and counts it as done as well.
+    pub unacknowledged: u64,
+    /// Not done, and the decision on them could not be carried out, or was not confirmed. They are
+    /// delivered again when their lease expires.
+    pub unsettled: u64,
 }
 
 /// Prints as `12 done, 1 retried`. Zero counts are omitted.
@@ -149,6 +162,8 @@ impl fmt::Display for Report {
             (self.panicked, "panicked"),
             (self.timed_out, "timed out"),
             (self.lost, "lost"),
+            (self.unacknowledged, "not acknowledged"),
+            (self.unsettled, "not settled"),
         ];
         let mut between = "";
         for (count, name) in counts.iter().filter(|(count, _)| *count > 0) {
@@ -172,7 +187,8 @@ mod tests {
         let report = outcomes.report();
         assert_eq!((report.done, report.lost, report.released), (1, 11, 6));
         let all = "1 done, 2 already gone, 3 retried, 4 dead, 5 discarded, 6 released, 7 dropped, \
-                   8 lease lost, 9 panicked, 10 timed out, 11 lost";
+                   8 lease lost, 9 panicked, 10 timed out, 11 lost, 12 not acknowledged, 13 not \
+                   settled";
         assert_eq!(report.to_string(), all);
         assert_eq!(Report::default().to_string(), "nothing to do");
         assert!(NAMES.iter().enumerate().all(|(place, (outcome, _))| *outcome as usize == place));

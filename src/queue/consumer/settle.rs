@@ -4,8 +4,15 @@
 //! While one acknowledgement is in flight, others gather for the next: no acknowledgement waits for
 //! a batch to fill. An acknowledgement is sent even after the lease was lost: the job *is* done.
 //! Everything else is sent only while the lease is valid.
+//!
+//! | event | action |
+//! |---|---|
+//! | an acknowledgement fails | it is sent again, for the duration of a lease since the decision, next to those that follow |
+//! | another decision is refused | the job keeps its worker slot until its lease expires: no other job is fetched in its place |
+//! | a decision cannot be carried out | an event, and a count in the report |
+//! | the error is permanent | the consumer ends with it |
 
-use crate::error::{Error, Outcome};
+use crate::error::{Code, Error, Outcome, Repeat};
 use crate::id::EntryId;
 use crate::queue::codec::FieldList;
 use crate::queue::consumer::in_flight::{Action, InFlight, Reply, Settlement};
@@ -13,9 +20,9 @@ use crate::queue::consumer::report::JobOutcome;
 use crate::queue::consumer::state::State;
 use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
-use crate::queue::first::first;
+use crate::queue::first::{Either, either, first};
 use crate::queue::operation::ack::{self, Acked};
-use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::backoff::{Backoff, is_permanent, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter::{self, DeadLetterMove, DeadLetterOutcome};
 use crate::queue::operation::nack::{self, GiveBack};
@@ -25,6 +32,7 @@ use crate::queue::policy::leases::{Decided, Key};
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::Shared;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -71,59 +79,132 @@ pub(crate) async fn run(state: Arc<State>, mut jobs: mpsc::Receiver<Settlement>)
         state.room.notify_waiters();
         let mut done = Vec::new();
         for settlement in batch.drain(..) {
-            match settlement.action {
-                Action::Decide(ref decision) if decision.acknowledges() => done.push(settlement),
-                _ => drop(others.spawn(settle(settlement))),
+            if settlement.action.acknowledges() {
+                done.push(settlement);
+            } else {
+                others.spawn(settle(settlement));
             }
         }
         if !done.is_empty() {
-            acknowledge(&state, done).await;
+            acknowledge(&state, done, &mut others).await;
         }
         // Let ready tasks make their decisions first: one command then carries them all.
         tokio::task::yield_now().await;
     }
 }
 
-/// Acknowledges these jobs, and reports each result to its caller.
-async fn acknowledge(state: &State, mut jobs: Vec<Settlement>) {
+/// Acknowledges these jobs, and reports each result to its caller. Those that have to be sent again
+/// are left to a task of their own.
+async fn acknowledge(state: &Arc<State>, mut jobs: Vec<Settlement>, others: &mut JoinSet<()>) {
     // By stream, each in the order of the decisions.
     jobs.sort_by_key(|settlement| settlement.job.key.0);
     let keys: Vec<Key> = jobs.iter().map(|settlement| settlement.job.key).collect();
     let mut jobs = jobs.into_iter();
     for keys in keys.chunk_by(|a, b| a.0 == b.0).flat_map(|keys| keys.chunks(PAGE)) {
-        let shared = keys.first().and_then(|key| state.shared(key.0));
-        let page = jobs.by_ref().take(keys.len());
-        let Some(shared) = shared else {
-            page.for_each(drop);
-            continue;
-        };
-        let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
-        let ended = || state.ended.is_cancelled();
-        let results = ack::send_until_known(shared, &ids, ended).await;
-        for (settlement, result) in page.zip(results) {
-            acknowledged(state, settlement, result);
+        let page = jobs.by_ref().take(keys.len()).collect();
+        if let Err((again, error)) = acknowledge_once(state, page).await {
+            others.spawn(acknowledge_again(Arc::clone(state), again, error));
         }
     }
 }
 
-/// Records the result of one acknowledgement.
-fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, Error>) {
-    let Settlement { job, action, reply } = settlement;
-    if result.is_err() {
-        // If the entry is delivered again, it is acknowledged again.
-        state.note_done(job.key, clock::now());
+/// Sends acknowledgements again until each is confirmed or its time is over.
+async fn acknowledge_again(state: Arc<State>, mut jobs: Vec<Settlement>, mut error: Arc<Error>) {
+    let mut places = state.occupy(jobs.len());
+    let mut backoff = Backoff::default();
+    loop {
+        first(backoff.wait(), time_is_over(&state, &jobs)).await;
+        jobs = without_expired(&state, jobs, &error);
+        places.shrink(jobs.len());
+        if jobs.is_empty() {
+            return;
+        }
+        match acknowledge_once(&state, jobs).await {
+            Ok(()) => return,
+            Err(again) => (jobs, error) = again,
+        }
     }
-    state.settled(job.key, job.ticket);
-    let outcome = match (&result, action) {
-        (Ok(Acked::AlreadyGone), _) => Some(JobOutcome::AlreadyGone),
-        (Ok(Acked::Done), Action::Decide(Decision::Discard)) => Some(JobOutcome::Discarded),
-        (Ok(Acked::Done), _) => Some(JobOutcome::Done),
-        (Err(_), _) => None,
+}
+
+/// Waits until the time of the first of these acknowledgements is over.
+async fn time_is_over(state: &State, jobs: &[Settlement]) {
+    let first_decision = jobs.iter().map(|settlement| settlement.at).min();
+    let until = first_decision.map_or_else(clock::now, |at| at + state.lease());
+    first(tokio::time::sleep_until(until.into()), state.no_retry.cancelled()).await;
+}
+
+/// Reports the error of those whose time is over, and returns the others.
+fn without_expired(state: &State, jobs: Vec<Settlement>, error: &Arc<Error>) -> Vec<Settlement> {
+    let may_retry = is_transient(error) && !state.no_retry.is_cancelled();
+    let (now, lease) = (clock::now(), state.lease());
+    let is_due = |settlement: &Settlement| may_retry && now < settlement.at + lease;
+    let (due, over): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_due);
+    for settlement in over {
+        acknowledged(state, settlement, Err(error));
+    }
+    due
+}
+
+/// Sends one acknowledgement for these jobs of one stream. The error contains those to send again,
+/// if there are any.
+async fn acknowledge_once(
+    state: &Arc<State>,
+    jobs: Vec<Settlement>,
+) -> Result<(), (Vec<Settlement>, Arc<Error>)> {
+    let level = jobs.first().map_or(0, |settlement| settlement.job.key.0);
+    let Some(shared) = state.shared(level) else { return Ok(()) };
+    let ids: Vec<EntryId> = jobs.iter().map(|settlement| settlement.job.key.1).collect();
+    let sent = clock::now();
+    let sending = pin!(ack::send(shared, &ids));
+    let error = match either(sending, time_is_over(state, &jobs)).await {
+        Either::Left(Ok(results)) => {
+            for (settlement, acked) in jobs.into_iter().zip(results) {
+                acknowledged(state, settlement, Ok(acked));
+            }
+            return Ok(());
+        }
+        Either::Left(Err(error)) => error,
+        Either::Right(_) => {
+            let waited = clock::now().saturating_duration_since(sent);
+            Error::TimedOut { command: "XACK", waited, repeat: Repeat::SAFE }
+        }
     };
-    if let Some(outcome) = outcome {
-        state.outcomes.add(job.key.0, outcome, 1);
+    if is_permanent(&error) {
+        state.fail(error.clone().into());
+    } else if !is_transient(&error) {
+        // The entries stay pending: others in their place would add to those that do.
+        let (places, state) = (state.occupy(jobs.len()), Arc::clone(state));
+        tokio::spawn(async move {
+            first(tokio::time::sleep(state.lease()), state.closing.cancelled()).await;
+            drop(places);
+        });
     }
-    answer(reply, result.map(|acked| (acked, None)).map_err(QueueError::from));
+    let error = Arc::new(error);
+    let again = without_expired(state, jobs, &error);
+    if again.is_empty() { Ok(()) } else { Err((again, error)) }
+}
+
+/// Records the result of one acknowledgement.
+fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Arc<Error>>) {
+    let Settlement { job, action, reply, .. } = settlement;
+    let outcome = match (&result, action) {
+        (Ok(Acked::AlreadyGone), _) => JobOutcome::AlreadyGone,
+        (Ok(Acked::Done), Action::Decide(Decision::Discard)) => JobOutcome::Discarded,
+        (Ok(Acked::Done), _) => JobOutcome::Done,
+        (Err(_), _) => JobOutcome::Unacknowledged,
+    };
+    match result {
+        Ok(_) => state.outcomes.add(job.key.0, outcome, 1),
+        Err(error) => {
+            // If the entry is delivered again, it is acknowledged again.
+            state.note_done(job.key, clock::now());
+            state.settlement_failed(job.key, outcome, error);
+        }
+    }
+    // Only now: the report is complete when no lease is left.
+    state.settled(job.key, job.ticket);
+    let result = result.map(|acked| (acked, None));
+    answer(reply, result.map_err(|error| QueueError::Redis((**error).clone())));
 }
 
 /// Reports a result to the caller.
@@ -134,21 +215,50 @@ fn answer(reply: Option<oneshot::Sender<Reply>>, result: Reply) {
     }
 }
 
-/// Settles a job that is not acknowledged with others.
+/// Settles a job that is not acknowledged with others. It occupies a place until then.
 async fn settle(settlement: Settlement) {
-    let Settlement { job, action, reply } = settlement;
-    let result = match job.state.shared(job.key.0).map(Arc::clone) {
-        None => Err(QueueError::Stopped),
-        Some(shared) => match action {
-            Action::Relay { to, fields } => {
-                let result = relay(&job, &shared, &to, &fields).await;
-                job.state.settled(job.key, job.ticket);
-                result
-            }
-            Action::Decide(decision) => carry_out(&job, &shared, decision).await,
-        },
+    let Settlement { job, action, occupied: _occupied, reply, .. } = settlement;
+    let state = Arc::clone(&job.state);
+    let Some(shared) = state.shared(job.key.0) else { return };
+    // A job that is being dead-lettered stays in flight.
+    let may_hold = !matches!(action, Action::Decide(Decision::DeadLetter(_)));
+    let result = match action {
+        Action::Relay { to, fields } => relay(&job, shared, &to, &fields).await,
+        Action::Decide(decision) => carry_out(&job, shared, decision).await,
     };
+    let refused = result.as_ref().is_err_and(|error| error.outcome() == Outcome::NotApplied);
+    let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
+    if let Err(error) = &result {
+        failed(&job, error);
+    }
+    state.settled(job.key, job.ticket);
     answer(reply, result);
+    drop(job);
+    if let Some(claimable) = claimable.filter(|_| refused && may_hold) {
+        // The entry stays pending until then: another one in its place would add to those that do.
+        first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
+    }
+}
+
+/// Records that a decision was not carried out.
+fn failed(job: &InFlight, error: &QueueError) {
+    let (state, now) = (&job.state, clock::now());
+    match error {
+        QueueError::Redis(error) => {
+            if is_permanent(error) && error.code() != Some(&Code::WrongType) {
+                state.fail(error.clone().into());
+            }
+            state.note_run(job.key, now);
+            state.settlement_failed(job.key, JobOutcome::Unsettled, &Arc::new(error.clone()));
+        }
+        // The heartbeats have not reported it yet, or no longer watch the lease.
+        QueueError::LeaseLost => {
+            let token = state.leases().remove(job.key, job.ticket);
+            state.lease_lost(token.map(|token| (job.key, token)).into_iter().collect(), now);
+            state.note_run(job.key, now);
+        }
+        _ => {}
+    }
 }
 
 /// Carries out the decision. Retries while the lease is valid and the decision is known not to be
@@ -171,10 +281,7 @@ async fn carry_out(job: &InFlight, shared: &Shared, decision: Decision) -> Reply
     };
     if result.is_ok() {
         job.state.outcomes.add(job.key.0, outcome, 1);
-    } else {
-        job.state.note_run(job.key, clock::now());
     }
-    job.state.settled(job.key, job.ticket);
     result.map(|()| (Acked::Done, None))
 }
 
@@ -190,18 +297,18 @@ async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<(),
         };
         // It may have been applied, and another consumer may have the job: the command does not
         // check the owner.
-        if !is_transient(&error) || error.outcome() == Outcome::Unknown {
+        let may_retry = is_transient(&error) && error.outcome() != Outcome::Unknown;
+        if !may_retry || job.state.no_retry.is_cancelled() {
             return Err(error.into());
         }
-        backoff.wait().await;
+        first(backoff.wait(), job.state.no_retry.cancelled()).await;
     }
 }
 
-/// Moves the job to the dead-letter stream. If that fails for the duration of a lease, the job is
-/// given back, and its next consumer moves it.
+/// Moves the job to the dead-letter stream. While that fails, the job stays in flight, and its
+/// heartbeats continue. When the consumer closes, it is given back, and its next consumer moves it.
 async fn dead_letter(job: &InFlight, shared: &Shared, reason: Arc<str>) -> Result<(), QueueError> {
     let whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
-    let until = clock::now() + shared.settings.lease;
     let mut backoff = Backoff::default();
     loop {
         if !job.is_ours() {
@@ -217,13 +324,16 @@ async fn dead_letter(job: &InFlight, shared: &Shared, reason: Arc<str>) -> Resul
         if is_restored {
             return Err(error.into());
         }
-        if clock::now() >= until || job.state.closing.is_cancelled() {
+        if is_permanent(&error) && error.code() != Some(&Code::WrongType) {
+            job.state.fail(error.clone().into());
+        }
+        if job.state.closing.is_cancelled() {
             let now = clock::now();
             job.state.leases().decide(job.key, job.ticket, Decided::GivenBack, now);
             give_back(job, shared, GiveBack::Retry(shared.settings.lease / 2)).await?;
             return Err(error.into());
         }
-        backoff.wait().await;
+        first(backoff.wait(), job.state.closing.cancelled()).await;
     }
 }
 

@@ -9,8 +9,10 @@
 //! | maintenance | `maintenance/` | deleted pending entries, abandoned consumers, trimming |
 
 use crate::client::Client;
+use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::consumer::report::{JobOutcome, OutcomeCounts};
+use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
 use crate::queue::policy::leases::{Key, Leases};
 use crate::queue::settings::{CONSUMER_PREFIX, Settings};
@@ -57,12 +59,21 @@ pub(crate) struct State {
     pub(crate) buffered: AtomicUsize,
     pub(crate) bytes: AtomicUsize,
     pub(crate) undecided: AtomicUsize,
+    /// Decisions that are being carried out and occupy a place: all but the first attempt of an
+    /// acknowledgement.
+    settling: AtomicUsize,
+    /// The permanent error that ended the consumer, until it is returned.
+    failure: Mutex<Option<QueueError>>,
+    /// Cancelled by a permanent error.
+    pub(crate) failed: CancellationToken,
     /// Notified when an entry is delivered to the caller or decided.
     pub(crate) room: Notify,
     /// Notified when an entry is added to the leases.
     pub(crate) leased: Notify,
     /// Cancelled when no new entries are fetched.
     pub(crate) closing: CancellationToken,
+    /// Cancelled when no decision is tried again.
+    pub(crate) no_retry: CancellationToken,
     /// Cancelled when everything is done.
     pub(crate) ended: CancellationToken,
 }
@@ -98,9 +109,13 @@ impl State {
             buffered: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
+            settling: AtomicUsize::new(0),
+            failure: Mutex::default(),
+            failed: CancellationToken::new(),
             room: Notify::new(),
             leased: Notify::new(),
             closing: CancellationToken::new(),
+            no_retry: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
     }
@@ -137,6 +152,11 @@ impl State {
         self.levels.first().map(|shared| &shared.settings)
     }
 
+    /// Returns the duration of a lease, which all streams share.
+    pub(crate) fn lease(&self) -> Duration {
+        self.settings().map(|settings| settings.lease).unwrap_or_default()
+    }
+
     /// Returns how many more entries may be fetched.
     pub(crate) fn room(&self) -> usize {
         if self.room_bytes() == 0 {
@@ -144,7 +164,8 @@ impl State {
         }
         let Limits { buffered, undecided, .. } = self.limits;
         let buffered = buffered.saturating_sub(self.buffered.load(Ordering::Acquire));
-        buffered.min(undecided.saturating_sub(self.undecided.load(Ordering::Acquire)))
+        let undecided = undecided.saturating_sub(self.undecided.load(Ordering::Acquire));
+        buffered.min(undecided).saturating_sub(self.settling.load(Ordering::Acquire))
     }
 
     /// Counts the bytes of the entries of one reply, until the last of them is dropped: they share
@@ -205,6 +226,34 @@ impl State {
         lock(&self.done).retain(|_, at| *at >= since(100));
     }
 
+    /// Occupies places until the result is dropped, so that fewer entries are fetched.
+    pub(crate) fn occupy(self: &Arc<Self>, places: usize) -> Occupied {
+        self.settling.fetch_add(places, Ordering::AcqRel);
+        Occupied { state: Arc::clone(self), places }
+    }
+
+    /// Records a decision that could not be carried out.
+    pub(crate) fn settlement_failed(&self, key: Key, outcome: JobOutcome, error: &Arc<Error>) {
+        self.outcomes.add(key.0, outcome, 1);
+        if let Some(shared) = self.shared(key.0) {
+            shared.emit(QueueEvent::SettlementFailed { id: key.1, error: Arc::clone(error) });
+        }
+    }
+
+    /// Ends the consumer with a permanent error, which it returns.
+    pub(crate) fn fail(&self, error: QueueError) {
+        if !self.failed.is_cancelled() {
+            lock(&self.failure).get_or_insert(error);
+            self.failed.cancel();
+            self.closing.cancel();
+        }
+    }
+
+    /// Returns the permanent error that ended the consumer, once.
+    pub(crate) fn take_failure(&self) -> Option<QueueError> {
+        lock(&self.failure).take()
+    }
+
     /// Records that one entry was decided.
     pub(crate) fn decided(&self) {
         self.undecided.fetch_sub(1, Ordering::AcqRel);
@@ -250,6 +299,29 @@ impl State {
         let Some(shared) = self.shared(level).filter(|_| entries > 0) else { return };
         self.outcomes.add(level, JobOutcome::Lost, entries);
         shared.emit(QueueEvent::Lost { entries });
+    }
+}
+
+/// Places that are occupied by decisions that are being carried out.
+#[derive(Debug)]
+pub(crate) struct Occupied {
+    state: Arc<State>,
+    places: usize,
+}
+
+impl Occupied {
+    /// Frees all but this many places.
+    pub(crate) fn shrink(&mut self, places: usize) {
+        let freed = self.places.saturating_sub(places);
+        self.places -= freed;
+        self.state.settling.fetch_sub(freed, Ordering::AcqRel);
+        self.state.room.notify_waiters();
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.shrink(0);
     }
 }
 

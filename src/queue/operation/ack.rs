@@ -6,6 +6,8 @@
 //! | keep until all acked | `XACKDEL s g ACKED IDS n id ...` | `XACK s g id ...` |
 //! | lossy | `XACK s g id ...` | the same |
 //!
+//! A server that refuses XACKDEL, by its ACL or because it was renamed, is treated as an older one.
+//!
 //! XDEL comes first: if the pipeline is interrupted, a pending entry without a payload is left,
 //! which cannot run twice. In the other order, an entry would be left that runs again in a group
 //! created at 0.
@@ -13,8 +15,7 @@
 use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::operation::backoff::{Backoff, is_transient};
-use crate::queue::operation::clock;
+use crate::queue::operation::backoff::is_denied;
 use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 
@@ -44,29 +45,8 @@ pub enum Acked {
     AlreadyGone,
 }
 
-/// Sends an acknowledgement until there is a reply: for the duration of a lease, or until `stopped`
-/// returns true.
-pub(crate) async fn send_until_known(
-    shared: &Shared,
-    ids: &[EntryId],
-    stopped: impl Fn() -> bool,
-) -> Vec<Result<Acked, Error>> {
-    let until = clock::now() + shared.settings.lease;
-    let mut backoff = Backoff::default();
-    loop {
-        let error = match once(shared, ids).await {
-            Ok(results) => return results.into_iter().map(Ok).collect(),
-            Err(error) => error,
-        };
-        if !is_transient(&error) || clock::now() >= until || stopped() {
-            return ids.iter().map(|_| Err(error.clone())).collect();
-        }
-        backoff.wait().await;
-    }
-}
-
-/// Acknowledges these entries once.
-async fn once(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
+/// Acknowledges these entries. Returns a result for each.
+pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     let settings = &shared.settings;
     let (stream, group) = (&settings.stream, &settings.group);
     let refs = match settings.retention {
@@ -78,12 +58,11 @@ async fn once(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
         let ack = XAckDel::new(stream, group, ids);
         // The default is omitted: not all servers document it.
         let ack = if refs == Refs::Keep { ack } else { ack.refs(refs) };
-        let outcomes = shared.client.send(ack).await?;
-        let outcome = |outcome: DeleteOutcome| match outcome {
-            DeleteOutcome::Missing => Acked::AlreadyGone,
-            _ => Acked::Done,
-        };
-        return Ok(outcomes.into_iter().map(outcome).collect());
+        match shared.client.send(ack).await {
+            Ok(outcomes) => return Ok(outcomes.into_iter().map(acked).collect()),
+            Err(error) if is_denied(&error) => shared.denied.ack_del(),
+            Err(error) => return Err(error),
+        }
     }
     let ack = XAck::new(stream, group, ids);
     let acked = if settings.retention.deletes() {
@@ -98,4 +77,11 @@ async fn once(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     let all = u64::try_from(ids.len()).is_ok_and(|count| count == acked);
     let outcome = if all { Acked::Done } else { Acked::AlreadyGone };
     Ok(vec![outcome; ids.len()])
+}
+
+fn acked(outcome: DeleteOutcome) -> Acked {
+    match outcome {
+        DeleteOutcome::Missing => Acked::AlreadyGone,
+        _ => Acked::Done,
+    }
 }

@@ -1,6 +1,6 @@
 //! The pause between two tries of an operation, and which errors are tried again. An operation.
 
-use crate::error::{Error, Unsent};
+use crate::error::{Code, Disconnect, Error, Unsent};
 use crate::queue::policy::plan::with_jitter;
 use crate::random;
 use std::time::Duration;
@@ -18,6 +18,31 @@ impl Backoff {
         let pause = (least * 2_u32.saturating_pow(self.0.min(16))).min(most);
         self.0 = self.0.saturating_add(1);
         tokio::time::sleep(with_jitter(pause, random::fraction())).await;
+    }
+}
+
+/// Whether the error is permanent for every job of the queue: the client is closed, the user may not
+/// run the command, or the key holds another type. No further job can succeed.
+pub(crate) fn is_permanent(error: &Error) -> bool {
+    match error {
+        Error::Unsent { reason, .. } => matches!(reason, Unsent::Closed),
+        Error::Lost { reason, .. } => matches!(reason, Disconnect::Closed),
+        Error::Config(_) | Error::Decode { .. } => true,
+        error => {
+            matches!(error.code(), Some(Code::WrongType | Code::NoPerm | Code::CrossSlot))
+        }
+    }
+}
+
+/// Whether an older command may work instead: the user may not run this one, or the server does not
+/// know it.
+pub(crate) fn is_denied(error: &Error) -> bool {
+    match error {
+        Error::TooOld(_) => true,
+        Error::Server(error) => {
+            *error.code() == Code::NoPerm || error.message().starts_with(b"unknown command")
+        }
+        _ => false,
     }
 }
 

@@ -11,6 +11,8 @@
 //! slow at the server. The job then waits for a whole lease, or for the duration of its delay
 //! bucket.
 //!
+//! A server that refuses XNACK, by its ACL or because it was renamed, is treated as an older one.
+//!
 //! None of these commands checks the owner. So they are sent only while the lease is valid, by the
 //! time limit of the command, and not again when the outcome is unknown.
 
@@ -18,6 +20,7 @@ use super::clock;
 use crate::command::{NackMode, XClaim, XNack};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::operation::backoff::is_denied;
 use crate::queue::policy::delay;
 use crate::queue::shared::Shared;
 use std::time::{Duration, Instant};
@@ -53,7 +56,10 @@ pub(crate) async fn send(
     };
     if let Some(mode) = mode.filter(|_| nacks) {
         let nack = shared.client.send(XNack::new(stream, group, mode, id));
-        return nack.within(left()).await.map(drop);
+        match nack.within(left()).await {
+            Err(error) if is_denied(&error) => shared.denied.nack(),
+            result => return result.map(drop),
+        }
     }
     let many_pending = shared.has_many_pending().await?;
     let claim = |owner, idle| {

@@ -11,9 +11,11 @@
 //! | `deleted` (7.0) | XAUTOCLAIM removes entries that were deleted while pending | they are claimed as nulls, and acknowledged |
 //!
 //! The result is the same with all of them. For a server that is neither Redis nor Valkey, no
-//! capability is assumed.
+//! capability is assumed. A command that the user may not run, or that the server does not know, is
+//! not used again: [`Denied`].
 
 use crate::server::{Feature, Flavour, Server, Version};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The capabilities of a server that matter to a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +49,35 @@ impl Capabilities {
     }
 }
 
+/// The newer commands that were refused: the user may not run them, or an administrator has renamed
+/// them.
+#[derive(Debug, Default)]
+pub(crate) struct Denied {
+    nack: AtomicBool,
+    ack_del: AtomicBool,
+}
+
+impl Denied {
+    /// Records that XNACK was refused.
+    pub(crate) fn nack(&self) {
+        self.nack.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that XACKDEL was refused.
+    pub(crate) fn ack_del(&self) {
+        self.ack_del.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the capabilities without those that need a refused command.
+    pub(crate) fn limit(&self, capabilities: Capabilities) -> Capabilities {
+        Capabilities {
+            nack: capabilities.nack && !self.nack.load(Ordering::Relaxed),
+            ack_del: capabilities.ack_del && !self.ack_del.load(Ordering::Relaxed),
+            ..capabilities
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +107,16 @@ mod tests {
             assert_eq!(of(name, version), expected, "{name} {version}");
         }
         assert_eq!(Capabilities::of(None), none);
+    }
+
+    #[test]
+    fn refused_commands_are_not_used_again() {
+        let all = Capabilities { nack: true, ack_del: true, claim: true, ..Default::default() };
+        let denied = Denied::default();
+        assert_eq!(denied.limit(all), all);
+        denied.nack();
+        assert_eq!(denied.limit(all), Capabilities { nack: false, ..all });
+        denied.ack_del();
+        assert_eq!(denied.limit(all), Capabilities { nack: false, ack_del: false, ..all });
     }
 }

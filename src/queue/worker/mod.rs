@@ -224,8 +224,12 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     ///
     /// # Errors
     ///
-    /// Permanent ones: the key is not a stream, the user lacks permission, the settings of the
-    /// queues do not fit each other. A lost connection is not an error; the worker reconnects.
+    /// Permanent ones: the key is not a stream, the user lacks permission, the client is closed, the
+    /// settings of the queues do not fit each other. A lost connection is not an error; the worker
+    /// reconnects.
+    ///
+    /// A job whose result cannot be recorded for such a reason ends the worker too: a
+    /// [`QueueEvent::SettlementFailed`](crate::queue::QueueEvent::SettlementFailed) names it.
     pub async fn run<S, H, R, E>(self, shutdown: S, handler: H) -> Result<Report, QueueError>
     where
         S: Future,

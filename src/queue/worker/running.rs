@@ -65,13 +65,17 @@ where
     let queues: Arc<[Queue<T>]> = consumer.queues().into();
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let state = Arc::clone(&consumer.state);
+    let mut failed = pin!(state.failed.cancelled());
     let result = loop {
         let turn = poll_fn(|cx| {
             if shutdown.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Event::Over(Ok(())));
             }
             while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
-            if tasks.len() >= concurrency {
+            // Also while all worker slots are busy.
+            let is_failed = failed.as_mut().poll(cx).is_ready();
+            if tasks.len() >= concurrency && !is_failed {
                 return Poll::Pending;
             }
             consumer.poll_in_flight(cx).map(|next| match next {
@@ -94,6 +98,8 @@ where
     running.cancel.cancel();
     while tasks.join_next().await.is_some() {}
     let report = consumer.close().await;
+    // The error of a decision that was made after the end.
+    let result = result.and_then(|()| state.take_failure().map_or(Ok(()), Err));
     result.map(|()| report)
 }
 
