@@ -91,8 +91,6 @@ mod error;
 mod event;
 mod first;
 mod maintenance;
-#[cfg(test)]
-mod model;
 mod operation;
 mod policy;
 mod producer;

@@ -30,7 +30,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
 
 /// The allowed imports of each file and folder of the queue from others of it. `guide` pages and
 /// the module's own list of public items are exempt.
-pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 15] = [
+pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 14] = [
     ("first", &[]),
     ("codec", &[]),
     ("policy", &[]),
@@ -59,7 +59,6 @@ pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("worker", &["first", "codec", "policy", "error", "settings", "shared", "consumer", "admin"]),
-    ("model", &["policy", "settings"]),
 ];
 
 /// Files and folders that must do no I/O, and say so in their module doc.
