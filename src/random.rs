@@ -1,13 +1,28 @@
 //! The crate's one source of randomness: of delays and of names, of nothing secret.
 //!
 //! Each thread has a source of its own. A test that runs in one thread can seed it, and all choices
-//! of that thread repeat.
+//! of that thread repeat, in whatever process and on whatever machine.
 
 use fastrand::Rng;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
     static SOURCE: RefCell<Rng> = RefCell::new(Rng::new());
+    static IS_SEEDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns a name that no other process has: of the host, the process and a random number.
+pub(crate) fn name() -> String {
+    let (host, process) = if IS_SEEDED.get() {
+        ("host".to_owned(), 1)
+    } else {
+        let host = std::env::var("HOSTNAME")
+            .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
+        (host.unwrap_or_default(), std::process::id())
+    };
+    let known = |c: &char| c.is_ascii_alphanumeric() || "-.".contains(*c);
+    let host: String = host.trim().chars().filter(known).collect();
+    format!("{host}-{process}-{:016x}", bits())
 }
 
 /// Returns a number from 0 to 1, for a delay.
@@ -32,6 +47,7 @@ pub(crate) fn below(end: usize) -> usize {
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(not(feature = "testing"), expect(unreachable_pub, reason = "public in `testing`"))]
 pub fn seed(seed: u64) {
+    IS_SEEDED.set(true);
     SOURCE.with_borrow_mut(|source| source.seed(seed));
 }
 
@@ -52,6 +68,8 @@ mod tests {
         seed(7);
         assert_eq!(choices(), first);
         assert_eq!((below(0), below(1)), (0, 0));
+        seed(7);
+        assert_eq!(name(), format!("host-1-{:016x}", first.0[0]));
     }
 
     #[test]

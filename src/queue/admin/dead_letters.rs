@@ -242,7 +242,7 @@ impl<T: 'static> DeadLetters<T> {
         let shared = self.shared();
         let create = XGroupCreate::new(key, OPERATORS, StartAt::START).mk_stream();
         shared.client.send(create.if_missing()).await?;
-        let me = format!("operator-{}-{:016x}", std::process::id(), random::bits());
+        let me = format!("operator-{}", random::name());
         let result = self.redrive_as(key, &me, &which).await;
         // This removes its claims too: jobs that were not moved can be claimed again at once.
         let _ = shared.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;

@@ -19,7 +19,6 @@ use crate::queue::settings::{CONSUMER_PREFIX, Settings};
 use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -325,16 +324,9 @@ impl Drop for Occupied {
     }
 }
 
-/// Returns a unique name, from the host, the process id and a random number.
+/// Returns a name that no other consumer has.
 fn fresh_name() -> Arc<[u8]> {
-    let host = std::env::var("HOSTNAME")
-        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
-        .unwrap_or_default();
-    let mut name = String::from_utf8_lossy(CONSUMER_PREFIX).into_owned();
-    name.extend(host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)));
-    // Writing to a string cannot fail.
-    let _ = write!(name, "-{}-{:016x}", std::process::id(), random::bits());
-    name.into_bytes().into()
+    [CONSUMER_PREFIX, random::name().as_bytes()].concat().into()
 }
 
 /// Locks a mutex. No code that runs under these locks can leave the data inconsistent by a panic.
