@@ -103,7 +103,9 @@ pub(crate) async fn recover(
             }
             let (stream, group) = (&shared.settings.stream, &shared.settings.group);
             let claim = XClaim::new(stream, group, me, Duration::ZERO, ids).retry_count(count);
-            let entries = reader.send(claim).await?;
+            // A claim that arrives later would take an entry from another consumer.
+            let left = (asked + lease / 4).saturating_duration_since(since);
+            let entries = reader.send(claim).within(left).await?;
             claimed.extend(with_attempts(shared, me, since, &entries).await?);
             if entries.nulls() > 0 {
                 missing.extend(ack_missing(shared, me, &is_held).await?);
