@@ -162,7 +162,7 @@ fn queues(groups: usize, rng: &mut Rng) -> Vec<QueueScene> {
         let stream = format!("queue{number}");
         let letters = if shared { "letters".to_owned() } else { format!("letters{number}") };
         let retention = if lossy {
-            one(rng, &[Retention::LossyMaxLen(10), Retention::LossyMaxLen(10)])
+            one(rng, &[Retention::LossyMaxLen(10), Retention::LossyMaxAge(Duration::from_secs(5))])
         } else if keep {
             Retention::KeepUntilAllAcked
         } else {
