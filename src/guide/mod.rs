@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`getting_started`] | install, first entry, first job |
 //! | [`streams`] | entries, ids, groups and pending entries in five minutes |
-//! | [`queue_guide`] | job lifecycle, retries, dead letters, several groups, priorities |
+//! | [`queue_guide`] | job lifecycle, retries, several groups, priorities |
+//! | [`dead_letters`] | jobs that failed for good: list, redrive, purge |
 //! | [`reliability`] | outcomes, retries, idempotence, durability |
 //! | [`performance`] | how to measure, what to set |
 //! | [`operations`] | monitoring, memory, permissions, sizing, Kubernetes |
@@ -19,6 +20,8 @@
 //! | [`servers`] | server versions and hosted services |
 //! | [`resp_alone`] | the protocol layer without the client |
 
+#[doc = include_str!("dead_letters.md")]
+pub mod dead_letters {}
 #[doc = include_str!("from_other_clients.md")]
 pub mod from_other_clients {}
 #[doc = include_str!("from_other_queues.md")]

@@ -98,8 +98,10 @@ mod settings;
 mod shared;
 mod worker;
 
-pub use admin::dead_letters::{DeadLetter, DeadLetters, Redrive};
+pub use admin::dead_letters::DeadLetters;
 pub use admin::health::Health;
+pub use admin::letter::DeadLetter;
+pub use admin::redrive::Redrive;
 pub use admin::stats::{ConsumerStats, QueueStats};
 pub use builder::QueueBuilder;
 pub use codec::headers::Headers;

@@ -33,10 +33,25 @@ pub(crate) struct Shared {
     acknowledged: Mutex<EntryId>,
     /// The newer commands that the server refused.
     pub(crate) denied: Denied,
+    /// The count of dead letters, when it was last taken.
+    pub(crate) letters: Mutex<LetterCount>,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
     pending: Mutex<Option<(Instant, u64)>>,
+}
+
+/// The letters of one queue in its dead-letter stream, which others may share.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LetterCount {
+    /// The letters of the queue.
+    pub(crate) own: u64,
+    /// The first of them.
+    pub(crate) oldest: Option<EntryId>,
+    /// All entries of the stream.
+    pub(crate) length: u64,
+    /// The last id that the stream ever had.
+    pub(crate) last: EntryId,
 }
 
 /// The number of pending entries above which setting an idle time is slow.
@@ -55,6 +70,7 @@ impl Shared {
             time: Mutex::default(),
             acknowledged: Mutex::default(),
             denied: Denied::default(),
+            letters: Mutex::default(),
             opened: OnceCell::new(),
             events,
             pending: Mutex::default(),

@@ -11,6 +11,8 @@ mod consumer_names;
 #[cfg(test)]
 mod dead_letter_moves;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod delays;
 #[cfg(test)]
 mod given_back;

@@ -52,8 +52,8 @@ fn failed_job_is_retried_then_dead_lettered() {
             .collect();
         letters.sort_unstable();
         assert_eq!(letters, [(0, 3, "always fails"), (3, 1, "no such user")]);
-        assert!(dead.iter().all(|dead| dead.group == GROUP.as_bytes()));
-        assert!(dead.iter().all(|dead| dead.original.is_some_and(|id| id.ms() <= dead.id.ms())));
+        assert!(dead.iter().all(|dead| dead.entry().get("_group") == Some(GROUP.as_bytes())));
+        assert!(dead.iter().all(|dead| dead.original.ms() <= dead.id.ms()));
         let mut dead_lettered = 0;
         while dead_lettered < 2 {
             if let Some(QueueEvent::DeadLettered { .. }) = events.next().await {

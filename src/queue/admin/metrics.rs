@@ -14,6 +14,7 @@
 
 use crate::command::{ConsumerInfo, XLen};
 use crate::error::Error;
+use crate::queue::admin::letter_count;
 use crate::queue::shared::Shared;
 use metrics::{Counter, counter, gauge, histogram};
 use tokio::time::Instant;
@@ -68,8 +69,8 @@ pub(crate) async fn measure(
     known.iter().filter(|name| !now.contains(*name)).for_each(|name| set(name, 0));
     now.iter().zip(consumers).for_each(|(name, info)| set(name, info.pending));
     *known = now;
-    if let Some(key) = &settings.dead_letter {
-        let dead = shared.client.send(XLen::new(key)).await?;
+    if settings.dead_letter.is_some() {
+        let dead = letter_count::count(shared).await?.own;
         gauge!("bourn_dead_letters", "stream" => stream, "group" => group).set(dead as f64);
     }
     Ok(())

@@ -2,6 +2,9 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod health;
+pub(crate) mod letter;
+pub(crate) mod letter_count;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+pub(crate) mod redrive;
 pub(crate) mod stats;

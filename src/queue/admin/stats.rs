@@ -6,6 +6,7 @@ use crate::command::{
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::admin::letter_count;
 use crate::queue::error::QueueError;
 use crate::queue::operation::claim::reply_limit;
 use crate::queue::policy::delay;
@@ -35,7 +36,7 @@ pub struct QueueStats {
     pub in_flight: u64,
     /// Jobs that wait for another attempt, or were given back and are ready for one.
     pub waiting_retry: u64,
-    /// Entries in the dead-letter stream.
+    /// Dead letters of this queue: see [`DeadLetters::count`](crate::queue::DeadLetters::count).
     pub dead: u64,
     /// Entries in the stream.
     pub length: u64,
@@ -151,13 +152,7 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     let after = (Bound::Excluded(last), Bound::Unbounded);
     let oldest_ready =
         if last == EntryId::MAX { None } else { oldest(shared, stream, after).await? };
-    let (dead, oldest_dead) = match &settings.dead_letter {
-        Some(dlq) => {
-            let len = shared.client.send(XLen::new(dlq)).await?;
-            (len, oldest(shared, dlq, (Bound::Unbounded, Bound::Unbounded)).await?)
-        }
-        None => (0, None),
-    };
+    let letters = letter_count::count(shared).await?;
     let waits = |name: &[u8]| delay::is_delayed(name);
     let waiting: u64 =
         consumers.iter().filter(|info| waits(&info.name)).map(|info| info.pending).sum();
@@ -172,11 +167,11 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
         },
         in_flight: pending.count.saturating_sub(waiting_retry),
         waiting_retry,
-        dead,
+        dead: letters.own,
         length,
         oldest_ready,
         oldest_pending: pending.min,
-        oldest_dead,
+        oldest_dead: letters.oldest,
         skipped,
         lag,
         consumers: consumers

@@ -15,6 +15,7 @@ mod flat;
 pub(crate) mod headers;
 #[cfg(feature = "serde")]
 mod json;
+pub(crate) mod origin;
 mod payload;
 #[cfg(feature = "tracing")]
 pub(crate) mod propagate;

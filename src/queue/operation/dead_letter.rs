@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! MULTI
-//! XADD dlq [IDMP group id] * _id id _group group _attempt n _reason text _at ms _token n <the entry's own fields>
+//! XADD dlq [IDMP <stream and group> id] * _id id _stream stream _group group _attempt n _reason text _at ms _token n <the entry's own fields>
 //! XACK stream group id
 //! XDEL stream id
 //! EXEC
@@ -24,6 +24,7 @@ use crate::command::{XAck, XAdd, XDel, XLen, XRange};
 use crate::entry::Entry;
 use crate::error::{Code, Error, Outcome};
 use crate::id::EntryId;
+use crate::queue::codec::origin::{Letter, producer_id};
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
@@ -31,17 +32,6 @@ use crate::queue::shared::Shared;
 use crate::random;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// The number of fields that are added to a dead letter; they come first.
-pub(crate) const OWN_FIELDS: usize = 6;
-
-/// The names of the fields at the start of a dead letter.
-pub(crate) const ID: &str = "_id";
-pub(crate) const GROUP: &str = "_group";
-pub(crate) const ATTEMPT: &str = "_attempt";
-pub(crate) const REASON: &str = "_reason";
-pub(crate) const AT: &str = "_at";
-pub(crate) const TOKEN: &str = "_token";
 
 /// A job that is being moved to the dead-letter stream.
 #[derive(Debug)]
@@ -117,17 +107,19 @@ async fn move_to(
     }
     let settings = &shared.settings;
     let (stream, group) = (&*settings.stream, &*settings.group);
-    let iid = job.id().to_string();
+    let (pid, iid) = (producer_id("dead", stream, group), job.id().to_string());
     let add = XAdd::new(dlq);
-    let add = if shared.capabilities().idmp { add.idmp(group, &iid) } else { add };
-    let add = add
-        .field(ID, job.id())
-        .field(GROUP, group)
-        .field(ATTEMPT, job.attempt)
-        .field(REASON, &*job.reason)
-        .field(AT, job.at_ms)
-        .field(TOKEN, &job.token)
-        .fields(job.entry.fields());
+    let add = if shared.capabilities().idmp { add.idmp(&pid, &iid) } else { add };
+    let letter = Letter {
+        id: job.id(),
+        stream,
+        group,
+        attempts: job.attempt,
+        reason: job.reason.as_bytes(),
+        at_ms: job.at_ms,
+        token: job.token.as_bytes(),
+    };
+    let add = add.fields(letter.fields()).fields(job.entry.fields());
     let ack = XAck::new(stream, group, job.id());
     let moved = if settings.retention.deletes() {
         let del = XDel::new(stream, job.id());
@@ -172,8 +164,8 @@ async fn delete_copy(
 ) -> Result<(), Error> {
     if shared.capabilities().idmp {
         let found = shared.client.send(XRange::new(dlq, copy..=copy)).await?;
-        let token = found.first().and_then(|entry| entry.get(TOKEN));
-        let own = token == Some(job.token.as_bytes());
+        let found = found.first().and_then(|entry| Letter::split(entry.fields()));
+        let own = found.is_some_and(|(letter, _)| letter.token == job.token.as_bytes());
         // Our own first attempt may have acknowledged the job.
         if !own || job.unknown.load(Ordering::Acquire) {
             return Ok(());

@@ -1,18 +1,19 @@
 //! Dead-letters an entry that is too large for the client to read. An operation.
 //!
 //! ```text
-//! XADD dlq * _id id _group group _attempt n _reason text _at ms
+//! XADD dlq * <the letter's fields>
 //! XACK stream group id
 //! ```
 //!
-//! The letter has no payload. The entry stays in the stream: it is the only copy.
+//! The letter has no fields of the job, so it is not redriven. The entry stays in the stream: it is
+//! the only copy.
 
 use crate::command::{XAck, XAdd};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::codec::origin::Letter;
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::clock;
-use crate::queue::operation::dead_letter::{AT, ATTEMPT, GROUP, ID, REASON, TOKEN};
 use crate::queue::shared::Shared;
 use crate::random;
 
@@ -30,13 +31,17 @@ pub(crate) async fn dead_letter(
     );
     if let Some(dlq) = &settings.dead_letter {
         // After a crash between the two commands there is another letter, and nothing is lost.
-        let add = XAdd::new(dlq)
-            .field(ID, id)
-            .field(GROUP, group)
-            .field(ATTEMPT, attempts)
-            .field(REASON, &reason)
-            .field(AT, clock::unix_ms())
-            .field(TOKEN, format!("{:016x}", random::bits()));
+        let token = format!("{:016x}", random::bits());
+        let letter = Letter {
+            id,
+            stream,
+            group,
+            attempts,
+            reason: reason.as_bytes(),
+            at_ms: clock::unix_ms(),
+            token: token.as_bytes(),
+        };
+        let add = XAdd::new(dlq).fields(letter.fields());
         shared.client.send(add).await?;
     }
     shared.client.send(XAck::new(stream, group, id)).await?;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! MULTI
-//! XADD to [IDMP from/group id] * <fields>
+//! XADD to [IDMP <from and group> id] * <fields>
 //! XACK from group id
 //! XDEL from id
 //! EXEC
@@ -20,6 +20,7 @@ use crate::command::{XAck, XAdd, XDel};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::codec::origin::producer_id;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
@@ -68,8 +69,7 @@ impl Relay<'_> {
         let Relay { from, group, entry, deletes, to, idmp } = *self;
         let id = entry.id();
         let iid = id.to_string();
-        // Entries of several streams may have the same id.
-        let pid = [from, b"/", group].concat();
+        let pid = producer_id("then", from, group);
         let add = XAdd::new(to).fields(fields);
         let add = if idmp { add.idmp(&pid, &iid) } else { add };
         let ack = XAck::new(from, group, id);

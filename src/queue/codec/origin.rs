@@ -1,0 +1,191 @@
+//! Origin: the fields in front of a dead letter and of a redriven job, which say where it comes
+//! from. No I/O.
+//!
+//! | entry | its first fields, in this order |
+//! |---|---|
+//! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_reason`, `_at`, `_token` |
+//!
+//! The job's own fields follow. An entry whose first fields are others is not ours, also if one of
+//! them is named `_id`: it comes from another producer.
+
+use crate::command::Arg;
+use crate::entry::Fields;
+use crate::id::EntryId;
+
+/// The id of the job's first entry.
+const ID: &str = "_id";
+/// The stream of the queue.
+const STREAM: &str = "_stream";
+/// The group in which the job failed.
+const GROUP: &str = "_group";
+const ATTEMPT: &str = "_attempt";
+const REASON: &str = "_reason";
+const AT: &str = "_at";
+const TOKEN: &str = "_token";
+
+const LETTER: [&str; 7] = [ID, STREAM, GROUP, ATTEMPT, REASON, AT, TOKEN];
+
+/// The origin of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Letter<'a> {
+    /// The id of the job's first entry.
+    pub(crate) id: EntryId,
+    pub(crate) stream: &'a [u8],
+    pub(crate) group: &'a [u8],
+    pub(crate) attempts: u32,
+    pub(crate) reason: &'a [u8],
+    /// The time of the move, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    /// Identifies the copy: each move has its own.
+    pub(crate) token: &'a [u8],
+}
+
+impl<'a> Letter<'a> {
+    /// Returns the origin of a dead letter with these fields, and the job's own fields. `None` if
+    /// the entry is not a dead letter of a queue.
+    pub(crate) fn split(fields: Fields<'a>) -> Option<(Self, Fields<'a>)> {
+        let ([id, stream, group, attempts, reason, at_ms, token], own) = leading(fields, LETTER)?;
+        let letter = Self {
+            id: entry_id(id)?,
+            stream,
+            group,
+            attempts: number(attempts)?.try_into().ok()?,
+            reason,
+            at_ms: number(at_ms)?,
+            token,
+        };
+        Some((letter, own))
+    }
+
+    /// Whether it is a letter of this queue.
+    pub(crate) fn is_of(&self, stream: &[u8], group: &[u8]) -> bool {
+        self.stream == stream && self.group == group
+    }
+
+    /// Returns the fields that go before the job's own.
+    pub(crate) fn fields(&self) -> [(&'static str, Arg<'a>); 7] {
+        [
+            (ID, self.id.into()),
+            (STREAM, self.stream.into()),
+            (GROUP, self.group.into()),
+            (ATTEMPT, self.attempts.into()),
+            (REASON, self.reason.into()),
+            (AT, self.at_ms.into()),
+            (TOKEN, self.token.into()),
+        ]
+    }
+}
+
+/// Returns the IDMP producer id for entries that `kind` of operation adds for this queue. The
+/// server remembers ids by the producer's name alone, also where several queues add to one stream.
+pub(crate) fn producer_id(kind: &str, stream: &[u8], group: &[u8]) -> Vec<u8> {
+    // With the length no two pairs of names give the same id.
+    [format!("bourn-{kind}/{}/", stream.len()).as_bytes(), stream, b"/", group].concat()
+}
+
+/// Returns the values of the first fields and the fields after them; `None` if their names are not
+/// these, in this order.
+fn leading<'a, const N: usize>(
+    mut fields: Fields<'a>,
+    names: [&str; N],
+) -> Option<([&'a [u8]; N], Fields<'a>)> {
+    let mut values = [[].as_slice(); N];
+    for (name, value) in names.into_iter().zip(&mut values) {
+        let field = fields.next().filter(|(found, _)| *found == name.as_bytes())?;
+        *value = field.1;
+    }
+    Some((values, fields))
+}
+
+/// Returns the id if the text is exactly as ids are written here.
+fn entry_id(text: &[u8]) -> Option<EntryId> {
+    EntryId::parse(text).ok().filter(|id| id.to_string().as_bytes() == text)
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{XAdd, encode};
+    use crate::queue::codec::tests::entry;
+
+    const FIELDS: [(&str, &str); 8] = [
+        ("_id", "1-2"),
+        ("_stream", "email"),
+        ("_group", "workers"),
+        ("_attempt", "3"),
+        ("_reason", "timeout"),
+        ("_at", "1700000000000"),
+        ("_token", "0a"),
+        ("user_id", "123"),
+    ];
+
+    #[test]
+    fn letter_is_recognised_by_all_its_fields_in_their_order() {
+        let letter = Letter {
+            id: EntryId::new(1, 2),
+            stream: b"email",
+            group: b"workers",
+            attempts: 3,
+            reason: b"timeout",
+            at_ms: 1_700_000_000_000,
+            token: b"0a",
+        };
+        let found = entry(FIELDS);
+        let (split, own) = Letter::split(found.fields()).expect("a letter");
+        assert_eq!(split, letter);
+        assert!(own.eq([(b"user_id".as_slice(), b"123".as_slice())]));
+        let add = |fields: Vec<_>| encode(&XAdd::new("dead").fields(fields));
+        assert_eq!(
+            add(letter.fields().to_vec()),
+            add(FIELDS[..7].iter().map(|(name, value)| (*name, (*value).into())).collect())
+        );
+
+        let without = |place: usize| {
+            let mut fields = FIELDS.to_vec();
+            fields.remove(place);
+            fields
+        };
+        let with = |place: usize, value| {
+            let mut fields = FIELDS.to_vec();
+            fields[place].1 = value;
+            fields
+        };
+        let mut swapped = FIELDS.to_vec();
+        swapped.swap(0, 1);
+        let mut behind = FIELDS.to_vec();
+        behind.rotate_right(1);
+        let mut rows: Vec<(&str, Vec<(&str, &str)>)> = vec![
+            ("another order", swapped),
+            ("a field in front", behind),
+            ("an id in another form", with(0, "1")),
+            ("no id", with(0, "65a1f0c2e4b0")),
+            ("no number of attempts", with(3, "many")),
+            ("too many attempts", with(3, "4294967296")),
+            ("no time", with(5, "now")),
+            ("only an id", vec![("_id", "1-2"), ("a", "1")]),
+        ];
+        rows.extend((0..7).map(|place| ("a field is missing", without(place))));
+        for (row, fields) in rows {
+            let found = entry(fields);
+            assert_eq!(Letter::split(found.fields()).map(|(letter, _)| letter), None, "{row}");
+        }
+    }
+
+    #[test]
+    fn producer_ids_of_different_queues_differ() {
+        let names = [("a", "b/c"), ("a/b", "c"), ("a", "b"), ("b", "a"), ("", "a/b")];
+        for (place, one) in names.iter().enumerate() {
+            for other in &names[..place] {
+                let id = |(stream, group): &(&str, &str)| {
+                    producer_id("then", stream.as_bytes(), group.as_bytes())
+                };
+                assert_ne!(id(one), id(other), "{one:?} {other:?}");
+            }
+        }
+        assert_ne!(producer_id("then", b"a", b"b"), producer_id("dead", b"a", b"b"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Dead letters: whose they are, in a stream that several queues share.
+
+use crate::support::{Email, on_each_version};
+use bourn::Client;
+use bourn::queue::{Fail, Flat, Health, Job, Queue, Redrive};
+use bourn::testing::Server;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Opens a queue whose dead letters go to the stream `dead`.
+async fn sharing(client: &Client, stream: &str, group: &str) -> Queue<Email> {
+    let builder = Queue::builder(client, stream).group(group).dead_letter("dead");
+    builder.open(Flat).await.expect("the queue opens")
+}
+
+/// Runs a worker whose jobs all fail permanently.
+async fn fail_all(queue: &Queue<Email>) {
+    let failing = |job: Job<Email>| async move { Err::<(), _>(Fail::dead(job[0].1.clone())) };
+    queue.worker().run(sleep(Duration::from_secs(1)), failing).await.expect("the worker runs");
+}
+
+fn length(server: &Server, key: &str) -> i64 {
+    server.command(&format!("XLEN {key}")).as_integer().unwrap_or(-1)
+}
+
+/// Adds an entry with an id of its own.
+fn add(server: &Server, key: &str, id: &str, fields: &str) {
+    let reply = server.command(&format!("XADD {key} {id} {fields}"));
+    assert!(reply.as_bytes().is_some(), "{reply:?}");
+}
+
+#[test]
+fn letters_of_entries_with_one_id_are_all_kept_in_a_shared_stream() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        // Stream and group together name a queue: the last two differ in where the name ends.
+        let names = [("a", "workers"), ("b", "workers"), ("c", "d/e"), ("c/d", "e")];
+        for (stream, group) in names {
+            let queue = sharing(&client, stream, group).await;
+            add(&server, stream, "1700000000000-0", &format!("n {stream}"));
+            fail_all(&queue).await;
+            assert_eq!(length(&server, stream), 0, "{stream}");
+        }
+        assert_eq!(length(&server, "dead"), 4);
+    });
+}
+
+#[test]
+fn queue_sees_and_moves_only_its_own_letters() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let (a, b) = (sharing(&client, "a", "g").await, sharing(&client, "b", "g").await);
+        for (stream, queue) in [("a", &a), ("b", &b), ("a", &a), ("b", &b), ("a", &a)] {
+            add(&server, stream, "*", &format!("n {stream}"));
+            fail_all(queue).await;
+        }
+        assert_eq!(length(&server, "dead"), 5);
+
+        for (queue, name, count) in [(&a, "a", 3_u64), (&b, "b", 2)] {
+            let letters = queue.dead_letters().list(None, 10).await.unwrap();
+            let reasons: Vec<&str> = letters.iter().map(|letter| &*letter.reason).collect();
+            assert_eq!(reasons, [name].repeat(letters.len()));
+            let one = queue.dead_letters().list(Some(letters[0].id), 1).await.unwrap();
+            assert_eq!(one[0].id, letters[1].id, "pages skip the letters of others");
+            assert_eq!(queue.dead_letters().count().await.unwrap(), count);
+            let stats = queue.stats().await.unwrap();
+            assert_eq!((stats.dead, stats.oldest_dead), (count, Some(letters[0].id)));
+            let Health::Degraded(problems) = queue.health().await.unwrap() else {
+                panic!("{name} has dead letters")
+            };
+            assert_eq!(problems, [format!("there are {count} dead letters")]);
+        }
+
+        let foreign = b.dead_letters().list(None, 1).await.unwrap()[0].id;
+        assert_eq!(a.dead_letters().redrive(Redrive::ids([foreign])).await.unwrap(), 0);
+        assert_eq!(a.dead_letters().redrive(Redrive::all().at_most(2)).await.unwrap(), 2);
+        assert_eq!((length(&server, "a"), length(&server, "b")), (2, 0));
+        assert_eq!((a.dead_letters().count().await.unwrap(), length(&server, "dead")), (1, 3));
+        assert_eq!(a.dead_letters().purge(Duration::ZERO).await.unwrap(), 1);
+        assert_eq!(length(&server, "dead"), 2, "those of the other queue stay");
+        assert_eq!(a.stats().await.unwrap().oldest_dead, None);
+        assert_eq!(b.dead_letters().redrive(Redrive::all()).await.unwrap(), 2);
+        assert_eq!((length(&server, "dead"), length(&server, "b")), (0, 2));
+    });
+}
