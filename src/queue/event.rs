@@ -62,8 +62,8 @@ pub enum QueueEvent {
         reason: Arc<str>,
     },
     /// A job cannot be moved to the dead-letter stream: its key holds another type, or the server
-    /// is out of memory. The job stays pending, or was added to its own stream again. It is retried
-    /// later. An operator should investigate.
+    /// is out of memory. The job stays pending and is not run again. The move is tried again later.
+    /// An operator should investigate.
     DeadLetterBlocked {
         /// The job.
         id: EntryId,

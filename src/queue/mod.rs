@@ -42,7 +42,7 @@
 //! | a job takes long | a heartbeat, XCLAIM JUSTID, every third of a lease |
 //! | a job is done | XACKDEL, or XDEL and XACK: many jobs at once |
 //! | a job fails | it waits as a pending entry of `~retry`, and is claimed when its delay is over |
-//! | the last attempt fails | MULTI: XADD to the dead-letter stream, XACK, XDEL |
+//! | the last attempt fails | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
 //! | a worker dies | its jobs are claimed when they have been idle for a whole lease |
 //!
 //! # Promises

@@ -14,7 +14,6 @@ use crate::queue::policy::capabilities::{Capabilities, Denied};
 use crate::queue::policy::server_time::ServerTime;
 use crate::queue::settings::Settings;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
@@ -25,8 +24,6 @@ use tokio::time::Instant;
 pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
-    /// Whether the key of the dead-letter stream held another type when it was last used.
-    pub(crate) blocked: AtomicBool,
     /// The server's time of day.
     pub(crate) time: Mutex<ServerTime>,
     /// For a stream that keeps what is done: all entries up to this one were acknowledged.
@@ -66,7 +63,6 @@ impl Shared {
         Self {
             client,
             settings,
-            blocked: AtomicBool::new(false),
             time: Mutex::default(),
             acknowledged: Mutex::default(),
             denied: Denied::default(),

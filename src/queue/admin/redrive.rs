@@ -1,6 +1,6 @@
 //! Redrive: moves dead letters back to their queue. An operation.
 
-use crate::command::{XClaim, XGroupCreate, XGroupDelConsumer, XRange, XRevRange};
+use crate::command::{XClaim, XDel, XGroupCreate, XGroupDelConsumer, XRange, XRevRange};
 use crate::entry::EntryRef;
 use crate::error::Error;
 use crate::id::{EntryId, StartAt};
@@ -12,6 +12,7 @@ use crate::queue::operation::relay::Relay;
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::Shared;
 use crate::random;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The dead letters to redrive, and the rate.
@@ -100,6 +101,7 @@ async fn redrive_as(shared: &Shared, key: &[u8], me: &str, which: &Redrive) -> R
     let mut next = Some(first);
     let mut pace = Pace::new(which.rate);
     let mut added = 0;
+    let mut moved = BTreeSet::new();
     while let Some(from) = next.filter(|from| *from <= last) {
         let page = client.send(XRange::new(key, from..=last).count(PAGE as u64)).await?;
         next = page.last().and_then(|entry| entry.id().next());
@@ -112,8 +114,16 @@ async fn redrive_as(shared: &Shared, key: &[u8], me: &str, which: &Redrive) -> R
             if fields.len() == 0 || !which.wants(entry.id(), &letter) {
                 continue;
             }
+            if moved.contains(&letter.id) {
+                // A second copy, left by a worker that died during its move.
+                client.send(XDel::new(key, entry.id())).await?;
+                continue;
+            }
             pace.wait().await;
-            added += u64::from(redrive_one(shared, key, me, entry).await?);
+            if redrive_one(shared, key, me, entry).await? {
+                moved.insert(letter.id);
+                added += 1;
+            }
         }
     }
     Ok(added)

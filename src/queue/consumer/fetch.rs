@@ -13,6 +13,7 @@ use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::claim::{self, Claimed};
 use crate::queue::operation::clock;
+use crate::queue::operation::dead_letter;
 use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
@@ -373,12 +374,15 @@ impl Fetch {
                 job.into_iter().for_each(|job| job.settle(Decision::Done));
                 continue;
             }
-            let is_exhausted = !settings.at_most_once && settings.retry.is_exhausted(attempt);
+            let (attempt, is_moving) = dead_letter::split_count(attempt);
+            let is_exhausted =
+                !settings.at_most_once && (is_moving || settings.retry.is_exhausted(attempt));
             // A delivery that is not run does not count as an attempt.
             let attempts = attempt.saturating_sub(u32::from(is_exhausted));
+            let count = if is_moving { dead_letter::moving(attempts) } else { attempts };
             let (times, memory) = ((since, now), Arc::clone(&memory));
             let job =
-                InFlight::claim(&self.state, &self.settler, key, times, attempts, (entry, memory));
+                InFlight::claim(&self.state, &self.settler, key, times, count, (entry, memory));
             let Some(job) = job else { continue };
             if is_exhausted {
                 let reason = format!("delivered {attempts} times and never finished");

@@ -24,7 +24,7 @@ use crate::queue::first::{Either, either, first};
 use crate::queue::operation::ack::{self, Acked};
 use crate::queue::operation::backoff::{Backoff, is_permanent, is_transient};
 use crate::queue::operation::clock;
-use crate::queue::operation::dead_letter::{self, DeadLetterMove, DeadLetterOutcome};
+use crate::queue::operation::dead_letter::{self, DeadLetterMove};
 use crate::queue::operation::nack::{self, GiveBack};
 use crate::queue::operation::relay::Relay;
 use crate::queue::policy::decision::Decision;
@@ -265,18 +265,19 @@ fn failed(job: &InFlight, error: &QueueError) {
 /// applied.
 async fn carry_out(job: &InFlight, shared: &Shared, decision: Decision) -> Reply {
     let (outcome, result) = match decision {
-        Decision::DeadLetter(reason) => {
-            (JobOutcome::DeadLettered, dead_letter(job, shared, reason).await)
-        }
+        Decision::DeadLetter(reason) => match dead_letter(job, shared, reason).await {
+            Ok(Acked::AlreadyGone) => (JobOutcome::AlreadyGone, Ok(())),
+            moved => (JobOutcome::DeadLettered, moved.map(drop)),
+        },
         Decision::Retry(wait) => {
-            (JobOutcome::Retried, give_back(job, shared, GiveBack::Retry(wait)).await)
+            (JobOutcome::Retried, give_back(job, shared, job.attempt, GiveBack::Retry(wait)).await)
         }
         Decision::Release => {
-            (JobOutcome::Released, give_back(job, shared, GiveBack::Release).await)
+            (JobOutcome::Released, give_back(job, shared, job.attempt, GiveBack::Release).await)
         }
         Decision::Drop | Decision::Done | Decision::Discard => {
             let now = GiveBack::Retry(Duration::ZERO);
-            (JobOutcome::Dropped, give_back(job, shared, now).await)
+            (JobOutcome::Dropped, give_back(job, shared, job.attempt, now).await)
         }
     };
     if result.is_ok() {
@@ -285,13 +286,18 @@ async fn carry_out(job: &InFlight, shared: &Shared, decision: Decision) -> Reply
     result.map(|()| (Acked::Done, None))
 }
 
-async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<(), QueueError> {
+async fn give_back(
+    job: &InFlight,
+    shared: &Shared,
+    attempt: u32,
+    how: GiveBack,
+) -> Result<(), QueueError> {
     let mut backoff = Backoff::default();
     // A heartbeat that arrives later would take the job back.
     job.state.heartbeat_ended().await;
     loop {
         let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
-        let error = match nack::send(shared, job.key.1, job.attempt, how, expiry).await {
+        let error = match nack::send(shared, job.key.1, attempt, how, expiry).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -307,30 +313,31 @@ async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<(),
 
 /// Moves the job to the dead-letter stream. While that fails, the job stays in flight, and its
 /// heartbeats continue. When the consumer closes, it is given back, and its next consumer moves it.
-async fn dead_letter(job: &InFlight, shared: &Shared, reason: Arc<str>) -> Result<(), QueueError> {
-    let whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
+async fn dead_letter(
+    job: &InFlight,
+    shared: &Shared,
+    reason: Arc<str>,
+) -> Result<Acked, QueueError> {
+    let mut whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
     let mut backoff = Backoff::default();
     loop {
         if !job.is_ours() {
             return Err(QueueError::LeaseLost);
         }
-        let (error, is_restored) = match dead_letter::send(shared, &whole).await {
-            Ok(DeadLetterOutcome::Moved) => return Ok(()),
-            Ok(DeadLetterOutcome::Restored(error)) => (error, true),
-            Err(error) => (error, false),
+        let error = match dead_letter::send(shared, &job.state.name(), &mut whole).await {
+            Ok(acked) => return Ok(acked),
+            Err(error) => error,
         };
         let event = Arc::new(error.clone());
         shared.emit(QueueEvent::DeadLetterBlocked { id: job.key.1, error: event });
-        if is_restored {
-            return Err(error.into());
-        }
         if is_permanent(&error) && error.code() != Some(&Code::WrongType) {
             job.state.fail(error.clone().into());
         }
         if job.state.closing.is_cancelled() {
             let now = clock::now();
             job.state.leases().decide(job.key, job.ticket, Decided::GivenBack, now);
-            give_back(job, shared, GiveBack::Retry(shared.settings.lease / 2)).await?;
+            let later = GiveBack::Retry(shared.settings.lease / 2);
+            give_back(job, shared, whole.count(), later).await?;
             return Err(error.into());
         }
         first(backoff.wait(), job.state.closing.cancelled()).await;

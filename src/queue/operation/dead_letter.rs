@@ -2,60 +2,118 @@
 //! error. An operation.
 //!
 //! ```text
-//! MULTI
-//! XADD dlq [IDMP <stream and group> id] * _id id _stream stream _group group _attempt n _reason text _at ms _token n <the entry's own fields>
+//! MULTI                                          the copy
+//! XCLAIM stream group me 0 id RETRYCOUNT 1000000000+n JUSTID
+//! XADD dlq [IDMP <stream and group> id/token] * <the letter's fields> <the entry's own fields>
+//! EXEC
+//! MULTI                                          the removal
 //! XACK stream group id
 //! XDEL stream id
 //! EXEC
 //! ```
 //!
+//! MULTI does not undo: where the key of the dead-letter stream holds another type, XADD fails and
+//! the commands beside it succeed. So the entry is removed only when its copy is known to exist.
+//! The delivery count says in between that the job is to be moved, not run.
+//!
 //! | event | action |
 //! |---|---|
-//! | out of memory, a replica, no permission: EXECABORT | nothing was applied: retried with increasing delays |
-//! | the key is not a stream: XADD fails, and XACK does not | the entry is added to its own stream again; an event is emitted; no more moves until the key was checked |
-//! | another consumer had finished the job (XACK and XDEL return 0) | the new copy is deleted |
-//! | the reply is lost | sent again: with IDMP (Redis 8.6) it is the same copy, without it the second one is deleted |
+//! | out of memory, a replica, no permission, the key is not a stream | there is no copy, and the job stays pending: tried again with increasing delays |
+//! | the reply to the copy is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise it is looked for by its token |
+//! | another consumer had finished the job (XACK and XDEL return 0) | the copy is deleted |
+//! | the reply to the removal is lost | sent again; the copy is kept, whatever the second reply is |
+//! | the worker died after the copy | the next consumer sees the delivery count: it replaces the copy by its own, and removes the entry |
 //!
-//! With IDMP, the copy may have been added by another consumer. `_token` identifies it: each
-//! consumer deletes only its own.
+//! The next consumer does not rely on a copy that it has found: a consumer that is only slow would
+//! delete its own copy when it finds the entry removed.
 
-use crate::client::Client;
-use crate::command::{XAck, XAdd, XDel, XLen, XRange};
+use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XRevRange};
 use crate::entry::Entry;
-use crate::error::{Code, Error, Outcome};
+use crate::error::{Error, Outcome};
 use crate::id::EntryId;
 use crate::queue::codec::origin::{Letter, producer_id};
 use crate::queue::event::QueueEvent;
-use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
+use crate::queue::policy::plan::PAGE;
+use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 use crate::random;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-/// A job that is being moved to the dead-letter stream.
+/// Added to the delivery count of a job that is being moved: it is not run again.
+const MOVING: u32 = 1_000_000_000;
+
+/// The reason of a letter whose first copy is not found.
+const INTERRUPTED: &str =
+    "its move to the dead-letter stream was interrupted, and the reason is lost";
+
+/// The largest number of pages that are searched for a copy. A copy that is missed is a second
+/// letter of the job; a redrive moves one of them.
+const PAGES: usize = 100;
+
+/// Allows for the time that a command is on its way.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Returns the delivery count of a job that is being moved.
+pub(crate) fn moving(deliveries: u32) -> u32 {
+    deliveries.saturating_add(MOVING)
+}
+
+/// Returns the number of deliveries, and whether the job is being moved.
+pub(crate) fn split_count(count: u32) -> (u32, bool) {
+    count.checked_sub(MOVING).map_or((count, false), |deliveries| (deliveries, true))
+}
+
+/// A job that is being moved to the dead-letter stream, and how far the move has come.
 #[derive(Debug)]
 pub(crate) struct DeadLetterMove {
-    attempt: u32,
+    attempts: u32,
     reason: Arc<str>,
     at_ms: u64,
     /// Identifies the copy.
     token: String,
     entry: Entry,
-    /// Whether the outcome of an attempt is unknown: there may be a copy already.
-    unknown: AtomicBool,
+    started: Instant,
+    /// Whether an earlier move may have left a copy, and it was not looked for yet.
+    is_resumed: bool,
+    /// Copies of an earlier move.
+    older: Vec<EntryId>,
+    /// Whether such copies were deleted, so that this one is needed.
+    has_replaced: bool,
+    copy: Option<EntryId>,
+    /// Whether there may be a copy whose id is unknown.
+    copy_unknown: bool,
+    /// Whether the entry may have been removed by this move.
+    removal_unknown: bool,
 }
 
 impl DeadLetterMove {
-    pub(crate) fn new(entry: Entry, attempt: u32, reason: Arc<str>) -> Self {
+    /// Creates the move of an entry. `count` is its number of attempts, plus [`MOVING`] if an
+    /// earlier move was interrupted.
+    pub(crate) fn new(entry: Entry, count: u32, reason: Arc<str>) -> Self {
+        let (attempts, is_resumed) = split_count(count);
         Self {
-            attempt,
-            reason,
+            attempts,
+            reason: if is_resumed { INTERRUPTED.into() } else { reason },
             at_ms: clock::unix_ms(),
             token: format!("{:016x}", random::bits()),
             entry,
-            unknown: AtomicBool::new(false),
+            started: clock::now(),
+            is_resumed,
+            older: Vec::new(),
+            has_replaced: false,
+            copy: None,
+            copy_unknown: false,
+            removal_unknown: false,
         }
+    }
+
+    /// Returns the delivery count for a job that is given back.
+    pub(crate) fn count(&self) -> u32 {
+        let is_begun = self.copy.is_some() || self.copy_unknown || self.has_replaced;
+        if is_begun { moving(self.attempts) } else { self.attempts }
     }
 
     fn id(&self) -> EntryId {
@@ -63,126 +121,189 @@ impl DeadLetterMove {
     }
 }
 
-/// The result of a move.
-#[derive(Debug)]
-pub(crate) enum DeadLetterOutcome {
-    /// The job was moved, or only acknowledged if there is no dead-letter stream.
-    Moved,
-    /// The key of the dead-letter stream is not a stream, and the job was added to its own stream
-    /// again.
-    Restored(Error),
-}
-
 /// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. An error
-/// means that it was not moved, or that the outcome is unknown.
+/// means that the move is not complete, and is to be continued by another call.
 pub(crate) async fn send(
     shared: &Shared,
-    job: &DeadLetterMove,
-) -> Result<DeadLetterOutcome, Error> {
-    let result = match &shared.settings.dead_letter {
-        Some(dlq) => move_to(shared, dlq, job).await,
+    me: &[u8],
+    job: &mut DeadLetterMove,
+) -> Result<Acked, Error> {
+    let acked = match &shared.settings.dead_letter {
+        Some(dlq) => move_to(shared, dlq, me, job).await?,
         None => {
             let (stream, group) = (&shared.settings.stream, &shared.settings.group);
             let ack = XAck::new(stream, group, job.id());
-            let gone = shared.client.transact((ack, XDel::new(stream, job.id()))).await;
-            gone.map(|_| DeadLetterOutcome::Moved)
+            shared.client.transact((ack, XDel::new(stream, job.id()))).await.map(drop)?;
+            Acked::Done
         }
     };
-    if matches!(result, Ok(DeadLetterOutcome::Moved)) {
-        let (attempts, reason) = (job.attempt, Arc::clone(&job.reason));
+    if acked == Acked::Done {
+        let (attempts, reason) = (job.attempts, Arc::clone(&job.reason));
         shared.emit(QueueEvent::DeadLettered { id: job.id(), attempts, reason });
     }
-    result
+    Ok(acked)
 }
 
 async fn move_to(
     shared: &Shared,
     dlq: &[u8],
-    job: &DeadLetterMove,
-) -> Result<DeadLetterOutcome, Error> {
-    if shared.blocked.load(Ordering::Acquire) {
-        // No move before the key is known to be a stream again, or missing.
-        shared.client.send(XLen::new(dlq)).await?;
-        shared.blocked.store(false, Ordering::Release);
+    me: &[u8],
+    job: &mut DeadLetterMove,
+) -> Result<Acked, Error> {
+    let copy = match job.copy {
+        Some(copy) => copy,
+        None => copy(shared, dlq, me, job).await?,
+    };
+    job.copy = Some(copy);
+    if !job.older.is_empty() {
+        job.has_replaced = true;
+        shared.client.send(XDel::new(dlq, &job.older)).await?;
+        job.older.clear();
     }
-    let settings = &shared.settings;
-    let (stream, group) = (&*settings.stream, &*settings.group);
-    let (pid, iid) = (producer_id("dead", stream, group), job.id().to_string());
-    let add = XAdd::new(dlq);
-    let add = if shared.capabilities().idmp { add.idmp(&pid, &iid) } else { add };
+    let is_removed = remove(shared, job.id()).await.inspect_err(|error| {
+        job.removal_unknown |= error.outcome() == Outcome::Unknown;
+    })?;
+    if is_removed || job.removal_unknown || job.has_replaced {
+        return Ok(Acked::Done);
+    }
+    shared.client.send(XDel::new(dlq, copy)).await?;
+    Ok(Acked::AlreadyGone)
+}
+
+/// Adds the copy, and marks the entry as being moved. Returns the id of the copy.
+async fn copy(
+    shared: &Shared,
+    dlq: &[u8],
+    me: &[u8],
+    job: &mut DeadLetterMove,
+) -> Result<EntryId, Error> {
+    let idmp = shared.capabilities().idmp;
+    if job.is_resumed {
+        find_older(shared, dlq, job).await?;
+        job.is_resumed = false;
+    }
+    if job.copy_unknown && !idmp {
+        if let Some(copy) = find_own(shared, dlq, job).await? {
+            return Ok(copy);
+        }
+    }
+    let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
+    let (pid, iid) = (producer_id("dead", stream, group), format!("{}/{}", job.id(), job.token));
     let letter = Letter {
         id: job.id(),
         stream,
         group,
-        attempts: job.attempt,
+        attempts: job.attempts,
         reason: job.reason.as_bytes(),
         at_ms: job.at_ms,
         token: job.token.as_bytes(),
     };
+    let add = XAdd::new(dlq);
+    let add = if idmp { add.idmp(&pid, &iid) } else { add };
     let add = add.fields(letter.fields()).fields(job.entry.fields());
-    let ack = XAck::new(stream, group, job.id());
-    let moved = if settings.retention.deletes() {
-        let del = XDel::new(stream, job.id());
-        shared.client.transact((add, ack, del)).await
-    } else {
-        shared.client.transact((add, ack)).await.map(|(copy, acked)| (copy, acked, Ok(0)))
-    };
-    let (copy, acked, deleted) = moved.inspect_err(|error| {
-        if error.outcome() == Outcome::Unknown {
-            job.unknown.store(true, Ordering::Release);
-        }
+    let mark = XClaim::new(stream, group, me, Duration::ZERO, job.id());
+    let mark = mark.retry_count(moving(job.attempts).into());
+    // The group or the entry may be missing: that is for the removal to find out.
+    let (_, added) = shared.client.transact((mark.just_id(), add)).await.inspect_err(|error| {
+        job.copy_unknown |= error.outcome() == Outcome::Unknown;
     })?;
-    match (copy, acked) {
-        (Ok(_), Ok(1..)) => Ok(DeadLetterOutcome::Moved),
-        // The group had lost its pending entries, and the stream still had the job: this copy is
-        // the only one.
-        (Ok(_), Ok(0)) if deleted.is_ok_and(|deleted| deleted > 0) => Ok(DeadLetterOutcome::Moved),
-        (Ok(copy), Ok(0)) => {
-            delete_copy(shared, dlq, job, copy).await?;
-            Ok(DeadLetterOutcome::Moved)
+    added
+}
+
+/// Acknowledges the entry, and deletes it as the retention requires. False if it was neither
+/// pending nor in the stream.
+async fn remove(shared: &Shared, id: EntryId) -> Result<bool, Error> {
+    let settings = &shared.settings;
+    let (stream, group, client) = (&settings.stream, &settings.group, &shared.client);
+    let ack = XAck::new(stream, group, id);
+    match settings.retention {
+        Retention::DeleteOnAck => {
+            // A group that was created again has lost its pending entries: an entry still in the
+            // stream was not finished.
+            let (acked, deleted) = client.transact((ack, XDel::new(stream, id))).await?;
+            Ok(acked? > 0 || deleted? > 0)
         }
-        (Ok(_), Err(error)) => Err(error),
-        (Err(error), acked) => {
-            if error.code() == Some(&Code::WrongType) {
-                shared.blocked.store(true, Ordering::Release);
-            }
-            if acked.unwrap_or(0) == 0 {
-                return Err(error);
-            }
-            put_back(&shared.client, &shared.settings.stream, &job.entry).await?;
-            Ok(DeadLetterOutcome::Restored(error))
+        Retention::KeepUntilAllAcked if shared.capabilities().ack_del => {
+            let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);
+            let outcomes = client.send(ack).await?;
+            Ok(outcomes.first().is_some_and(|outcome| *outcome != DeleteOutcome::Missing))
         }
+        _ => Ok(client.send(ack).await? > 0),
     }
 }
 
-/// Handles a job that was acknowledged before: deletes the copy, unless it is the only one.
-async fn delete_copy(
+/// Finds the copies of an earlier move of this job, and takes over what they say.
+async fn find_older(shared: &Shared, dlq: &[u8], job: &mut DeadLetterMove) -> Result<(), Error> {
+    let (id, oldest) = (job.id(), job.id());
+    let mut older = Vec::new();
+    let mut first = None;
+    search(
+        shared,
+        dlq,
+        |_| oldest,
+        |copy, letter| {
+            if letter.id == id {
+                older.push(copy);
+                let reason = String::from_utf8_lossy(letter.reason);
+                first = Some((letter.attempts, Arc::from(reason), letter.at_ms));
+            }
+            false
+        },
+    )
+    .await?;
+    job.older = older;
+    if let Some((attempts, reason, at_ms)) = first {
+        (job.attempts, job.reason, job.at_ms) = (attempts, reason, at_ms);
+    }
+    Ok(())
+}
+
+/// Finds the copy that this move has added, after its reply was lost.
+async fn find_own(
     shared: &Shared,
     dlq: &[u8],
     job: &DeadLetterMove,
-    copy: EntryId,
-) -> Result<(), Error> {
-    if shared.capabilities().idmp {
-        let found = shared.client.send(XRange::new(dlq, copy..=copy)).await?;
-        let found = found.first().and_then(|entry| Letter::split(entry.fields()));
-        let own = found.is_some_and(|(letter, _)| letter.token == job.token.as_bytes());
-        // Our own first attempt may have acknowledged the job.
-        if !own || job.unknown.load(Ordering::Acquire) {
-            return Ok(());
+) -> Result<Option<EntryId>, Error> {
+    let mut found = None;
+    // By the server's clock: the newest letter is not newer than now.
+    let since = clock::now().saturating_duration_since(job.started) + MARGIN;
+    let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    let oldest = |newest: EntryId| EntryId::new(newest.ms().saturating_sub(since), 0);
+    search(shared, dlq, oldest, |copy, letter| {
+        let is_own = letter.token == job.token.as_bytes();
+        if is_own {
+            found = Some(copy);
         }
-    }
-    shared.client.send(XDel::new(dlq, copy)).await.map(drop)
+        is_own
+    })
+    .await?;
+    Ok(found)
 }
 
-/// Adds an entry to the end of its own stream again. It was acknowledged and is in no stream.
-pub(crate) async fn put_back(client: &Client, stream: &[u8], entry: &Entry) -> Result<(), Error> {
-    let mut backoff = Backoff::default();
-    loop {
-        match client.send(XAdd::new(stream).fields(entry.fields())).await {
-            Ok(_) => return Ok(()),
-            // This process has the only copy: a duplicate is better than a loss.
-            Err(error) if is_transient(&error) => backoff.wait().await,
-            Err(error) => return Err(error),
+/// Calls `visit` for the letters of this queue, newest first, until it returns true. `oldest` is
+/// the id to stop at, given the newest one.
+async fn search(
+    shared: &Shared,
+    dlq: &[u8],
+    oldest: impl Fn(EntryId) -> EntryId,
+    mut visit: impl FnMut(EntryId, &Letter<'_>) -> bool,
+) -> Result<(), Error> {
+    let settings = &shared.settings;
+    let (mut end, mut least) = (Some(EntryId::MAX), None);
+    for _ in 0..PAGES {
+        let Some(last) = end else { break };
+        let page = XRevRange::new(dlq, ..=last).count(PAGE as u64);
+        let page = shared.client.send(page).await?;
+        let Some(newest) = page.first() else { break };
+        let least = *least.get_or_insert_with(|| oldest(newest.id()));
+        for entry in &page {
+            let letter = Letter::split(entry.fields()).map(|(letter, _)| letter);
+            let own = letter.filter(|letter| letter.is_of(&settings.stream, &settings.group));
+            if entry.id() < least || own.is_some_and(|letter| visit(entry.id(), &letter)) {
+                return Ok(());
+            }
         }
+        end = page.last().and_then(|entry| entry.id().prev());
     }
+    Ok(())
 }

@@ -5,7 +5,7 @@
 //! | `ack` | XACKDEL, or XDEL and XACK |
 //! | `nack` | XNACK, or XCLAIM with an idle time |
 //! | `claim` | XCLAIM and XPENDING: claimed entries with their attempts, heartbeats |
-//! | `dead_letter` | MULTI: XADD to the dead-letter stream, XACK, XDEL |
+//! | `dead_letter` | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
 //! | `relay` | MULTI: XADD to another stream, XACK, XDEL |
 //!

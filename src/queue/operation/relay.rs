@@ -2,6 +2,7 @@
 //! transaction. An operation.
 //!
 //! ```text
+//! XLEN to
 //! MULTI
 //! XADD to [IDMP <from and group> id] * <fields>
 //! XACK from group id
@@ -9,14 +10,16 @@
 //! EXEC
 //! ```
 //!
-//! If XADD fails, because the target is not a stream, the entry is added to its own stream again.
+//! XLEN fails if the target is not a stream, and nothing is done. MULTI does not undo: if the target
+//! became another type in between, XADD fails and the entry is added to its own stream again, or is
+//! made pending again where it was not deleted.
 //!
 //! If XACK and XDEL both return 0, another consumer had finished the entry. With IDMP (Redis 8.6)
 //! the new entry is then the one that the other consumer added. Without it, it is a duplicate and
 //! is deleted: it exists for a moment.
 
 use crate::client::Client;
-use crate::command::{XAck, XAdd, XDel};
+use crate::command::{XAck, XAdd, XClaim, XDel, XLen};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
@@ -24,7 +27,7 @@ use crate::queue::codec::origin::producer_id;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
-use crate::queue::operation::dead_letter;
+use crate::queue::policy::delay::RETRY;
 use std::time::Duration;
 
 /// The result of a relay: whether the entry was ours, and the id of the new entry, if there is one.
@@ -72,6 +75,7 @@ impl Relay<'_> {
         let pid = producer_id("then", from, group);
         let add = XAdd::new(to).fields(fields);
         let add = if idmp { add.idmp(&pid, &iid) } else { add };
+        client.send(XLen::new(to)).await?;
         let ack = XAck::new(from, group, id);
         let (added, acked, deleted) = if deletes {
             client.transact((add, ack, XDel::new(from, id))).await?
@@ -85,7 +89,7 @@ impl Relay<'_> {
             // The target is not a stream, and the entry was acknowledged.
             Err(error) => {
                 if acked > 0 || deleted > 0 {
-                    dead_letter::put_back(client, from, entry).await?;
+                    self.put_back(client).await?;
                 }
                 return Err(error);
             }
@@ -100,5 +104,24 @@ impl Relay<'_> {
         }
         client.send(XDel::new(to, added)).await?;
         Ok((Acked::AlreadyGone, None))
+    }
+
+    /// Undoes the acknowledgement of an entry that was not added to the target.
+    async fn put_back(&self, client: &Client) -> Result<(), Error> {
+        let mut backoff = Backoff::default();
+        loop {
+            let (from, id) = (self.from, self.entry.id());
+            let done = if self.deletes {
+                client.send(XAdd::new(from).fields(self.entry.fields())).await.map(drop)
+            } else {
+                let claim = XClaim::new(from, self.group, RETRY, Duration::ZERO, id);
+                client.send(claim.force().just_id()).await.map(drop)
+            };
+            match done {
+                // This process has the only copy: a duplicate is better than a loss.
+                Err(error) if is_transient(&error) => backoff.wait().await,
+                result => return result,
+            }
+        }
     }
 }
