@@ -45,7 +45,7 @@ impl QueueBuilder {
 
     /// Sets the consumer group. Default `workers`.
     pub fn group(mut self, name: impl AsRef<[u8]>) -> Self {
-        self.settings.group = name.as_ref().into();
+        self.settings.set_group(name.as_ref());
         self
     }
 
@@ -68,16 +68,17 @@ impl QueueBuilder {
         self
     }
 
-    /// Sets the dead-letter stream. Default `{stream}:dlq`, or `stream:dlq` if the name already has
-    /// a `{tag}`. In a cluster it must be in the same slot as the stream.
+    /// Sets the dead-letter stream. Default `{stream}:dlq` for the default group, and
+    /// `{stream}:dlq:group` for another one; `stream:dlq` if the name already has a `{tag}`. In a
+    /// cluster it must be in the same slot as the stream.
     pub fn dead_letter(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.settings.dead_letter = Some(key.as_ref().into());
+        self.settings.set_dead_letter(Some(key.as_ref()));
         self
     }
 
     /// Drops and counts jobs without attempts left, instead of keeping them: **they are lost**.
     pub fn no_dead_letter(mut self) -> Self {
-        self.settings.dead_letter = None;
+        self.settings.set_dead_letter(None);
         self
     }
 

@@ -5,6 +5,9 @@ use crate::queue::policy::plan::PlanSettings;
 use crate::queue::policy::retry_policy::RetryPolicy;
 use std::time::Duration;
 
+/// The group of a queue that sets none.
+const DEFAULT_GROUP: &[u8] = b"workers";
+
 /// The prefix of the consumer names that this crate creates.
 pub(crate) const CONSUMER_PREFIX: &[u8] = b"bourn-";
 
@@ -69,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) stream: Box<[u8]>,
     pub(crate) group: Box<[u8]>,
     pub(crate) dead_letter: Option<Box<[u8]>>,
+    /// Whether the name of the dead-letter stream follows from those of stream and group.
+    pub(crate) is_default_dead_letter: bool,
     pub(crate) lease: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_delay: Option<Duration>,
@@ -83,8 +88,9 @@ impl Settings {
     pub(crate) fn new(stream: &[u8]) -> Self {
         Self {
             stream: stream.into(),
-            group: b"workers"[..].into(),
-            dead_letter: Some(in_same_slot(stream, b":dlq")),
+            group: DEFAULT_GROUP.into(),
+            dead_letter: Some(default_dead_letter(stream, DEFAULT_GROUP)),
+            is_default_dead_letter: true,
             lease: Duration::from_secs(30),
             retry: RetryPolicy::default(),
             max_delay: None,
@@ -94,6 +100,20 @@ impl Settings {
             #[cfg(feature = "tracing")]
             propagator: None,
         }
+    }
+
+    /// Sets the group, whose dead letters have a stream of their own by default.
+    pub(crate) fn set_group(&mut self, group: &[u8]) {
+        self.group = group.into();
+        if self.is_default_dead_letter {
+            self.dead_letter = Some(default_dead_letter(&self.stream, group));
+        }
+    }
+
+    /// Sets the dead-letter stream.
+    pub(crate) fn set_dead_letter(&mut self, key: Option<&[u8]>) {
+        self.dead_letter = key.map(Box::from);
+        self.is_default_dead_letter = false;
     }
 
     /// Returns the longest configured delay of a retry.
@@ -146,6 +166,14 @@ impl Settings {
     }
 }
 
+/// Returns the default key of the dead-letter stream.
+fn default_dead_letter(stream: &[u8], group: &[u8]) -> Box<[u8]> {
+    if group == DEFAULT_GROUP {
+        return in_same_slot(stream, b":dlq");
+    }
+    in_same_slot(stream, &[b":dlq:", group].concat())
+}
+
 /// Returns a key in the same slot of a cluster.
 fn in_same_slot(stream: &[u8], suffix: &[u8]) -> Box<[u8]> {
     let tag = stream.iter().position(|byte| *byte == b'{').and_then(|open| {
@@ -174,6 +202,26 @@ mod tests {
                 "{stream}"
             );
         }
+    }
+
+    #[test]
+    fn each_group_has_its_own_dead_letter_key_by_default() {
+        let key = |settings: &Settings| {
+            String::from_utf8(settings.dead_letter.clone().unwrap_or_default().into())
+                .expect("text")
+        };
+        let mut settings = Settings::new(b"orders");
+        assert_eq!(key(&settings), "{orders}:dlq");
+        settings.set_group(b"billing");
+        assert_eq!(key(&settings), "{orders}:dlq:billing");
+        settings.set_group(b"workers");
+        assert_eq!(key(&settings), "{orders}:dlq");
+        settings.set_dead_letter(Some(b"dead"));
+        settings.set_group(b"billing");
+        assert_eq!(key(&settings), "dead");
+        settings.set_dead_letter(None);
+        settings.set_group(b"mail");
+        assert_eq!(settings.dead_letter, None);
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn dead_letter_stream_of_two_groups_has_a_copy_for_each() {
         let mut deliveries = Vec::new();
         for group in ["a", "b"] {
             let client = server.client().await.unwrap();
-            let queue = Queue::builder(&client, STREAM).group(group);
+            let queue = Queue::builder(&client, STREAM).group(group).dead_letter(DEAD);
             let queue = queue.retention(Retention::KeepUntilAllAcked).open(Flat).await.unwrap();
             if group == "a" {
                 enqueue(&queue).await;

@@ -2,8 +2,9 @@
 
 use crate::support::{Email, on_each_version};
 use bourn::Client;
-use bourn::queue::{Fail, Flat, Health, Job, Queue, Redrive};
+use bourn::queue::{Fail, Flat, Health, Job, Queue, Redrive, Retention};
 use bourn::testing::Server;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -81,5 +82,51 @@ fn queue_sees_and_moves_only_its_own_letters() {
         assert_eq!(a.stats().await.unwrap().oldest_dead, None);
         assert_eq!(b.dead_letters().redrive(Redrive::all()).await.unwrap(), 2);
         assert_eq!((length(&server, "dead"), length(&server, "b")), (0, 2));
+    });
+}
+
+/// Runs a worker for a second. `fails` says whether its jobs fail permanently. Returns the
+/// idempotency keys of the jobs that it ran.
+async fn run_all(queue: &Queue<Email>, fails: bool) -> Vec<String> {
+    let keys = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&keys);
+    let handler = move |job: Job<Email>| {
+        seen.lock().unwrap().push(job.idempotency_key());
+        async move { if fails { Err(Fail::dead("mail server")) } else { Ok(()) } }
+    };
+    queue.worker().run(sleep(Duration::from_secs(1)), handler).await.expect("the worker runs");
+    let keys = keys.lock().unwrap().clone();
+    keys
+}
+
+#[test]
+fn redriven_job_is_run_by_its_own_group_only_and_keeps_its_key() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let open = |group| {
+            let builder = Queue::builder(&client, "orders").group(group);
+            builder.retention(Retention::KeepUntilAllAcked).open::<Email, _>(Flat)
+        };
+        let (bill, mail) = (open("billing").await.unwrap(), open("mail").await.unwrap());
+        let id = bill.producer().enqueue(&vec![("n".into(), "1".into())]).await.unwrap();
+        assert_eq!(run_all(&bill, false).await.len(), 1);
+        let key = run_all(&mail, true).await;
+        assert_eq!(key, [format!("orders/mail/{id}")]);
+        assert_ne!(bill.dead_letter_key(), mail.dead_letter_key());
+        assert_eq!(bill.stats().await.unwrap().dead, 0);
+
+        for round in 1..3 {
+            assert_eq!(mail.dead_letters().redrive(Redrive::all()).await.unwrap(), 1);
+            assert_eq!(run_all(&bill, false).await, [""; 0], "the other group, round {round}");
+            assert_eq!(run_all(&mail, true).await, key, "round {round}");
+            let letter = mail.dead_letters().list(None, 9).await.unwrap().remove(0);
+            assert_eq!(letter.original, id, "round {round}");
+            assert_eq!(letter.payload.unwrap(), [("n".to_owned(), "1".to_owned())]);
+        }
+        for group in ["billing", "mail"] {
+            let pending = server.command(&format!("XPENDING orders {group}"));
+            let count = pending.as_list().and_then(|list| list.get(0)?.as_integer());
+            assert_eq!(count, Some(0), "{group}");
+        }
     });
 }

@@ -4,6 +4,8 @@ use crate::steps::{STREAM, delivered, enqueue, len, next, owner, requests, run, 
 use crate::support::{Email, on_each_version, queue};
 use bourn::queue::{Acked, Flat, Queue, Retention};
 use bourn::testing::Fault;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// The key of the next queue.
 const NEXT: &str = "next";
@@ -82,5 +84,27 @@ fn job_is_kept_if_the_next_key_is_not_a_stream() {
         assert!(delivery.ack_then(&out, &Email::new()).await.is_err());
         assert_eq!(len(&server, STREAM), 1);
         assert!(owner(&server, id).is_some(), "it is the same entry, and pending");
+    });
+}
+
+#[test]
+fn job_whose_next_key_changes_its_type_in_between_is_put_back_with_its_key() {
+    on_each_version(|server| async move {
+        let out = queue(&server, NEXT).await;
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
+        let key = delivery.idempotency_key();
+        server.set_latency(Duration::from_millis(5));
+        let checks = requests(&server, &["XLEN", NEXT]).len();
+        let relay = delivery.ack_then(&out, &Email::new());
+        let relay = tokio::spawn(relay);
+        while requests(&server, &["XLEN", NEXT]).len() == checks {
+            sleep(Duration::from_millis(1)).await;
+        }
+        run(&server, &format!("DEL {NEXT}"));
+        run(&server, &format!("SET {NEXT} text"));
+        assert!(relay.await.unwrap().is_err());
+        let again = next(&mut consumer, s(60)).await.expect("it is delivered again");
+        assert_eq!(again.idempotency_key(), key);
+        assert_eq!(len(&server, STREAM), 1);
     });
 }

@@ -113,6 +113,9 @@ impl<T: 'static> DeadLetters<T> {
     /// Adds the selected jobs to the end of the queue, with all attempts again, and removes them
     /// from the dead-letter stream. Each job is moved atomically. Returns the number of jobs.
     ///
+    /// Only this queue's group runs them. Other groups of the stream acknowledge them unseen. The
+    /// idempotency key stays that of the job.
+    ///
     /// Safe for several operators at once: each dead letter is first claimed for 30 s, in the group
     /// `bourn-redrive` of the dead-letter stream. Jobs that are dead-lettered during a redrive are
     /// not redriven by it.

@@ -4,7 +4,7 @@ use crate::entry::{Entry, EntryRef, Fields};
 use crate::id::EntryId;
 use crate::queue::codec::CodecError;
 use crate::queue::codec::headers::Headers;
-use crate::queue::codec::origin::Letter;
+use crate::queue::codec::origin::{self, Letter};
 use crate::queue::settings::Settings;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -68,6 +68,9 @@ pub(crate) fn own<'a>(
     settings: &Settings,
     entry: EntryRef<'a>,
 ) -> Option<(Letter<'a>, Fields<'a>)> {
-    let split = Letter::split(entry.fields());
+    // Where the dead-letter stream is a queue too, a letter may have been redriven in it.
+    let key = settings.dead_letter.as_deref().unwrap_or_default();
+    let (_, fields) = origin::of_job(entry.fields(), entry.id(), key);
+    let split = Letter::split(fields);
     split.filter(|(letter, _)| letter.is_of(&settings.stream, &settings.group))
 }

@@ -5,7 +5,7 @@ use crate::entry::EntryRef;
 use crate::error::Error;
 use crate::id::{EntryId, StartAt};
 use crate::queue::admin::letter::own;
-use crate::queue::codec::origin::Letter;
+use crate::queue::codec::origin::{Address, Letter};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::relay::Relay;
@@ -136,7 +136,7 @@ async fn redrive_one(
     me: &str,
     entry: EntryRef<'_>,
 ) -> Result<bool, Error> {
-    let Some((_, fields)) = own(&shared.settings, entry) else { return Ok(false) };
+    let Some((letter, fields)) = own(&shared.settings, entry) else { return Ok(false) };
     // FORCE creates the claim, and the minimum idle time keeps other operators from it.
     let claim = XClaim::new(key, OPERATORS, me, CLAIM, entry.id()).force().just_id();
     if shared.client.send(claim).await?.is_empty() {
@@ -146,10 +146,14 @@ async fn redrive_one(
         from: key,
         group: OPERATORS.as_bytes(),
         entry: &entry.to_entry(),
+        is_job: false,
         deletes: true,
         to: &shared.settings.stream,
         idmp: shared.capabilities().idmp,
     };
+    let id = letter.id.to_string();
+    let address = Address::fields(&id, letter.stream, letter.group);
+    let fields = address.into_iter().chain(fields);
     let (acked, _) = whole.send_until_known(&shared.client, fields, CLAIM / 2).await?;
     Ok(acked == Acked::Done)
 }

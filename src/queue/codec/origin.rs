@@ -4,6 +4,7 @@
 //! | entry | its first fields, in this order |
 //! |---|---|
 //! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_reason`, `_at`, `_token` |
+//! | redriven job | `_id`, `_stream`, `_to`: for this group only |
 //!
 //! The job's own fields follow. An entry whose first fields are others is not ours, also if one of
 //! them is named `_id`: it comes from another producer.
@@ -23,6 +24,10 @@ const REASON: &str = "_reason";
 const AT: &str = "_at";
 const TOKEN: &str = "_token";
 
+/// The only group that runs the job.
+const TO: &str = "_to";
+
+const ADDRESS: [&str; 3] = [ID, STREAM, TO];
 const LETTER: [&str; 7] = [ID, STREAM, GROUP, ATTEMPT, REASON, AT, TOKEN];
 
 /// The origin of a dead letter.
@@ -74,6 +79,40 @@ impl<'a> Letter<'a> {
             (TOKEN, self.token.into()),
         ]
     }
+}
+
+/// The origin of a redriven job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address<'a> {
+    /// The id of the job's first entry.
+    pub(crate) id: EntryId,
+    /// The only group that runs the job.
+    pub(crate) group: &'a [u8],
+}
+
+impl<'a> Address<'a> {
+    /// Returns the address of an entry of `stream` with these fields, and the job's own fields.
+    /// `None` if the entry has none, or has that of another stream: it was copied here by others.
+    pub(crate) fn split(fields: Fields<'a>, stream: &[u8]) -> Option<(Self, Fields<'a>)> {
+        let ([id, at, group], own) = leading(fields, ADDRESS)?;
+        let id = entry_id(id).filter(|_| at == stream)?;
+        Some((Self { id, group }, own))
+    }
+
+    /// Returns the fields that go before the job's own. `id` is the id as text.
+    pub(crate) fn fields(
+        id: &'a str,
+        stream: &'a [u8],
+        group: &'a [u8],
+    ) -> [(&'a [u8], &'a [u8]); 3] {
+        let [first, second, third] = ADDRESS.map(str::as_bytes);
+        [(first, id.as_bytes()), (second, stream), (third, group)]
+    }
+}
+
+/// Returns the id of the job's first entry, and the job's own fields, of an entry of `stream`.
+pub(crate) fn of_job<'a>(fields: Fields<'a>, id: EntryId, stream: &[u8]) -> (EntryId, Fields<'a>) {
+    Address::split(fields.clone(), stream).map_or((id, fields), |(to, own)| (to.id, own))
 }
 
 /// Returns the IDMP producer id for entries that `kind` of operation adds for this queue. The
@@ -172,6 +211,34 @@ mod tests {
         for (row, fields) in rows {
             let found = entry(fields);
             assert_eq!(Letter::split(found.fields()).map(|(letter, _)| letter), None, "{row}");
+        }
+    }
+
+    #[test]
+    fn address_holds_in_its_own_stream_only() {
+        let fields = Address::fields("1-2", b"email", b"mail").to_vec();
+        let with_own = |fields: &[(&[u8], &[u8])]| {
+            entry(fields.iter().copied().chain([(b"a".as_slice(), b"1".as_slice())]))
+        };
+        let id = EntryId::new(7, 0);
+        let found = with_own(&fields);
+        let expected = Address { id: EntryId::new(1, 2), group: b"mail" };
+        let (address, own) = Address::split(found.fields(), b"email").expect("an address");
+        assert!(address == expected && own.eq([(b"a".as_slice(), b"1".as_slice())]));
+        assert_eq!(of_job(found.fields(), id, b"email").0, expected.id);
+
+        let mut no_id = fields.clone();
+        no_id[0].1 = b"bob";
+        let rows: [(&str, &[(&[u8], &[u8])], &[u8]); 3] = [
+            ("another stream", &fields, b"other"),
+            ("no id", &no_id, b"email"),
+            ("a field is missing", &fields[..2], b"email"),
+        ];
+        for (row, fields, stream) in rows {
+            let found = with_own(fields);
+            assert!(Address::split(found.fields(), stream).is_none(), "{row}");
+            let (first, own) = of_job(found.fields(), id, stream);
+            assert!(first == id && own.len() == fields.len() + 1, "{row}");
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::queue::codec::headers::Headers;
+use crate::queue::codec::origin;
 use crate::queue::consumer::in_flight::{Action, InFlight};
 use crate::queue::consumer::lease::Lease;
 use crate::queue::error::QueueError;
@@ -289,10 +290,18 @@ impl Acker {
         &self.job.lease
     }
 
-    /// Returns the id of the job's entry, the same for every attempt.
+    /// Returns the id of the job's entry, the same for every attempt. A redriven job has another
+    /// entry.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.job.key.1
+    }
+
+    /// Returns the id of the job's first entry, the same after a redrive.
+    #[must_use]
+    pub fn original_id(&self) -> EntryId {
+        let stream = self.job.state.shared(self.job.key.0).map(|shared| &*shared.settings.stream);
+        origin::of_job(self.entry().fields(), self.id(), stream.unwrap_or_default()).0
     }
 
     /// Returns the number of the attempt, starting at 1, as the server counts.
@@ -304,7 +313,7 @@ impl Acker {
     /// Returns when the job was enqueued, by the server's clock, in milliseconds.
     #[must_use]
     pub fn enqueued_at(&self) -> SystemTime {
-        self.id().time().unwrap_or(SystemTime::UNIX_EPOCH)
+        self.original_id().time().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Returns the headers that were set when the job was enqueued.
@@ -319,12 +328,12 @@ impl Acker {
         &self.job.entry
     }
 
-    /// Returns a key that is unique to the job and the same for every attempt: stream, group and
-    /// id. For idempotent handlers.
+    /// Returns a key that is unique to the job and the same for every attempt, also after a
+    /// redrive: stream, group and [`original_id`](Self::original_id). For idempotent handlers.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         let shared = self.job.state.shared(self.job.key.0);
-        shared.map(|shared| shared.idempotency_key(self.id())).unwrap_or_default()
+        shared.map(|shared| shared.idempotency_key(self.original_id())).unwrap_or_default()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::command::{ClientUnblock, XGroupCreate, XInfoStream, XReadGroup};
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, GroupFrom, StartAt};
+use crate::queue::codec::origin::Address;
 use crate::queue::consumer::in_flight::{InFlight, Settler};
 use crate::queue::consumer::state::State;
 use crate::queue::error::QueueError;
@@ -368,10 +369,17 @@ impl Fetch {
                 continue;
             }
             let key = (level, entry.id());
-            if self.state.is_done(key) {
+            let address = Address::split(entry.fields(), &settings.stream);
+            let is_for_others = address.is_some_and(|(to, _)| *to.group != *settings.group);
+            if is_for_others || self.state.is_done(key) {
+                let decision = if is_for_others { Decision::Skip } else { Decision::Done };
                 let entry = (entry, Arc::clone(&memory));
-                let job = InFlight::without_lease(&self.state, &self.settler, key, entry);
-                job.into_iter().for_each(|job| job.settle(Decision::Done));
+                // At most once it was removed when it was read.
+                let job = (!settings.at_most_once)
+                    .then(|| InFlight::without_lease(&self.state, &self.settler, key, entry));
+                if let Some(job) = job.flatten() {
+                    job.settle(decision);
+                }
                 continue;
             }
             let (attempt, is_moving) = dead_letter::split_count(attempt);

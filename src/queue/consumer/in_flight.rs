@@ -84,7 +84,9 @@ impl Action {
     /// Returns the decision that heartbeats would undo, if there is one.
     fn stops_heartbeats(&self) -> Option<Decided> {
         match self {
-            Self::Decide(Decision::Done | Decision::Discard) => Some(Decided::Done),
+            Self::Decide(Decision::Done | Decision::Discard | Decision::Skip) => {
+                Some(Decided::Done)
+            }
             Self::Decide(Decision::Retry(_) | Decision::Release | Decision::Drop) => {
                 Some(Decided::GivenBack)
             }

@@ -187,6 +187,7 @@ async fn acknowledge_once(
 /// Records the result of one acknowledgement.
 fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Arc<Error>>) {
     let Settlement { job, action, reply, .. } = settlement;
+    let is_skipped = matches!(action, Action::Decide(Decision::Skip));
     let outcome = match (&result, action) {
         (Ok(Acked::AlreadyGone), _) => JobOutcome::AlreadyGone,
         (Ok(Acked::Done), Action::Decide(Decision::Discard)) => JobOutcome::Discarded,
@@ -194,6 +195,8 @@ fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Ar
         (Err(_), _) => JobOutcome::Unacknowledged,
     };
     match result {
+        // For another group: nothing was done with it.
+        Ok(_) if is_skipped => {}
         Ok(_) => state.outcomes.add(job.key.0, outcome, 1),
         Err(error) => {
             // If the entry is delivered again, it is acknowledged again.
@@ -275,7 +278,7 @@ async fn carry_out(job: &InFlight, shared: &Shared, decision: Decision) -> Reply
         Decision::Release => {
             (JobOutcome::Released, give_back(job, shared, job.attempt, GiveBack::Release).await)
         }
-        Decision::Drop | Decision::Done | Decision::Discard => {
+        Decision::Drop | Decision::Done | Decision::Discard | Decision::Skip => {
             let now = GiveBack::Retry(Duration::ZERO);
             (JobOutcome::Dropped, give_back(job, shared, job.attempt, now).await)
         }
@@ -352,6 +355,7 @@ async fn relay(job: &InFlight, shared: &Shared, to: &Shared, fields: &FieldList)
         from: &settings.stream,
         group: &settings.group,
         entry: &job.entry,
+        is_job: true,
         deletes: settings.retention.deletes(),
         to: &to.settings.stream,
         idmp: shared.capabilities().idmp,

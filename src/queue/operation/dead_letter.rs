@@ -31,7 +31,7 @@ use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XRe
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
 use crate::id::EntryId;
-use crate::queue::codec::origin::{Letter, producer_id};
+use crate::queue::codec::origin::{self, Letter, producer_id};
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
@@ -189,8 +189,9 @@ async fn copy(
     }
     let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
     let (pid, iid) = (producer_id("dead", stream, group), format!("{}/{}", job.id(), job.token));
+    let (id, own) = origin::of_job(job.entry.fields(), job.id(), stream);
     let letter = Letter {
-        id: job.id(),
+        id,
         stream,
         group,
         attempts: job.attempts,
@@ -200,7 +201,7 @@ async fn copy(
     };
     let add = XAdd::new(dlq);
     let add = if idmp { add.idmp(&pid, &iid) } else { add };
-    let add = add.fields(letter.fields()).fields(job.entry.fields());
+    let add = add.fields(letter.fields()).fields(own);
     let mark = XClaim::new(stream, group, me, Duration::ZERO, job.id());
     let mark = mark.retry_count(moving(job.attempts).into());
     // The group or the entry may be missing: that is for the removal to find out.
@@ -234,7 +235,8 @@ async fn remove(shared: &Shared, id: EntryId) -> Result<bool, Error> {
 
 /// Finds the copies of an earlier move of this job, and takes over what they say.
 async fn find_older(shared: &Shared, dlq: &[u8], job: &mut DeadLetterMove) -> Result<(), Error> {
-    let (id, oldest) = (job.id(), job.id());
+    let oldest = job.id();
+    let (id, _) = origin::of_job(job.entry.fields(), job.id(), &shared.settings.stream);
     let mut older = Vec::new();
     let mut first = None;
     search(

@@ -23,7 +23,7 @@ use crate::command::{XAck, XAdd, XClaim, XDel, XLen};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::codec::origin::producer_id;
+use crate::queue::codec::origin::{self, Address, producer_id};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
@@ -39,6 +39,8 @@ pub(crate) struct Relay<'a> {
     pub(crate) from: &'a [u8],
     pub(crate) group: &'a [u8],
     pub(crate) entry: &'a Entry,
+    /// Whether the entry is a job of a queue, not a dead letter.
+    pub(crate) is_job: bool,
     /// Whether the entry is deleted from its stream.
     pub(crate) deletes: bool,
     pub(crate) to: &'a [u8],
@@ -69,7 +71,7 @@ impl Relay<'_> {
         client: &Client,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
     ) -> Result<Relayed, Error> {
-        let Relay { from, group, entry, deletes, to, idmp } = *self;
+        let Relay { from, group, entry, deletes, to, idmp, .. } = *self;
         let id = entry.id();
         let iid = id.to_string();
         let pid = producer_id("then", from, group);
@@ -112,7 +114,12 @@ impl Relay<'_> {
         loop {
             let (from, id) = (self.from, self.entry.id());
             let done = if self.deletes {
-                client.send(XAdd::new(from).fields(self.entry.fields())).await.map(drop)
+                // For this group only, and with the id that the job had.
+                let (id, own) = origin::of_job(self.entry.fields(), id, from);
+                let id = id.to_string();
+                let to = Address::fields(&id, from, self.group);
+                let to = to.into_iter().filter(|_| self.is_job);
+                client.send(XAdd::new(from).fields(to).fields(own)).await.map(drop)
             } else {
                 let claim = XClaim::new(from, self.group, RETRY, Duration::ZERO, id);
                 client.send(claim.force().just_id()).await.map(drop)

@@ -11,6 +11,8 @@ pub(crate) enum Decision {
     Done,
     /// Acknowledge: the job is no longer needed.
     Discard,
+    /// Acknowledge: the job is for another group.
+    Skip,
     /// Retry after this delay.
     Retry(Duration),
     /// Release, as if it had never been delivered.
@@ -39,7 +41,7 @@ impl Decision {
 
     /// Whether the job is acknowledged.
     pub(crate) fn acknowledges(&self) -> bool {
-        matches!(self, Self::Done | Self::Discard)
+        matches!(self, Self::Done | Self::Discard | Self::Skip)
     }
 }
 

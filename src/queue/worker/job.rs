@@ -3,6 +3,7 @@
 use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::queue::codec::headers::Headers;
+use crate::queue::codec::origin;
 use crate::queue::consumer::delivery::Acker;
 use crate::queue::consumer::lease::Lease;
 use crate::queue::shared::{Shared, idempotency_key};
@@ -59,6 +60,12 @@ impl<T> Job<T> {
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.info.id()
+    }
+
+    /// As [`JobInfo::original_id`].
+    #[must_use]
+    pub fn original_id(&self) -> EntryId {
+        self.info.original_id()
     }
 
     /// As [`JobInfo::attempt`].
@@ -162,10 +169,16 @@ impl JobInfo {
         }
     }
 
-    /// Returns the id of its entry, the same for every attempt.
+    /// Returns the id of its entry, the same for every attempt. A redriven job has another entry.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.entry.id()
+    }
+
+    /// Returns the id of its first entry, the same after a redrive.
+    #[must_use]
+    pub fn original_id(&self) -> EntryId {
+        origin::of_job(self.entry.fields(), self.id(), self.stream()).0
     }
 
     /// Returns the number of the attempt, starting at 1, as the server counts.
@@ -177,7 +190,7 @@ impl JobInfo {
     /// Returns when it was enqueued, by the server's clock, in milliseconds.
     #[must_use]
     pub fn enqueued_at(&self) -> SystemTime {
-        self.id().time().unwrap_or(SystemTime::UNIX_EPOCH)
+        self.original_id().time().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Returns the headers that were set when it was enqueued.
@@ -192,13 +205,10 @@ impl JobInfo {
         &self.lease
     }
 
-    /// Returns a key that is unique to the job and the same for every attempt: stream, group and
-    /// id.
-    ///
-    /// A redriven dead letter is a new job with another key. Where an effect must not happen again
-    /// after a redrive, take the key from the payload.
+    /// Returns a key that is unique to the job and the same for every attempt, also after a
+    /// redrive: stream, group and [`original_id`](Self::original_id).
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        idempotency_key(self.stream(), self.group(), self.id())
+        idempotency_key(self.stream(), self.group(), self.original_id())
     }
 }
