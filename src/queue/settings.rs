@@ -5,6 +5,10 @@ use crate::queue::policy::plan::PlanSettings;
 use crate::queue::policy::retry_policy::RetryPolicy;
 use std::time::Duration;
 
+/// The group in which dead letters are claimed, so that two operators do not both add a job. It does
+/// not read the stream.
+pub(crate) const OPERATORS: &str = "bourn-redrive";
+
 /// The group of a queue that sets none.
 const DEFAULT_GROUP: &[u8] = b"workers";
 
@@ -176,12 +180,40 @@ fn default_dead_letter(stream: &[u8], group: &[u8]) -> Box<[u8]> {
 
 /// Returns a key in the same slot of a cluster.
 fn in_same_slot(stream: &[u8], suffix: &[u8]) -> Box<[u8]> {
-    let tag = stream.iter().position(|byte| *byte == b'{').and_then(|open| {
-        let rest = stream.get(open + 1..)?;
-        rest.iter().position(|byte| *byte == b'}').filter(|len| *len > 0)
+    let is_whole = hashed(stream).len() == stream.len();
+    let key = if !is_whole {
+        [stream, suffix].concat()
+    } else if stream.contains(&b'}') {
+        // No tag can contain this name. A number has the same slot: there are 16,384 of them.
+        let slot = slot(stream);
+        let tag =
+            (0_u64..).map(|tag| tag.to_string()).find(|tag| self::slot(tag.as_bytes()) == slot);
+        [b"{", tag.unwrap_or_default().as_bytes(), b"}", stream, suffix].concat()
+    } else {
+        [b"{", stream, b"}", suffix].concat()
+    };
+    key.into()
+}
+
+/// Returns the part of a key from which its slot follows: what is between the first `{` and the
+/// first `}` after it, unless that is empty; otherwise the whole key.
+fn hashed(key: &[u8]) -> &[u8] {
+    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = key.get(open + 1..)?;
+        let len = rest.iter().position(|byte| *byte == b'}').filter(|len| *len > 0)?;
+        rest.get(..len)
     });
-    if tag.is_some() { [stream, suffix].concat() } else { [b"{", stream, b"}", suffix].concat() }
-        .into()
+    tag.unwrap_or(key)
+}
+
+/// Returns the slot of a key in a cluster: CRC16 (XMODEM) modulo 16,384.
+fn slot(key: &[u8]) -> u16 {
+    let crc = hashed(key).iter().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    });
+    crc % 16_384
 }
 
 #[cfg(test)]
@@ -194,13 +226,18 @@ mod tests {
             ("email:tasks", "{email:tasks}:dlq"),
             ("{email}:tasks", "{email}:tasks:dlq"),
             ("a{b}c{d}", "a{b}c{d}:dlq"),
+            ("a{", "{a{}:dlq"),
+            ("a}b", "{20658}a}b:dlq"),
+            ("{}x", "{19354}{}x:dlq"),
         ];
+        assert_eq!((slot(b"123456789"), slot(b"a{foo}"), slot(b"foo")), (12_739, 12_182, 12_182));
         for (stream, expected) in rows {
             assert_eq!(
                 in_same_slot(stream.as_bytes(), b":dlq"),
                 expected.as_bytes().into(),
                 "{stream}"
             );
+            assert_eq!(slot(expected.as_bytes()), slot(stream.as_bytes()), "{stream}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
 use crate::queue::policy::capabilities::{Capabilities, Denied};
 use crate::queue::policy::server_time::ServerTime;
-use crate::queue::settings::Settings;
+use crate::queue::settings::{OPERATORS, Settings};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -96,7 +96,10 @@ impl Shared {
                 Err(Error::Server(error)) if error.message() == b"no such key" => Vec::new(),
                 Err(error) => return Err(error.into()),
             };
-            let others = groups.iter().filter(|info| info.name != **group);
+            // Where a dead-letter stream is a queue, there may be the group of its operators.
+            let others = groups
+                .iter()
+                .filter(|info| info.name != **group && info.name != OPERATORS.as_bytes());
             let others: Vec<String> =
                 others.map(|info| info.name.escape_ascii().to_string()).collect();
             if !others.is_empty() {

@@ -1,9 +1,9 @@
 //! Dead letters: whose they are, in a stream that several queues share.
 
 use crate::support::{Email, on_each_version};
-use bourn::Client;
 use bourn::queue::{Fail, Flat, Health, Job, Queue, Redrive, Retention};
 use bourn::testing::Server;
+use bourn::{Client, EntryId};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -128,5 +128,54 @@ fn redriven_job_is_run_by_its_own_group_only_and_keeps_its_key() {
             let count = pending.as_list().and_then(|list| list.get(0)?.as_integer());
             assert_eq!(count, Some(0), "{group}");
         }
+    });
+}
+
+#[test]
+fn letters_are_found_by_the_id_of_the_job_and_deleted_one_by_one() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let (a, b) = (sharing(&client, "a", "g").await, sharing(&client, "b", "g").await);
+        for id in ["1-1", "1-2", "1-3"] {
+            add(&server, "a", id, "n a");
+        }
+        add(&server, "b", "1-1", "n b");
+        fail_all(&a).await;
+        fail_all(&b).await;
+        let job = EntryId::new(1, 2);
+        assert_eq!(a.dead_letters().redrive(Redrive::ids([job])).await.unwrap(), 1);
+        let (own, foreign) = (a.dead_letters(), b.dead_letters());
+        let letters = own.list(None, 9).await.unwrap();
+        let left: Vec<EntryId> = letters.iter().map(|letter| letter.original).collect();
+        assert_eq!(left, [EntryId::new(1, 1), EntryId::new(1, 3)]);
+        let foreign = foreign.list(None, 9).await.unwrap()[0].id;
+        assert_eq!(own.delete([letters[0].id, foreign]).await.unwrap(), 1);
+        assert_eq!((own.count().await.unwrap(), length(&server, "dead")), (1, 2));
+    });
+}
+
+/// A worker of the dead-letter stream sees each letter as a job, with all its fields.
+#[test]
+fn dead_letter_stream_can_be_a_queue_after_a_redrive() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let queue = sharing(&client, "a", "g").await;
+        for n in 0..2 {
+            add(&server, "a", "*", &format!("n {n}"));
+        }
+        fail_all(&queue).await;
+        assert_eq!(queue.dead_letters().redrive(Redrive::all().at_most(1)).await.unwrap(), 1);
+        let letters: Queue<Email> = Queue::builder(&client, "dead").open(Flat).await.unwrap();
+        let reasons = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&reasons);
+        let handler = move |job: Job<Email>| {
+            let reason = job.entry().get("_reason").unwrap_or_default().to_vec();
+            seen.lock().unwrap().push((reason, job.payload().clone()));
+            async { Ok::<_, Fail>(()) }
+        };
+        letters.worker().run(sleep(Duration::from_secs(1)), handler).await.unwrap();
+        let expected = (b"1".to_vec(), vec![("n".to_owned(), "1".to_owned())]);
+        assert_eq!(*reasons.lock().unwrap(), [expected]);
+        assert_eq!(letters.health().await.unwrap(), Health::Ok);
     });
 }

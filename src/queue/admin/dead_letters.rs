@@ -132,6 +132,39 @@ impl<T: 'static> DeadLetters<T> {
         Ok(redrive(self.shared(), key, &which).await?)
     }
 
+    /// Deletes these dead letters, by their ids in the dead-letter stream: `XDEL`. Ids of letters of
+    /// other queues are ignored. Returns the number deleted.
+    ///
+    /// # Cancel safety
+    ///
+    /// They may have been deleted when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Redis`].
+    pub async fn delete(
+        &self,
+        ids: impl IntoIterator<Item = EntryId> + Send,
+    ) -> Result<u64, QueueError> {
+        let Some(key) = self.key() else { return Ok(0) };
+        let ids: Vec<EntryId> = ids.into_iter().collect();
+        let shared = self.shared();
+        let mut deleted = 0;
+        for ids in ids.chunks(PAGE) {
+            let found = ids.iter().map(|id| XRange::new(key, *id..=*id));
+            let mut own_ids = Vec::new();
+            for found in shared.client.send_all(found).await {
+                let found = found?;
+                let own = found.iter().filter(|entry| own(&shared.settings, *entry).is_some());
+                own_ids.extend(own.map(|entry| entry.id()));
+            }
+            if !own_ids.is_empty() {
+                deleted += shared.client.send(XDel::new(key, &own_ids)).await?;
+            }
+        }
+        Ok(deleted)
+    }
+
     /// Deletes the dead letters older than this duration: `XDEL`. A duration of zero deletes all.
     /// Returns the number deleted.
     ///

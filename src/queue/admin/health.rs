@@ -1,10 +1,10 @@
 //! Health: problems of a queue. An operation.
 
-use crate::command::{XInfoStream, XPendingRange};
+use crate::command::{XInfoGroups, XPendingRange};
 use crate::error::{Code, Error};
 use crate::queue::admin::stats::stats;
 use crate::queue::error::QueueError;
-use crate::queue::settings::Retention;
+use crate::queue::settings::{OPERATORS, Retention};
 use crate::queue::shared::{Queue, Shared};
 
 /// The health of a queue.
@@ -88,8 +88,9 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     if stats.dead > 0 {
         wrong.push(format!("there are {} dead letters", stats.dead));
     }
-    let info = shared.client.send(XInfoStream::new(stream)).await?;
-    if settings.retention == Retention::DeleteOnAck && info.groups > 1 {
+    let groups = shared.client.send(XInfoGroups::new(stream)).await?;
+    let readers = groups.iter().filter(|info| info.name != OPERATORS.as_bytes()).count();
+    if settings.retention == Retention::DeleteOnAck && readers > 1 {
         wrong.push("another group reads it, whose entries are deleted".into());
     }
     Ok(if wrong.is_empty() { Health::Ok } else { Health::Degraded(wrong) })

@@ -10,6 +10,7 @@ use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::relay::Relay;
 use crate::queue::policy::plan::PAGE;
+use crate::queue::settings::OPERATORS;
 use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ impl Redrive {
         Self { reason: Some(text.into()), ..Self::default() }
     }
 
-    /// Selects these, by their ids in the dead-letter stream.
+    /// Selects these, by their ids in the dead-letter stream or by those of the jobs.
     pub fn ids(ids: impl IntoIterator<Item = EntryId>) -> Self {
         Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
     }
@@ -66,7 +67,8 @@ impl Redrive {
     }
 
     fn wants(&self, id: EntryId, letter: &Letter<'_>) -> bool {
-        let named = self.ids.as_ref().is_none_or(|ids| ids.contains(&id));
+        let is_named = |ids: &Vec<EntryId>| ids.contains(&id) || ids.contains(&letter.id);
+        let named = self.ids.as_ref().is_none_or(is_named);
         named
             && self.reason.as_ref().is_none_or(|text| {
                 let mut parts = letter.reason.windows(text.len().max(1));
@@ -74,9 +76,6 @@ impl Redrive {
             })
     }
 }
-
-/// The group in which dead letters are claimed, so that two operators do not both add a job.
-const OPERATORS: &str = "bourn-redrive";
 
 /// The time for which one operator's claim keeps others from a dead letter.
 const CLAIM: Duration = Duration::from_secs(30);

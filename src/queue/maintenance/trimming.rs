@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::admin::stats;
 use crate::queue::operation::clock;
-use crate::queue::settings::{Retention, Settings};
+use crate::queue::settings::{OPERATORS, Retention, Settings};
 use crate::queue::shared::Shared;
 
 /// Trims entries that no group needs any more, or that exceed the retention.
@@ -30,7 +30,8 @@ pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
 /// Returns the lowest id that any group still needs, pending or not yet read.
 async fn needed(shared: &Shared) -> Result<Option<EntryId>, Error> {
     let stream = &shared.settings.stream;
-    let groups = shared.client.send(XInfoGroups::new(stream)).await?;
+    let mut groups = shared.client.send(XInfoGroups::new(stream)).await?;
+    groups.retain(|info| info.name != OPERATORS.as_bytes());
     let pending = groups.iter().map(|group| XPending::new(stream, &group.name));
     let pending = shared.client.send_all(pending).await;
     let mut least: Option<EntryId> = None;

@@ -80,6 +80,12 @@ impl<T> Job<T> {
         self.info.headers()
     }
 
+    /// As [`JobInfo::entry`].
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        self.info.entry()
+    }
+
     /// As [`JobInfo::lease`].
     #[must_use]
     pub fn lease(&self) -> &Lease {
@@ -197,6 +203,13 @@ impl JobInfo {
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(self.entry.by_ref())
+    }
+
+    /// Returns the entry itself, with the queue's own fields and those of other producers whose
+    /// names begin with `_`.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     /// Returns the lease, which shows whether the job still belongs to this worker.
