@@ -1,7 +1,7 @@
 //! The state shared by all handles of one queue, and the handle itself. An operation.
 
 use crate::client::Client;
-use crate::command::{XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};
+use crate::command::{Raw, XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};
 use crate::entry::Entry;
 use crate::error::{Code, Error};
 use crate::id::{EntryId, StartAt};
@@ -125,7 +125,22 @@ impl Shared {
             let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
             self.client.send(set).await?;
         }
+        #[cfg(feature = "tracing")]
+        if let Some(policy) = self.evicting().await {
+            let stream = stream.escape_ascii();
+            tracing::warn!(target: "bourn", %stream, policy, "the server may evict the stream");
+        }
         Ok(())
+    }
+
+    /// Returns the eviction policy of the server, if it may delete keys without an expiry. `None` also
+    /// where CONFIG GET is not allowed.
+    pub(crate) async fn evicting(&self) -> Option<String> {
+        let ask = Raw::new("CONFIG GET").arg("maxmemory-policy");
+        let reply = self.client.send(ask).await.ok()?;
+        // The name and the value.
+        let policy = reply.as_list()?.get(1)?.as_str()?;
+        policy.starts_with("allkeys-").then(|| policy.to_owned())
     }
 
     /// Returns the capabilities of the server that is connected now, without commands that it

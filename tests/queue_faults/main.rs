@@ -19,6 +19,8 @@ mod given_back;
 #[cfg(test)]
 mod handlers;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
 mod lanes;

@@ -114,3 +114,63 @@ fn jobs_in_flight_take_max_bytes_and_one_job_at_most() {
         }
     }
 }
+
+#[test]
+fn jobs_of_a_lost_worker_are_run_although_the_servers_clock_was_set_back() {
+    for version in VERSIONS {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let queue = crate::support::queue(&server, "email").await;
+            for _ in 0..3 {
+                queue.producer().enqueue(&email(1)).await.unwrap();
+            }
+            // They are pending for a consumer that is gone.
+            let read = server.command("XREADGROUP GROUP workers lost COUNT 3 STREAMS email >");
+            assert!(read.as_integer().is_none());
+            server.rewind_clock(Duration::from_secs(3_600));
+            let start = tokio::time::Instant::now();
+            let ended = Arc::new(Mutex::new(Vec::new()));
+            let note = Arc::clone(&ended);
+            let done = move |job: Job<Email>| {
+                note.lock().unwrap().push((job.attempt(), start.elapsed().as_secs()));
+                async { Ok::<_, Fail>(()) }
+            };
+            let report = queue.worker().run(sleep(Duration::from_secs(300)), done).await.unwrap();
+            let ended = ended.lock().unwrap();
+            assert_eq!(report.done, 3, "{version}: {report}");
+            let in_time = |(attempt, seconds): &(u32, u64)| *attempt == 2 && *seconds < 90;
+            assert!(ended.iter().all(in_time), "{version}: {ended:?}");
+        });
+    }
+}
+
+#[test]
+fn running_job_is_not_run_again_when_the_servers_clock_is_set_back() {
+    for version in VERSIONS {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let queue = crate::support::queue(&server, "email").await;
+            queue.producer().enqueue(&email(1)).await.unwrap();
+            let runs = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&runs);
+            let long = move |_: Job<Email>| {
+                count.fetch_add(1, Ordering::Relaxed);
+                async {
+                    sleep(Duration::from_secs(200)).await;
+                    Ok::<_, Fail>(())
+                }
+            };
+            let (first, second) = (queue.worker(), queue.worker());
+            let back = async {
+                sleep(Duration::from_secs(5)).await;
+                server.rewind_clock(Duration::from_secs(3_600));
+                sleep(Duration::from_secs(295)).await;
+            };
+            let until = sleep(Duration::from_secs(300));
+            let (first, second) =
+                tokio::join!(first.run(back, long.clone()), second.run(until, long));
+            let done = first.unwrap().done + second.unwrap().done;
+            assert_eq!((done, runs.load(Ordering::Relaxed)), (1, 1), "{version}");
+        });
+    }
+}

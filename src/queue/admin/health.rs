@@ -6,6 +6,8 @@ use crate::queue::admin::stats::stats;
 use crate::queue::error::QueueError;
 use crate::queue::settings::{OPERATORS, Retention};
 use crate::queue::shared::{Queue, Shared};
+use crate::server::{Flavour, Version};
+use std::time::Duration;
 
 /// The health of a queue.
 ///
@@ -28,8 +30,9 @@ pub enum Health {
 }
 
 impl<T: 'static> Queue<T> {
-    /// Checks the queue for problems: no consumer, jobs that wait too long or are abandoned, dead
-    /// letters, a missing group.
+    /// Checks the queue for problems: no consumer that is active, jobs that wait too long or are
+    /// abandoned, dead letters, a missing group, a server that may evict the stream
+    /// (`maxmemory-policy`, where CONFIG GET is allowed).
     ///
     /// # Cancel safety
     ///
@@ -46,6 +49,18 @@ impl<T: 'static> Queue<T> {
 
 /// The number of leases that a job may wait or be pending before this is reported.
 const LATE: u32 = 10;
+
+/// A consumer that reads is active within this time, whatever its lease.
+const SILENT: Duration = Duration::from_secs(15);
+
+/// Whether the server counts a read without a result as activity of the consumer.
+fn counts_reads(shared: &Shared) -> bool {
+    shared.client.server().is_some_and(|server| match server.flavour() {
+        Flavour::Redis => server.version() >= Version::new(7, 2, 0),
+        Flavour::Valkey => true,
+        Flavour::Other => false,
+    })
+}
 
 /// Checks the queue for problems.
 pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
@@ -69,9 +84,15 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     if let Some(age) = stats.oldest_ready_age().filter(|age| *age > late) {
         wrong.push(format!("a job has been waiting for {age:?}"));
     }
-    let jobs = stats.ready != Some(0) || stats.waiting_retry > 0;
-    if jobs && stats.consumers.is_empty() {
-        wrong.push("no consumer reads the queue".into());
+    let jobs = stats.ready != Some(0) || stats.waiting_retry > 0 || stats.in_flight > 0;
+    match stats.consumers.iter().map(|consumer| consumer.idle).min() {
+        None if jobs => wrong.push("no consumer reads the queue".into()),
+        // A consumer with jobs sends heartbeats, and one without reads at least every 5 s. Before
+        // Redis 7.2 a read without a result does not count.
+        Some(idle) if idle > (settings.lease * 2).max(SILENT) && (jobs || counts_reads(shared)) => {
+            wrong.push(format!("no consumer has been active for {idle:?}"));
+        }
+        _ => {}
     }
     // Heartbeats come every third of a lease: an entry that is idle for longer than a lease is
     // abandoned.
@@ -92,6 +113,9 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     let readers = groups.iter().filter(|info| info.name != OPERATORS.as_bytes()).count();
     if settings.retention == Retention::DeleteOnAck && readers > 1 {
         wrong.push("another group reads it, whose entries are deleted".into());
+    }
+    if let Some(policy) = shared.evicting().await {
+        wrong.push(format!("the server may evict the stream: its maxmemory-policy is {policy}"));
     }
     Ok(if wrong.is_empty() { Health::Ok } else { Health::Degraded(wrong) })
 }

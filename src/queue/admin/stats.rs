@@ -12,6 +12,7 @@ use crate::queue::operation::claim::reply_limit;
 use crate::queue::policy::delay;
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
+use crate::server::{Flavour, Version};
 use bytes::Bytes;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime};
@@ -28,9 +29,11 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
-    /// Jobs that were not delivered yet. Exact with [`Retention::DeleteOnAck`]: the stream's length
-    /// minus the pending entries. With other retentions it is the lag of the server, and `None` if
-    /// that is unknown (before Redis 7.0, and after some deletions).
+    /// Jobs that were not delivered yet. With [`Retention::DeleteOnAck`] it is the stream's length
+    /// minus the pending entries, or the server's lag if that is known and less (Redis 7.0): entries
+    /// that a crash left are never delivered. With other retentions it is the
+    /// lag, and `None` if that is unknown: before Redis 7.0, after some deletions, and before Redis
+    /// 8.0 with a lossy retention.
     pub ready: Option<u64>,
     /// Jobs that are pending for consumers, including abandoned consumers.
     pub in_flight: u64,
@@ -147,11 +150,14 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     let own = groups.into_iter().find(|info| info.name == group);
     let skipped = own.as_ref().and_then(|own| skipped(own, info.as_ref()?));
     let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();
+    let first = info.as_ref().and_then(|info| info.first_entry.as_ref());
+    let is_all_unread = first.is_some_and(|first| first.id() > last);
     let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
 
     let after = (Bound::Excluded(last), Bound::Unbounded);
+    // `None` if it is not known.
     let oldest_ready =
-        if last == EntryId::MAX { None } else { oldest(shared, stream, after).await? };
+        if last == EntryId::MAX { Some(None) } else { oldest(shared, stream, after).await? };
     let letters = letter_count::count(shared).await?;
     let waits = |name: &[u8]| delay::is_delayed(name);
     let waiting: u64 =
@@ -160,16 +166,17 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     let owned: u64 = pending.consumers.iter().map(|(_, count)| count).sum();
     let waiting_retry = waiting + pending.count.saturating_sub(owned);
     Ok(QueueStats {
-        ready: match settings.retention {
-            Retention::DeleteOnAck => Some(length.saturating_sub(pending.count)),
-            _ if oldest_ready.is_none() => Some(0),
-            _ => lag,
+        ready: match oldest_ready {
+            Some(None) => Some(0),
+            // Nothing that the group has read is left.
+            _ if is_all_unread => Some(length),
+            _ => ready(settings.retention, length, pending.count, lag, is_exact(shared)),
         },
         in_flight: pending.count.saturating_sub(waiting_retry),
         waiting_retry,
         dead: letters.own,
         length,
-        oldest_ready,
+        oldest_ready: oldest_ready.flatten(),
         oldest_pending: pending.min,
         oldest_dead: letters.oldest,
         skipped,
@@ -182,15 +189,42 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     })
 }
 
-/// Returns the id of the first entry in this range; `None` if there is none, or if it is larger than
-/// a reply may be.
+/// Returns how many entries were not delivered yet, where some of the stream were.
+fn ready(
+    retention: Retention,
+    length: u64,
+    pending: u64,
+    lag: Option<u64>,
+    is_exact: bool,
+) -> Option<u64> {
+    match retention {
+        Retention::DeleteOnAck => {
+            let left = length.saturating_sub(pending);
+            Some(lag.map_or(left, |lag| lag.min(left)))
+        }
+        // Entries that were trimmed unread count as lag until the group has passed them, and on
+        // older servers for ever.
+        _ => lag.filter(|lag| *lag <= length && (is_exact || !retention.is_lossy())),
+    }
+}
+
+/// Whether the server's lag is right after a group has passed entries that were trimmed unread.
+fn is_exact(shared: &Shared) -> bool {
+    let server = shared.client.server();
+    server.is_some_and(|server| {
+        server.flavour() == Flavour::Redis && server.version() >= Version::new(8, 0, 0)
+    })
+}
+
+/// Returns the id of the first entry in this range, if there is one; `None` if it is not known,
+/// because the entry is larger than a reply may be.
 async fn oldest(
     shared: &Shared,
     key: &[u8],
     range: (Bound<EntryId>, Bound<EntryId>),
-) -> Result<Option<EntryId>, Error> {
+) -> Result<Option<Option<EntryId>>, Error> {
     match shared.client.send(XRange::new(key, range).count(1)).await {
-        Ok(found) => Ok(found.first().map(|entry| entry.id())),
+        Ok(found) => Ok(Some(found.first().map(|entry| entry.id()))),
         Err(error) if reply_limit(&error).is_some() => Ok(None),
         Err(error) => Err(error),
     }

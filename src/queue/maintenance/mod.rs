@@ -6,6 +6,7 @@
 //! | step | method |
 //! |---|---|
 //! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than any idle time> cursor COUNT 100 JUSTID` lists and removes them (Redis 7.0) |
+//! | entries that stay young, because the server's clock was set back | `XPENDING`, `XCLAIM ... IDLE` |
 //! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
 //! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again |
 //! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs |
@@ -13,6 +14,7 @@
 
 pub(crate) mod consumers;
 mod deleted;
+mod stuck;
 mod trimming;
 
 use crate::command::XInfoConsumers;
@@ -44,6 +46,8 @@ struct Progress {
     /// Consumers that have a gauge.
     #[cfg(feature = "metrics")]
     gauges: Vec<String>,
+    /// Entries whose idle time stands still.
+    stuck: stuck::Stuck,
     /// Consumers that look abandoned, and since when.
     abandoned: BTreeMap<Vec<u8>, Instant>,
 }
@@ -98,6 +102,9 @@ async fn run_once(
             lost(u64::try_from(missing.len()).unwrap_or(u64::MAX));
         }
         cleared?;
+    }
+    if !settings.at_most_once {
+        stuck::free(shared, &mut progress.stuck).await?;
     }
     consumers::remove_abandoned(shared, me, &consumers, &mut progress.abandoned).await?;
     if settings.retention.is_lossy() && !progress.unreadable {
