@@ -1,33 +1,29 @@
-//! The queue against a real server (`BOURN_SERVER`): every guarantee, every fault in the design.
+//! What only a real server (`BOURN_SERVER`) can show of the queue. `tests/queue_faults` has the rest.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `statistics` | statistics, health, permissions, server time per command |
-//! | `faults` | one module per fault |
+//! | `worker` | each outcome of a job, with several threads |
+//! | `crashes`, `suspended` | a process, as a thread with its own runtime, that crashes or stands still |
+//! | `restart` | a server that is killed, or replaced by its replica |
+//! | `statistics` | permissions, and the server's time for each command |
 //!
-//! `proxy`, `forward` and `schedule` belong to the chaos tests, `both` to the server tests.
+//! Each test has a time limit. Leases are long enough for a busy machine, and no test expects
+//! something sooner than after two leases.
 
 #[path = "../server/support.rs"]
 mod support;
 
 #[cfg(test)]
-#[path = "../server/both.rs"]
-#[expect(dead_code, reason = "each test binary uses its own part")]
-mod both;
+mod crashes;
 #[cfg(test)]
-mod faults;
+mod process;
 #[cfg(test)]
-#[path = "../chaos/forward.rs"]
-mod forward;
-#[cfg(test)]
-#[path = "../chaos/proxy.rs"]
-#[expect(dead_code, reason = "each test binary uses its own part")]
-mod proxy;
-#[cfg(test)]
-#[path = "../chaos/schedule.rs"]
-#[expect(dead_code, reason = "each test binary uses its own part")]
-mod schedule;
+mod restart;
 #[cfg(test)]
 mod statistics;
 #[cfg(test)]
+mod suspended;
+#[cfg(test)]
 mod test_queue;
+#[cfg(test)]
+mod worker;

@@ -5,8 +5,11 @@ use bourn::queue::{Fail, Flat, Jitter, Queue, QueueBuilder, Report, RetryPolicy,
 use bourn::{Client, Config};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
+use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -16,7 +19,29 @@ pub(crate) type Job = Vec<(String, String)>;
 
 pub(crate) const STREAM: &str = "jobs";
 pub(crate) const GROUP: &str = "workers";
-pub(crate) const LEASE: Duration = Duration::from_millis(600);
+/// A busy machine renews it in time.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+/// The time limit of a test.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a test in a runtime of two threads; fails if it takes longer than two minutes, also if it
+/// blocks its thread.
+pub(crate) fn limited(test: impl AsyncFnOnce() + Send + 'static) {
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let mut runtime = runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().expect("a runtime");
+        runtime.block_on(test());
+        drop(end);
+    });
+    // Nothing is sent: the test's end, or its panic, drops the sender.
+    let over = ended.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Disconnected);
+    assert!(over, "the test took longer than {LIMIT:?}");
+    if let Err(panic) = thread.join() {
+        resume_unwind(panic);
+    }
+}
 
 /// A server and a client connected to it.
 pub(crate) struct TestQueue {
@@ -77,9 +102,9 @@ pub(crate) fn number(job: &Job) -> u64 {
     job.first().and_then(|(_, n)| n.parse().ok()).expect("a number")
 }
 
-/// Polls until the condition holds; panics after 20 s.
+/// Polls until the condition holds; panics after a minute.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds().await {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -5,15 +5,29 @@ mod acknowledgements;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod closed_consumers;
+#[cfg(test)]
 mod consumer;
 #[cfg(test)]
 mod consumer_names;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod cuts;
 #[cfg(test)]
 mod dead_letter_moves;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod delays;
+#[cfg(test)]
+mod deleted_entries;
+#[cfg(test)]
+mod deleted_streams;
+#[cfg(test)]
+mod dial;
+#[cfg(test)]
+mod failing_handlers;
 #[cfg(test)]
 mod given_back;
 #[cfg(test)]
@@ -25,7 +39,13 @@ mod heartbeats;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod lazy;
+#[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod out_of_memory;
+#[cfg(test)]
+mod process;
 #[cfg(test)]
 mod producer;
 #[cfg(test)]
@@ -35,15 +55,21 @@ mod refusals;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod settlement;
+#[cfg(test)]
+mod shutdown;
 #[cfg(test)]
 mod statistics;
 #[cfg(test)]
 mod steps;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod suspended;
 #[cfg(test)]
 mod test_queue;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A queue with short leases on an in-memory server of each version, and its workers.
 
+use crate::dial::{config, dialler};
 use crate::support::{VERSIONS, in_paused_time};
 use bourn::Client;
 use bourn::queue::{
@@ -9,6 +10,7 @@ use bourn::resp::Value;
 use bourn::testing::Server;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -30,6 +32,8 @@ pub(crate) const LEASE: Duration = Duration::from_millis(600);
 pub(crate) struct TestQueue {
     pub(crate) server: Server,
     pub(crate) client: Client,
+    /// The errors in the replies to all clients.
+    pub(crate) errors: Arc<AtomicU64>,
     version: &'static str,
 }
 
@@ -44,10 +48,12 @@ pub(crate) fn on_each(test: impl AsyncFn(TestQueue)) {
 }
 
 impl TestQueue {
-    async fn new(version: &'static str) -> Self {
+    pub(crate) async fn new(version: &'static str) -> Self {
         let server = Server::builder().version(version).build();
-        let client = server.client().await.expect("a connection");
-        Self { server, client, version }
+        let errors = Arc::new(AtomicU64::new(0));
+        let dial = dialler(&server, &Arc::new(AtomicBool::new(true)), &errors);
+        let client = Client::connect_with(config(), dial).await.expect("a connection");
+        Self { server, client, errors, version }
     }
 
     /// A queue with a short lease and three attempts, 10 ms apart.
@@ -85,6 +91,17 @@ impl TestQueue {
             u64::try_from(number).expect("it is not negative")
         };
         (number("XLEN jobs"), number("XPENDING jobs workers"))
+    }
+
+    /// Returns the ids of the entries in the stream.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let entries = self.command("XRANGE jobs - +");
+        entries.lines().filter(|line| line.contains('-')).map(str::to_owned).collect()
+    }
+
+    /// Returns how many errors the clients of the test have received.
+    pub(crate) fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
     }
 
     /// Whether the version has the features of Redis `major.minor`. Valkey has none after 7.2.
@@ -125,12 +142,12 @@ pub(crate) fn number(job: &Job) -> u64 {
     job.first().and_then(|(_, n)| n.parse().ok()).expect("a number")
 }
 
-/// Polls until the condition holds; panics after two minutes of paused time.
+/// Polls until the condition holds; panics after ten minutes of paused time.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let (start, least) = (Instant::now(), Duration::from_millis(5));
     while !holds().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        sleep(Duration::from_millis(5)).await;
+        assert!(start.elapsed() < Duration::from_secs(600), "never: {what}");
+        sleep((start.elapsed() / 100).max(least)).await;
     }
 }
 
@@ -139,7 +156,7 @@ pub(crate) type Seen = BTreeMap<u64, Vec<u32>>;
 
 /// A running worker.
 pub(crate) struct Run {
-    worker: JoinHandle<Result<Report, QueueError>>,
+    pub(crate) worker: JoinHandle<Result<Report, QueueError>>,
     stop: oneshot::Sender<()>,
     seen: Arc<Mutex<Seen>>,
 }
@@ -159,6 +176,11 @@ impl Run {
             handler(job)
         });
         Self { worker: tokio::spawn(worker), stop, seen }
+    }
+
+    /// Returns the number of jobs that were started.
+    pub(crate) fn jobs(&self) -> usize {
+        self.seen.lock().expect("the lock is not poisoned").len()
     }
 
     /// Stops the worker gracefully; returns its report and the attempts that it started.
