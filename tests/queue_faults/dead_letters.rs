@@ -95,8 +95,7 @@ async fn run_all(queue: &Queue<Email>, fails: bool) -> Vec<String> {
         async move { if fails { Err(Fail::dead("mail server")) } else { Ok(()) } }
     };
     queue.worker().run(sleep(Duration::from_secs(1)), handler).await.expect("the worker runs");
-    let keys = keys.lock().unwrap().clone();
-    keys
+    std::mem::take(&mut *keys.lock().unwrap())
 }
 
 #[test]
@@ -125,7 +124,7 @@ fn redriven_job_is_run_by_its_own_group_only_and_keeps_its_key() {
         }
         for group in ["billing", "mail"] {
             let pending = server.command(&format!("XPENDING orders {group}"));
-            let count = pending.as_list().and_then(|list| list.get(0)?.as_integer());
+            let count = pending.as_list().and_then(|list| list.first()?.as_integer());
             assert_eq!(count, Some(0), "{group}");
         }
     });
