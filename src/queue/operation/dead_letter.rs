@@ -213,6 +213,9 @@ async fn copy(
 
 /// Acknowledges the entry, and deletes it as the retention requires. False if it was neither
 /// pending nor in the stream.
+///
+/// Transactions are not repeated by the client after an unknown outcome. The second reply would
+/// look as if another consumer had finished the job, and the only copy would be deleted.
 async fn remove(shared: &Shared, id: EntryId) -> Result<bool, Error> {
     let settings = &shared.settings;
     let (stream, group, client) = (&settings.stream, &settings.group, &shared.client);
@@ -226,10 +229,13 @@ async fn remove(shared: &Shared, id: EntryId) -> Result<bool, Error> {
         }
         Retention::KeepUntilAllAcked if shared.capabilities().ack_del => {
             let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);
-            let outcomes = client.send(ack).await?;
-            Ok(outcomes.first().is_some_and(|outcome| *outcome != DeleteOutcome::Missing))
+            let (outcomes,) = client.transact((ack,)).await?;
+            Ok(outcomes?.first().is_some_and(|outcome| *outcome != DeleteOutcome::Missing))
         }
-        _ => Ok(client.send(ack).await? > 0),
+        _ => {
+            let (acked,) = client.transact((ack,)).await?;
+            Ok(acked? > 0)
+        }
     }
 }
 
