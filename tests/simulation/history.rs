@@ -145,6 +145,9 @@ fn judge(world: &World, which: &Which) -> Report {
         let dropped = queue.dead_letter.is_none() && tried;
         // What one group has done is deleted while another group is missing at the server.
         let missing = ledger.losses > 0 && scene.groups.len() > 1;
+        // Its dead letter may have been lost between the copy and the removal.
+        let last = fate.entries.values().any(|(attempt, _)| *attempt >= scene.attempts);
+        let missing = missing || (ledger.losses > 0 && (last || fate.dies));
         if sent.confirmed > 0 && !settled && !dropped && !lossy && !missing {
             ledger.wrong(place, "is lost");
         }

@@ -51,6 +51,8 @@ pub(crate) enum Event {
     Restart(Duration),
     /// A dead letter of a queue is redriven, or all are.
     Redrive(usize, bool),
+    /// The dead letters of a queue that are older than this are deleted.
+    Purge(usize, Duration),
     /// What the server has now survives a crash.
     Sync,
     /// The server crashes and loses what it has not saved.
@@ -104,7 +106,7 @@ fn event(scene: &Scene, rng: &mut Rng) -> Event {
     if scene.kind == Kind::Calm {
         return match rng.u8(0..4) {
             0 => Event::Start,
-            1 if scene.groups.len() == 1 => Event::Redrive(queue, rng.bool()),
+            1 => Event::Redrive(queue, rng.bool()),
             _ => Event::Stop,
         };
     }
@@ -139,8 +141,8 @@ fn event(scene: &Scene, rng: &mut Rng) -> Event {
             lease.mul_f64(rng.f64() / if scene.kind == Kind::Slow { 8.0 } else { 40.0 }),
         ),
         25..27 => Event::Restart(some(rng, 1.0)),
-        _ if scene.groups.len() == 1 => Event::Redrive(queue, rng.bool()),
-        _ => Event::Cut,
+        27..29 => Event::Redrive(queue, rng.bool()),
+        _ => Event::Purge(queue, some(rng, 2.0)),
     }
 }
 
@@ -164,6 +166,7 @@ pub(crate) async fn happen(world: &Arc<World>, step: &Step) {
             return world.choose(step.process).into_iter().for_each(|process| process.stop());
         }
         Event::Redrive(queue, all) => return world.redrive(queue, all),
+        Event::Purge(queue, older) => return world.purge(queue, older),
         Event::Sync => return server.sync(),
         Event::Replicate => return server.replicate(),
         _ => {}

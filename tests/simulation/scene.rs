@@ -154,7 +154,7 @@ impl Scene {
 
 fn queues(groups: usize, rng: &mut Rng) -> Vec<QueueScene> {
     let count = one(rng, &[1, 1, 1, 2, 3]);
-    let shared = rng.u8(0..4) == 0 && count == 1;
+    let shared = rng.u8(0..4) == 0;
     let lossy = rng.u8(0..12) == 0;
     let keep = groups > 1 || rng.u8(0..4) == 0;
     let drop = rng.u8(0..16) == 0 && !keep;

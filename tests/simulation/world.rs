@@ -351,6 +351,27 @@ impl World {
             }
         });
     }
+
+    /// Deletes dead letters of a queue in the first group.
+    pub(crate) fn purge(self: &Arc<Self>, number: usize, older: Duration) {
+        self.spawn(|world, link| async move {
+            let name = world.scene.groups[0].clone();
+            let client = world.client(&link).await.expect("the settings are right");
+            let Ok(queue) = world.open(&client, number, &name).await else { return };
+            for letter in world.letters(number) {
+                if letter.group == name {
+                    world.fate((0, letter.job), |fate| fate.gone = true);
+                }
+            }
+            if queue.dead_letter_key().is_some() {
+                // The age counts by the clock of the process, which is not the server's here.
+                let ahead = SystemTime::now().duration_since(world.server.time());
+                let older = older + Duration::from_secs(1) + ahead.unwrap_or_default();
+                let result = queue.dead_letters().purge(older).await;
+                world.log(|| format!("purge of queue {number}: {result:?}"));
+            }
+        });
+    }
 }
 
 fn job(fields: &[(String, String)]) -> Option<usize> {
