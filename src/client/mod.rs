@@ -12,7 +12,7 @@ pub use send_all::SendAll;
 pub use transaction::Transact;
 
 use crate::command::Command;
-use crate::config::Config;
+use crate::config::{Config, Runtime};
 use crate::connection::{ByteStream, Connection, Dialler, Events, Single};
 use crate::error::Error;
 use crate::id::{EntryId, ReadFrom};
@@ -23,6 +23,7 @@ use std::io;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use transaction::Transaction;
 
 /// A connection to a server, shared by all its clones.
@@ -167,6 +168,22 @@ impl Client {
         let config = Arc::new(config.at_home());
         let connection = Connection::open(Arc::clone(&config), dialler.clone()).await?;
         Ok(Self { connection: Arc::new(connection), config, dialler })
+    }
+
+    /// Connects another client to the same server, on this runtime.
+    pub(crate) async fn another(&self, runtime: &Handle) -> Result<Self, Error> {
+        let config = (*self.config).clone().runtime(runtime.clone());
+        Self::open(config, self.dialler.clone()).await
+    }
+
+    /// Returns the runtime of the settings.
+    pub(crate) fn configured_runtime(&self) -> Option<Handle> {
+        self.config.runtime.as_ref().map(|Runtime(runtime)| runtime.clone())
+    }
+
+    /// Whether it connects to the address of its settings, and not by a user function.
+    pub(crate) fn dials_address(&self) -> bool {
+        self.dialler.is_by_address()
     }
 
     /// Sends a command and waits for its reply.
@@ -399,8 +416,8 @@ impl Client {
     /// Closes the connection for this client and all its clones.
     ///
     /// Commands in flight complete. Later commands fail with
-    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed. Readers and
-    /// tails keep their own connections.
+    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed. Readers, tails
+    /// and the queue's consumers keep their own connections.
     ///
     /// # Cancel safety
     ///

@@ -19,6 +19,12 @@ impl Config {
     /// `block_on`, and one whose threads are all blocked. Pass a runtime with its own thread if
     /// that may happen, or if the client is created outside tokio.
     ///
+    /// The consumers and workers of a queue do their reads, heartbeats and acknowledgements on this
+    /// runtime too. Without this setting they use a thread of their own, so that handlers that
+    /// block their thread keep their leases. The clients of
+    /// [`Client::connect_with`](crate::Client::connect_with) and
+    /// [`Client::lazy_with`](crate::Client::lazy_with) use the current runtime.
+    ///
     /// ```no_run
     /// # use bourn::{Client, Config, Error};
     /// # fn f() -> Result<(), Box<dyn std::error::Error>> {

@@ -74,6 +74,11 @@ impl Dialler {
         }
     }
 
+    /// Whether it dials the address of the settings.
+    pub(crate) fn is_by_address(&self) -> bool {
+        matches!(self.dial, Dial::Address(_))
+    }
+
     /// Opens a connection, and records the addresses in `tried`.
     pub(super) async fn dial(
         &self,

@@ -25,17 +25,17 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
     /// The server's time of day.
-    pub(crate) time: Mutex<ServerTime>,
+    pub(crate) time: Arc<Mutex<ServerTime>>,
     /// For a stream that keeps what is done: all entries up to this one were acknowledged.
-    acknowledged: Mutex<EntryId>,
+    acknowledged: Arc<Mutex<EntryId>>,
     /// The newer commands that the server refused.
-    pub(crate) denied: Denied,
+    pub(crate) denied: Arc<Denied>,
     /// The count of dead letters, when it was last taken.
-    pub(crate) letters: Mutex<LetterCount>,
+    pub(crate) letters: Arc<Mutex<LetterCount>>,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
-    pending: Mutex<Option<(Instant, u64)>>,
+    pending: Arc<Mutex<Option<(Instant, u64)>>>,
 }
 
 /// The letters of one queue in its dead-letter stream, which others may share.
@@ -63,13 +63,28 @@ impl Shared {
         Self {
             client,
             settings,
-            time: Mutex::default(),
-            acknowledged: Mutex::default(),
-            denied: Denied::default(),
-            letters: Mutex::default(),
+            time: Arc::default(),
+            acknowledged: Arc::default(),
+            denied: Arc::default(),
+            letters: Arc::default(),
             opened: OnceCell::new(),
             events,
-            pending: Mutex::default(),
+            pending: Arc::default(),
+        }
+    }
+
+    /// Returns the same queue with another connection to its server.
+    pub(crate) fn with_client(&self, client: Client) -> Self {
+        Self {
+            client,
+            settings: self.settings.clone(),
+            time: Arc::clone(&self.time),
+            acknowledged: Arc::clone(&self.acknowledged),
+            denied: Arc::clone(&self.denied),
+            letters: Arc::clone(&self.letters),
+            opened: self.opened.clone(),
+            events: self.events.clone(),
+            pending: Arc::clone(&self.pending),
         }
     }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `worker` | each outcome of a job, with several threads |
 //! | `crashes`, `suspended` | a process, as a thread with its own runtime, that crashes or stands still |
-//! | `restart` | a server that is killed, or replaced by its replica |
+//! | `blocked_threads` | handlers that block every thread of their runtime |
+| `restart` | a server that is killed, or replaced by its replica |
 //! | `statistics` | permissions, and the server's time for each command |
 //!
 //! Each test has a time limit. Leases are long enough for a busy machine, and no test expects
@@ -13,6 +14,8 @@
 #[path = "../server/support.rs"]
 mod support;
 
+#[cfg(test)]
+mod blocked_threads;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]

@@ -37,6 +37,8 @@ impl Process {
             runtime.shutdown_background();
         });
         let runtime = handed.await.expect("the thread starts");
+        // The tasks of consumers, too, stand still and end with this process.
+        let config = config.runtime(runtime.clone());
         let client = runtime.spawn(Client::connect(config)).await.expect("no panic");
         let queue = Queue::builder(&client.expect("a connection"), STREAM);
         let queue = queue.group(GROUP).lease(LEASE).retry(quick(3));

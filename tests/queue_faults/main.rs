@@ -76,3 +76,5 @@ mod test_queue;
 mod trimmed;
 #[cfg(test)]
 mod worker;
+#[cfg(test)]
+mod worker_faults;

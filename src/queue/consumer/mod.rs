@@ -5,6 +5,7 @@
 //! | `state`, `lease`, `in_flight`, `report` | values that the tasks share |
 //! | `delivery` | a job that was delivered to a caller |
 //! | `fetch`, `heartbeat`, `settle` | the tasks |
+//! | `threads` | the runtime on which the tasks run |
 
 pub(crate) mod delivery;
 pub(crate) mod fetch;
@@ -14,8 +15,8 @@ pub(crate) mod lease;
 pub(crate) mod report;
 pub(crate) mod settle;
 pub(crate) mod state;
+mod threads;
 
-use crate::client::Client;
 use crate::error::Error;
 use crate::queue::consumer::delivery::Delivery;
 use crate::queue::consumer::fetch::Fetch;
@@ -29,8 +30,8 @@ use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::plan::Plan;
 use crate::queue::shared::{Queue, Shared};
-use crate::reader::Reader;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -87,7 +88,7 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
         Self { bytes: bytes.max(1), ..self }
     }
 
-    /// Starts the consumer: opens a dedicated connection, and retries while the server is
+    /// Starts the consumer: opens two connections of its own, and retries while the server is
     /// unreachable.
     ///
     /// # Cancel safety
@@ -150,17 +151,22 @@ impl<T: Send + 'static> Consumer<T> {
     ) -> Result<Self, QueueError> {
         let all_shared: Vec<_> = queues.iter().map(|queue| Arc::clone(queue.shared())).collect();
         let Some(first) = all_shared.first() else { return Err(QueueError::Stopped) };
-        let client: Client = first.client.clone();
         let plan = Plan::new(first.settings.plan_settings(all_shared.len(), ageing));
-        let reader = reader(&client, limits.bytes).await?;
+        let runtime = threads::runtime(&first.client).map_err(Error::from)?;
+        let client = connected(|| first.client.another(&runtime)).await?;
+        // The bytes of payload that a reply may have.
+        let bytes = limits.bytes.saturating_add(SMALL_REPLY);
+        let reader = connected(|| client.reader_within(bytes)).await?;
         for shared in &all_shared {
             opened(shared).await?;
         }
-        let state = Arc::new(State::new(all_shared, client, limits));
+        let own = |shared: &Arc<Shared>| Arc::new(shared.with_client(client.clone()));
+        let levels = all_shared.iter().map(own).collect();
+        let state = Arc::new(State::new(levels, client, limits));
         let (out, jobs) = mpsc::unbounded_channel();
         let (settler, settlements) = Settler::channel(limits.undecided);
         let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out);
-        tokio::spawn(supervise(Arc::clone(&state), fetch, settlements));
+        runtime.spawn(supervise(Arc::clone(&state), fetch, settlements));
         Ok(Self { queues, state, jobs })
     }
 
@@ -259,12 +265,14 @@ impl<T: Send + 'static> Consumer<T> {
     }
 }
 
-/// Opens a connection for reads that block, whose replies have these bytes of payload at most. Also
-/// returns the limit of a reply. Retries while the server is unreachable.
-async fn reader(client: &Client, bytes: usize) -> Result<(Reader, usize), Error> {
+/// Opens a connection. Retries while the server is unreachable.
+async fn connected<C, F>(open: impl Fn() -> F) -> Result<C, Error>
+where
+    F: Future<Output = Result<C, Error>>,
+{
     let mut backoff = Backoff::default();
     loop {
-        match client.reader_within(bytes.saturating_add(SMALL_REPLY)).await {
+        match open().await {
             Err(Error::Connect(error)) if !error.is_permanent() => backoff.wait().await,
             result => return result,
         }
