@@ -46,9 +46,14 @@ pub enum QueueEvent {
         last: EntryId,
     },
     /// The lease of a job was lost while it ran. The process or the connection stalled for too
-    /// long, or another client finished or claimed the entry, or the entry was deleted. The job was
-    /// cancelled; another worker may run it, unless it was deleted.
+    /// long, or another client claimed the entry. The job was cancelled; another worker may run it.
     LeaseLost {
+        /// The job.
+        id: EntryId,
+    },
+    /// The entry of a running job is no longer pending: another client acknowledged or deleted it,
+    /// or the group was created again. The job was cancelled.
+    NoLongerPending {
         /// The job.
         id: EntryId,
     },
@@ -120,6 +125,9 @@ impl QueueEvent {
                 error!(target: "bourn", %stream, %seen, %last, "the server lost entries");
             }
             Self::LeaseLost { id } => warn!(target: "bourn", %stream, %id, "lease lost"),
+            Self::NoLongerPending { id } => {
+                warn!(target: "bourn", %stream, %id, "job is no longer pending");
+            }
             Self::Lost { entries } => {
                 warn!(target: "bourn", %stream, entries, "pending entries are gone from the stream");
             }

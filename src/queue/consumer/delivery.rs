@@ -8,7 +8,8 @@ use crate::queue::consumer::in_flight::{Action, InFlight};
 use crate::queue::consumer::lease::Lease;
 use crate::queue::error::QueueError;
 use crate::queue::operation::ack::Acked;
-use crate::queue::operation::{claim, clock};
+use crate::queue::operation::claim::{self, Owner};
+use crate::queue::operation::clock;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::retry_policy::Verdict;
 use crate::queue::shared::Queue;
@@ -259,8 +260,8 @@ impl Acker {
     ///
     /// # Errors
     ///
-    /// [`QueueError::LeaseLost`] if the lease is lost. [`QueueError::Redis`] if a command failed,
-    /// which does not end the lease.
+    /// [`QueueError::LeaseLost`] if the lease is lost, or if another client acknowledged or deleted
+    /// the entry. [`QueueError::Redis`] if a command failed, which does not end the lease.
     pub async fn extend(&self) -> Result<(), QueueError> {
         let InFlight { state, key, ticket, .. } = &self.job;
         if *ticket == 0 {
@@ -271,17 +272,19 @@ impl Acker {
         if !state.leases().is_valid(*key, *ticket, clock::now()) {
             return Err(QueueError::LeaseLost);
         }
-        let is_ours = claim::is_ours(shared, &me, key.1).await?;
+        let asked = clock::now();
+        let owner = claim::owner_of(shared, &me, key.1).await?;
         let sent = clock::now();
-        let expiry = self.job.expiry().filter(|_| is_ours);
-        let is_renewed = match expiry {
-            Some(expiry) => claim::renew_one(shared, &me, key.1, expiry).await?,
-            None => false,
-        };
-        let still = if is_renewed { vec![*key] } else { Vec::new() };
-        let lost = state.leases().renewed(sent, &[*key], &still);
-        state.lease_lost(lost, clock::now());
-        if is_renewed { Ok(()) } else { Err(QueueError::LeaseLost) }
+        if owner != Owner::Us {
+            state.taken(owner, asked, *key);
+        } else if let Some(expiry) = self.job.expiry() {
+            if claim::renew_one(shared, &me, key.1, expiry).await? {
+                state.leases().renewed(sent, &[*key], &[*key]);
+                return Ok(());
+            }
+            state.taken(Owner::None, sent, *key);
+        }
+        Err(QueueError::LeaseLost)
     }
 
     /// Returns the lease, which shows whether the job still belongs to this consumer.

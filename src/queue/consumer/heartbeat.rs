@@ -3,7 +3,8 @@
 use crate::id::EntryId;
 use crate::queue::consumer::state::State;
 use crate::queue::first::first;
-use crate::queue::operation::{claim, clock};
+use crate::queue::operation::claim::{self, Owner};
+use crate::queue::operation::clock;
 use crate::queue::policy::leases::Key;
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::Shared;
@@ -49,7 +50,7 @@ pub(crate) async fn run(state: Arc<State>) {
     }
 }
 
-/// Renews these leases. Those of entries that are no longer pending are lost.
+/// Renews these leases. Those of entries that are no longer pending end.
 async fn beat(state: &State, keys: &[Key], limit: Duration) {
     let _on_their_way = state.heartbeat().await;
     let sent = clock::now();
@@ -62,27 +63,24 @@ async fn beat(state: &State, keys: &[Key], limit: Duration) {
         for (keys, answer) in keys.chunks(PAGE).zip(answers.unwrap_or_default()) {
             let (Ok(still), Some((level, _))) = (answer, keys.first()) else { continue };
             let still: Vec<Key> = still.into_iter().map(|id| (*level, id)).collect();
-            let lost = state.leases().renewed(sent, keys, &still);
-            state.lease_lost(lost, clock::now());
+            let gone = state.leases().renewed(sent, keys, &still);
+            state.no_longer_pending(gone, clock::now());
         }
     }
 }
 
-/// Returns those that no other consumer has claimed. The others are lost.
+/// Returns those that are pending for this consumer. The leases of the others end.
 async fn still_ours(state: &State, keys: &[Key], limit: Duration) -> Vec<Key> {
     let asked = clock::now();
     let me = state.name();
     let mut ours = Vec::new();
     for (shared, keys) in by_level(state, keys) {
         let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
-        let answers = timeout(limit, claim::are_ours(shared, &me, &ids)).await;
+        let answers = timeout(limit, claim::owners(shared, &me, &ids)).await;
         for (key, answer) in keys.iter().zip(answers.unwrap_or_default()) {
             match answer {
-                Ok(true) => ours.push(*key),
-                Ok(false) => {
-                    let lost = state.leases().renewed(asked, &[*key], &[]);
-                    state.lease_lost(lost, clock::now());
-                }
+                Ok(Owner::Us) => ours.push(*key),
+                Ok(owner) => state.taken(owner, asked, *key),
                 Err(_) => {}
             }
         }

@@ -81,16 +81,14 @@ impl Action {
         matches!(self, Self::Decide(decision) if decision.acknowledges())
     }
 
-    /// Returns the decision that heartbeats would undo, if there is one.
-    fn stops_heartbeats(&self) -> Option<Decided> {
+    /// Returns what it means for the lease.
+    fn decided(&self) -> Decided {
         match self {
-            Self::Decide(Decision::Done | Decision::Discard | Decision::Skip) => {
-                Some(Decided::Done)
-            }
+            Self::Decide(Decision::Done | Decision::Discard | Decision::Skip) => Decided::Done,
             Self::Decide(Decision::Retry(_) | Decision::Release | Decision::Drop) => {
-                Some(Decided::GivenBack)
+                Decided::GivenBack
             }
-            Self::Decide(Decision::DeadLetter(_)) | Self::Relay { .. } => None,
+            Self::Decide(Decision::DeadLetter(_)) | Self::Relay { .. } => Decided::Moving,
         }
     }
 }
@@ -260,9 +258,7 @@ impl InFlight {
             }
             _ => {
                 let at = clock::now();
-                if let Some(decided) = action.stops_heartbeats() {
-                    state.leases().decide(self.key, self.ticket, decided, at);
-                }
+                state.leases().decide(self.key, self.ticket, action.decided(), at);
                 let occupied = (!action.acknowledges()).then(|| state.occupy(1));
                 Some(place.send(Settlement { job: self, action, at, occupied, reply }))
             }

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 /// The lease of a job: whether the job still belongs to this consumer.
 ///
 /// It is valid as long as heartbeats reach the server in time. When they do not, another worker
-/// gets the job, and the work should stop. A [`Worker`](crate::queue::Worker) cancels its handler
+/// gets the job, and the work should stop. It also ends when another client acknowledges or deletes
+/// the entry. A [`Worker`](crate::queue::Worker) cancels its handler
 /// then. When using a [`Consumer`](crate::queue::Consumer) directly, `select!` on [`Lease::lost`]
 /// alongside your work.
 ///
@@ -65,8 +66,8 @@ impl Lease {
             .await;
     }
 
-    /// Whether the lease is lost: reported by a heartbeat, or because none was confirmed for three
-    /// quarters of a lease.
+    /// Whether the lease is lost: a heartbeat found the entry with another consumer or no longer
+    /// pending, or none was confirmed for three quarters of a lease.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.token.is_cancelled() || self.deadline().is_some_and(|until| until <= clock::now())

@@ -116,8 +116,8 @@ impl OutcomeCounts {
 pub struct Report {
     /// Acknowledged by this consumer.
     pub done: u64,
-    /// No longer pending when acknowledged: another worker had acknowledged it, or this consumer
-    /// had, and the reply was lost.
+    /// No longer pending when acknowledged, or while the job ran: another worker or client had
+    /// acknowledged or deleted the entry, or this consumer had, and the reply was lost.
     pub already_gone: u64,
     /// Given back for another attempt.
     pub retried: u64,

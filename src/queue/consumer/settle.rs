@@ -197,6 +197,7 @@ fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Ar
     match result {
         // For another group: nothing was done with it.
         Ok(_) if is_skipped => {}
+        Ok(Acked::AlreadyGone) if state.take_gone(job.key) => {}
         Ok(_) => state.outcomes.add(job.key.0, outcome, 1),
         Err(error) => {
             // If the entry is delivered again, it is acknowledged again.

@@ -14,6 +14,8 @@ use crate::id::EntryId;
 use crate::queue::consumer::report::{JobOutcome, OutcomeCounts};
 use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
+use crate::queue::operation::claim::Owner;
+use crate::queue::operation::clock;
 use crate::queue::policy::leases::{Key, Leases};
 use crate::queue::settings::{CONSUMER_PREFIX, Settings};
 use crate::queue::shared::Shared;
@@ -51,6 +53,8 @@ pub(crate) struct State {
     /// Jobs that were run here and may be pending for us without a lease, with the time. Their
     /// lease was lost, or the outcome of the decision is unknown.
     run: Mutex<BTreeMap<Key, Instant>>,
+    /// Jobs that were found to be no longer pending, with the time: they are counted.
+    gone: Mutex<BTreeMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<BTreeMap<Key, Instant>>,
     /// Locked while heartbeats are on their way.
@@ -103,6 +107,7 @@ impl State {
             name: Mutex::new(fresh_name()),
             leases: Mutex::new(Leases::new(lease)),
             run: Mutex::default(),
+            gone: Mutex::default(),
             done: Mutex::default(),
             heartbeat: tokio::sync::Mutex::default(),
             buffered: AtomicUsize::new(0),
@@ -197,6 +202,34 @@ impl State {
         }
     }
 
+    /// Ends the leases of entries that are no longer pending. The jobs are cancelled.
+    pub(crate) fn no_longer_pending(&self, gone: Vec<(Key, CancellationToken)>, now: Instant) {
+        for (key, token) in gone {
+            // A group that was created again may deliver it again.
+            self.note_run(key, now);
+            lock(&self.gone).insert(key, now);
+            token.cancel();
+            self.outcomes.add(key.0, JobOutcome::AlreadyGone, 1);
+            if let Some(shared) = self.shared(key.0) {
+                shared.emit(QueueEvent::NoLongerPending { id: key.1 });
+            }
+        }
+    }
+
+    /// Ends the lease of an entry that is not pending for us, as a request sent at `asked` showed.
+    pub(crate) fn taken(&self, owner: Owner, asked: Instant, key: Key) {
+        let ended = self.leases().renewed(asked, &[key], &[]);
+        match owner {
+            Owner::None => self.no_longer_pending(ended, clock::now()),
+            Owner::Us | Owner::Other => self.lease_lost(ended, clock::now()),
+        }
+    }
+
+    /// Whether the job was counted as no longer pending. Forgets it.
+    pub(crate) fn take_gone(&self, key: Key) -> bool {
+        lock(&self.gone).remove(&key).is_some()
+    }
+
     /// Records that the job was run, and may be pending for us without a lease.
     pub(crate) fn note_run(&self, key: Key, now: Instant) {
         lock(&self.run).insert(key, now);
@@ -222,6 +255,7 @@ impl State {
     pub(crate) fn forget_run(&self, now: Instant, lease: Duration) {
         let since = |leases| now.checked_sub(lease * leases).unwrap_or(now);
         lock(&self.run).retain(|_, at| *at >= since(4));
+        lock(&self.gone).retain(|_, at| *at >= since(100));
         lock(&self.done).retain(|_, at| *at >= since(100));
     }
 

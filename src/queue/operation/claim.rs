@@ -196,25 +196,39 @@ pub(crate) fn reply_limit(error: &Error) -> Option<usize> {
     }
 }
 
-/// Returns, for each entry, whether it is pending for us.
-pub(crate) async fn are_ours(
+/// The consumer for which an entry is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Us,
+    /// Another consumer claimed it.
+    Other,
+    /// It is no longer pending.
+    None,
+}
+
+/// Returns, for each entry, for which consumer it is pending.
+pub(crate) async fn owners(
     shared: &Shared,
     me: &[u8],
     ids: &[EntryId],
-) -> Vec<Result<bool, Error>> {
-    let owners = shared.client.send_all(ids.iter().map(|id| owner(shared, *id))).await;
-    owners.into_iter().map(|owner| Ok(is_owner(me, &owner?))).collect()
+) -> Vec<Result<Owner, Error>> {
+    let listed = shared.client.send_all(ids.iter().map(|id| list_one(shared, *id))).await;
+    listed.into_iter().map(|pending| Ok(owner(me, &pending?))).collect()
 }
 
-/// Whether this entry is pending for us.
-pub(crate) async fn is_ours(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool, Error> {
-    Ok(is_owner(me, &shared.client.send(owner(shared, id)).await?))
+/// Returns for which consumer this entry is pending.
+pub(crate) async fn owner_of(shared: &Shared, me: &[u8], id: EntryId) -> Result<Owner, Error> {
+    Ok(owner(me, &shared.client.send(list_one(shared, id)).await?))
 }
 
-fn owner(shared: &Shared, id: EntryId) -> XPendingRange<'_> {
+fn list_one(shared: &Shared, id: EntryId) -> XPendingRange<'_> {
     XPendingRange::new(&shared.settings.stream, &shared.settings.group, id..=id, 1)
 }
 
-fn is_owner(me: &[u8], pending: &[PendingEntry]) -> bool {
-    pending.iter().any(|pending| pending.consumer == *me)
+fn owner(me: &[u8], pending: &[PendingEntry]) -> Owner {
+    match pending.first() {
+        Some(pending) if pending.consumer == *me => Owner::Us,
+        Some(_) => Owner::Other,
+        None => Owner::None,
+    }
 }

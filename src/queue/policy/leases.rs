@@ -44,11 +44,21 @@ struct LeaseEntry<M> {
 pub(crate) enum Decided {
     /// No decision: heartbeats are sent.
     Not,
+    /// The entry is being moved to another stream. Heartbeats are sent, because that may take long.
+    /// An entry that is no longer pending is one that was moved.
+    Moving,
     /// The job is done. If the entry is delivered again, it is not run again, however long that
     /// takes.
     Done,
     /// The job is given back. The entry may be delivered again before the confirmation arrives.
     GivenBack,
+}
+
+impl Decided {
+    /// Whether heartbeats are sent.
+    fn is_renewed(self) -> bool {
+        matches!(self, Self::Not | Self::Moving)
+    }
 }
 
 /// The heartbeats to send.
@@ -103,7 +113,7 @@ impl<M> Leases<M> {
         let most = self.lease / 4 * 3;
         if let Some(entry) = self.entries.get_mut(&key) {
             let ours = match entry.decided {
-                Decided::Not => now < entry.since + most,
+                Decided::Not | Decided::Moving => now < entry.since + most,
                 Decided::Done => true,
                 Decided::GivenBack => false,
             };
@@ -130,8 +140,8 @@ impl<M> Leases<M> {
         Some(self.deadline(entry.since))
     }
 
-    /// Stops heartbeats for this delivery, which would undo the decision. False if the lease is
-    /// lost.
+    /// Records the decision about this delivery, and stops heartbeats that would undo it. False if
+    /// the lease is lost.
     pub(crate) fn decide(&mut self, key: Key, ticket: u64, decided: Decided, now: Instant) -> bool {
         let held = self.is_valid(key, ticket, now);
         if let Some(entry) = self.entries.get_mut(&key).filter(|_| held) {
@@ -152,7 +162,7 @@ impl<M> Leases<M> {
             .entries
             .iter()
             // Entries that are decided already are not reported.
-            .filter(|(_, entry)| entry.decided == Decided::Not && !self.is_within(entry.since, now))
+            .filter(|(_, entry)| entry.decided.is_renewed() && !self.is_within(entry.since, now))
             .map(|(key, _)| *key)
             .collect();
         lost.sort_unstable();
@@ -164,7 +174,7 @@ impl<M> Leases<M> {
         let mut beats = Heartbeats { certain: Vec::new(), uncertain: Vec::new() };
         for (key, entry) in &self.entries {
             let age = now.saturating_duration_since(entry.since);
-            if entry.decided != Decided::Not
+            if !entry.decided.is_renewed()
                 || age < self.lease / 3
                 || !self.is_within(entry.since, now)
             {
@@ -181,9 +191,9 @@ impl<M> Leases<M> {
     /// decided or expired since they were due.
     pub(crate) fn still_due(&self, keys: &[Key], now: Instant) -> Vec<Key> {
         let may = |key: &&Key| {
-            self.entries.get(key).is_some_and(|entry| {
-                entry.decided == Decided::Not && self.is_within(entry.since, now)
-            })
+            self.entries
+                .get(key)
+                .is_some_and(|entry| entry.decided.is_renewed() && self.is_within(entry.since, now))
         };
         keys.iter().filter(may).copied().collect()
     }
@@ -194,7 +204,7 @@ impl<M> Leases<M> {
         let oldest = self
             .entries
             .values()
-            .filter(|entry| entry.decided == Decided::Not)
+            .filter(|entry| entry.decided.is_renewed())
             .map(|entry| entry.since);
         Some(oldest.min()? + self.lease / 3)
     }
@@ -205,14 +215,19 @@ impl<M> Leases<M> {
     }
 
     /// Records the reply to a heartbeat for `asked`, sent at `sent`: the entries that are still
-    /// pending. Removes and returns the others, which were finished or claimed elsewhere.
+    /// pending. Removes and returns the others, which were finished or claimed elsewhere. Those that
+    /// this consumer moves itself stay.
     pub(crate) fn renewed(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
         let mut gone = Vec::new();
         for key in asked {
+            let moving = |entry: &&mut LeaseEntry<M>| entry.decided == Decided::Moving;
             if still.contains(key) {
                 if let Some(entry) = self.entries.get_mut(key) {
                     entry.since = entry.since.max(sent);
                 }
+            } else if let Some(entry) = self.entries.get_mut(key).filter(moving) {
+                // No other consumer can claim it.
+                entry.since = entry.since.max(sent);
             } else if self
                 .entries
                 .get(key)
@@ -237,6 +252,20 @@ mod tests {
 
     fn at(start: Instant, s: u64) -> Instant {
         start + Duration::from_secs(s)
+    }
+
+    #[test]
+    fn entry_that_is_moved_is_renewed_and_may_be_gone() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let (mut leases, key) = (Leases::new(Duration::from_secs(30)), (0, EntryId::new(1, 0)));
+        let ticket = leases.insert(key, now, now, ()).expect("it is not held");
+        assert!(leases.decide(key, ticket, Decided::Moving, at(1)));
+        assert_eq!(leases.due(at(10)).certain, [key]);
+        assert_eq!(leases.still_due(&[key], at(10)), [key]);
+        assert_eq!(leases.renewed(at(10), &[key], &[]), []);
+        assert!(leases.is_valid(key, ticket, at(25)));
+        assert_eq!(leases.take_expired(at(40)), [(key, ())]);
     }
 
     #[test]
