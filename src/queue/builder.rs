@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::queue::codec::Codec;
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::policy::retry_policy::RetryPolicy;
-use crate::queue::settings::{Retention, Settings};
+use crate::queue::settings::{Retention, Settings, Undecodable};
 use crate::queue::shared::{Queue, Shared};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -100,6 +100,12 @@ impl QueueBuilder {
     /// Sets when completed entries are deleted. Default [`Retention::DeleteOnAck`].
     pub fn retention(mut self, retention: Retention) -> Self {
         self.settings.retention = retention;
+        self
+    }
+
+    /// Sets what happens to a job whose payload cannot be decoded. Default [`Undecodable::Retry`].
+    pub fn undecodable(mut self, undecodable: Undecodable) -> Self {
+        self.settings.undecodable = undecodable;
         self
     }
 

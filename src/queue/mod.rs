@@ -119,7 +119,7 @@ pub use event::{QueueEvent, QueueEvents};
 pub use operation::ack::Acked;
 pub use policy::retry_policy::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use producer::{Enqueue, Producer};
-pub use settings::Retention;
+pub use settings::{Retention, Undecodable};
 pub use shared::Queue;
 #[cfg(feature = "testing")]
 pub use worker::TestJob;

@@ -50,7 +50,7 @@ pub enum Retention {
     /// 7.0 on, about every ten seconds, and by each consumer that detects the loss.
     ///
     /// A job in flight may be trimmed too. From Redis 7.0 on its next heartbeat detects that: the
-    /// job is cancelled, and counts as [`lease_lost`](crate::queue::Report::lease_lost).
+    /// job is cancelled, and counts as [`already_gone`](crate::queue::Report::already_gone).
     LossyMaxLen(u64),
     /// Keeps entries for about this duration, done or not. **Loses jobs** that are not done by
     /// then, as [`Retention::LossyMaxLen`]. The age is measured by the server's clock, from the ids
@@ -70,6 +70,31 @@ impl Retention {
     }
 }
 
+/// What happens to a job whose payload cannot be decoded.
+///
+/// ```no_run
+/// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bourn::queue::{Flat, Queue, Undecodable};
+///
+/// // Only this program adds jobs, in one format: what cannot be decoded never will be.
+/// let queue: Queue<Vec<(String, String)>> = Queue::builder(client, "orders")
+///     .undecodable(Undecodable::DeadLetter)
+///     .open(Flat)
+///     .await?;
+/// # let _ = queue;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Undecodable {
+    /// Retries the job as the retry policy says, and dead-letters it after the last attempt. During
+    /// a deployment, workers of the previous version receive jobs that only the new one can decode.
+    #[default]
+    Retry,
+    /// Moves the job to the dead-letter stream at once.
+    DeadLetter,
+}
+
 /// The names and policies of a queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -82,6 +107,7 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) max_delay: Option<Duration>,
     pub(crate) retention: Retention,
+    pub(crate) undecodable: Undecodable,
     pub(crate) at_most_once: bool,
     pub(crate) dedupe: Option<(Duration, u64)>,
     #[cfg(feature = "tracing")]
@@ -99,6 +125,7 @@ impl Settings {
             retry: RetryPolicy::default(),
             max_delay: None,
             retention: Retention::default(),
+            undecodable: Undecodable::default(),
             at_most_once: false,
             dedupe: None,
             #[cfg(feature = "tracing")]

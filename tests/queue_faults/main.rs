@@ -5,6 +5,8 @@ mod acknowledgements;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod caller_code;
+#[cfg(test)]
 mod closed_consumers;
 #[cfg(test)]
 mod consumer;

@@ -2,7 +2,7 @@
 
 use crate::test_queue::{GROUP, HandlerJob, LEASE, Run, STREAM, number, on_each, quick, until};
 use bourn::XAdd;
-use bourn::queue::{BoxError, Fail, Flat, QueueEvent, Redrive, Verdict};
+use bourn::queue::{BoxError, Fail, Flat, QueueEvent, Redrive, Undecodable, Verdict};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -238,9 +238,10 @@ fn dead_letters_are_redriven_by_reason_and_only_once() {
 }
 
 #[test]
-fn unreadable_payload_is_dead_lettered_at_once() {
+fn undecodable_payload_is_dead_lettered_at_once_if_set() {
     on_each(async |test| {
-        let queue = test.queue().await;
+        let builder = test.builder().undecodable(Undecodable::DeadLetter);
+        let queue = builder.open(Flat).await.unwrap();
         test.client.send(XAdd::new(STREAM).field("n", b"\xff")).await.unwrap();
         test.enqueue(&queue, 1).await;
         let run = Run::new(queue.worker(), |_| async { Ok(()) });

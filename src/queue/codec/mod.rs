@@ -74,7 +74,7 @@ pub trait Codec<T>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The fields are not a valid payload. Another attempt would fail too, so the job is
-    /// dead-lettered.
+    /// The fields are not a valid payload. The attempt counts as failed, as
+    /// [`Undecodable`](crate::queue::Undecodable) describes.
     fn decode(&self, payload: Payload<'_>) -> Result<T, CodecError>;
 }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `state`, `lease`, `in_flight`, `report` | values that the tasks share |
 //! | `delivery` | a job that was delivered to a caller |
+//! | `failure` | a failed attempt; panics in the caller's code |
 //! | `fetch`, `heartbeat`, `settle` | the tasks |
 //! | `threads` | the runtime on which the tasks run |
 
 pub(crate) mod delivery;
+pub(crate) mod failure;
 pub(crate) mod fetch;
 pub(crate) mod heartbeat;
 pub(crate) mod in_flight;
@@ -27,8 +29,9 @@ use crate::queue::error::QueueError;
 use crate::queue::first::first;
 use crate::queue::maintenance;
 use crate::queue::operation::backoff::{Backoff, is_transient};
-use crate::queue::policy::decision::Decision;
 use crate::queue::policy::plan::Plan;
+use crate::queue::policy::retry_policy::Verdict;
+use crate::queue::settings::{Settings, Undecodable};
 use crate::queue::shared::{Queue, Shared};
 use std::fmt;
 use std::future::Future;
@@ -36,8 +39,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Configures and starts a [`Consumer`]. Created by [`Queue::consumer`].
@@ -120,8 +125,8 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 ///
 /// Reconnects, recreates the group and claims abandoned jobs automatically. An error is permanent
 /// and ends the stream: the key is not a stream, the user lacks permission, or the client is closed.
-/// So does such an error of an acknowledgement. Jobs whose payload
-/// cannot be decoded are not returned: they are moved to the dead-letter stream.
+/// So does such an error of an acknowledgement. Jobs whose payload cannot be decoded are not
+/// returned: the attempt counts as failed, as [`Undecodable`](crate::queue::Undecodable) describes.
 ///
 /// Dropping it has the effect of [`Consumer::close`], in the background. Deliveries in flight can
 /// still be settled after that.
@@ -139,6 +144,8 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 pub struct Consumer<T> {
     queues: Vec<Queue<T>>,
     pub(crate) state: Arc<State>,
+    /// The runtime of its tasks.
+    runtime: Handle,
     jobs: mpsc::UnboundedReceiver<Result<InFlight, QueueError>>,
 }
 
@@ -167,7 +174,7 @@ impl<T: Send + 'static> Consumer<T> {
         let (settler, settlements) = Settler::channel(limits.undecided);
         let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out);
         runtime.spawn(supervise(Arc::clone(&state), fetch, settlements));
-        Ok(Self { queues, state, jobs })
+        Ok(Self { queues, state, runtime, jobs })
     }
 
     /// Returns the next job; `None` when the consumer is closed.
@@ -222,7 +229,7 @@ impl<T: Send + 'static> Consumer<T> {
         }
     }
 
-    /// Decodes the payload. A job that cannot be decoded is moved to the dead-letter stream.
+    /// Decodes the payload. A job that cannot be decoded is settled.
     pub(crate) fn open(&self, job: InFlight) -> Option<Delivery<T>> {
         open(&self.queues, job)
     }
@@ -251,8 +258,20 @@ impl<T: Send + 'static> Consumer<T> {
     /// Closing continues in the background when the future is dropped.
     pub async fn close(mut self) -> Report {
         self.stop_fetching();
+        self.ended().await;
+        self.report()
+    }
+
+    /// Waits until the consumer is closed.
+    pub(crate) async fn ended(&self) {
         self.state.ended.cancelled().await;
-        self.state.outcomes.report()
+    }
+
+    /// Waits on the runtime of the consumer's tasks: the caller's may be blocked.
+    pub(crate) fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + use<T> {
+        let mut timer = JoinSet::new();
+        timer.spawn_on(async move { tokio::time::sleep_until(at).await }, &self.runtime);
+        async move { drop(timer.join_next().await) }
     }
 
     /// Stops fetching, and releases prefetched jobs.
@@ -290,16 +309,25 @@ async fn opened(shared: &Shared) -> Result<(), QueueError> {
     }
 }
 
+/// Decodes the payload of a job. A job that cannot be decoded is settled.
 pub(crate) fn open<T: 'static>(queues: &[Queue<T>], job: InFlight) -> Option<Delivery<T>> {
     let queue = queues.get(job.key.0)?;
-    match queue.decoded(&job.entry) {
-        Ok(payload) => Some(Delivery::new(payload, job)),
-        Err(error) => {
-            let reason = format!("the payload cannot be read: {error}");
-            job.settle(Decision::DeadLetter(reason.into()));
-            None
-        }
+    let Settings { retry, undecodable, .. } = &queue.shared().settings;
+    let text = match failure::caught(|| queue.decoded(&job.entry)) {
+        Ok(Ok(payload)) => return Some(Delivery::new(payload, job)),
+        Ok(Err(error)) => Ok(error.to_string()),
+        Err(panic) => Err(format!("the codec panicked: {}", failure::message(&*panic))),
+    };
+    let verdict = match (undecodable, &text) {
+        (Undecodable::DeadLetter, Ok(_)) => Verdict::Dead,
+        _ => Verdict::Retry,
+    };
+    if text.is_err() {
+        failure::panicked(&job);
     }
+    let (Ok(text) | Err(text)) = text;
+    failure::failed(job, retry, verdict, &format!("the payload cannot be read: {text}"));
+    None
 }
 
 impl<T: Send + 'static> futures_core::Stream for Consumer<T> {

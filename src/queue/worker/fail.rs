@@ -104,7 +104,7 @@ impl Fail {
     /// without a verdict.
     pub(crate) fn verdict(
         self,
-        classify: impl Fn(&BoxError) -> Verdict,
+        classify: impl FnOnce(&BoxError) -> Verdict,
     ) -> Option<(Verdict, BoxError)> {
         match self {
             Self::Retry(error) => Some((classify(&error), error)),

@@ -4,6 +4,9 @@
 use super::fail::{Fail, IntoFail};
 use super::job::Job;
 use std::future::Future;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// Runs the jobs of a worker.
 ///
@@ -63,6 +66,33 @@ where
     fn handle(&self, job: Job<T>) -> impl Future<Output = Result<(), Fail>> + Send {
         let work = self(job);
         async move { work.await.map_err(IntoFail::into_fail) }
+    }
+}
+
+/// A function that blocks its thread.
+pub(crate) struct Blocking<F>(pub(crate) Arc<F>);
+
+impl<T, F, E> Handler<T> for Blocking<F>
+where
+    T: Send + 'static,
+    F: Fn(Job<T>) -> Result<(), E> + Send + Sync + 'static,
+    E: IntoFail,
+{
+    async fn handle(&self, job: Job<T>) -> Result<(), Fail> {
+        let work = Arc::clone(&self.0);
+        let run = move || work(job).map_err(IntoFail::into_fail);
+        // A call that has not begun when this is dropped never begins.
+        let mut thread = JoinSet::new();
+        thread.spawn_blocking(run);
+        match thread.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime shuts down.
+                Err(_) => Err(Fail::Release),
+            },
+            None => Err(Fail::Release),
+        }
     }
 }
 

@@ -33,10 +33,20 @@ use tokio::time::Instant;
 /// }
 /// ```
 pub trait Middleware: Send + Sync + 'static {
+    /// Waits until the job may start. Default: it starts at once.
+    ///
+    /// This time does not count towards
+    /// [`job_timeout`](crate::queue::WorkerBuilder::job_timeout). The lease is renewed meanwhile.
+    /// At shutdown a job that waits here is released, as if it had never been delivered.
+    fn before<'a>(&'a self, job: &'a JobInfo) -> BoxFuture<'a, ()> {
+        let _ = job;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Runs the job, `run`, or skips it. The returned result is the job's result.
     ///
-    /// The future is cancelled with the job, and its time counts towards the job's. A panic is not
-    /// visible here.
+    /// The future is cancelled with the job, and its time counts towards the job's. A panic of the
+    /// handler is not visible here. A panic of the middleware counts as one of the handler.
     fn around<'a>(
         &'a self,
         job: &'a JobInfo,
@@ -45,7 +55,8 @@ pub trait Middleware: Send + Sync + 'static {
 }
 
 /// Limits how many jobs start per second in this worker. The others wait, and their leases are
-/// renewed.
+/// renewed. The time for which a job waits does not count towards its
+/// [`job_timeout`](crate::queue::WorkerBuilder::job_timeout).
 ///
 /// ```no_run
 /// # async fn f(
@@ -85,15 +96,16 @@ impl RateLimit {
 }
 
 impl Middleware for RateLimit {
+    fn before<'a>(&'a self, _: &'a JobInfo) -> BoxFuture<'a, ()> {
+        Box::pin(async move { tokio::time::sleep_until(self.turn(Instant::now())).await })
+    }
+
     fn around<'a>(
         &'a self,
         _: &'a JobInfo,
         run: BoxFuture<'a, Result<(), Fail>>,
     ) -> BoxFuture<'a, Result<(), Fail>> {
-        Box::pin(async move {
-            tokio::time::sleep_until(self.turn(Instant::now())).await;
-            run.await
-        })
+        run
     }
 }
 

@@ -23,12 +23,14 @@ use crate::queue::SettingsError;
 use crate::queue::consumer::Consumer;
 use crate::queue::consumer::report::Report;
 use crate::queue::consumer::state::Limits;
-use handler::WithState;
+use crate::queue::first::{Either, either};
+use handler::{Blocking, WithState};
 use running::Running;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,13 +169,22 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     /// and counts as failed.
     ///
     /// A job is cancelled by dropping its future, at an `.await`. Code that blocks the thread is
-    /// not interrupted.
+    /// not interrupted: with [`WorkerBuilder::run_blocking`] the job may then run twice at the same
+    /// time.
     pub fn job_timeout(self, time: Duration) -> Self {
         Self { job_timeout: Some(time), ..self }
     }
 
-    /// Sets how long running jobs may take after shutdown. Default 25 s. Jobs that are not done by
-    /// then are cancelled and released, as if they had never been delivered.
+    /// Sets how long [`WorkerBuilder::run`] may take after shutdown. Default 25 s, which is less
+    /// than the 30 s after which Kubernetes kills a process.
+    ///
+    /// Running jobs may use all of it but the last fifth, at most 3 s. Jobs that are not done by
+    /// then are cancelled and released, as if they had never been delivered. The rest of the time,
+    /// and at least a second, is for sending that to a server that is slow.
+    ///
+    /// A handler that blocks its thread is not cancelled, and `run` does not wait for it any
+    /// longer. As long as the process lives, its job keeps its lease, and is settled when the
+    /// handler returns.
     pub fn grace(self, time: Duration) -> Self {
         Self { grace: time, ..self }
     }
@@ -194,11 +205,19 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     /// | an error | tried again as the queue's [`RetryPolicy`](crate::queue::RetryPolicy) says |
     /// | a [`Fail`] with a verdict | tried again, dead-lettered, discarded or released, as it says |
     /// | a panic, or no end within [`job_timeout`](WorkerBuilder::job_timeout) | tried again as for an error |
+    /// | no call: the payload cannot be decoded | tried again as for an error; see [`Undecodable`](crate::queue::Undecodable) |
     /// | an error of the last attempt | dead-lettered |
     /// | the lease is lost | cancelled; another worker may have it |
     ///
     /// A job that was delivered more often than the policy allows, because it crashed its workers,
-    /// is dead-lettered too.
+    /// is dead-lettered too. A panic in a middleware, the codec or the classifier counts as a panic
+    /// of the handler.
+    ///
+    /// Reads, heartbeats and acknowledgements have connections of their own. They run on a thread
+    /// of their own as well: a handler that blocks its thread does not lose its lease. If the client
+    /// has a [`Config::runtime`](crate::Config::runtime), they run on that runtime. If it was
+    /// created by `connect_with` or `lazy_with` without one, they run on the current runtime, and
+    /// handlers must not block its threads.
     ///
     /// The error may be of any type that converts into [`Fail`]: one that implements
     /// `std::error::Error`, `anyhow::Error`, `Box<dyn Error + Send + Sync>`, a string.
@@ -240,6 +259,46 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         // The bounds of `Handler`, spelled out: the compiler infers a closure's argument from `Fn`
         // bounds only.
         self.run_handler(shutdown, handler).await
+    }
+
+    /// Runs jobs as [`WorkerBuilder::run`] does, with a handler that blocks its thread: each call
+    /// runs on a thread of tokio's blocking pool
+    /// ([`spawn_blocking`](tokio::task::spawn_blocking)).
+    ///
+    /// A call that has started is not interrupted. When the lease is lost, or the job exceeds
+    /// [`job_timeout`](WorkerBuilder::job_timeout), another worker gets the job, and the call
+    /// continues: check [`Lease::is_lost`](crate::queue::Lease::is_lost) before an effect that must
+    /// not happen twice. At the end of the [grace period](WorkerBuilder::grace) this returns
+    /// without waiting for the call. A tokio runtime that is dropped does wait for it;
+    /// `Runtime::shutdown_timeout` and `std::process::exit` do not.
+    ///
+    /// ```no_run
+    /// # async fn f(
+    /// #     queue: &bourn::queue::Queue<String>,
+    /// #     stop: impl Future<Output = ()> + Send,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// use bourn::queue::Job;
+    ///
+    /// let thumbnail = |job: Job<String>| std::fs::write("thumbnail", job.payload());
+    /// println!("{}", queue.worker().concurrency(4).run_blocking(stop, thumbnail).await?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives running jobs back, and the attempt counts. Calls that have started
+    /// continue.
+    ///
+    /// # Errors
+    ///
+    /// As [`WorkerBuilder::run`].
+    pub async fn run_blocking<S, H, E>(self, shutdown: S, handler: H) -> Result<Report, QueueError>
+    where
+        S: Future,
+        H: Fn(Job<T>) -> Result<(), E> + Send + Sync + 'static,
+        E: IntoFail,
+    {
+        self.start(shutdown, Blocking(Arc::new(handler)), false).await
     }
 
     /// Runs jobs as [`WorkerBuilder::run`] does, with shared state: each call of the handler
@@ -308,6 +367,19 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         S: Future,
         H: Handler<T>,
     {
+        self.start(shutdown, handler, true).await
+    }
+
+    async fn start<S, H>(
+        self,
+        shutdown: S,
+        handler: H,
+        is_cancellable: bool,
+    ) -> Result<Report, QueueError>
+    where
+        S: Future,
+        H: Handler<T>,
+    {
         self.differ()?;
         let ageing = match self.priority {
             Priority::Strict => 0,
@@ -316,8 +388,14 @@ impl<T: Send + 'static> WorkerBuilder<T> {
         let most = self.concurrency.saturating_add(self.prefetch);
         let limits =
             Limits { buffered: most, bytes: self.bytes, until_settled: true, undecided: most };
-        let consumer = Consumer::start(self.queues, ageing, limits).await?;
-        let running = Running::new(handler, self.middleware, self.job_timeout);
+        let shutdown = pin!(shutdown);
+        let start = Consumer::start(self.queues, ageing, limits);
+        // Without a server this takes until there is one.
+        let (consumer, shutdown) = match either(shutdown, start).await {
+            Either::Left(_) => return Ok(Report::default()),
+            Either::Right((consumer, shutdown)) => (consumer?, shutdown),
+        };
+        let running = Running::new(handler, self.middleware, self.job_timeout, is_cancellable);
         running::run(consumer, Arc::new(running), self.concurrency, self.grace, shutdown).await
     }
 

@@ -5,30 +5,42 @@ use super::handler::Handler;
 use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
 use crate::config::BoxFuture;
+use crate::queue::consumer::failure::{self, Panic, caught, caught_while, message};
 use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::report::{JobOutcome, Report};
 use crate::queue::consumer::{Consumer, open};
 use crate::queue::error::QueueError;
 use crate::queue::first::first;
 use crate::queue::policy::decision::Decision;
-use crate::queue::policy::retry_policy::BoxError;
+use crate::queue::policy::retry_policy::Verdict;
 use crate::queue::shared::{Queue, Shared};
-use crate::random;
-use std::any::Any;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// The longest part of the grace period that is kept for settling the jobs that are cancelled.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// The time for that after a shorter grace period.
+const MIN_SETTLING: Duration = Duration::from_secs(1);
+
+/// A longer grace period has no end that matters.
+const MAX_GRACE: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// The state shared by the jobs of a worker.
 pub(crate) struct Running<H> {
     handler: H,
     middleware: Vec<Arc<dyn Middleware>>,
     job_timeout: Option<Duration>,
+    /// Whether running jobs are cancelled when the grace period is over. A thread cannot be.
+    is_cancellable: bool,
+    /// Cancelled when no more jobs start.
+    stopping: CancellationToken,
     /// Cancelled when the grace period is over.
     cancel: CancellationToken,
 }
@@ -38,8 +50,10 @@ impl<H> Running<H> {
         handler: H,
         middleware: Vec<Arc<dyn Middleware>>,
         job_timeout: Option<Duration>,
+        is_cancellable: bool,
     ) -> Self {
-        Self { handler, middleware, job_timeout, cancel: CancellationToken::new() }
+        let (stopping, cancel) = (CancellationToken::new(), CancellationToken::new());
+        Self { handler, middleware, job_timeout, is_cancellable, stopping, cancel }
     }
 }
 
@@ -55,7 +69,7 @@ pub(crate) async fn run<T, S, H>(
     running: Arc<Running<H>>,
     concurrency: usize,
     grace: Duration,
-    shutdown: S,
+    mut shutdown: Pin<&mut S>,
 ) -> Result<Report, QueueError>
 where
     T: Send + 'static,
@@ -64,7 +78,6 @@ where
 {
     let queues: Arc<[Queue<T>]> = consumer.queues().into();
     let mut tasks = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
     let state = Arc::clone(&consumer.state);
     let mut failed = pin!(state.failed.cancelled());
     let result = loop {
@@ -92,21 +105,32 @@ where
             Event::Over(result) => break result,
         }
     };
+    running.stopping.cancel();
     consumer.stop_fetching();
+    let start = Instant::now();
+    let grace = grace.min(MAX_GRACE);
+    let cancel_at = start + grace - SETTLING.min(grace / 5);
     let ended = async { while tasks.join_next().await.is_some() {} };
-    first(ended, tokio::time::sleep(grace)).await;
+    first(ended, consumer.sleep_until(cancel_at)).await;
     running.cancel.cancel();
-    while tasks.join_next().await.is_some() {}
-    let report = consumer.close().await;
+    let closed = async {
+        while tasks.join_next().await.is_some() {}
+        consumer.ended().await;
+    };
+    let give_up_at = (start + grace).max(cancel_at + MIN_SETTLING);
+    first(closed, consumer.sleep_until(give_up_at)).await;
+    // Handlers that block a thread cannot be cancelled. Their jobs keep their leases, and are
+    // settled when they end.
+    tasks.detach_all();
     // The error of a decision that was made after the end.
     let result = result.and_then(|()| state.take_failure().map_or(Ok(()), Err));
-    result.map(|()| report)
+    result.map(|()| consumer.report())
 }
 
-/// The way in which a handler ended.
+/// The way in which an attempt ended.
 enum End {
     Done(Result<(), Fail>),
-    Panicked(Box<dyn Any + Send>),
+    Panicked(Panic),
     TimedOut(Duration),
     LeaseLost,
     Cancelled,
@@ -124,55 +148,90 @@ impl<H> Running<H> {
             return;
         };
         let info = Arc::new(JobInfo::of(&acker, Arc::clone(&shared)));
-        #[cfg(feature = "metrics")]
-        let timer = crate::queue::admin::metrics::Timer::start(&shared);
-        let work = self.handle(Job::new(payload, Arc::clone(&info)), &info);
+        let work = self.attempt(Job::new(payload, Arc::clone(&info)), &info, &shared);
         #[cfg(feature = "tracing")]
-        let span = super::trace::span(&info);
+        let span = match caught(|| super::trace::span(&info)) {
+            Ok(span) => span,
+            Err(panic) => return settle(&shared, acker.job, End::Panicked(panic)),
+        };
         #[cfg(feature = "tracing")]
         let work = tracing::Instrument::instrument(work, span.clone());
-        let end = work.await;
-        #[cfg(feature = "metrics")]
-        timer.stop(matches!(end, End::Done(Ok(()))));
+        // Handler, middleware, and the destructors of what they own.
+        let end = caught_while(work).await.unwrap_or_else(End::Panicked);
         #[cfg(feature = "tracing")]
         let _entered = span.enter();
         settle(&shared, acker.job, end);
     }
 
     /// Runs the handler within its middleware, until it completes or must stop.
-    async fn handle<T: 'static>(&self, job: Job<T>, info: &Arc<JobInfo>) -> End
+    async fn attempt<T: 'static>(&self, job: Job<T>, info: &Arc<JobInfo>, shared: &Shared) -> End
     where
         H: Handler<T>,
     {
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
-        let made = catch_unwind(AssertUnwindSafe(|| self.handler.handle(job)));
-        let work = match made {
-            Ok(work) => work,
-            Err(panic) => return End::Panicked(panic),
+        if !self.middleware.is_empty()
+            && let Some(end) = self.wait(info).await
+        {
+            return end;
+        }
+        #[cfg(feature = "metrics")]
+        let timer = crate::queue::admin::metrics::Timer::start(shared);
+        #[cfg(not(feature = "metrics"))]
+        let _ = shared;
+        let work = self.handler.handle(job);
+        let end = if self.middleware.is_empty() {
+            self.watch(work, info).await
+        } else {
+            let mut run: BoxFuture<'_, Result<(), Fail>> = Box::pin(work);
+            for layer in self.middleware.iter().rev() {
+                run = layer.around(info, run);
+            }
+            self.watch(run, info).await
         };
-        if self.middleware.is_empty() {
-            return self.watch(work, info).await;
-        }
-        let mut run: BoxFuture<'_, Result<(), Fail>> = Box::pin(work);
-        for layer in self.middleware.iter().rev() {
-            run = layer.around(info, run);
-        }
-        self.watch(run, info).await
+        #[cfg(feature = "metrics")]
+        timer.stop(matches!(end, End::Done(Ok(()))));
+        end
+    }
+
+    /// Waits until the middleware lets the job start. Returns its end if it must not start.
+    async fn wait(&self, info: &JobInfo) -> Option<End> {
+        let mut may_start = pin!(async {
+            for layer in &self.middleware {
+                layer.before(info).await;
+            }
+        });
+        let mut lost = pin!(info.lease().lost());
+        let mut stopping = pin!(self.stopping.cancelled());
+        poll_fn(|cx| {
+            if lost.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(End::LeaseLost));
+            }
+            if stopping.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(End::Cancelled));
+            }
+            may_start.as_mut().poll(cx).map(|()| None)
+        })
+        .await
     }
 
     async fn watch(&self, work: impl Future<Output = Result<(), Fail>>, info: &JobInfo) -> End {
         let mut work = pin!(work);
         let mut lost = pin!(info.lease().lost());
-        let mut cancelled = pin!(self.cancel.cancelled());
+        let mut cancelled = pin!(async {
+            if !self.is_cancellable {
+                pending::<()>().await;
+            }
+            self.cancel.cancelled().await;
+        });
         let mut late = pin!(async {
             match self.job_timeout {
                 Some(time) => {
                     tokio::time::sleep(time).await;
                     time
                 }
-                None => std::future::pending().await,
+                None => pending().await,
             }
         });
         poll_fn(|cx| {
@@ -180,10 +239,8 @@ impl<H> Running<H> {
             if lost.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::LeaseLost);
             }
-            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-                Ok(Poll::Ready(result)) => return Poll::Ready(End::Done(result)),
-                Ok(Poll::Pending) => {}
-                Err(panic) => return Poll::Ready(End::Panicked(panic)),
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(End::Done(result));
             }
             if cancelled.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Cancelled);
@@ -194,41 +251,38 @@ impl<H> Running<H> {
     }
 }
 
-/// Settles a job whose handler ended this way.
+/// Settles a job whose attempt ended this way.
 fn settle(shared: &Shared, job: InFlight, end: End) {
-    let (level, state) = (job.key.0, Arc::clone(&job.state));
     let retry = &shared.settings.retry;
-    let failed = |error: BoxError| Fail::Retry(error);
     let fail = match end {
         End::Done(Ok(())) => return job.settle(Decision::Done),
-        End::Done(Err(fail)) => fail,
-        End::Panicked(panic) => {
-            state.outcomes.add(level, JobOutcome::Panicked, 1);
-            failed(format!("panicked: {}", message(&*panic)).into())
-        }
-        End::TimedOut(time) => {
-            state.outcomes.add(level, JobOutcome::TimedOut, 1);
-            failed(format!("took longer than {time:?}").into())
-        }
         // Another worker has the job, or will get it.
         End::LeaseLost => return job.abandon(),
+        End::Done(Err(fail)) => fail,
+        End::Panicked(panic) => {
+            failure::panicked(&job);
+            Fail::Retry(format!("panicked: {}", message(&*panic)).into())
+        }
+        End::TimedOut(time) => {
+            job.state.outcomes.add(job.key.0, JobOutcome::TimedOut, 1);
+            Fail::Retry(format!("took longer than {time:?}").into())
+        }
         End::Cancelled => Fail::Release,
     };
-    let Some((verdict, error)) = fail.verdict(|error| retry.verdict(error)) else {
-        return job.settle(Decision::Release);
-    };
-    let reason = || chain(&error).into();
-    let decision = Decision::on_failure(retry, verdict, job.attempt, random::fraction(), reason);
-    #[cfg(feature = "tracing")]
-    if decision != Decision::Discard {
-        let (attempt, reason) = (job.attempt, chain(&error));
-        tracing::warn!(target: "bourn", attempt, of = retry.attempts(), reason, "attempt failed");
+    let mut panic = None;
+    let decided = fail.verdict(|error| {
+        caught(|| retry.verdict(error)).unwrap_or_else(|caught| {
+            panic = Some(caught);
+            Verdict::Retry
+        })
+    });
+    let Some((verdict, error)) = decided else { return job.settle(Decision::Release) };
+    let mut reason = caught(|| chain(&error)).unwrap_or_else(|panic| {
+        format!("the error's text cannot be read: panicked: {}", message(&*panic))
+    });
+    if let Some(panic) = panic {
+        failure::panicked(&job);
+        reason = format!("{reason} (the classifier panicked: {})", message(&*panic));
     }
-    job.settle(decision);
-}
-
-/// Returns the message of a panic.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    failure::failed(job, retry, verdict, &reason);
 }
