@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod acknowledgements;
 #[cfg(test)]
-mod claims;
-#[cfg(test)]
 mod caller_code;
+#[cfg(test)]
+mod claims;
 #[cfg(test)]
 mod closed_consumers;
 #[cfg(test)]
