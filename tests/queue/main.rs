@@ -5,7 +5,7 @@
 //! | `worker` | each outcome of a job, with several threads |
 //! | `crashes`, `suspended` | a process, as a thread with its own runtime, that crashes or stands still |
 //! | `blocked_threads` | handlers that block every thread of their runtime |
-| `restart` | a server that is killed, or replaced by its replica |
+//! | `restart` | a server that is killed, or replaced by its replica |
 //! | `statistics` | permissions, and the server's time for each command |
 //!
 //! Each test has a time limit. Leases are long enough for a busy machine, and no test expects

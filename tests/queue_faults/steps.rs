@@ -101,8 +101,8 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     timeout(s(600), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-/// Holds back for a time what the tasks of this client's consumer request, except their reads. Their
-/// connection is the next one after the client's.
+/// Holds back for a time what the tasks of this client's consumer request, except their reads.
+/// Their connection is the next one after the client's.
 pub(crate) fn stall(server: &Server, client: &Client, time: Duration) {
     let id = client.connection_id().expect("it is connected") + 1;
     server.inject(bourn::testing::Fault::stall_requests(time).on_connection(id));
