@@ -14,7 +14,7 @@ pub use transaction::Transact;
 use crate::command::Command;
 use crate::config::{Config, Runtime};
 use crate::connection::{ByteStream, Connection, Dialler, Events, Single};
-use crate::error::Error;
+use crate::error::{Disconnect, Error, Repeat};
 use crate::id::{EntryId, ReadFrom};
 use crate::reader::{RangeStream, Reader, Tail};
 use crate::server::Server;
@@ -174,6 +174,13 @@ impl Client {
     pub(crate) async fn another(&self, runtime: &Handle) -> Result<Self, Error> {
         let config = (*self.config).clone().runtime(runtime.clone());
         Self::open(config, self.dialler.clone()).await
+    }
+
+    /// Returns the error of commands, if the client is closed or its runtime has ended.
+    pub(crate) fn closed(&self) -> Option<Error> {
+        let (command, reason) = ("connecting", Disconnect::Closed);
+        let is_ended = self.connection.shared().is_ended();
+        is_ended.then_some(Error::Lost { command, reason, repeat: Repeat::SAFE })
     }
 
     /// Returns the runtime of the settings.

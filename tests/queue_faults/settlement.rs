@@ -78,8 +78,8 @@ fn closed_client_ends_the_worker_with_the_error_and_runs_no_more_jobs() {
         assert!(error.to_string().contains("closed"), "{error}");
         let ran = ran.load(Ordering::Relaxed);
         let done = 200 - usize::try_from(length(&server, "email")).unwrap();
-        assert!(ran - done <= 8, "{ran} jobs ran, {done} were acknowledged");
-        assert!(failures(&mut events).await > 0);
+        // The consumer's own connection acknowledges what was done.
+        assert_eq!((ran, failures(&mut events).await), (done, 0));
     });
 }
 

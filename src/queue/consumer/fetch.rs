@@ -2,6 +2,7 @@
 
 mod claiming;
 
+use crate::client::Client;
 use crate::command::{ClientUnblock, XGroupCreate, XInfoStream, XReadGroup};
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
@@ -57,6 +58,8 @@ pub(crate) struct Fetch {
     batch: Batch,
     /// The time of the server's last reply.
     answered: Instant,
+    /// The queue's own client: nothing is fetched once it is closed.
+    client: Client,
 }
 
 impl Fetch {
@@ -66,6 +69,7 @@ impl Fetch {
         (reader, reply_bytes): (Reader, usize),
         settler: Settler,
         out: Out,
+        client: Client,
     ) -> Self {
         let seen = vec![EntryId::MIN; state.levels.len()];
         let unchecked = vec![false; state.levels.len()];
@@ -83,6 +87,7 @@ impl Fetch {
             connection,
             seen,
             answered: clock::now(),
+            client,
         }
     }
 
@@ -101,6 +106,10 @@ impl Fetch {
 
     async fn work(mut self) {
         while !self.state.closing.is_cancelled() && !self.out.is_closed() {
+            if let Some(closed) = self.client.closed() {
+                self.state.fail(closed.into());
+                break;
+            }
             let Err(error) = self.step().await else { continue };
             let error = match error {
                 QueueError::Redis(error) if !is_fatal(&error) => error,

@@ -169,10 +169,11 @@ impl<T: Send + 'static> Consumer<T> {
         }
         let own = |shared: &Arc<Shared>| Arc::new(shared.with_client(client.clone()));
         let levels = all_shared.iter().map(own).collect();
+        let origin = first.client.clone();
         let state = Arc::new(State::new(levels, client, limits));
         let (out, jobs) = mpsc::unbounded_channel();
         let (settler, settlements) = Settler::channel(limits.undecided);
-        let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out);
+        let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out, origin);
         runtime.spawn(supervise(Arc::clone(&state), fetch, settlements));
         Ok(Self { queues, state, runtime, jobs })
     }
