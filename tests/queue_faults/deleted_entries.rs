@@ -70,7 +70,7 @@ fn running_job_whose_entry_is_deleted_ends() {
             let mut events = queue.events();
             for _ in 0..2 {
                 wait_for(&mut events, "the lost lease", |e| {
-                    matches!(e, QueueEvent::LeaseLost { .. })
+                    matches!(e, QueueEvent::NoLongerPending { .. })
                 })
                 .await;
             }
@@ -81,7 +81,7 @@ fn running_job_whose_entry_is_deleted_ends() {
         go.send(()).unwrap();
         until("nothing is left", || async { test.left() == (0, 0) }).await;
         let (report, _) = run.stop().await;
-        assert_eq!((report.done, report.lease_lost), (2, 2), "{report}");
+        assert_eq!((report.done, report.already_gone, report.lease_lost), (2, 2, 0), "{report}");
     });
 }
 
