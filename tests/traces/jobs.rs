@@ -2,10 +2,11 @@
 
 use crate::connection::All;
 use crate::support::Server;
-use bourn::Client;
 use bourn::queue::{Enqueue, Fail, Flat, Headers, Jitter, Job, Propagate, Queue, RetryPolicy};
+use bourn::{Client, Config};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tracing::Span;
 use tracing::subscriber::set_default;
@@ -31,7 +32,9 @@ impl Propagate for Context {
 #[tokio::test]
 async fn failed_attempts_are_warnings_and_dead_letters_errors_in_the_span_of_the_job() {
     let server = Server::start();
-    let client = Client::connect(server.url()).await.unwrap();
+    // The collector is of this thread: the worker's tasks run here too.
+    let config = server.url().parse::<Config>().unwrap().runtime(Handle::current());
+    let client = Client::connect(config).await.unwrap();
     let wait = Duration::from_millis(10);
     let retry = RetryPolicy::exponential(wait, wait).jitter(Jitter::None).max_attempts(2);
     let context = Context::default();
