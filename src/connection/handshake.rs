@@ -72,7 +72,7 @@ pub(super) struct Handshake<'a> {
     has_reply: bool,
     greeting: Greeting,
     failed: Option<ConnectReason>,
-    /// The first error reply of the server.
+    /// The first error reply of the server, unless it lacks an optional command.
     refusal: Option<Box<ServerError>>,
 }
 
@@ -242,10 +242,20 @@ impl<'a> Handshake<'a> {
     fn refused(&mut self, asked: HandshakeStep, text: &[u8]) -> Result<(), ConnectReason> {
         let command = asked.command();
         let error = Box::new(self.error(command, text));
-        self.refusal.get_or_insert_with(|| error.clone());
         // Without credentials NOAUTH is meant literally; some proxies send it for every unknown
         // command.
         let locked = *error.code() == Code::NoAuth && self.credentials.is_none();
+        let is_optional = matches!(
+            asked,
+            HandshakeStep::SetInfo
+                | HandshakeStep::SetName
+                | HandshakeStep::ClientId
+                | HandshakeStep::Info
+        );
+        // No server closes the connection because it lacks an optional command.
+        if !(is_optional && is_unknown(&error)) {
+            self.refusal.get_or_insert_with(|| error.clone());
+        }
         match asked {
             HandshakeStep::Hello if self.refuses_hello(&error) => {
                 self.fallback = Some(Fallback::Resp2);
@@ -394,6 +404,23 @@ mod tests {
             let expected = expected.map(|(name, version)| Server::new(name, version));
             assert_eq!(server_of(info.as_bytes()), expected, "{info:?}");
         }
+    }
+
+    #[test]
+    fn refused_optional_command_is_no_reason_for_the_end_of_a_connection() {
+        let config = Config::tcp("127.0.0.1", 6379).client_name("me");
+        let reason = |step, text: &[u8]| {
+            let style = (HandshakeStyle::Plain, Optional::default());
+            let (mut handshake, _) = Handshake::begin(&config, None, style);
+            let _ = handshake.refused(step, text);
+            handshake.hung_up()
+        };
+        let unknown = b"ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.";
+        for step in [HandshakeStep::SetInfo, HandshakeStep::ClientId, HandshakeStep::Info] {
+            assert!(matches!(reason(step, unknown), ConnectReason::Eof), "{step:?}");
+        }
+        let full = reason(HandshakeStep::SetInfo, b"ERR max number of clients reached");
+        assert!(matches!(full, ConnectReason::Refused(_)), "{full:?}");
     }
 
     #[test]
