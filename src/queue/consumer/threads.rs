@@ -44,10 +44,8 @@ pub(crate) fn runtime(client: &Client) -> Result<Handle, ConfigError> {
 fn thread() -> Option<Handle> {
     let wanted = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-    if threads.runtimes.len() < wanted
-        && let Ok(runtime) = start()
-    {
-        threads.runtimes.push(runtime);
+    if threads.runtimes.len() < wanted {
+        threads.runtimes.extend(start());
     }
     threads.next = threads.next.wrapping_add(1);
     let place = threads.next.checked_rem(threads.runtimes.len())?;

@@ -171,10 +171,10 @@ impl<H> Running<H> {
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
-        if !self.middleware.is_empty()
-            && let Some(end) = self.wait(info).await
-        {
-            return end;
+        if !self.middleware.is_empty() {
+            if let Some(end) = self.wait(info).await {
+                return end;
+            }
         }
         #[cfg(feature = "metrics")]
         let timer = crate::queue::admin::metrics::Timer::start(shared);
