@@ -4,11 +4,12 @@
 //! `cargo run --release --example relay -- [URL]`
 
 use bourn::queue::{Acked, BoxError, Queue, RawBytes};
-use bourn::{Client, EntryId, Exists, Unlink, XRange};
+use bourn::{Client, Config, EntryId, Exists, Unlink, XRange};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 // In a cluster, the part in braces puts them in one slot, as a transaction requires.
@@ -75,8 +76,8 @@ async fn relay(client: &Client, url: &str) -> Result<bool, BoxError> {
     Ok(acked == Acked::AlreadyGone && entries.len() == COUNT && each.len() == COUNT && left == 0)
 }
 
-/// Takes an order and blocks the thread, so that no heartbeats are sent. Then it completes the
-/// order.
+/// Takes an order and blocks the thread of all its tasks, so that no heartbeats are sent. Then it
+/// completes the order.
 fn stall(
     url: &str,
     took: oneshot::Sender<String>,
@@ -84,7 +85,9 @@ fn stall(
 ) -> Result<(Acked, Option<EntryId>), BoxError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = Client::connect(url).await?;
+        // Otherwise the queue's own threads send heartbeats.
+        let config = url.parse::<Config>()?.runtime(Handle::current());
+        let client = Client::connect(config).await?;
         let (orders, invoices) = (open(&client, ORDERS).await?, open(&client, INVOICES).await?);
         let mut consumer = orders.consumer().start().await?;
         let order = consumer.next().await.ok_or("no order")??;
