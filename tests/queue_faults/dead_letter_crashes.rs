@@ -94,7 +94,10 @@ fn worker_lost_at_any_point_of_a_move_leaves_one_letter() {
                 lose_connections(&server);
                 running.abort();
                 drop(queue);
-                assert!(length(&server, "email") + length(&server, DLQ) > 0, "{version}, {after} ms");
+                assert!(
+                    length(&server, "email") + length(&server, DLQ) > 0,
+                    "{version}, {after} ms"
+                );
                 run_another(&server).await;
                 let left = (length(&server, "email"), length(&server, DLQ));
                 assert_eq!(left, (0, 1), "{version}, {after} ms");

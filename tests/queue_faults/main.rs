@@ -17,6 +17,8 @@ mod crashes;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
+mod dead_letter_crashes;
+#[cfg(test)]
 mod dead_letter_moves;
 #[cfg(test)]
 mod dead_letters;
