@@ -70,7 +70,7 @@ impl Retention {
     }
 }
 
-/// What happens to a job whose payload cannot be decoded.
+/// The treatment of a job whose payload cannot be decoded.
 ///
 /// ```no_run
 /// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// A job in a group.
 pub(crate) type Place = (usize, usize);
 
-/// What happened to a job in a group.
+/// The history of a job in a group.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fate {
     /// The handler's runs, and those of them that ended because their worker stopped.
@@ -20,9 +20,9 @@ pub(crate) struct Fate {
     pub(crate) entries: BTreeMap<EntryId, (u32, bool)>,
     /// The processes that run it now, each with the entry.
     running: Vec<(usize, EntryId)>,
-    /// How often it may have been redriven.
+    /// The number of times that it may have been redriven.
     pub(crate) redrives: u32,
-    /// The handler said that it never succeeds, or that nobody needs it.
+    /// The handler said that it never succeeds, or that it is not needed.
     pub(crate) dies: bool,
     pub(crate) discarded: bool,
     /// The moment of the first success.
@@ -51,9 +51,10 @@ pub(crate) struct Ledger {
     pub(crate) wrong: Vec<String>,
     /// The moment of the last fault that may have a job run again.
     pub(crate) disturbed: Option<Duration>,
-    /// Until this moment a job may be run by two workers at once.
+    /// The moment until which a job may be run by two workers at once.
     excused: Duration,
-    /// How often the server lost data, or its clock jumped: it may forget attempts.
+    /// The number of times that the server lost data, or that its clock jumped: it may forget
+    /// attempts.
     pub(crate) losses: u32,
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum Event {
     Cut,
     /// The network of a process carries nothing for a time, and its connections break then.
     Unplug(Duration),
-    /// What a process sends, or what it is sent, arrives late.
+    /// Requests of a process, or the replies to them, arrive late.
     Delay(Duration, bool),
     /// All processes stand still for a time.
     Suspend(Duration),
@@ -53,11 +53,11 @@ pub(crate) enum Event {
     Redrive(usize, bool),
     /// The dead letters of a queue that are older than this are deleted.
     Purge(usize, Duration),
-    /// What the server has now survives a crash.
+    /// The present data of the server survives a crash.
     Sync,
     /// The server crashes and loses what it has not saved.
     Crash,
-    /// What the server has now is on its replica.
+    /// The present data of the server is on its replica.
     Replicate,
     /// A replica becomes the master.
     FailOver,
@@ -218,7 +218,7 @@ pub(crate) async fn happen(world: &Arc<World>, step: &Step) {
         Event::FailOver => {
             server.fail_over();
             world.lost();
-            // Whoever promotes a replica ends the connections to the old master.
+            // The connections to the old master end, as Sentinel ends them.
             let (server, time) = (server.clone(), lease.mul_f64(0.5));
             let time = if step.process % 2 == 0 { time } else { Duration::ZERO };
             tokio::spawn(async move {

@@ -137,7 +137,7 @@ impl Process {
             }
             Nature::Discards => {
                 world.fate(place, |fate| fate.discarded = true);
-                Err(Fail::discard("nobody needs it"))
+                Err(Fail::discard("it is not needed"))
             }
             _ => {
                 let now = world.now();

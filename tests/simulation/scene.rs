@@ -6,7 +6,7 @@ use bourn::testing::Server;
 use fastrand::Rng;
 use std::time::Duration;
 
-/// What can happen in a history.
+/// The events that are possible in a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Handlers fail and workers stop. Nothing else: each attempt counts exactly.
@@ -33,7 +33,7 @@ pub(crate) enum Nature {
     Kills(u32),
     /// Fails for good.
     Dies,
-    /// Says that nobody needs it.
+    /// Says that it is not needed.
     Discards,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Scene {
     pub(crate) unique: bool,
     pub(crate) ageing: u32,
     pub(crate) groups: Vec<String>,
-    /// How many worker processes each group has at least.
+    /// The least number of worker processes of each group.
     pub(crate) workers: usize,
     pub(crate) queues: Vec<QueueScene>,
     pub(crate) jobs: Vec<JobScene>,

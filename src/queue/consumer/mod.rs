@@ -125,7 +125,7 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 ///
 /// Reconnects, recreates the group and claims abandoned jobs automatically. An error is permanent
 /// and ends the stream: the key is not a stream, the user lacks permission, or the client is closed.
-/// So does such an error of an acknowledgement. Jobs whose payload cannot be decoded are not
+/// Such an error of an acknowledgement does the same. Jobs whose payload cannot be decoded are not
 /// returned: the attempt counts as failed, as [`Undecodable`](crate::queue::Undecodable) describes.
 ///
 /// Dropping it has the effect of [`Consumer::close`], in the background. Deliveries in flight can

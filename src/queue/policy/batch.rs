@@ -14,11 +14,11 @@ const MOST_AT_FIRST: usize = 16;
 /// The first reply has one entry for this much of the limit, in bytes.
 const TYPICAL: usize = 4 << 20;
 
-/// What each field adds to the size of a reply, at most: the limit counts 32 bytes for each
+/// The most that a field adds to the size of a reply: the limit counts 32 bytes for each
 /// element, and there are lengths and line ends.
 const FIELD: usize = 2 * 48;
 
-/// What each entry adds, at most.
+/// The most that an entry adds.
 const ENTRY: usize = 256;
 
 /// The number of entries to request at once.
