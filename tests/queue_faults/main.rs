@@ -79,6 +79,8 @@ mod test_queue;
 #[cfg(test)]
 mod trimmed;
 #[cfg(test)]
+mod unknown_outcomes;
+#[cfg(test)]
 mod worker;
 #[cfg(test)]
 mod worker_faults;

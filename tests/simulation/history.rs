@@ -171,8 +171,7 @@ fn judge(world: &World, which: &Which) -> Report {
             ledger.wrong(place, &format!("has {} dead letters", letters.len()));
         }
         let most = if scene.unique { 1 } else { (sent.confirmed + sent.unknown).max(1) };
-        let idmp = !scene.unique && matches!(scene.version, "redis-8.6" | "redis-8.10");
-        if ordinary && !idmp && fate.entries.len() as u64 > u64::from(most) {
+        if ordinary && fate.entries.len() as u64 > u64::from(most) {
             ledger.wrong(place, &format!("was enqueued {} times", fate.entries.len()));
         }
     }

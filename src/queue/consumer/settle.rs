@@ -25,6 +25,7 @@ use crate::queue::operation::ack::{self, Acked};
 use crate::queue::operation::backoff::{Backoff, is_permanent, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter::{self, DeadLetterMove};
+use crate::queue::operation::failures::Failures;
 use crate::queue::operation::nack::{self, GiveBack};
 use crate::queue::operation::relay::Relay;
 use crate::queue::policy::decision::Decision;
@@ -102,24 +103,30 @@ async fn acknowledge(state: &Arc<State>, mut jobs: Vec<Settlement>, others: &mut
     let mut jobs = jobs.into_iter();
     for keys in keys.chunk_by(|a, b| a.0 == b.0).flat_map(|keys| keys.chunks(PAGE)) {
         let page = jobs.by_ref().take(keys.len()).collect();
-        if let Err((again, error)) = acknowledge_once(state, page).await {
-            others.spawn(acknowledge_again(Arc::clone(state), again, error));
+        let mut failures = Failures::default();
+        if let Err((again, error)) = acknowledge_once(state, page, &mut failures).await {
+            others.spawn(acknowledge_again(Arc::clone(state), again, error, failures));
         }
     }
 }
 
 /// Sends acknowledgements again until each is confirmed or its time is over.
-async fn acknowledge_again(state: Arc<State>, mut jobs: Vec<Settlement>, mut error: Arc<Error>) {
+async fn acknowledge_again(
+    state: Arc<State>,
+    mut jobs: Vec<Settlement>,
+    mut error: Error,
+    mut failures: Failures,
+) {
     let mut places = state.occupy(jobs.len());
     let mut backoff = Backoff::default();
     loop {
         first(backoff.wait(), time_is_over(&state, &jobs)).await;
-        jobs = without_expired(&state, jobs, &error);
+        jobs = without_expired(&state, jobs, &error, &failures);
         places.shrink(jobs.len());
         if jobs.is_empty() {
             return;
         }
-        match acknowledge_once(&state, jobs).await {
+        match acknowledge_once(&state, jobs, &mut failures).await {
             Ok(()) => return,
             Err(again) => (jobs, error) = again,
         }
@@ -133,14 +140,20 @@ async fn time_is_over(state: &State, jobs: &[Settlement]) {
     first(tokio::time::sleep_until(until.into()), state.no_retry.cancelled()).await;
 }
 
-/// Reports the error of those whose time is over, and returns the others.
-fn without_expired(state: &State, jobs: Vec<Settlement>, error: &Arc<Error>) -> Vec<Settlement> {
-    let may_retry = is_transient(error) && !state.no_retry.is_cancelled();
+/// Reports an error for those whose time is over, and returns the others.
+fn without_expired(
+    state: &State,
+    jobs: Vec<Settlement>,
+    last: &Error,
+    failures: &Failures,
+) -> Vec<Settlement> {
+    let may_retry = is_transient(last) && !state.no_retry.is_cancelled();
     let (now, lease) = (clock::now(), state.lease());
     let is_due = |settlement: &Settlement| may_retry && now < settlement.at + lease;
     let (due, over): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_due);
-    for settlement in over {
-        acknowledged(state, settlement, Err(error));
+    if !over.is_empty() {
+        let error = Arc::new(failures.error(last.clone()));
+        over.into_iter().for_each(|settlement| acknowledged(state, settlement, Err(&error)));
     }
     due
 }
@@ -150,7 +163,8 @@ fn without_expired(state: &State, jobs: Vec<Settlement>, error: &Arc<Error>) -> 
 async fn acknowledge_once(
     state: &Arc<State>,
     jobs: Vec<Settlement>,
-) -> Result<(), (Vec<Settlement>, Arc<Error>)> {
+    failures: &mut Failures,
+) -> Result<(), (Vec<Settlement>, Error)> {
     let level = jobs.first().map_or(0, |settlement| settlement.job.key.0);
     let Some(shared) = state.shared(level) else { return Ok(()) };
     let ids: Vec<EntryId> = jobs.iter().map(|settlement| settlement.job.key.1).collect();
@@ -179,8 +193,8 @@ async fn acknowledge_once(
             drop(places);
         });
     }
-    let error = Arc::new(error);
-    let again = without_expired(state, jobs, &error);
+    failures.add(&error);
+    let again = without_expired(state, jobs, &error, failures);
     if again.is_empty() { Ok(()) } else { Err((again, error)) }
 }
 
@@ -226,9 +240,10 @@ async fn settle(settlement: Settlement) {
     let Some(shared) = state.shared(job.key.0) else { return };
     // A job that is being dead-lettered stays in flight.
     let may_hold = !matches!(action, Action::Decide(Decision::DeadLetter(_)));
+    let mut failures = Failures::default();
     let result = match action {
         Action::Relay { to, fields } => relay(&job, shared, &to, &fields).await,
-        Action::Decide(decision) => carry_out(&job, shared, decision).await,
+        Action::Decide(decision) => carry_out(&job, shared, decision, &mut failures).await,
     };
     let refused = result.as_ref().is_err_and(|error| error.outcome() == Outcome::NotApplied);
     let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
@@ -236,7 +251,7 @@ async fn settle(settlement: Settlement) {
         failed(&job, error);
     }
     state.settled(job.key, job.ticket);
-    answer(reply, result);
+    answer(reply, result.map_err(|error| failures.error(error)));
     drop(job);
     if let Some(claimable) = claimable.filter(|_| refused && may_hold) {
         // The entry stays pending until then: another one in its place would add to those that do.
@@ -267,9 +282,14 @@ fn failed(job: &InFlight, error: &QueueError) {
 
 /// Carries out the decision. Retries while the lease is valid and the decision is known not to be
 /// applied.
-async fn carry_out(job: &InFlight, shared: &Shared, decision: Decision) -> Reply {
+async fn carry_out(
+    job: &InFlight,
+    shared: &Shared,
+    decision: Decision,
+    failures: &mut Failures,
+) -> Reply {
     let (outcome, result) = match decision {
-        Decision::DeadLetter(reason) => match dead_letter(job, shared, reason).await {
+        Decision::DeadLetter(reason) => match dead_letter(job, shared, reason, failures).await {
             Ok(Acked::AlreadyGone) => (JobOutcome::AlreadyGone, Ok(())),
             moved => (JobOutcome::DeadLettered, moved.map(drop)),
         },
@@ -321,6 +341,7 @@ async fn dead_letter(
     job: &InFlight,
     shared: &Shared,
     reason: Arc<str>,
+    failures: &mut Failures,
 ) -> Result<Acked, QueueError> {
     let mut whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
     let mut backoff = Backoff::default();
@@ -332,6 +353,7 @@ async fn dead_letter(
             Ok(acked) => return Ok(acked),
             Err(error) => error,
         };
+        failures.add(&error);
         let event = Arc::new(error.clone());
         shared.emit(QueueEvent::DeadLetterBlocked { id: job.key.1, error: event });
         if is_permanent(&error) && error.code() != Some(&Code::WrongType) {

@@ -27,6 +27,7 @@ use crate::queue::codec::origin::{self, Address, producer_id};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
+use crate::queue::operation::failures::Failures;
 use crate::queue::policy::delay::RETRY;
 use std::time::Duration;
 
@@ -58,11 +59,17 @@ impl Relay<'_> {
     ) -> Result<Relayed, Error> {
         let until = clock::now() + time;
         let mut backoff = Backoff::default();
+        let mut failures = Failures::default();
         loop {
-            match self.once(client, fields.clone()).await {
-                Err(error) if is_transient(&error) && clock::now() < until => backoff.wait().await,
-                result => return result,
+            let error = match self.once(client, fields.clone()).await {
+                Ok(relayed) => return Ok(relayed),
+                Err(error) => error,
+            };
+            failures.add(&error);
+            if !is_transient(&error) || clock::now() >= until {
+                return Err(failures.error(error));
             }
+            backoff.wait().await;
         }
     }
 

@@ -5,6 +5,9 @@
 //! add another entry, so an unknown outcome is resolved by sending the job again. A server
 //! remembers the last 100 numbers of a lane for 100 s. Therefore a lane has at most 64 jobs in
 //! flight, and gets no new jobs after an unknown outcome.
+//!
+//! Only an id resolves an unknown outcome. A later refusal, such as LOADING, does not say whether
+//! the first attempt was applied: the job is sent again until its time is over.
 
 mod lanes;
 
@@ -15,14 +18,16 @@ use crate::queue::codec::FieldList;
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
+use crate::queue::operation::failures::Failures;
 use crate::queue::producer::lanes::{LANE, Lanes, Number, Numbers};
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The time for which a job is sent again under its number. The server forgets it after 100 s.
+/// The time for which a job is sent again under its number, since it was first sent. The server
+/// forgets the number after 100 s.
 const RETRY_TIME: Duration = Duration::from_secs(60);
 
 /// Adds jobs to a queue. Clones are cheap.
@@ -106,7 +111,8 @@ impl<T: 'static> Producer<T> {
     ///
     /// [`QueueError::Codec`] if the payload cannot be encoded. Otherwise [`QueueError::Redis`]: the
     /// job was not added unless the [`outcome`](QueueError::outcome) is unknown. On a server with
-    /// IDMP (Redis 8.6) the outcome is unknown only if there was no reply for a minute.
+    /// IDMP (Redis 8.6) an attempt with an unknown outcome is repeated for a minute, also while the
+    /// server loads its data. The outcome is known once the server has replied with an id.
     pub async fn enqueue(&self, payload: &T) -> Result<EntryId, QueueError> {
         self.enqueue_with(payload, Enqueue::new()).await
     }
@@ -134,14 +140,29 @@ impl<T: 'static> Producer<T> {
             return Err(SettingsError::TooOld("unique jobs need XADD IDMP (Redis 8.6)").into());
         }
         let until = clock::now() + RETRY_TIME;
+        let command = || add(shared, &fields).idmp(UNIQUE, &unique);
+        let mut error = match shared.client.send(command()).await {
+            Ok(id) => return Ok(id),
+            Err(error) => error,
+        };
+        let mut failures = Failures::default();
         let mut backoff = Backoff::default();
         loop {
-            let add = add(shared, &fields).idmp(UNIQUE, &unique);
-            match shared.client.send(add).await {
-                Err(error) if is_unresolved(&error, until) && error.repeat_is_safe() => {
-                    backoff.wait().await;
-                }
-                result => return Ok(result?),
+            failures.add(&error);
+            let may_pass = is_transient(&error);
+            error = failures.error(error);
+            let left = until.saturating_duration_since(clock::now());
+            let is_unknown = error.outcome() == Outcome::Unknown;
+            if !is_unknown || !may_pass || !error.repeat_is_safe() || left.is_zero() {
+                return Err(error.into());
+            }
+            backoff.wait().await;
+            // As a batch, which the client does not repeat: each request that is refused counts
+            // against the number for which a repeat is safe.
+            match shared.client.send_all([command()]).within(left).await.pop() {
+                Some(Err(last)) => error = last,
+                Some(Ok(id)) => return Ok(id),
+                None => return Err(QueueError::Stopped),
             }
         }
     }
@@ -210,6 +231,7 @@ impl<T: 'static> Producer<T> {
     /// Adds at most as many jobs as a lane takes, and sends those with an unknown outcome again.
     async fn send_numbered(&self, jobs: &[FieldList]) -> Vec<Result<EntryId, QueueError>> {
         let shared = self.queue.shared();
+        let until = clock::now() + RETRY_TIME;
         let numbers = Numbers::take(&self.lanes, jobs.len());
         let mut results = match (&*numbers.all, jobs) {
             // A single command is retried by the client itself.
@@ -222,34 +244,39 @@ impl<T: 'static> Producer<T> {
                     .await
             }
         };
-        let until = clock::now() + RETRY_TIME;
+        let is_unresolved =
+            |error: &Error| error.outcome() == Outcome::Unknown && is_transient(error);
+        let mut unresolved: Vec<usize> = (0..)
+            .zip(&results)
+            .filter(|(_, result)| result.as_ref().is_err_and(is_unresolved))
+            .map(|(place, _)| place)
+            .collect();
         let mut backoff = Backoff::default();
-        loop {
-            let again: Vec<usize> = (0..)
-                .zip(&results)
-                .filter(|(_, result)| {
-                    result.as_ref().is_err_and(|error| is_unresolved(error, until))
-                })
-                .map(|(place, _)| place)
-                .collect();
-            if again.is_empty() {
+        while !unresolved.is_empty() {
+            let left = until.saturating_duration_since(clock::now());
+            if left.is_zero() {
                 break;
             }
             numbers.close();
             backoff.wait().await;
             let of = |place: &usize| Some((numbers.all.get(*place)?, jobs.get(*place)?));
-            let adds =
-                again.iter().filter_map(of).map(|(number, job)| add_numbered(shared, number, job));
-            for (place, result) in again.iter().zip(shared.client.send_all(adds).await) {
-                if let Some(slot) = results.get_mut(*place) {
-                    // A retry that was never sent does not resolve the earlier unknown outcome:
-                    // keep it.
-                    let known = result.as_ref().map_or_else(Error::outcome, |_| Outcome::Unknown);
-                    if result.is_ok() || known != Outcome::NotSent {
-                        *slot = result;
+            let adds = unresolved.iter().filter_map(of);
+            let adds = adds.map(|(number, job)| add_numbered(shared, number, job));
+            let sent = shared.client.send_all(adds).within(left).await;
+            let mut still = Vec::new();
+            for (place, result) in unresolved.into_iter().zip(sent) {
+                match result {
+                    Ok(id) => {
+                        if let Some(slot) = results.get_mut(place) {
+                            *slot = Ok(id);
+                        }
                     }
+                    // The first error stays: a retry that fails does not resolve it.
+                    Err(error) if is_transient(&error) => still.push(place),
+                    Err(_) => {}
                 }
             }
+            unresolved = still;
         }
         results.into_iter().map(|result| Ok(result?)).collect()
     }
@@ -258,11 +285,6 @@ impl<T: 'static> Producer<T> {
 /// Returns the command that adds the job under this number.
 fn add_numbered<'a>(shared: &'a Shared, number: &'a Number, job: &'a FieldList) -> XAdd<'a> {
     add(shared, job).idmp(&number.lane, &number.iid)
-}
-
-/// Whether a numbered job is to be sent again.
-fn is_unresolved(error: &Error, until: Instant) -> bool {
-    error.outcome() == Outcome::Unknown && is_transient(error) && clock::now() < until
 }
 
 /// Returns the command that adds the job, trimmed as the queue's retention requires.
