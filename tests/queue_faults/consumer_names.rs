@@ -2,7 +2,7 @@
 
 use crate::steps::{LEASE, STREAM, consumer_of_one_job, len, name, next, requests, run, s, until};
 use crate::support::{on_each_version, queue};
-use bourn::testing::Server;
+use bourn::testing::{Fault, Server};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -65,4 +65,23 @@ fn job_delivered_to_a_consumer_while_it_is_removed_is_kept() {
         let delivery = next(&mut consumer, LEASE + s(3)).await.expect("it is kept");
         assert_eq!((delivery.attempt(), len(&server, STREAM)), (2, 1));
     });
+}
+
+#[test]
+fn name_is_kept_while_a_read_may_still_be_on_its_way() {
+    for stall in [false, true] {
+        on_each_version(|server| async move {
+            let queue = queue(&server, STREAM).await;
+            let consumer = queue.consumer().start().await.unwrap();
+            sleep(s(1)).await;
+            if stall {
+                let reads = requests(&server, &["XREADGROUP"]);
+                let reader = reads.last().expect("a read").connection();
+                server.inject(Fault::stall_requests(s(20)).on_connection(reader));
+                sleep(s(3)).await;
+            }
+            consumer.close().await;
+            assert_eq!(requests(&server, &["DELCONSUMER"]).is_empty(), stall);
+        });
+    }
 }

@@ -100,7 +100,9 @@ impl Fetch {
             state.closing.cancelled().await;
             tokio::time::sleep(LAST).await;
         };
-        first(self.work(), late).await;
+        if let Either::Right(_) = either(pin!(self.work()), pin!(late)).await {
+            state.set_unanswered();
+        }
         state.closing.cancel();
     }
 
@@ -114,11 +116,15 @@ impl Fetch {
             let error = match error {
                 QueueError::Redis(error) if !is_fatal(&error) => error,
                 error => {
+                    self.state.set_unanswered();
                     // The receiver may be closed.
                     let _ = self.out.send(Err(error));
                     break;
                 }
             };
+            if error.outcome() == Outcome::Unknown {
+                self.state.set_unanswered();
+            }
             if self.state.closing.is_cancelled() {
                 break;
             }
@@ -318,7 +324,10 @@ impl Fetch {
                         };
                         match either(reading, pin!(unblock)).await {
                             Either::Left(streams) => streams?,
-                            Either::Right(_) => Streams::default(),
+                            Either::Right(_) => {
+                                state.set_unanswered();
+                                Streams::default()
+                            }
                         }
                     }
                 }
@@ -394,8 +403,9 @@ impl Fetch {
             let (attempt, is_moving) = dead_letter::split_count(attempt);
             let is_exhausted =
                 !settings.at_most_once && (is_moving || settings.retry.is_exhausted(attempt));
-            // A delivery that is not run does not count as an attempt.
-            let attempts = attempt.saturating_sub(u32::from(is_exhausted));
+            // A delivery that is not run does not count as an attempt. The mark of a move contains
+            // the attempts, and may have been set after this delivery.
+            let attempts = attempt.saturating_sub(u32::from(is_exhausted && !is_moving));
             let count = if is_moving { dead_letter::moving(attempts) } else { attempts };
             let (times, memory) = ((since, now), Arc::clone(&memory));
             let job =

@@ -2,12 +2,13 @@
 
 use crate::id::EntryId;
 use crate::queue::consumer::state::State;
-use crate::queue::first::first;
+use crate::queue::first::{Either, either, first};
 use crate::queue::operation::claim::{self, Owner};
 use crate::queue::operation::clock;
 use crate::queue::policy::leases::Key;
 use crate::queue::policy::plan::PAGE;
 use crate::queue::shared::Shared;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -45,7 +46,10 @@ pub(crate) async fn run(state: Arc<State>) {
             }
         };
         let expiry = expiry.map_or(now + lease, |expiry| expiry.max(now));
-        first(work, tokio::time::sleep_until(expiry.into())).await;
+        let expired = tokio::time::sleep_until(expiry.into());
+        if let Either::Right(_) = either(pin!(work), expired).await {
+            state.set_unanswered();
+        }
         state.expire(clock::now());
     }
 }
@@ -60,6 +64,9 @@ async fn beat(state: &State, keys: &[Key], limit: Duration) {
     for (shared, keys) in by_level(state, &keys) {
         let ids: Vec<EntryId> = keys.iter().map(|key| key.1).collect();
         let answers = timeout(limit, claim::renew(shared, &me, &ids)).await;
+        if answers.as_ref().map_or(true, |answers| answers.iter().any(Result::is_err)) {
+            state.set_unanswered();
+        }
         for (keys, answer) in keys.chunks(PAGE).zip(answers.unwrap_or_default()) {
             let (Ok(still), Some((level, _))) = (answer, keys.first()) else { continue };
             let still: Vec<Key> = still.into_iter().map(|id| (*level, id)).collect();

@@ -379,8 +379,11 @@ async fn supervise(state: Arc<State>, fetch: Fetch, settlements: mpsc::Receiver<
     // It ends after its present step, for which the server may have no reply.
     let _ = tokio::time::timeout(LEAVE, maintenance).await;
     let me = state.name();
-    // If the name stays, another consumer removes it.
-    let _ = tokio::time::timeout(LEAVE, maintenance::consumers::leave(&state.levels, &me)).await;
+    // If the name stays, another consumer removes it, when nothing can be on its way any more.
+    if state.all_answered() {
+        let leaving = maintenance::consumers::leave(&state.levels, &me);
+        let _ = tokio::time::timeout(LEAVE, leaving).await;
+    }
     state.ended.cancel();
     while tasks.join_next().await.is_some() {}
 }

@@ -22,7 +22,7 @@ use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -65,6 +65,9 @@ pub(crate) struct State {
     /// Decisions that are being carried out and occupy a place: all but the first attempt of an
     /// acknowledgement.
     settling: AtomicUsize,
+    /// Whether a command was not answered that may make an entry pending for our name. The server
+    /// may carry it out at any later time.
+    unanswered: AtomicBool,
     /// The permanent error that ended the consumer, until it is returned.
     failure: Mutex<Option<QueueError>>,
     /// Cancelled by a permanent error.
@@ -114,6 +117,7 @@ impl State {
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
             settling: AtomicUsize::new(0),
+            unanswered: AtomicBool::new(false),
             failure: Mutex::default(),
             failed: CancellationToken::new(),
             room: Notify::new(),
@@ -122,6 +126,16 @@ impl State {
             no_retry: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
+    }
+
+    /// Records that a command was not answered which may make an entry pending for our name.
+    pub(crate) fn set_unanswered(&self) {
+        self.unanswered.store(true, Ordering::Release);
+    }
+
+    /// Whether all commands were answered that may make an entry pending for our name.
+    pub(crate) fn all_answered(&self) -> bool {
+        !self.unanswered.load(Ordering::Acquire)
     }
 
     /// Returns the consumer's name.

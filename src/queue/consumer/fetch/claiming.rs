@@ -48,6 +48,9 @@ impl Fetch {
                 _ => break,
             }
         }
+        if state.closing.is_cancelled() {
+            return Ok(());
+        }
         let rest = lost.split_off(lost.len().min(room));
         let claimed = self.claim_lost(level, asked, lost).await?;
         let Some(claimed) = claimed else {
@@ -172,7 +175,8 @@ impl Fetch {
         let Some((_, least, ids)) = self.plan.pending_listed(&page, room, held) else {
             return Ok(());
         };
-        if ids.is_empty() {
+        // What is claimed now could count as an attempt, and would not be run.
+        if ids.is_empty() || state.closing.is_cancelled() {
             return Ok(());
         }
         let me = state.name();
