@@ -22,7 +22,7 @@ use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use transaction::Transaction;
 
@@ -447,6 +447,12 @@ impl Client {
     #[must_use]
     pub fn server(&self) -> Option<Arc<Server>> {
         self.connection.shared().server()
+    }
+
+    /// Returns the time at which the current or last connection was established. No two connections
+    /// of a client have the same; the server's ids begin again when it is restarted.
+    pub(crate) fn connected_since(&self) -> Option<Instant> {
+        self.connection.shared().since()
     }
 
     /// Returns the id of the current or last connection at the server, as in CLIENT LIST. `None` if

@@ -16,11 +16,15 @@ const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 
 #[derive(Debug)]
-pub(super) struct Transaction<B>(Measured<B>);
+pub(super) struct Transaction<B> {
+    batch: Measured<B>,
+    /// Whether it is not sent again after a refusal.
+    once: bool,
+}
 
 impl<B: Batch> Transaction<B> {
     pub(super) fn new(batch: B) -> Self {
-        Self(Measured::new(batch))
+        Self { batch: Measured::new(batch), once: false }
     }
 
     /// Returns the results from the replies: OK, one QUEUED per command, and the reply of EXEC.
@@ -49,11 +53,11 @@ impl<B: Batch> Transaction<B> {
         }
         let replies = exec.elements().map_err(decode)?;
         let replies = replies.ok_or_else(|| decode(DecodeError::new("an array", "null")))?;
-        let count = self.0.measures.as_ref().map_or(0, Vec::len);
+        let count = self.batch.measures.as_ref().map_or(0, Vec::len);
         if replies.len() != count {
             return Err(decode(DecodeError::new("a reply to each command", "another number")));
         }
-        Ok(self.0.results(replies, None, waited, server))
+        Ok(self.batch.results(replies, None, waited, server))
     }
 
     /// Returns the error that discarded the transaction, and the features that the refused command
@@ -72,7 +76,7 @@ impl<B: Batch> Transaction<B> {
         let exec = exec.error()?;
         let not_run = |error: ServerError| error.meaning(Refusal::NotApplied);
         if let Some(text) = multi.error() {
-            let named = self.0.named();
+            let named = self.batch.named();
             let each = queued.iter().zip(&named);
             let refused = each.map(|(reply, (name, _, refusal))| {
                 let error = ServerError::new(name, reply.error()?).meaning(*refusal);
@@ -92,7 +96,7 @@ impl<B: Batch> Transaction<B> {
         let refused =
             queued.iter().enumerate().find_map(|(nth, reply)| Some((nth, reply.error()?)));
         if let Some((nth, text)) = refused {
-            let (name, needs, _) = self.0.named().get(nth).copied()?;
+            let (name, needs, _) = self.batch.named().get(nth).copied()?;
             return Some((not_run(ServerError::new(name, text)), needs));
         }
         let cause = error.message().strip_prefix(ABORT_REASON);
@@ -121,18 +125,21 @@ impl<B: Batch> Request for Transaction<B> {
 
     fn refused(&self, replies: &Replies) -> Option<ServerError> {
         let Replies::Many(frames) = replies else { return None };
+        if self.once {
+            return None;
+        }
         self.discarded(frames).map(|(error, _)| error)
     }
 
     fn measure(&self) -> Result<(Size, ()), Unsent> {
-        let size = self.0.size()?;
+        let size = self.batch.size()?;
         let bytes = size.bytes.saturating_add(MULTI.len() + EXEC.len());
         Ok((Size { replies: size.replies + 2, bytes }, ()))
     }
 
     fn write(&self, (): &(), out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(MULTI);
-        let written = self.0.write(out);
+        let written = self.batch.write(out);
         out.extend_from_slice(EXEC);
         written
     }
@@ -173,6 +180,13 @@ impl<B: Batch> Transact<'_, B> {
     /// for a command.
     pub fn within(self, time: Duration) -> Self {
         Self(self.0.within(time))
+    }
+
+    /// Returns a refusal to the caller, who may have to look at something before another attempt:
+    /// that is often on another connection, to another server.
+    pub(crate) fn once(mut self) -> Self {
+        self.0.request_mut().once = true;
+        self
     }
 }
 

@@ -278,6 +278,10 @@ impl<'a, R: Request> Call<'a, R> {
         self
     }
 
+    pub(crate) fn request_mut(&mut self) -> &mut R {
+        &mut self.request
+    }
+
     /// Returns the real result of a request that was not sent or was refused. If an earlier attempt
     /// was lost, the request may have run then.
     #[cold]

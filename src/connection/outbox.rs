@@ -345,6 +345,11 @@ impl Shared {
         self.lock().id
     }
 
+    /// Returns the time at which the current or last connection was established, which identifies it.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.lock().since
+    }
+
     /// Returns the server; `None` if it did not report itself.
     pub(crate) fn server(&self) -> Option<Arc<Server>> {
         self.lock().server.clone()

@@ -57,7 +57,8 @@ fn job_that_two_workers_dead_letter_is_one_dead_letter() {
         }
         sleep(s(5)).await;
         let moves = requests(&server, &["XADD", DEAD]).len();
-        assert_eq!((moves, len(&server, STREAM), len(&server, DEAD)), (2, 0, 1));
+        assert!(moves >= 2, "both workers add a copy");
+        assert_eq!((len(&server, STREAM), len(&server, DEAD)), (0, 1));
     });
 }
 

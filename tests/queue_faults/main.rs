@@ -45,6 +45,8 @@ mod lanes;
 #[cfg(test)]
 mod lazy;
 #[cfg(test)]
+mod lost_copies;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod out_of_memory;

@@ -180,11 +180,6 @@ impl InFlight {
         }
     }
 
-    /// Whether our lease is still valid.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.state.leases().is_valid(self.key, self.ticket, clock::now())
-    }
-
     /// Returns when our lease expires; `None` if it has expired.
     pub(crate) fn expiry(&self) -> Option<Instant> {
         let expiry = self.state.leases().expiry(self.key, self.ticket)?;

@@ -240,10 +240,12 @@ async fn settle(settlement: Settlement) {
     let Some(shared) = state.shared(job.key.0) else { return };
     // A job that is being dead-lettered stays in flight.
     let may_hold = !matches!(action, Action::Decide(Decision::DeadLetter(_)));
-    let mut failures = Failures::default();
+    let (mut failures, mut unfinished) = (Failures::default(), None);
     let result = match action {
         Action::Relay { to, fields } => relay(&job, shared, &to, &fields).await,
-        Action::Decide(decision) => carry_out(&job, shared, decision, &mut failures).await,
+        Action::Decide(decision) => {
+            carry_out(&job, shared, decision, &mut failures, &mut unfinished).await
+        }
     };
     let refused = result.as_ref().is_err_and(|error| error.outcome() == Outcome::NotApplied);
     let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
@@ -253,6 +255,9 @@ async fn settle(settlement: Settlement) {
     state.settled(job.key, job.ticket);
     answer(reply, result.map_err(|error| failures.error(error)));
     drop(job);
+    if let Some(unfinished) = unfinished {
+        withdraw(&state, shared, &unfinished).await;
+    }
     if let Some(claimable) = claimable.filter(|_| refused && may_hold) {
         // The entry stays pending until then: another one in its place would add to those that do.
         first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
@@ -264,6 +269,7 @@ fn failed(job: &InFlight, error: &QueueError) {
     let (state, now) = (&job.state, clock::now());
     match error {
         QueueError::Redis(error) => {
+            state.set_unanswered();
             if is_permanent(error) && error.code() != Some(&Code::WrongType) {
                 state.fail(error.clone().into());
             }
@@ -272,6 +278,7 @@ fn failed(job: &InFlight, error: &QueueError) {
         }
         // The heartbeats have not reported it yet, or no longer watch the lease.
         QueueError::LeaseLost => {
+            state.set_unanswered();
             let token = state.leases().remove(job.key, job.ticket);
             state.lease_lost(token.map(|token| (job.key, token)).into_iter().collect(), now);
             state.note_run(job.key, now);
@@ -282,17 +289,25 @@ fn failed(job: &InFlight, error: &QueueError) {
 
 /// Carries out the decision. Retries while the lease is valid and the decision is known not to be
 /// applied.
+///
+/// A move to the dead-letter stream whose lease has ended is left in `unfinished`.
 async fn carry_out(
     job: &InFlight,
     shared: &Shared,
     decision: Decision,
     failures: &mut Failures,
+    unfinished: &mut Option<DeadLetterMove>,
 ) -> Reply {
     let (outcome, result) = match decision {
-        Decision::DeadLetter(reason) => match dead_letter(job, shared, reason, failures).await {
-            Ok(Acked::AlreadyGone) => (JobOutcome::AlreadyGone, Ok(())),
-            moved => (JobOutcome::DeadLettered, moved.map(drop)),
-        },
+        Decision::DeadLetter(reason) => {
+            let mut whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
+            let moved = dead_letter(job, shared, &mut whole, failures).await;
+            *unfinished = matches!(moved, Err(QueueError::LeaseLost)).then_some(whole);
+            match moved {
+                Ok(Acked::AlreadyGone) => (JobOutcome::AlreadyGone, Ok(())),
+                moved => (JobOutcome::DeadLettered, moved.map(drop)),
+            }
+        }
         Decision::Retry(wait) => {
             (JobOutcome::Retried, give_back(job, shared, job.attempt, GiveBack::Retry(wait)).await)
         }
@@ -322,7 +337,14 @@ async fn give_back(
     loop {
         let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
         let error = match nack::send(shared, job.key.1, attempt, how, expiry).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                if !job.state.all_answered() {
+                    // A heartbeat that arrives now makes it pending for us again, which would look
+                    // like a lost delivery.
+                    job.state.note_run(job.key, clock::now());
+                }
+                return Ok(());
+            }
             Err(error) => error,
         };
         // It may have been applied, and another consumer may have the job: the command does not
@@ -340,16 +362,13 @@ async fn give_back(
 async fn dead_letter(
     job: &InFlight,
     shared: &Shared,
-    reason: Arc<str>,
+    whole: &mut DeadLetterMove,
     failures: &mut Failures,
 ) -> Result<Acked, QueueError> {
-    let mut whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
     let mut backoff = Backoff::default();
     loop {
-        if !job.is_ours() {
-            return Err(QueueError::LeaseLost);
-        }
-        let error = match dead_letter::send(shared, &job.state.name(), &mut whole).await {
+        let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
+        let error = match dead_letter::send(shared, &job.state.name(), whole, expiry).await {
             Ok(acked) => return Ok(acked),
             Err(error) => error,
         };
@@ -367,6 +386,19 @@ async fn dead_letter(
             return Err(error.into());
         }
         first(backoff.wait(), job.state.closing.cancelled()).await;
+    }
+}
+
+/// Deletes what an unfinished move has left: the job would get a second letter, or be done and have
+/// one. Retries for the duration of a lease.
+async fn withdraw(state: &State, shared: &Shared, unfinished: &DeadLetterMove) {
+    let until = clock::now() + state.lease();
+    let mut backoff = Backoff::default();
+    while let Err(error) = dead_letter::withdraw(shared, unfinished).await {
+        if !is_transient(&error) || state.no_retry.is_cancelled() || clock::now() >= until {
+            return;
+        }
+        first(backoff.wait(), state.no_retry.cancelled()).await;
     }
 }
 

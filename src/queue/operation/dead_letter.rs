@@ -22,10 +22,13 @@
 //! | the reply to the copy is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise it is looked for by its token |
 //! | another consumer had finished the job (XACK and XDEL return 0) | the copy is deleted |
 //! | the reply to the removal is lost | sent again; the copy is kept, whatever the second reply is |
+//! | the connection was replaced after the copy | the copy is looked up: a server that crashed may have lost it, and not the entry. If so, it is added again |
+//! | the lease ends after the copy | the copy is deleted: the next consumer makes its own |
 //! | the worker died after the copy | the next consumer sees the delivery count: it replaces the copy by its own, and removes the entry |
 //!
 //! The next consumer does not rely on a copy that it has found: a consumer that is only slow would
-//! delete its own copy when it finds the entry removed.
+//! delete its own copy when it finds the entry removed. No command is sent after the end of the
+//! lease.
 
 use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XRevRange};
 use crate::entry::Entry;
@@ -35,6 +38,7 @@ use crate::queue::codec::origin::{self, Letter, producer_id};
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
+use crate::queue::operation::copied::Copied;
 use crate::queue::policy::plan::PAGE;
 use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
@@ -82,7 +86,7 @@ pub(crate) struct DeadLetterMove {
     older: Vec<EntryId>,
     /// Whether such copies were deleted, so that this one is needed.
     has_replaced: bool,
-    copy: Option<EntryId>,
+    copy: Option<Copied>,
     /// Whether there may be a copy whose id is unknown.
     copy_unknown: bool,
     /// Whether the entry may have been removed by this move.
@@ -119,17 +123,41 @@ impl DeadLetterMove {
     fn id(&self) -> EntryId {
         self.entry.id()
     }
+
+    /// Returns the command that adds the copy to the stream `dlq`.
+    fn letter<'a>(&'a self, shared: &'a Shared, dlq: &'a [u8]) -> XAdd<'a> {
+        let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
+        let (id, own) = origin::of_job(self.entry.fields(), self.id(), stream);
+        let letter = Letter {
+            id,
+            stream,
+            group,
+            attempts: self.attempts,
+            reason: self.reason.as_bytes(),
+            at_ms: self.at_ms,
+            token: self.token.as_bytes(),
+        };
+        XAdd::new(dlq).fields(letter.fields()).fields(own)
+    }
+
+    /// Returns the producer and the idempotent id of the copy, for IDMP.
+    fn idmp_ids(&self, shared: &Shared) -> (Vec<u8>, String) {
+        let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
+        (producer_id("dead", stream, group), format!("{}/{}", self.id(), self.token))
+    }
 }
 
-/// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. An error
-/// means that the move is not complete, and is to be continued by another call.
+/// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. `expiry`
+/// is the end of the lease. An error means that the move is not complete, and is to be continued by
+/// another call, or ended by [`withdraw`].
 pub(crate) async fn send(
     shared: &Shared,
     me: &[u8],
     job: &mut DeadLetterMove,
+    expiry: Instant,
 ) -> Result<Acked, Error> {
     let acked = match &shared.settings.dead_letter {
-        Some(dlq) => move_to(shared, dlq, me, job).await?,
+        Some(dlq) => move_to(shared, dlq, me, job, expiry).await?,
         None => {
             let (stream, group) = (&shared.settings.stream, &shared.settings.group);
             let ack = XAck::new(stream, group, job.id());
@@ -144,39 +172,74 @@ pub(crate) async fn send(
     Ok(acked)
 }
 
+/// Deletes the copy of a move that ends because the lease has ended: the job's next consumer decides.
+/// Where the entry may have been removed, also by an earlier move whose copy was replaced, it stays.
+pub(crate) async fn withdraw(shared: &Shared, job: &DeadLetterMove) -> Result<(), Error> {
+    let may_be_only = job.removal_unknown || job.has_replaced;
+    let Some(dlq) = shared.settings.dead_letter.as_deref().filter(|_| !may_be_only) else {
+        return Ok(());
+    };
+    let copy = match job.copy {
+        Some(copied) => Some(copied.id),
+        None if !job.copy_unknown => None,
+        // A copy that is still on its way is then the same one, and is not added again.
+        None if shared.capabilities().idmp => {
+            let ids = job.idmp_ids(shared);
+            Some(shared.client.send(job.letter(shared, dlq).idmp(&ids.0, &ids.1)).await?)
+        }
+        None => find_own(shared, dlq, job).await?,
+    };
+    if let Some(copy) = copy {
+        shared.client.send(XDel::new(dlq, copy)).await?;
+    }
+    Ok(())
+}
+
 async fn move_to(
     shared: &Shared,
     dlq: &[u8],
     me: &[u8],
     job: &mut DeadLetterMove,
+    expiry: Instant,
 ) -> Result<Acked, Error> {
-    let copy = match job.copy {
-        Some(copy) => copy,
-        None => copy(shared, dlq, me, job).await?,
+    let client = &shared.client;
+    let left = || expiry.saturating_duration_since(clock::now());
+    let copy = loop {
+        let mut copied = match job.copy {
+            Some(copied) => copied,
+            None => copy(shared, dlq, me, job, left()).await?,
+        };
+        job.copy = Some(copied);
+        if !job.older.is_empty() {
+            job.has_replaced = true;
+            client.send(XDel::new(dlq, &job.older)).await?;
+            job.older.clear();
+        }
+        let exists = copied.exists(client, dlq, left()).await?;
+        job.copy = exists.then_some(copied);
+        if exists {
+            break copied.id;
+        }
     };
-    job.copy = Some(copy);
-    if !job.older.is_empty() {
-        job.has_replaced = true;
-        shared.client.send(XDel::new(dlq, &job.older)).await?;
-        job.older.clear();
-    }
-    let is_removed = remove(shared, job.id()).await.inspect_err(|error| {
+    let is_removed = remove(shared, job.id(), left()).await.inspect_err(|error| {
         job.removal_unknown |= error.outcome() == Outcome::Unknown;
     })?;
     if is_removed || job.removal_unknown || job.has_replaced {
         return Ok(Acked::Done);
     }
-    shared.client.send(XDel::new(dlq, copy)).await?;
+    client.send(XDel::new(dlq, copy)).await?;
     Ok(Acked::AlreadyGone)
 }
 
-/// Adds the copy, and marks the entry as being moved. Returns the id of the copy.
+/// Adds the copy, and marks the entry as being moved.
 async fn copy(
     shared: &Shared,
     dlq: &[u8],
     me: &[u8],
     job: &mut DeadLetterMove,
-) -> Result<EntryId, Error> {
+    within: Duration,
+) -> Result<Copied, Error> {
+    let connection = shared.client.connected_since();
     let idmp = shared.capabilities().idmp;
     if job.is_resumed {
         find_older(shared, dlq, job).await?;
@@ -184,39 +247,30 @@ async fn copy(
     }
     if job.copy_unknown && !idmp {
         if let Some(copy) = find_own(shared, dlq, job).await? {
-            return Ok(copy);
+            return Ok(Copied::new(copy, connection));
         }
     }
-    let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
-    let (pid, iid) = (producer_id("dead", stream, group), format!("{}/{}", job.id(), job.token));
-    let (id, own) = origin::of_job(job.entry.fields(), job.id(), stream);
-    let letter = Letter {
-        id,
-        stream,
-        group,
-        attempts: job.attempts,
-        reason: job.reason.as_bytes(),
-        at_ms: job.at_ms,
-        token: job.token.as_bytes(),
-    };
-    let add = XAdd::new(dlq);
-    let add = if idmp { add.idmp(&pid, &iid) } else { add };
-    let add = add.fields(letter.fields()).fields(own);
+    let (producer, letter) = job.idmp_ids(shared);
+    let add = job.letter(shared, dlq);
+    let add = if idmp { add.idmp(&producer, &letter) } else { add };
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     let mark = XClaim::new(stream, group, me, Duration::ZERO, job.id());
     let mark = mark.retry_count(moving(job.attempts).into());
     // The group or the entry may be missing: that is for the removal to find out.
-    let (_, added) = shared.client.transact((mark.just_id(), add)).await.inspect_err(|error| {
+    let adding = shared.client.transact((mark.just_id(), add)).within(within);
+    let (_, added) = adding.await.inspect_err(|error| {
         job.copy_unknown |= error.outcome() == Outcome::Unknown;
     })?;
-    added
+    Ok(Copied::new(added?, connection))
 }
 
 /// Acknowledges the entry, and deletes it as the retention requires. False if it was neither
 /// pending nor in the stream.
 ///
 /// Transactions are not repeated by the client after an unknown outcome. The second reply would
-/// look as if another consumer had finished the job, and the only copy would be deleted.
-async fn remove(shared: &Shared, id: EntryId) -> Result<bool, Error> {
+/// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
+/// one after a refusal: the server that takes it then may not have the copy.
+async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
     let settings = &shared.settings;
     let (stream, group, client) = (&settings.stream, &settings.group, &shared.client);
     let ack = XAck::new(stream, group, id);
@@ -224,16 +278,17 @@ async fn remove(shared: &Shared, id: EntryId) -> Result<bool, Error> {
         Retention::DeleteOnAck => {
             // A group that was created again has lost its pending entries: an entry still in the
             // stream was not finished.
-            let (acked, deleted) = client.transact((ack, XDel::new(stream, id))).await?;
+            let (acked, deleted) =
+                client.transact((ack, XDel::new(stream, id))).within(within).once().await?;
             Ok(acked? > 0 || deleted? > 0)
         }
         Retention::KeepUntilAllAcked if shared.capabilities().ack_del => {
             let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);
-            let (outcomes,) = client.transact((ack,)).await?;
+            let (outcomes,) = client.transact((ack,)).within(within).once().await?;
             Ok(outcomes?.first().is_some_and(|outcome| *outcome != DeleteOutcome::Missing))
         }
         _ => {
-            let (acked,) = client.transact((ack,)).await?;
+            let (acked,) = client.transact((ack,)).within(within).once().await?;
             Ok(acked? > 0)
         }
     }

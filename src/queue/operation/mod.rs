@@ -9,13 +9,15 @@
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
 //! | `relay` | MULTI: XADD to another stream, XACK, XDEL |
 //!
-//! `backoff` is the pause between two tries of an operation, `clock` the time that they use,
-//! `failures` the error that is returned after several tries.
+//! `copied` tells whether a copy is still there, `backoff` is the pause between two tries of an
+//! operation, `clock` the time that they use, `failures` the error that is returned after several
+//! tries.
 
 pub(crate) mod ack;
 pub(crate) mod backoff;
 pub(crate) mod claim;
 pub(crate) mod clock;
+pub(crate) mod copied;
 pub(crate) mod dead_letter;
 pub(crate) mod failures;
 pub(crate) mod nack;
