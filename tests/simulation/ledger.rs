@@ -48,6 +48,8 @@ pub(crate) struct Ledger {
     pub(crate) natures: Vec<Nature>,
     pub(crate) fates: BTreeMap<Place, Fate>,
     pub(crate) sent: Vec<Sent>,
+    /// The entries that were confirmed, by queue.
+    confirmed: BTreeMap<(usize, EntryId), usize>,
     pub(crate) wrong: Vec<String>,
     /// The moment of the last fault that may have a job run again.
     pub(crate) disturbed: Option<Duration>,
@@ -56,6 +58,8 @@ pub(crate) struct Ledger {
     /// The number of times that the server lost data, or that its clock jumped: it may forget
     /// attempts.
     pub(crate) losses: u32,
+    /// The number of processes that ended at any point.
+    pub(crate) killed: u32,
 }
 
 impl Ledger {
@@ -67,11 +71,20 @@ impl Ledger {
             natures: scene.jobs.iter().map(|job| job.nature).collect(),
             fates: BTreeMap::new(),
             sent: vec![Sent::default(); scene.jobs.len()],
+            confirmed: BTreeMap::new(),
             wrong: Vec::new(),
             disturbed: None,
             excused: Duration::ZERO,
             losses: 0,
+            killed: 0,
         }
+    }
+
+    /// An entry was added. False if it has the id of an earlier one, which the server has lost: a
+    /// worker that runs the earlier job acknowledges both.
+    pub(crate) fn confirm(&mut self, queue: usize, id: EntryId, job: usize) -> bool {
+        self.sent[job].confirmed += 1;
+        self.confirmed.insert((queue, id), job).is_none_or(|earlier| earlier == job)
     }
 
     pub(crate) fn excuse(&mut self, until: Duration) {

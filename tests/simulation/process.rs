@@ -61,6 +61,7 @@ impl Process {
     /// Kills it, or loses its machine.
     pub(crate) fn kill(&self, vanish: bool) {
         self.ended.store(true, Relaxed);
+        self.world.ledger().killed += 1;
         if vanish {
             self.link.vanish();
         } else {

@@ -7,7 +7,7 @@ use crate::scene::Scene;
 use bourn::EntryId;
 use bourn::queue::{Enqueue, QueueError, Redrive};
 use bourn::resp::Value;
-use bourn::testing::Server;
+use bourn::testing::{Request, Server};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +27,8 @@ pub(crate) struct World {
     busy: AtomicUsize,
     links: Mutex<Vec<Arc<Link>>>,
     tale: Option<Mutex<Vec<String>>>,
+    /// The number of requests that the tale contains.
+    told: AtomicUsize,
     start: Instant,
 }
 
@@ -53,6 +55,7 @@ impl World {
             busy: AtomicUsize::new(0),
             links: Mutex::default(),
             tale: tells.then(Mutex::default),
+            told: AtomicUsize::new(0),
             start: Instant::now(),
         })
     }
@@ -72,12 +75,30 @@ impl World {
 
     pub(crate) fn log(&self, text: impl FnOnce() -> String) {
         if let Some(tale) = &self.tale {
+            self.tell_requests();
             let line = format!("{:>10.3} {}", self.now().as_secs_f64(), text());
             tale.lock().expect("no panic").push(line);
         }
     }
 
+    /// Adds the requests that the server took since the last event.
+    fn tell_requests(&self) {
+        let Some(tale) = self.tale.as_ref().filter(|_| std::env::var("BOURN_REQUESTS").is_ok())
+        else {
+            return;
+        };
+        let line = |request: &Request| {
+            let words = request.args().iter().map(|arg| arg.escape_ascii().to_string());
+            format!("{:>16} {}", request.connection(), words.collect::<Vec<_>>().join(" "))
+        };
+        let requests = self.server.requests();
+        let told = self.told.swap(requests.len(), Relaxed);
+        let lines = requests.iter().skip(told).map(line);
+        tale.lock().expect("no panic").extend(lines);
+    }
+
     pub(crate) fn tale(&self) -> Vec<String> {
+        self.tell_requests();
         self.tale.as_ref().map_or_else(Vec::new, |tale| tale.lock().expect("no panic").clone())
     }
 
@@ -191,7 +212,13 @@ impl World {
                 self.log(|| format!("enqueue job {number}: {result:?}"));
                 let mut ledger = self.ledger();
                 match result {
-                    Ok(_) => ledger.sent[number].confirmed += 1,
+                    Ok(id) => {
+                        if !ledger.confirm(job.queue, id, number) {
+                            for group in 0..self.scene.groups.len() {
+                                ledger.fates.entry((group, number)).or_default().gone = true;
+                            }
+                        }
+                    }
                     Err(error) if error.may_have_run() && !unique => {
                         ledger.sent[number].unknown += 1;
                     }
