@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn producer_ids_of_different_queues_differ() {
-        let names = [("a", "b/c"), ("a/b", "c"), ("a", "b"), ("b", "a"), ("", "a/b")];
+        let names = [("a", "b/c"), ("a/b", "c"), ("a", "b"), ("x", "b"), ("b", "a"), ("", "a/b")];
         for (place, one) in names.iter().enumerate() {
             for other in &names[..place] {
                 let id = |(stream, group): &(&str, &str)| {
