@@ -76,7 +76,8 @@ impl QueueBuilder {
         self
     }
 
-    /// Drops and counts jobs without attempts left, instead of keeping them: **they are lost**.
+    /// Acknowledges and counts jobs without attempts left, instead of keeping them: **this group
+    /// loses them**. Other groups of the stream still receive them.
     pub fn no_dead_letter(mut self) -> Self {
         self.settings.set_dead_letter(None);
         self
@@ -97,7 +98,8 @@ impl QueueBuilder {
         self
     }
 
-    /// Sets when completed entries are deleted. Default [`Retention::DeleteOnAck`].
+    /// Sets when completed entries are deleted. Default [`Retention::DeleteOnAck`]. The queues of all
+    /// groups of a stream must have the same.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.settings.retention = retention;
         self

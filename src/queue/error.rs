@@ -66,6 +66,10 @@ pub enum SettingsError {
     /// them. Contains their names.
     #[error("other groups read the stream too: {0}; use Retention::KeepUntilAllAcked")]
     OtherGroups(Box<str>),
+    /// Queues of other groups on the stream have another kind of retention: one group would delete
+    /// what another has not read. Contains their names, each with its retention.
+    #[error("the groups of a stream must have the same retention; there are: {0}")]
+    OtherRetention(Box<str>),
     /// A duration or a name is invalid. Contains the rule that it violates.
     #[error("{0}")]
     Value(&'static str),

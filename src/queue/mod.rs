@@ -92,6 +92,7 @@ mod event;
 mod first;
 mod maintenance;
 mod operation;
+mod other_groups;
 mod policy;
 mod producer;
 mod settings;

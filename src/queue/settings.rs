@@ -2,6 +2,7 @@
 
 use crate::queue::policy::delay;
 use crate::queue::policy::plan::PlanSettings;
+use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::policy::retry_policy::RetryPolicy;
 use std::time::Duration;
 
@@ -15,7 +16,11 @@ const DEFAULT_GROUP: &[u8] = b"workers";
 /// The prefix of the consumer names that this crate creates.
 pub(crate) const CONSUMER_PREFIX: &[u8] = b"bourn-";
 
-/// The rule for deleting entries from the stream.
+/// The rule for deleting entries from the stream. It is the same for all groups of a stream.
+///
+/// A queue does not open beside a group whose queue has another kind of retention
+/// ([`SettingsError::OtherRetention`](crate::queue::SettingsError::OtherRetention)). For that, each
+/// queue records its kind as a consumer of its group that never reads, such as `~retention:keep`.
 ///
 /// ```no_run
 /// # async fn f(client: &bourn::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +39,12 @@ pub(crate) const CONSUMER_PREFIX: &[u8] = b"bourn-";
 #[non_exhaustive]
 pub enum Retention {
     /// Deletes each entry when it is acknowledged: the stream holds only jobs that are not done.
-    /// For a single group.
+    /// For a single group: a queue does not open with it beside another group.
+    ///
+    /// Another client may create a group later. Then entries stay until that group has
+    /// acknowledged them too, where the server has XACKDEL (Redis 8.2), and are trimmed about every
+    /// ten seconds. Before Redis 8.2 they are deleted, and the group loses what it has not read.
+    /// [`Queue::health`](crate::queue::Queue::health) reports such a group.
     #[default]
     DeleteOnAck,
     /// Keeps each entry until every group of the stream has acknowledged it. For several groups.
@@ -62,6 +72,15 @@ impl Retention {
     /// Whether an entry is deleted when it is acknowledged.
     pub(crate) fn deletes(self) -> bool {
         self == Self::DeleteOnAck
+    }
+
+    /// Returns the kind, in which the groups of a stream must agree.
+    pub(crate) fn kind(self) -> RetentionKind {
+        match self {
+            Self::DeleteOnAck => RetentionKind::Delete,
+            Self::KeepUntilAllAcked => RetentionKind::Keep,
+            Self::LossyMaxLen(_) | Self::LossyMaxAge(_) => RetentionKind::Lossy,
+        }
     }
 
     /// Whether entries may be deleted before they are done.

@@ -1,7 +1,7 @@
 //! The state shared by all handles of one queue, and the handle itself. An operation.
 
 use crate::client::Client;
-use crate::command::{Raw, XCfgSet, XGroupCreate, XInfoGroups, XLen, XPending};
+use crate::command::{Raw, XCfgSet, XGroupCreate, XLen, XPending};
 use crate::entry::Entry;
 use crate::error::{Code, Error};
 use crate::id::{EntryId, StartAt};
@@ -10,9 +10,10 @@ use crate::queue::codec::propagate::Propagator;
 use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
+use crate::queue::other_groups::{self, OtherGroup};
 use crate::queue::policy::capabilities::{Capabilities, Denied};
 use crate::queue::policy::server_time::ServerTime;
-use crate::queue::settings::{OPERATORS, Settings};
+use crate::queue::settings::Settings;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -101,25 +102,23 @@ impl Shared {
         if dedupe.is_some() && !self.capabilities().idmp {
             return Err(SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)").into());
         }
-        if retention.deletes() {
-            let groups = match self.client.send(XInfoGroups::new(stream)).await {
-                Ok(groups) => groups,
-                Err(error) if error.code() == Some(&Code::WrongType) => {
-                    return Err(SettingsError::NotAStream(show(stream)).into());
-                }
-                // There is no stream yet.
-                Err(Error::Server(error)) if error.message() == b"no such key" => Vec::new(),
-                Err(error) => return Err(error.into()),
-            };
-            // Where a dead-letter stream is a queue, there may be the group of its operators.
-            let others = groups
-                .iter()
-                .filter(|info| info.name != **group && info.name != OPERATORS.as_bytes());
-            let others: Vec<String> =
-                others.map(|info| info.name.escape_ascii().to_string()).collect();
-            if !others.is_empty() {
-                return Err(SettingsError::OtherGroups(others.join(", ").into()).into());
+        let others = match self.other_groups().await {
+            Ok(others) => others,
+            Err(error) if error.code() == Some(&Code::WrongType) => {
+                return Err(SettingsError::NotAStream(show(stream)).into());
             }
+            Err(error) => return Err(error.into()),
+        };
+        if retention.deletes() && !others.is_empty() {
+            let names: Vec<String> = others.iter().map(OtherGroup::name).collect();
+            return Err(SettingsError::OtherGroups(names.join(", ").into()).into());
+        }
+        let differing = others.iter().filter_map(|other| {
+            Some(format!("{} ({})", other.name(), other.differs(retention.kind())?))
+        });
+        let differing: Vec<String> = differing.collect();
+        if !differing.is_empty() {
+            return Err(SettingsError::OtherRetention(differing.join(", ").into()).into());
         }
         if let Some(key) = dead_letter {
             match self.client.send(XLen::new(key)).await {
@@ -136,6 +135,7 @@ impl Shared {
             }
             result => drop(result?),
         }
+        self.record_retention().await?;
         if let Some((time, keys)) = dedupe {
             let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
             self.client.send(set).await?;
@@ -146,6 +146,16 @@ impl Shared {
             tracing::warn!(target: "bourn", %stream, policy, "the server may evict the stream");
         }
         Ok(())
+    }
+
+    /// Returns the other groups that read the stream.
+    pub(crate) async fn other_groups(&self) -> Result<Vec<OtherGroup>, Error> {
+        other_groups::list(&self.client, &self.settings).await
+    }
+
+    /// Records the retention at the server, for other groups.
+    pub(crate) async fn record_retention(&self) -> Result<(), Error> {
+        other_groups::record(&self.client, &self.settings).await
     }
 
     /// Returns the eviction policy of the server, if it may delete keys without an expiry. `None` also

@@ -249,6 +249,10 @@ fn texts_of_invalid_settings_say_what_to_write() {
             "other groups read the stream too: audit; use Retention::KeepUntilAllAcked",
         ),
         (
+            SettingsError::OtherRetention("audit (DeleteOnAck)".into()),
+            "the groups of a stream must have the same retention; there are: audit (DeleteOnAck)",
+        ),
+        (
             SettingsError::Value("lease must be between 100 ms and 24 h"),
             "lease must be between 100 ms and 24 h",
         ),

@@ -175,6 +175,7 @@ fn dead_letter_stream_can_be_a_queue_after_a_redrive() {
         letters.worker().run(sleep(Duration::from_secs(1)), handler).await.unwrap();
         let expected = (b"1".to_vec(), vec![("n".to_owned(), "1".to_owned())]);
         assert_eq!(*reasons.lock().unwrap(), [expected]);
+        assert_eq!(length(&server, "dead"), 0);
         assert_eq!(letters.health().await.unwrap(), Health::Ok);
     });
 }

@@ -49,6 +49,8 @@ mod lost_copies;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod other_groups;
+#[cfg(test)]
 mod out_of_memory;
 #[cfg(test)]
 mod process;

@@ -33,7 +33,7 @@ const REFUSALS: [&str; 18] = [
 ];
 
 /// The commands that a queue sends.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "XINFO STREAM",
     "XINFO GROUPS",
     "XINFO CONSUMERS",
@@ -44,9 +44,11 @@ const COMMANDS: [&str; 20] = [
     "XACK",
     "XACKDEL",
     "XDEL",
+    "XDELEX",
     "XNACK",
     "XADD",
     "XGROUP CREATE",
+    "XGROUP CREATECONSUMER",
     "XGROUP DELCONSUMER",
     "XLEN",
     "XRANGE",

@@ -157,7 +157,7 @@ fn queues(groups: usize, rng: &mut Rng) -> Vec<QueueScene> {
     let shared = rng.u8(0..4) == 0;
     let lossy = rng.u8(0..12) == 0;
     let keep = groups > 1 || rng.u8(0..4) == 0;
-    let drop = rng.u8(0..16) == 0 && !keep;
+    let drop = rng.u8(0..16) == 0;
     let queue = |number| {
         let stream = format!("queue{number}");
         let letters = if shared { "letters".to_owned() } else { format!("letters{number}") };

@@ -1,10 +1,11 @@
 //! Health: problems of a queue. An operation.
 
-use crate::command::{XInfoGroups, XPendingRange};
+use crate::command::XPendingRange;
 use crate::error::{Code, Error};
 use crate::queue::admin::stats::stats;
 use crate::queue::error::QueueError;
-use crate::queue::settings::{OPERATORS, Retention};
+use crate::queue::other_groups::OtherGroup;
+use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::shared::{Queue, Shared};
 use crate::server::{Flavour, Version};
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub enum Health {
 
 impl<T: 'static> Queue<T> {
     /// Checks the queue for problems: no consumer that is active, jobs that wait too long or are
-    /// abandoned, dead letters, a missing group, a server that may evict the stream
+    /// abandoned, dead letters, a missing group, other groups with another retention, a server that may evict the stream
     /// (`maxmemory-policy`, where CONFIG GET is allowed).
     ///
     /// # Cancel safety
@@ -60,6 +61,28 @@ fn counts_reads(shared: &Shared) -> bool {
         Flavour::Valkey => true,
         Flavour::Other => false,
     })
+}
+
+/// Describes what two groups of the stream do to each other.
+fn conflict(shared: &Shared, other: &OtherGroup) -> Option<String> {
+    let (retention, name) = (shared.settings.retention, other.name());
+    // Whether a group that deletes leaves what another has not acknowledged.
+    let acked = shared.capabilities().ack_del;
+    let mut text = match other.differs(retention.kind()) {
+        Some(kind) => format!("another group, {name}, has another retention: {kind}"),
+        None if retention.deletes() => format!("another group, {name}, reads the stream"),
+        None => return None,
+    };
+    text.push_str(match (retention.kind(), other.kind) {
+        (RetentionKind::Delete | RetentionKind::Keep, Some(RetentionKind::Lossy)) => {
+            "; this group loses entries that it trims"
+        }
+        (RetentionKind::Delete, _) if acked => "; entries stay until it has acknowledged them",
+        (RetentionKind::Delete | RetentionKind::Lossy, _) => "; it loses entries that are deleted",
+        (RetentionKind::Keep, _) if acked => "",
+        (RetentionKind::Keep, _) => "; this group loses entries that it deletes",
+    });
+    Some(text)
 }
 
 /// Checks the queue for problems.
@@ -109,10 +132,8 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     if stats.dead > 0 {
         wrong.push(format!("there are {} dead letters", stats.dead));
     }
-    let groups = shared.client.send(XInfoGroups::new(stream)).await?;
-    let readers = groups.iter().filter(|info| info.name != OPERATORS.as_bytes()).count();
-    if settings.retention == Retention::DeleteOnAck && readers > 1 {
-        wrong.push("another group reads it, whose entries are deleted".into());
+    for other in shared.other_groups().await? {
+        wrong.extend(conflict(shared, &other));
     }
     if let Some(policy) = shared.evicting().await {
         wrong.push(format!("the server may evict the stream: its maxmemory-policy is {policy}"));

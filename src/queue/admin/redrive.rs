@@ -82,7 +82,8 @@ const CLAIM: Duration = Duration::from_secs(30);
 
 /// Moves the selected dead letters from this stream to the queue. Returns their number.
 pub(crate) async fn redrive(shared: &Shared, key: &[u8], which: &Redrive) -> Result<u64, Error> {
-    let create = XGroupCreate::new(key, OPERATORS, StartAt::START).mk_stream();
+    // It reads nothing. From the last possible id on, no entry is kept for it (XACKDEL ACKED).
+    let create = XGroupCreate::new(key, OPERATORS, StartAt::After(EntryId::MAX)).mk_stream();
     shared.client.send(create.if_missing()).await?;
     let me = format!("operator-{}", random::name());
     let result = redrive_as(shared, key, &me, which).await;

@@ -10,6 +10,7 @@ use crate::queue::admin::letter_count;
 use crate::queue::error::QueueError;
 use crate::queue::operation::claim::reply_limit;
 use crate::queue::policy::delay;
+use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
 use crate::server::{Flavour, Version};
@@ -57,7 +58,8 @@ pub struct QueueStats {
     /// Entries that were not delivered to the group yet, as the server counts (Redis 7.0). `None`
     /// if it does not know.
     pub lag: Option<u64>,
-    /// All consumers of the group that were not removed. Delay buckets are not included.
+    /// All consumers of the group that were not removed. Delay buckets and the name that records
+    /// the retention are not included.
     pub consumers: Vec<ConsumerStats>,
 }
 
@@ -184,6 +186,7 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
         consumers: consumers
             .into_iter()
             .filter(|info| !waits(&info.name))
+            .filter(|info| RetentionKind::of_marker(&info.name).is_none())
             .map(|info| ConsumerStats { name: info.name, pending: info.pending, idle: info.idle })
             .collect(),
     })

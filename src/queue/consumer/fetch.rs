@@ -275,6 +275,7 @@ impl Fetch {
             let create = XGroupCreate::new(stream, group, StartAt::After(after)).mk_stream();
             if shared.client.send(create.if_missing()).await? {
                 shared.emit(QueueEvent::Created { after });
+                shared.record_retention().await?;
             }
         }
         self.plan.created();

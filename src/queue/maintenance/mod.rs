@@ -9,7 +9,7 @@
 //! | entries that stay young, because the server's clock was set back | `XPENDING`, `XCLAIM ... IDLE` |
 //! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
 //! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again |
-//! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs |
+//! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs, where there are several |
 //! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age`, by the server's clock |
 
 pub(crate) mod consumers;
@@ -23,6 +23,7 @@ use crate::id::EntryId;
 use crate::queue::first::first;
 use crate::queue::operation::claim::reply_limit;
 use crate::queue::policy::plan::with_jitter;
+use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
 use crate::random;
@@ -83,7 +84,8 @@ async fn run_once(
 ) -> Result<(), Error> {
     let settings = &shared.settings;
     let list = XInfoConsumers::new(&settings.stream, &settings.group);
-    let consumers = shared.client.send(list).await?;
+    let mut consumers = shared.client.send(list).await?;
+    consumers.retain(|info| RetentionKind::of_marker(&info.name).is_none());
     #[cfg(feature = "metrics")]
     crate::queue::admin::metrics::measure(shared, &consumers, &mut progress.gauges).await?;
     if !settings.retention.deletes() {

@@ -13,8 +13,9 @@ use crate::queue::shared::Shared;
 pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
     let stream = &shared.settings.stream;
     let trim = match shared.settings.retention {
-        Retention::DeleteOnAck => return Ok(()),
-        Retention::KeepUntilAllAcked => match needed(shared).await? {
+        // Before XACKDEL there is nothing left to be trimmed.
+        Retention::DeleteOnAck if !shared.capabilities().ack_del => return Ok(()),
+        Retention::DeleteOnAck | Retention::KeepUntilAllAcked => match needed(shared).await? {
             Some(least) => Trim::min_id(least),
             None => return Ok(()),
         },
@@ -27,11 +28,15 @@ pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
     shared.client.send(XTrim::new(stream, trim.approximate())).await.map(drop)
 }
 
-/// Returns the lowest id that any group still needs, pending or not yet read.
+/// Returns the lowest id that any group still needs, pending or not yet read. `None` if there is no
+/// group, or only one, which deletes what it acknowledges.
 async fn needed(shared: &Shared) -> Result<Option<EntryId>, Error> {
-    let stream = &shared.settings.stream;
+    let Settings { stream, retention, .. } = &shared.settings;
     let mut groups = shared.client.send(XInfoGroups::new(stream)).await?;
     groups.retain(|info| info.name != OPERATORS.as_bytes());
+    if retention.deletes() && groups.len() < 2 {
+        return Ok(None);
+    }
     let pending = groups.iter().map(|group| XPending::new(stream, &group.name));
     let pending = shared.client.send_all(pending).await;
     let mut least: Option<EntryId> = None;

@@ -2,9 +2,12 @@
 //!
 //! | retention | Redis 8.2 | before |
 //! |---|---|---|
-//! | delete on ack | `XACKDEL s g IDS n id ...` | `XDEL s id ...` `XACK s g id ...`, in one pipeline |
+//! | delete on ack | `XACKDEL s g ACKED IDS n id ...` | `XDEL s id ...` `XACK s g id ...`, in one pipeline |
 //! | keep until all acked | `XACKDEL s g ACKED IDS n id ...` | `XACK s g id ...` |
 //! | lossy | `XACK s g id ...` | the same |
+//!
+//! ACKED keeps an entry that another group has not acknowledged. With delete on ack there is no other
+//! group, unless another client has created one.
 //!
 //! A server that refuses XACKDEL, by its ACL or because it was renamed, is treated as an older one.
 //!
@@ -16,7 +19,6 @@ use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel};
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::operation::backoff::is_denied;
-use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 
 /// The result of an acknowledgement.
@@ -49,15 +51,8 @@ pub enum Acked {
 pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
     let settings = &shared.settings;
     let (stream, group) = (&settings.stream, &settings.group);
-    let refs = match settings.retention {
-        Retention::DeleteOnAck => Some(Refs::Keep),
-        Retention::KeepUntilAllAcked => Some(Refs::Acked),
-        Retention::LossyMaxLen(_) | Retention::LossyMaxAge(_) => None,
-    };
-    if let Some(refs) = refs.filter(|_| shared.capabilities().ack_del) {
-        let ack = XAckDel::new(stream, group, ids);
-        // The default is omitted: not all servers document it.
-        let ack = if refs == Refs::Keep { ack } else { ack.refs(refs) };
+    if !settings.retention.is_lossy() && shared.capabilities().ack_del {
+        let ack = XAckDel::new(stream, group, ids).refs(Refs::Acked);
         match shared.client.send(ack).await {
             Ok(outcomes) => return Ok(outcomes.into_iter().map(acked).collect()),
             Err(error) if is_denied(&error) => shared.denied.ack_del(),

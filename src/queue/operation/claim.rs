@@ -6,11 +6,13 @@
 //! The number of an attempt is read from the server after the claim, when no other consumer can
 //! change it. It is never computed from an earlier listing.
 
-use crate::command::{PendingEntry, XAck, XClaim, XClaimJustId, XDel, XPendingRange, XRange};
+use crate::command::{
+    PendingEntry, Refs, XAck, XClaim, XClaimJustId, XDel, XDelEx, XPendingRange, XRange,
+};
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::backoff::{Backoff, is_denied, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::policy::plan::{LIST, PAGE};
 use crate::queue::shared::Shared;
@@ -142,7 +144,7 @@ pub(crate) async fn ack_missing(
 }
 
 /// Deletes at-most-once entries before they are delivered: a group that is created again would
-/// deliver them again.
+/// deliver them again. From Redis 8.2 on, those stay that another group has not read.
 pub(crate) async fn delete(shared: &Shared, entries: &Entries) -> Result<(), Error> {
     if !shared.settings.retention.deletes() {
         return Ok(());
@@ -151,7 +153,13 @@ pub(crate) async fn delete(shared: &Shared, entries: &Entries) -> Result<(), Err
     for ids in ids.chunks(PAGE) {
         let mut backoff = Backoff::default();
         // Deleting twice does no harm; an error here would lose all of them.
-        while let Err(error) = shared.client.send(XDel::new(&shared.settings.stream, ids)).await {
+        let mut ack_del = shared.capabilities().ack_del;
+        while let Err(error) = delete_page(shared, ids, ack_del).await {
+            if ack_del && is_denied(&error) {
+                shared.denied.ack_del();
+                ack_del = false;
+                continue;
+            }
             if !is_transient(&error) {
                 return Err(error);
             }
@@ -159,6 +167,15 @@ pub(crate) async fn delete(shared: &Shared, entries: &Entries) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+async fn delete_page(shared: &Shared, ids: &[EntryId], ack_del: bool) -> Result<(), Error> {
+    let stream = &shared.settings.stream;
+    if ack_del {
+        shared.client.send(XDelEx::new(stream, ids).refs(Refs::Acked)).await.map(drop)
+    } else {
+        shared.client.send(XDel::new(stream, ids)).await.map(drop)
+    }
 }
 
 /// Renews the leases of these entries, in pages of [`PAGE`]. Returns, for each page, the entries

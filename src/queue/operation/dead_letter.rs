@@ -8,7 +8,7 @@
 //! EXEC
 //! MULTI                                          the removal
 //! XACK stream group id
-//! XDEL stream id
+//! XDELEX stream ACKED IDS 1 id                    XDEL before Redis 8.2
 //! EXEC
 //! ```
 //!
@@ -30,13 +30,14 @@
 //! delete its own copy when it finds the entry removed. No command is sent after the end of the
 //! lease.
 
-use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XRevRange};
+use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XDelEx, XRevRange};
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
 use crate::id::EntryId;
 use crate::queue::codec::origin::{self, Letter, producer_id};
 use crate::queue::event::QueueEvent;
-use crate::queue::operation::ack::Acked;
+use crate::queue::operation::ack::{self, Acked};
+use crate::queue::operation::backoff::is_denied;
 use crate::queue::operation::clock;
 use crate::queue::operation::copied::Copied;
 use crate::queue::policy::plan::PAGE;
@@ -147,9 +148,9 @@ impl DeadLetterMove {
     }
 }
 
-/// Moves a job to the dead-letter stream; without one it is only acknowledged and deleted. `expiry`
-/// is the end of the lease. An error means that the move is not complete, and is to be continued by
-/// another call, or ended by [`withdraw`].
+/// Moves a job to the dead-letter stream; without one it is only acknowledged. `expiry` is the end of
+/// the lease. An error means that the move is not complete, and is to be continued by another call,
+/// or ended by [`withdraw`].
 pub(crate) async fn send(
     shared: &Shared,
     me: &[u8],
@@ -158,12 +159,8 @@ pub(crate) async fn send(
 ) -> Result<Acked, Error> {
     let acked = match &shared.settings.dead_letter {
         Some(dlq) => move_to(shared, dlq, me, job, expiry).await?,
-        None => {
-            let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-            let ack = XAck::new(stream, group, job.id());
-            shared.client.transact((ack, XDel::new(stream, job.id()))).await.map(drop)?;
-            Acked::Done
-        }
+        // The retention decides whether it is deleted: other groups may not have read it.
+        None => ack::send(shared, &[job.id()]).await?.first().copied().unwrap_or(Acked::Done),
     };
     if acked == Acked::Done {
         let (attempts, reason) = (job.attempts, Arc::clone(&job.reason));
@@ -271,10 +268,33 @@ async fn copy(
 /// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
 /// one after a refusal: the server that takes it then may not have the copy.
 async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
+    let ack_del = shared.capabilities().ack_del;
+    match remove_once(shared, id, within, ack_del).await {
+        Err(error) if ack_del && is_denied(&error) => {
+            shared.denied.ack_del();
+            remove_once(shared, id, within, false).await
+        }
+        result => result,
+    }
+}
+
+async fn remove_once(
+    shared: &Shared,
+    id: EntryId,
+    within: Duration,
+    ack_del: bool,
+) -> Result<bool, Error> {
     let settings = &shared.settings;
     let (stream, group, client) = (&settings.stream, &settings.group, &shared.client);
     let ack = XAck::new(stream, group, id);
     match settings.retention {
+        Retention::DeleteOnAck if ack_del => {
+            let delete = XDelEx::new(stream, id).refs(Refs::Acked);
+            let removing = client.transact((ack, delete)).within(within).once();
+            let (acked, outcomes) = removing.await?;
+            let is_deleted = outcomes?.first() == Some(&DeleteOutcome::Deleted);
+            Ok(acked? > 0 || is_deleted)
+        }
         Retention::DeleteOnAck => {
             // A group that was created again has lost its pending entries: an entry still in the
             // stream was not finished.
@@ -282,7 +302,7 @@ async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, 
                 client.transact((ack, XDel::new(stream, id))).within(within).once().await?;
             Ok(acked? > 0 || deleted? > 0)
         }
-        Retention::KeepUntilAllAcked if shared.capabilities().ack_del => {
+        Retention::KeepUntilAllAcked if ack_del => {
             let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);
             let (outcomes,) = client.transact((ack,)).within(within).once().await?;
             Ok(outcomes?.first().is_some_and(|outcome| *outcome != DeleteOutcome::Missing))

@@ -6,7 +6,7 @@
 //! MULTI
 //! XADD to [IDMP <from and group> id] * <fields>
 //! XACK from group id
-//! XDEL from id
+//! XDEL from id                                    XDELEX ACKED for a job, from Redis 8.2 on
 //! EXEC
 //! ```
 //!
@@ -19,15 +19,16 @@
 //! is deleted: it exists for a moment.
 
 use crate::client::Client;
-use crate::command::{XAck, XAdd, XClaim, XDel, XLen};
+use crate::command::{DeleteOutcome, Refs, XAck, XAdd, XClaim, XDel, XDelEx, XLen};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::codec::origin::{self, Address, producer_id};
 use crate::queue::operation::ack::Acked;
-use crate::queue::operation::backoff::{Backoff, is_transient};
+use crate::queue::operation::backoff::{Backoff, is_denied, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::operation::failures::Failures;
+use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::delay::RETRY;
 use std::time::Duration;
 
@@ -76,21 +77,40 @@ impl Relay<'_> {
     async fn once<'f>(
         &'f self,
         client: &Client,
-        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
     ) -> Result<Relayed, Error> {
         let Relay { from, group, entry, deletes, to, idmp, .. } = *self;
         let id = entry.id();
         let iid = id.to_string();
         let pid = producer_id("then", from, group);
-        let add = XAdd::new(to).fields(fields);
-        let add = if idmp { add.idmp(&pid, &iid) } else { add };
+        let add = || {
+            let add = XAdd::new(to).fields(fields.clone());
+            if idmp { add.idmp(&pid, &iid) } else { add }
+        };
         client.send(XLen::new(to)).await?;
-        let ack = XAck::new(from, group, id);
-        let (added, acked, deleted) = if deletes {
-            client.transact((add, ack, XDel::new(from, id))).await?
+        let ack = || XAck::new(from, group, id);
+        // A job stays that another group has not read.
+        let can = Capabilities::of(client.server().as_deref());
+        let acked_only = deletes && self.is_job && can.ack_del;
+        let moved = if acked_only {
+            let delete = XDelEx::new(from, id).refs(Refs::Acked);
+            let moved = client.transact((add(), ack(), delete)).await;
+            moved.map(|(added, acked, deleted)| {
+                let is_deleted = |outcomes: Vec<_>| outcomes.contains(&DeleteOutcome::Deleted);
+                (added, acked, deleted.map(|outcomes| u64::from(is_deleted(outcomes))))
+            })
+        } else if deletes {
+            client.transact((add(), ack(), XDel::new(from, id))).await
         } else {
-            let (added, acked) = client.transact((add, ack)).await?;
-            (added, acked, Ok(0))
+            let moved = client.transact((add(), ack())).await;
+            moved.map(|(added, acked)| (added, acked, Ok(0)))
+        };
+        let (added, acked, deleted) = match moved {
+            // Nothing was done.
+            Err(error) if acked_only && is_denied(&error) => {
+                client.transact((add(), ack(), XDel::new(from, id))).await?
+            }
+            moved => moved?,
         };
         let (acked, deleted) = (acked?, deleted?);
         let added = match added {

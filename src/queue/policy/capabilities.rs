@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `claim` (Redis 8.4) | XREADGROUP CLAIM returns abandoned entries, and wakes for them | XAUTOCLAIM, about once a second |
 //! | `nack` (8.8) | XNACK gives an entry back | XCLAIM sets its idle time |
-//! | `ack_del` (8.2) | XACKDEL | XDEL, XACK |
+//! | `ack_del` (8.2) | XACKDEL, XDELEX: an entry that another group has not read stays | XDEL, XACK |
 //! | `idmp` (8.6) | XADD IDMP: an unknown outcome is resolved by sending the job again | the outcome stays unknown |
 //! | `max_count` (8.10) | one read in order of priority | one read per stream |
 //! | `max_size` (8.10) | the server limits the bytes of a reply | the number of entries is estimated from earlier ones |
@@ -63,7 +63,7 @@ impl Denied {
         self.nack.store(true, Ordering::Relaxed);
     }
 
-    /// Records that XACKDEL was refused.
+    /// Records that XACKDEL or XDELEX was refused.
     pub(crate) fn ack_del(&self) {
         self.ack_del.store(true, Ordering::Relaxed);
     }

@@ -6,5 +6,6 @@ pub(crate) mod decision;
 pub(crate) mod delay;
 pub(crate) mod leases;
 pub(crate) mod plan;
+pub(crate) mod retention_kind;
 pub(crate) mod retry_policy;
 pub(crate) mod server_time;
