@@ -4,6 +4,7 @@ use crate::command::{XInfoGroups, XPendingRange};
 use crate::error::{Code, Error};
 use crate::queue::admin::stats::stats;
 use crate::queue::error::QueueError;
+use crate::queue::policy::window::Window;
 use crate::queue::settings::{OPERATORS, Retention};
 use crate::queue::shared::{Queue, Shared};
 use crate::server::{Flavour, Version};
@@ -31,8 +32,9 @@ pub enum Health {
 
 impl<T: 'static> Queue<T> {
     /// Checks the queue for problems: no consumer that is active, jobs that wait too long or are
-    /// abandoned, dead letters, a missing group, a server that may evict the stream
-    /// (`maxmemory-policy`, where CONFIG GET is allowed).
+    /// abandoned, dead letters, a missing group, a stream that forgets ids too soon
+    /// ([`QueueEvent::ShortDedupeWindow`](crate::queue::QueueEvent::ShortDedupeWindow)), a server that
+    /// may evict the stream (`maxmemory-policy`, where CONFIG GET is allowed).
     ///
     /// # Cancel safety
     ///
@@ -60,6 +62,15 @@ fn counts_reads(shared: &Shared) -> bool {
         Flavour::Valkey => true,
         Flavour::Other => false,
     })
+}
+
+/// Describes a window in which jobs are sent again and not recognised.
+fn short_window(found: Option<Window>) -> String {
+    let found = found.map(|Window { time, ids }| format!("{time:?} and {ids} ids"));
+    let found = found.as_deref().unwrap_or("an unknown window");
+    format!(
+        "jobs are added without IDMP: the stream remembers them for {found}, and XCFGSET is refused"
+    )
 }
 
 /// Checks the queue for problems.
@@ -113,6 +124,9 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     let readers = groups.iter().filter(|info| info.name != OPERATORS.as_bytes()).count();
     if settings.retention == Retention::DeleteOnAck && readers > 1 {
         wrong.push("another group reads it, whose entries are deleted".into());
+    }
+    if shared.has_short_window() {
+        wrong.push(short_window(shared.window().await?));
     }
     if let Some(policy) = shared.evicting().await {
         wrong.push(format!("the server may evict the stream: its maxmemory-policy is {policy}"));

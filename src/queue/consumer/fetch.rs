@@ -228,6 +228,7 @@ impl Fetch {
                 }
                 Err(error) => return Err(error.into()),
             };
+            shared.check_window(info.idmp.map(|idmp| (idmp.duration, idmp.max_size))).await?;
             let (last, seen) = (info.last_generated_id, self.seen.get_mut(level));
             if let Some(seen) = seen.filter(|seen| **seen > last) {
                 shared.emit(QueueEvent::RolledBack { seen: *seen, last });
@@ -276,6 +277,8 @@ impl Fetch {
             if shared.client.send(create.if_missing()).await? {
                 shared.emit(QueueEvent::Created { after });
             }
+            // A new stream has the server's default.
+            shared.set_window().await?;
         }
         self.plan.created();
         Ok(())

@@ -8,3 +8,4 @@ pub(crate) mod leases;
 pub(crate) mod plan;
 pub(crate) mod retry_policy;
 pub(crate) mod server_time;
+pub(crate) mod window;
