@@ -21,7 +21,7 @@ use crate::server::Server;
 use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use transaction::Transaction;
@@ -53,6 +53,16 @@ pub struct Client {
     connection: Arc<Connection>,
     config: Arc<Config>,
     dialler: Dialler,
+}
+
+/// The identity of a client's connection. Does not keep it open.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Weak<Connection>);
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
 }
 
 impl Client {
@@ -186,6 +196,17 @@ impl Client {
     /// Returns the runtime of the settings.
     pub(crate) fn configured_runtime(&self) -> Option<Handle> {
         self.config.runtime.as_ref().map(|Runtime(runtime)| runtime.clone())
+    }
+
+    /// Returns for how long the server recognizes a repeated XADD with IDMP, and of how many, as
+    /// the settings say.
+    pub(crate) fn idmp_window(&self) -> (Duration, u64) {
+        (self.config.idmp_duration, self.config.idmp_iids)
+    }
+
+    /// Returns the identity of the connection, which all clones share.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity(Arc::downgrade(&self.connection))
     }
 
     /// Whether it connects to the address of its settings, and not by a user function.

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::queue::codec::Codec;
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::policy::retry_policy::RetryPolicy;
+use crate::queue::policy::window::Window;
 use crate::queue::settings::{Retention, Settings, Undecodable};
 use crate::queue::shared::{Queue, Shared};
 use bytes::Bytes;
@@ -121,10 +122,15 @@ impl QueueBuilder {
     }
 
     /// Sets how long, and how many, keys of [`Enqueue::unique`](crate::queue::Enqueue::unique) are
-    /// remembered (`XCFGSET`, Redis 8.6). Default 100 s and 100 keys; maximum a day and 10,000
-    /// keys. A change forgets all keys.
+    /// remembered (`XCFGSET`, Redis 8.6). Default and minimum 100 s and 100 keys, or the client's
+    /// [`Config::idmp_window`](crate::Config::idmp_window) if that is more; maximum a day and 10,000
+    /// keys. Also set for a stream that is created again by a worker.
+    ///
+    /// The window is the stream's, for all its producers, who also recognise by it a job that they
+    /// send again. A change forgets all keys: a job whose outcome is unknown at that moment may be
+    /// added twice.
     pub fn dedupe_window(mut self, time: Duration, keys: u64) -> Self {
-        self.settings.dedupe = Some((time, keys));
+        self.settings.dedupe = Some(Window { time, ids: keys });
         self
     }
 
@@ -184,7 +190,8 @@ impl QueueBuilder {
     /// server fails at the first use.
     pub fn open_lazy<T: 'static, C: Codec<T>>(self, codec: C) -> Result<Queue<T>, QueueError> {
         let Self { client, settings } = self;
-        if let Some(wrong) = settings.wrong() {
+        let (time, ids) = client.idmp_window();
+        if let Some(wrong) = settings.wrong(Window::needed(Window { time, ids })) {
             return Err(SettingsError::Value(wrong).into());
         }
         let shared = Shared::new(client, settings);

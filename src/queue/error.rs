@@ -79,6 +79,15 @@ pub enum SettingsError {
     /// A merged worker was given the same stream twice. Contains the key.
     #[error("a merged worker cannot use the same stream twice: {0}")]
     SameStream(Box<str>),
+    /// Two queues that must be on the same connection were opened with different clients: the
+    /// commands for one of them would run on the server, or in the database, of the other. Contains
+    /// the operation. Open both with one [`Client`](crate::Client), or with clones of it.
+    #[error("{0} needs queues that were opened with the same client")]
+    OtherClient(&'static str),
+    /// The operation acknowledges a job, and the queue delivers at most once: its jobs were removed
+    /// when they were delivered. Contains the operation.
+    #[error("{0} needs a queue that delivers at least once")]
+    AtMostOnce(&'static str),
     /// The server is too old for a setting or an option. Contains the required command and its
     /// server version.
     #[error("the server is too old: {0}")]

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::id::EntryId;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// An event of a queue, as seen by this process.
@@ -93,6 +94,16 @@ pub enum QueueEvent {
         /// The number of entries.
         entries: u64,
     },
+    /// The stream forgets the ids of jobs while they may be sent again, and XCFGSET or XINFO STREAM
+    /// is refused. Jobs are added without IDMP from now on: the outcome of an enqueue stays unknown
+    /// if its reply is lost.
+    ///
+    /// [`QueueBuilder::dedupe_window`](crate::queue::QueueBuilder::dedupe_window) has the limits.
+    ShortDedupeWindow {
+        /// The duration and the number of ids of a producer that the stream remembers. `None` if
+        /// the server does not report it.
+        window: Option<(Duration, u64)>,
+    },
     /// An abandoned consumer was removed. It had nothing pending.
     ConsumerRemoved {
         /// Its name.
@@ -143,6 +154,9 @@ impl QueueEvent {
             }
             Self::ConsumerRemoved { name } => {
                 debug!(target: "bourn", %stream, name = %name.escape_ascii(), "consumer removed");
+            }
+            Self::ShortDedupeWindow { window } => {
+                warn!(target: "bourn", %stream, ?window, "the stream forgets ids of jobs too soon");
             }
             Self::Missed { .. } => {}
         }

@@ -4,6 +4,7 @@ use crate::queue::policy::delay;
 use crate::queue::policy::plan::PlanSettings;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::policy::retry_policy::RetryPolicy;
+use crate::queue::policy::window::Window;
 use std::time::Duration;
 
 /// The group in which dead letters are claimed, so that two operators do not both add a job. It does
@@ -128,7 +129,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) undecodable: Undecodable,
     pub(crate) at_most_once: bool,
-    pub(crate) dedupe: Option<(Duration, u64)>,
+    pub(crate) dedupe: Option<Window>,
     #[cfg(feature = "tracing")]
     pub(crate) propagator: Option<crate::queue::codec::propagate::Propagator>,
 }
@@ -200,8 +201,9 @@ impl Settings {
         differ.iter().find(|(differ, _)| *differ).map(|(_, what)| *what)
     }
 
-    /// Returns the first setting that is invalid in itself.
-    pub(crate) fn wrong(&self) -> Option<&'static str> {
+    /// Returns the first setting that is invalid in itself. The queue's jobs are sent again within
+    /// this window.
+    pub(crate) fn wrong(&self, needed: Window) -> Option<&'static str> {
         let least = Duration::from_millis(100);
         let most = Duration::from_secs(24 * 3_600);
         if self.stream.is_empty() || self.group.is_empty() {
@@ -210,6 +212,12 @@ impl Settings {
             Some("dead_letter must name another stream than the queue")
         } else if self.lease < least || self.lease > most {
             Some("lease must be between 100 ms and 24 h")
+        } else if self.dedupe.is_some_and(|window| !window.covers(Window::LEAST)) {
+            Some("dedupe_window must be at least 100 s and 100 keys: jobs are sent again within it")
+        } else if self.dedupe.is_some_and(|window| !window.covers(needed)) {
+            Some("dedupe_window must not be less than the client's idmp_window")
+        } else if self.dedupe.is_some_and(|window| !Window::MOST.covers(window)) {
+            Some("dedupe_window must be at most 24 h and 10,000 keys")
         } else {
             None
         }
@@ -322,13 +330,28 @@ mod tests {
         let with = |change: &dyn Fn(&mut Settings)| {
             let mut settings = Settings::new(b"s");
             change(&mut settings);
-            settings.wrong().is_some()
+            settings.wrong(Window::LEAST).is_some()
         };
+        let dedupe = |seconds, ids| Some(Window { time: Duration::from_secs(seconds), ids });
         assert!(!with(&|_| {}));
         assert!(with(&|s| s.group = Box::default()));
         assert!(with(&|s| s.stream = Box::default()));
         assert!(with(&|s| s.dead_letter = Some(b"s"[..].into())));
         assert!(with(&|s| s.lease = Duration::from_millis(99)));
         assert!(with(&|s| s.lease = Duration::MAX));
+        assert!(
+            !with(&|s| s.dedupe = dedupe(100, 100))
+                && !with(&|s| s.dedupe = dedupe(86_400, 10_000))
+        );
+        assert!(with(&|s| s.dedupe = dedupe(99, 100)) && with(&|s| s.dedupe = dedupe(100, 99)));
+        assert!(
+            with(&|s| s.dedupe = dedupe(86_401, 100)) && with(&|s| s.dedupe = dedupe(100, 10_001))
+        );
+        let mut settings = Settings::new(b"s");
+        settings.dedupe = dedupe(300, 300);
+        for (seconds, ids, is_wrong) in [(300, 300, false), (301, 300, true), (300, 301, true)] {
+            let needed = Window { time: Duration::from_secs(seconds), ids };
+            assert_eq!(settings.wrong(needed).is_some(), is_wrong, "{needed:?}");
+        }
     }
 }

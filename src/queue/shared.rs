@@ -1,7 +1,7 @@
 //! The state shared by all handles of one queue, and the handle itself. An operation.
 
-use crate::client::Client;
-use crate::command::{Raw, XCfgSet, XGroupCreate, XLen, XPending};
+use crate::client::{Client, Identity};
+use crate::command::{Raw, XCfgSet, XGroupCreate, XInfoStream, XLen, XPending};
 use crate::entry::Entry;
 use crate::error::{Code, Error};
 use crate::id::{EntryId, StartAt};
@@ -11,9 +11,11 @@ use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
 use crate::queue::other_groups::{self, OtherGroup};
-use crate::queue::policy::capabilities::{Capabilities, Denied};
+use crate::queue::policy::capabilities::{Capabilities, Denied, is_denied};
 use crate::queue::policy::server_time::ServerTime;
+use crate::queue::policy::window::Window;
 use crate::queue::settings::Settings;
+use crate::resp::ProtocolError;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) client: Client,
+    /// The client with which the queue was opened.
+    pub(crate) origin: Identity,
     pub(crate) settings: Settings,
     /// The server's time of day.
     pub(crate) time: Arc<Mutex<ServerTime>>,
@@ -62,6 +66,7 @@ impl Shared {
     pub(crate) fn new(client: Client, settings: Settings) -> Self {
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         Self {
+            origin: client.identity(),
             client,
             settings,
             time: Arc::default(),
@@ -78,6 +83,7 @@ impl Shared {
     pub(crate) fn with_client(&self, client: Client) -> Self {
         Self {
             client,
+            origin: self.origin.clone(),
             settings: self.settings.clone(),
             time: Arc::clone(&self.time),
             acknowledged: Arc::clone(&self.acknowledged),
@@ -99,7 +105,7 @@ impl Shared {
         let Settings { stream, group, dead_letter, retention, dedupe, .. } = &self.settings;
         // Everything is checked before anything is created: a group that stays after a mistaken
         // `open` keeps the workers from opening the queue.
-        if dedupe.is_some() && !self.capabilities().idmp {
+        if dedupe.is_some() && !self.has_idmp() {
             return Err(SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)").into());
         }
         let others = match self.other_groups().await {
@@ -136,10 +142,7 @@ impl Shared {
             result => drop(result?),
         }
         self.record_retention().await?;
-        if let Some((time, keys)) = dedupe {
-            let set = XCfgSet::new(stream).idmp_duration(*time).idmp_max_size(*keys);
-            self.client.send(set).await?;
-        }
+        self.set_window().await?;
         #[cfg(feature = "tracing")]
         if let Some(policy) = self.evicting().await {
             let stream = stream.escape_ascii();
@@ -158,6 +161,72 @@ impl Shared {
         other_groups::record(&self.client, &self.settings).await
     }
 
+    /// Sets the window in which the stream recognises a job that is sent again, where it is set in
+    /// the queue's settings or is too small. Records where it stays too small.
+    pub(crate) async fn set_window(&self) -> Result<(), Error> {
+        if !self.has_idmp() {
+            return Ok(());
+        }
+        if let Some(window) = self.settings.dedupe {
+            self.send_window(window).await?;
+        }
+        let found = self.window().await?;
+        let mut is_short = !self.is_long_enough(found);
+        if let Some(found) = found.filter(|_| is_short) {
+            match self.send_window(found.union(self.needed_window())).await {
+                Ok(()) => is_short = false,
+                Err(error) if is_denied(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.denied.short_window(is_short) && is_short {
+            self.emit(QueueEvent::ShortDedupeWindow {
+                window: found.map(|Window { time, ids }| (time, ids)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Sets the window again if the stream's has become too small.
+    pub(crate) async fn check_window(&self, found: Option<(Duration, u64)>) -> Result<(), Error> {
+        let found = found.map(|(time, ids)| Window { time, ids });
+        if found.is_none() || self.is_long_enough(found) {
+            return Ok(());
+        }
+        self.set_window().await
+    }
+
+    /// Whether jobs are recognised for as long as they may be sent again.
+    fn is_long_enough(&self, found: Option<Window>) -> bool {
+        found.is_some_and(|found| found.covers(self.needed_window()))
+    }
+
+    /// Returns the window that the queue needs.
+    fn needed_window(&self) -> Window {
+        let (time, ids) = self.client.idmp_window();
+        Window::needed(Window { time, ids })
+    }
+
+    /// Returns the window of the stream; `None` if it is not known.
+    pub(crate) async fn window(&self) -> Result<Option<Window>, Error> {
+        match self.client.send(XInfoStream::new(&self.settings.stream)).await {
+            Ok(info) => {
+                Ok(info.idmp.map(|idmp| Window { time: idmp.duration, ids: idmp.max_size }))
+            }
+            // It was deleted just now: a new one has the server's default.
+            Err(Error::Server(error)) if error.message() == b"no such key" => Ok(None),
+            // The reply has the first and the last entry, and is too large.
+            Err(Error::Protocol { source: ProtocolError::TooLarge { .. }, .. }) => Ok(None),
+            Err(error) if is_denied(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send_window(&self, Window { time, ids }: Window) -> Result<(), Error> {
+        let set = XCfgSet::new(&self.settings.stream).idmp_duration(time).idmp_max_size(ids);
+        self.client.send(set).await
+    }
+
     /// Returns the eviction policy of the server, if it may delete keys without an expiry. `None` also
     /// where CONFIG GET is not allowed.
     pub(crate) async fn evicting(&self) -> Option<String> {
@@ -172,6 +241,16 @@ impl Shared {
     /// refused before.
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.denied.limit(Capabilities::of(self.client.server().as_deref()))
+    }
+
+    /// Whether the server has IDMP, also where the queue does not rely on it.
+    pub(crate) fn has_idmp(&self) -> bool {
+        Capabilities::of(self.client.server().as_deref()).idmp
+    }
+
+    /// Whether the server has IDMP, and the stream forgets ids too soon to rely on it.
+    pub(crate) fn has_short_window(&self) -> bool {
+        self.has_idmp() && !self.capabilities().idmp
     }
 
     /// Whether setting an entry's idle time would be slow at the server.

@@ -262,6 +262,14 @@ fn texts_of_invalid_settings_say_what_to_write() {
             "a merged worker cannot use the same stream twice: jobs",
         ),
         (
+            SettingsError::OtherClient("ack_then"),
+            "ack_then needs queues that were opened with the same client",
+        ),
+        (
+            SettingsError::AtMostOnce("ack_then"),
+            "ack_then needs a queue that delivers at least once",
+        ),
+        (
             SettingsError::TooOld("dedupe_window needs XCFGSET (Redis 8.6)"),
             "the server is too old: dedupe_window needs XCFGSET (Redis 8.6)",
         ),

@@ -90,12 +90,12 @@ fn worker_runs_with_minimal_permissions() {
                 assert!(!refused, "{event:?}");
             }
         }
-        // `CLIENT SETINFO` and `CONFIG GET` may be refused; nothing else was.
+        // `CLIENT SETINFO`, `CONFIG GET` and `TIME` may be refused; nothing else was.
         let log = test.server.command(&["ACL", "LOG"]);
         let lines: Vec<&str> = log.lines().collect();
         for object in lines.windows(2).filter(|pair| pair[0] == "object").map(|pair| pair[1]) {
             assert!(
-                matches!(object, "client|setinfo" | "client" | "config|get" | "config"),
+                matches!(object, "client|setinfo" | "client" | "config|get" | "config" | "time"),
                 "{log}"
             );
         }

@@ -23,6 +23,8 @@ mod dead_letter_moves;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod dedupe_window;
+#[cfg(test)]
 mod delays;
 #[cfg(test)]
 mod deleted_entries;
@@ -66,6 +68,8 @@ mod relays;
 mod restart;
 #[cfg(test)]
 mod retention;
+#[cfg(test)]
+mod server_clock;
 #[cfg(test)]
 mod settlement;
 #[cfg(test)]

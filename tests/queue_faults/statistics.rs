@@ -120,9 +120,8 @@ fn health_reports_each_problem() {
             Health::Degraded(wrong) => wrong.join("; "),
             other => panic!("{other:?}"),
         };
-        // The age of a job is computed with this machine's clock, which is not paused.
-        test.server.rewind_clock(Duration::from_secs(3_600));
         test.enqueue(&queue, 1).await;
+        sleep(Duration::from_secs(2)).await;
         let health = reasons(queue.health().await.unwrap());
         assert!(health.contains("no consumer reads"), "{health}");
         assert!(health.contains("a job has been waiting for"), "{health}");

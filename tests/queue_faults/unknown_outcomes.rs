@@ -4,7 +4,7 @@
 use crate::steps::{LEASE, STREAM, delivered, len, requests, s, until};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
 use bourn::EntryId;
-use bourn::queue::{Enqueue, Nack, Producer, QueueError};
+use bourn::queue::{Enqueue, Flat, Nack, Producer, Queue, QueueError};
 use bourn::testing::{Fault, Server};
 use tokio::time::{Instant, sleep};
 
@@ -122,8 +122,8 @@ fn acknowledgement_that_was_applied_stays_unknown_while_the_server_loads() {
 #[test]
 fn next_job_that_was_added_stays_unknown_while_the_server_loads() {
     on_each_version(|server| async move {
-        let out = queue(&server, "next").await;
-        let (_queue, _consumer, delivery) = delivered(&server).await;
+        let (queue, _consumer, delivery) = delivered(&server).await;
+        let out = Queue::builder(queue.client(), "next").open(Flat).await.unwrap();
         let next = Email::new();
         let lost = lose_reply_then_refuse(&server, &["EXEC"]);
         let (acked, ()) = tokio::join!(delivery.ack_then(&out, &next), lost);

@@ -9,6 +9,7 @@ use bourn::queue::{Enqueue, QueueError, Redrive};
 use bourn::resp::Value;
 use bourn::testing::{Request, Server};
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -385,17 +386,30 @@ impl World {
             let name = world.scene.groups[0].clone();
             let client = world.client(&link).await.expect("the settings are right");
             let Ok(queue) = world.open(&client, number, &name).await else { return };
-            for letter in world.letters(number) {
-                if letter.group == name {
-                    world.fate((0, letter.job), |fate| fate.gone = true);
-                }
+            if queue.dead_letter_key().is_none() {
+                return;
             }
-            if queue.dead_letter_key().is_some() {
-                // The age counts by the clock of the process, which is not the server's here.
-                let ahead = SystemTime::now().duration_since(world.server.time());
-                let older = older + Duration::from_secs(1) + ahead.unwrap_or_default();
-                let result = queue.dead_letters().purge(older).await;
-                world.log(|| format!("purge of queue {number}: {result:?}"));
+            let older = older + Duration::from_secs(1);
+            let (start, started) = (Instant::now(), world.server.time());
+            let mut letters = world.letters(number);
+            let dead = queue.dead_letters();
+            let mut purge = pin!(dead.purge(older));
+            let result = loop {
+                tokio::select! {
+                    result = &mut purge => break result,
+                    // No letter is deleted sooner.
+                    () = sleep(Duration::from_millis(500)) => letters.extend(world.letters(number)),
+                }
+            };
+            world.log(|| format!("purge of queue {number}: {result:?}"));
+            // Those that are old enough by now may have been deleted, and no others.
+            let now = world.server.time().max(started + start.elapsed());
+            let is_old = |letter: &Letter| {
+                let time = letter.id.time().expect("the server's clock");
+                now.duration_since(time).is_ok_and(|age| age >= older)
+            };
+            for letter in letters.iter().filter(|letter| letter.group == name && is_old(letter)) {
+                world.fate((0, letter.job), |fate| fate.gone = true);
             }
         });
     }

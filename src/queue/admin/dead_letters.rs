@@ -1,6 +1,6 @@
 //! Inspects, redrives and purges the jobs of the dead-letter stream. An operation.
 
-use crate::command::{XDel, XRange};
+use crate::command::{XDel, XRange, XRevRange};
 use crate::id::EntryId;
 use crate::queue::admin::letter::{DeadLetter, own};
 use crate::queue::admin::letter_count;
@@ -165,8 +165,11 @@ impl<T: 'static> DeadLetters<T> {
         Ok(deleted)
     }
 
-    /// Deletes the dead letters older than this duration: `XDEL`. A duration of zero deletes all.
-    /// Returns the number deleted.
+    /// Deletes the dead letters older than this duration, by the server's clock: `XDEL`. A duration
+    /// of zero deletes all. Returns the number deleted.
+    ///
+    /// Where TIME is not allowed, the server's time is known from the ids that it has assigned, and
+    /// some that are a little older may stay.
     ///
     /// # Cancel safety
     ///
@@ -181,7 +184,11 @@ impl<T: 'static> DeadLetters<T> {
         let end = if older_than.is_zero() {
             EntryId::MAX
         } else {
-            let least = clock::id_of_age(older_than).and_then(EntryId::prev);
+            let last = shared.client.send(XRevRange::new(key, ..).count(1)).await?;
+            let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
+            clock::id_seen(shared, last);
+            clock::ask(shared).await?;
+            let least = clock::id_of_age_at_server(shared, older_than).and_then(EntryId::prev);
             let Some(end) = least else { return Ok(0) };
             end
         };

@@ -6,6 +6,7 @@ use crate::queue::admin::stats::stats;
 use crate::queue::error::QueueError;
 use crate::queue::other_groups::OtherGroup;
 use crate::queue::policy::retention_kind::RetentionKind;
+use crate::queue::policy::window::Window;
 use crate::queue::shared::{Queue, Shared};
 use crate::server::{Flavour, Version};
 use std::time::Duration;
@@ -32,8 +33,10 @@ pub enum Health {
 
 impl<T: 'static> Queue<T> {
     /// Checks the queue for problems: no consumer that is active, jobs that wait too long or are
-    /// abandoned, dead letters, a missing group, other groups with another retention, a server that may evict the stream
-    /// (`maxmemory-policy`, where CONFIG GET is allowed).
+    /// abandoned, dead letters, a missing group, other groups with another retention, a stream that
+    /// forgets ids too soon
+    /// ([`QueueEvent::ShortDedupeWindow`](crate::queue::QueueEvent::ShortDedupeWindow)), a server that
+    /// may evict the stream (`maxmemory-policy`, where CONFIG GET is allowed).
     ///
     /// # Cancel safety
     ///
@@ -85,6 +88,15 @@ fn conflict(shared: &Shared, other: &OtherGroup) -> Option<String> {
     Some(text)
 }
 
+/// Describes a window in which jobs are sent again and not recognised.
+fn short_window(found: Option<Window>) -> String {
+    let found = found.map(|Window { time, ids }| format!("{time:?} and {ids} ids"));
+    let found = found.as_deref().unwrap_or("an unknown window");
+    format!(
+        "jobs are added without IDMP: the stream remembers them for {found}, and XCFGSET is refused"
+    )
+}
+
 /// Checks the queue for problems.
 pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     let settings = &shared.settings;
@@ -134,6 +146,9 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     }
     for other in shared.other_groups().await? {
         wrong.extend(conflict(shared, &other));
+    }
+    if shared.has_short_window() {
+        wrong.push(short_window(shared.window().await?));
     }
     if let Some(policy) = shared.evicting().await {
         wrong.push(format!("the server may evict the stream: its maxmemory-policy is {policy}"));

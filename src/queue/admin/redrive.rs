@@ -50,8 +50,9 @@ impl Redrive {
         Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
     }
 
-    /// Limits the selection to those dead-lettered no longer ago than this, by the server's clock
-    /// and the local one.
+    /// Limits the selection to those dead-lettered no longer ago than this, by the server's clock.
+    /// Where TIME is not allowed, the server's time is known from the ids that it has assigned, and
+    /// the selection may have older ones.
     pub fn since(self, time: Duration) -> Self {
         Self { since: Some(time), ..self }
     }
@@ -97,7 +98,14 @@ async fn redrive_as(shared: &Shared, key: &[u8], me: &str, which: &Redrive) -> R
     // Jobs that are dead-lettered from now on come after this entry.
     let last = client.send(XRevRange::new(key, ..).count(1)).await?;
     let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
-    let first = which.since.and_then(clock::id_of_age).unwrap_or(EntryId::MIN);
+    let first = match which.since {
+        Some(since) => {
+            clock::id_seen(shared, last);
+            clock::ask(shared).await?;
+            clock::id_of_age_at_server(shared, since).unwrap_or(EntryId::MIN)
+        }
+        None => EntryId::MIN,
+    };
     let mut next = Some(first);
     let mut pace = Pace::new(which.rate);
     let mut added = 0;

@@ -9,6 +9,7 @@ use crate::id::EntryId;
 use crate::queue::admin::letter_count;
 use crate::queue::error::QueueError;
 use crate::queue::operation::claim::reply_limit;
+use crate::queue::operation::clock;
 use crate::queue::policy::delay;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::Retention;
@@ -61,6 +62,9 @@ pub struct QueueStats {
     /// All consumers of the group that were not removed. Delay buckets and the name that records
     /// the retention are not included.
     pub consumers: Vec<ConsumerStats>,
+    /// The server's time of day. Where TIME is not allowed, the latest time that is known from the
+    /// ids that the server has assigned; `None` if there is none.
+    pub server_time: Option<SystemTime>,
 }
 
 /// A consumer of a queue's group.
@@ -85,22 +89,22 @@ pub struct ConsumerStats {
 }
 
 impl QueueStats {
-    /// Returns how long the oldest undelivered job has been waiting, by the local clock.
+    /// Returns how long the oldest undelivered job has been waiting, by the server's clock.
     #[must_use]
     pub fn oldest_ready_age(&self) -> Option<Duration> {
-        age(self.oldest_ready?)
+        self.age(self.oldest_ready?)
     }
 
-    /// Returns the age of the oldest job that is in flight or waits for a retry, by the local
+    /// Returns the age of the oldest job that is in flight or waits for a retry, by the server's
     /// clock.
     #[must_use]
     pub fn oldest_pending_age(&self) -> Option<Duration> {
-        age(self.oldest_pending?)
+        self.age(self.oldest_pending?)
     }
-}
 
-fn age(id: EntryId) -> Option<Duration> {
-    Some(SystemTime::now().duration_since(id.time()?).unwrap_or_default())
+    fn age(&self, id: EntryId) -> Option<Duration> {
+        Some(self.server_time?.duration_since(id.time()?).unwrap_or_default())
+    }
 }
 
 impl<T: 'static> Queue<T> {
@@ -156,6 +160,8 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     let is_all_unread = first.is_some_and(|first| first.id() > last);
     let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
 
+    clock::id_seen(shared, last);
+    clock::ask(shared).await?;
     let after = (Bound::Excluded(last), Bound::Unbounded);
     // `None` if it is not known.
     let oldest_ready =
@@ -189,6 +195,7 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
             .filter(|info| RetentionKind::of_marker(&info.name).is_none())
             .map(|info| ConsumerStats { name: info.name, pending: info.pending, idle: info.idle })
             .collect(),
+        server_time: clock::at_server(shared),
     })
 }
 

@@ -4,15 +4,16 @@ use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::queue::codec::headers::Headers;
 use crate::queue::codec::origin;
+use crate::queue::consumer::failure;
 use crate::queue::consumer::in_flight::{Action, InFlight};
 use crate::queue::consumer::lease::Lease;
-use crate::queue::error::QueueError;
+use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::claim::{self, Owner};
 use crate::queue::operation::clock;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::retry_policy::Verdict;
-use crate::queue::shared::Queue;
+use crate::queue::shared::{Queue, Shared};
 use crate::random;
 use std::fmt;
 use std::future::Future;
@@ -187,7 +188,7 @@ impl Acker {
     }
 
     /// Acknowledges the job and adds the next one, atomically in one transaction. Both queues must
-    /// be on the same server, and in a cluster in the same slot.
+    /// have been opened with the same client, and in a cluster be in the same slot.
     ///
     /// If another worker finished the job before, no job is added: the new entry is deleted again.
     /// On a server with IDMP (Redis 8.6) the jobs that two workers add for the same job are one
@@ -201,24 +202,48 @@ impl Acker {
     ///
     /// # Errors
     ///
-    /// As [`Acker::ack`], and [`QueueError::Codec`] if the payload cannot be encoded. The job is
-    /// then retried.
+    /// As [`Acker::ack`]. [`QueueError::Codec`] if the payload cannot be encoded.
+    /// [`SettingsError::OtherClient`] if the other queue was opened with another client, and
+    /// [`SettingsError::AtMostOnce`] if this queue delivers at most once.
+    ///
+    /// If the next job is refused, nothing was done, and the attempt counts as failed: the job is
+    /// retried or dead-lettered as the retry policy says, with the error as the reason.
     pub fn ack_then<U: 'static>(
         self,
         out: &Queue<U>,
         payload: &U,
     ) -> impl Future<Output = Result<(Acked, Option<EntryId>), QueueError>> + Send + use<U> {
-        let settled = match out.encoded(payload) {
+        let to = out.shared();
+        let fields = self.may_add(to).and_then(|()| Ok(out.encoded(payload)?));
+        let settled = match fields {
             Ok(fields) => {
-                let to = Arc::clone(out.shared());
+                let to = Arc::clone(to);
                 Ok(self.job.settle_and_wait(Action::Relay { to, fields }))
             }
             Err(error) => {
-                drop(self);
+                let shared = self.job.state.shared(self.job.key.0).cloned();
+                if let Some(shared) = shared {
+                    let retry = &shared.settings.retry;
+                    failure::failed(self.job, retry, Verdict::Retry, &error.to_string());
+                }
                 Err(error)
             }
         };
         async move { settled?.await }
+    }
+
+    /// Whether this job can be acknowledged in one transaction with a job that is added there.
+    fn may_add(&self, to: &Shared) -> Result<(), QueueError> {
+        let Some(shared) = self.job.state.shared(self.job.key.0) else {
+            return Err(QueueError::Stopped);
+        };
+        if shared.settings.at_most_once {
+            return Err(SettingsError::AtMostOnce("ack_then").into());
+        }
+        if shared.origin != to.origin {
+            return Err(SettingsError::OtherClient("ack_then").into());
+        }
+        Ok(())
     }
 
     /// Reports that the job is not done, with a decision.

@@ -228,6 +228,7 @@ impl Fetch {
                 }
                 Err(error) => return Err(error.into()),
             };
+            shared.check_window(info.idmp.map(|idmp| (idmp.duration, idmp.max_size))).await?;
             let (last, seen) = (info.last_generated_id, self.seen.get_mut(level));
             if let Some(seen) = seen.filter(|seen| **seen > last) {
                 shared.emit(QueueEvent::RolledBack { seen: *seen, last });
@@ -277,6 +278,8 @@ impl Fetch {
                 shared.emit(QueueEvent::Created { after });
                 shared.record_retention().await?;
             }
+            // A new stream has the server's default.
+            shared.set_window().await?;
         }
         self.plan.created();
         Ok(())

@@ -31,7 +31,9 @@ use crate::queue::operation::relay::Relay;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::leases::{Decided, Key};
 use crate::queue::policy::plan::PAGE;
+use crate::queue::policy::retry_policy::Verdict;
 use crate::queue::shared::Shared;
+use crate::random;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
@@ -238,14 +240,25 @@ async fn settle(settlement: Settlement) {
     let Settlement { job, action, occupied: _occupied, reply, .. } = settlement;
     let state = Arc::clone(&job.state);
     let Some(shared) = state.shared(job.key.0) else { return };
-    // A job that is being dead-lettered stays in flight.
-    let may_hold = !matches!(action, Action::Decide(Decision::DeadLetter(_)));
     let (mut failures, mut unfinished) = (Failures::default(), None);
-    let result = match action {
-        Action::Relay { to, fields } => relay(&job, shared, &to, &fields).await,
-        Action::Decide(decision) => {
-            carry_out(&job, shared, decision, &mut failures, &mut unfinished).await
-        }
+    // The error of a relay, which the caller gets.
+    let mut refusal = None;
+    let decision = match action {
+        Action::Relay { to, fields } => match relay(&job, shared, &to, &fields).await {
+            Err(error) if is_refused(&error) => {
+                let decision = after_refusal(&job, shared, &error);
+                refusal = Some(error);
+                Ok(decision)
+            }
+            relayed => Err(relayed),
+        },
+        Action::Decide(decision) => Ok(decision),
+    };
+    // A job that is being dead-lettered stays in flight.
+    let may_hold = !matches!(decision, Ok(Decision::DeadLetter(_)));
+    let result = match decision {
+        Ok(decision) => carry_out(&job, shared, decision, &mut failures, &mut unfinished).await,
+        Err(relayed) => relayed,
     };
     let refused = result.as_ref().is_err_and(|error| error.outcome() == Outcome::NotApplied);
     let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
@@ -253,7 +266,8 @@ async fn settle(settlement: Settlement) {
         failed(&job, error);
     }
     state.settled(job.key, job.ticket);
-    answer(reply, result.map_err(|error| failures.error(error)));
+    let result = result.map_err(|error| failures.error(error));
+    answer(reply, refusal.map_or(result, Err));
     drop(job);
     if let Some(unfinished) = unfinished {
         withdraw(&state, shared, &unfinished).await;
@@ -262,6 +276,28 @@ async fn settle(settlement: Settlement) {
         // The entry stays pending until then: another one in its place would add to those that do.
         first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
     }
+}
+
+/// Whether the next job of a relay was refused, for a reason that does not end the consumer.
+fn is_refused(error: &QueueError) -> bool {
+    match error {
+        QueueError::Redis(error) => {
+            let ends = is_permanent(error) && error.code() != Some(&Code::WrongType);
+            error.outcome() == Outcome::NotApplied && !ends
+        }
+        error => matches!(error, QueueError::Settings(_)),
+    }
+}
+
+/// Returns the decision on a job whose next job was refused: that of a failed attempt.
+fn after_refusal(job: &InFlight, shared: &Shared, error: &QueueError) -> Decision {
+    let reason = || error.to_string().into();
+    let (retry, random) = (&shared.settings.retry, random::fraction());
+    let decision = Decision::on_failure(retry, Verdict::Retry, job.attempt, random, reason);
+    if matches!(decision, Decision::Retry(_)) {
+        job.state.leases().decide(job.key, job.ticket, Decided::GivenBack, clock::now());
+    }
+    decision
 }
 
 /// Records that a decision was not carried out.
@@ -406,6 +442,11 @@ async fn withdraw(state: &State, shared: &Shared, unfinished: &DeadLetterMove) {
 /// outcome is known.
 async fn relay(job: &InFlight, shared: &Shared, to: &Shared, fields: &FieldList) -> Reply {
     let settings = &shared.settings;
+    // One that was opened lazily may never have been used. An error of the server comes again below.
+    let is_open = match to.opened().await {
+        Err(error @ QueueError::Settings(_)) => return Err(error),
+        opened => opened.is_ok(),
+    };
     let whole = Relay {
         from: &settings.stream,
         group: &settings.group,
@@ -413,7 +454,7 @@ async fn relay(job: &InFlight, shared: &Shared, to: &Shared, fields: &FieldList)
         is_job: true,
         deletes: settings.retention.deletes(),
         to: &to.settings.stream,
-        idmp: shared.capabilities().idmp,
+        idmp: is_open && to.capabilities().idmp,
     };
     let result = whole.send_until_known(&shared.client, fields.iter(), settings.lease).await;
     if let Ok((acked, _)) = &result {

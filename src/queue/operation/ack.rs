@@ -18,7 +18,7 @@
 use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::operation::backoff::is_denied;
+use crate::queue::policy::capabilities::is_denied;
 use crate::queue::shared::Shared;
 
 /// The result of an acknowledgement.

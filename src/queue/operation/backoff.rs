@@ -34,18 +34,6 @@ pub(crate) fn is_permanent(error: &Error) -> bool {
     }
 }
 
-/// Whether an older command may work instead: the user may not run this one, or the server does not
-/// know it.
-pub(crate) fn is_denied(error: &Error) -> bool {
-    match error {
-        Error::TooOld(_) => true,
-        Error::Server(error) => {
-            *error.code() == Code::NoPerm || error.message().starts_with(b"unknown command")
-        }
-        _ => false,
-    }
-}
-
 /// Whether the error is transient, so that retrying may succeed.
 pub(crate) fn is_transient(error: &Error) -> bool {
     match error {

@@ -12,8 +12,9 @@ use crate::command::{
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::operation::backoff::{Backoff, is_denied, is_transient};
+use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
+use crate::queue::policy::capabilities::is_denied;
 use crate::queue::policy::plan::{LIST, PAGE};
 use crate::queue::shared::Shared;
 use crate::reader::Reader;

@@ -3,7 +3,10 @@
 //!
 //! The first one is tokio's, so that tests can pause it.
 
+use crate::command::Raw;
+use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::policy::capabilities::is_denied;
 use crate::queue::policy::server_time::ServerTime;
 use crate::queue::shared::Shared;
 use std::sync::{MutexGuard, PoisonError};
@@ -12,6 +15,27 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Returns the time on the process's clock.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Asks the server for its time: `TIME`. Where that is not allowed, the ids that were seen before
+/// show a time that is not ahead of the server's.
+pub(crate) async fn ask(shared: &Shared) -> Result<(), Error> {
+    let reply = match shared.client.send(Raw::new("TIME")).await {
+        Ok(reply) => reply,
+        Err(error) if is_denied(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let part = |place: usize| reply.as_list()?.get(place)?.as_str()?.parse::<u64>().ok();
+    if let (Some(seconds), Some(micros)) = (part(0), part(1)) {
+        let ms = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
+        server_time(shared).reported(ms, now());
+    }
+    Ok(())
+}
+
+/// Returns the server's time of day; `None` if it is not known.
+pub(crate) fn at_server(shared: &Shared) -> Option<SystemTime> {
+    server_time(shared).id_of_age(Duration::ZERO, now())?.time()
 }
 
 /// Records an id that the server has just assigned.
@@ -32,11 +56,6 @@ pub(crate) fn id_of_age_at_server(shared: &Shared, age: Duration) -> Option<Entr
 
 fn server_time(shared: &Shared) -> MutexGuard<'_, ServerTime> {
     shared.time.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Returns the id that an entry of this age has, by the time of day.
-pub(crate) fn id_of_age(age: Duration) -> Option<EntryId> {
-    SystemTime::now().checked_sub(age).map(EntryId::from_time)
 }
 
 /// Returns the time of day in milliseconds since 1970.

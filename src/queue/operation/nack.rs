@@ -20,7 +20,7 @@ use super::clock;
 use crate::command::{NackMode, XClaim, XNack};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::operation::backoff::is_denied;
+use crate::queue::policy::capabilities::is_denied;
 use crate::queue::policy::delay;
 use crate::queue::shared::Shared;
 use std::time::{Duration, Instant};

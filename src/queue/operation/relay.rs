@@ -25,10 +25,11 @@ use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::codec::origin::{self, Address, producer_id};
 use crate::queue::operation::ack::Acked;
-use crate::queue::operation::backoff::{Backoff, is_denied, is_transient};
+use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::operation::failures::Failures;
 use crate::queue::policy::capabilities::Capabilities;
+use crate::queue::policy::capabilities::is_denied;
 use crate::queue::policy::delay::RETRY;
 use std::time::Duration;
 

@@ -12,8 +12,9 @@
 //!
 //! The result is the same with all of them. For a server that is neither Redis nor Valkey, no
 //! capability is assumed. A command that the user may not run, or that the server does not know, is
-//! not used again: [`Denied`].
+//! not used again, nor IDMP where the stream forgets ids too soon: [`Denied`].
 
+use crate::error::{Code, Error};
 use crate::server::{Feature, Flavour, Server, Version};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,11 +51,12 @@ impl Capabilities {
 }
 
 /// The newer commands that were refused: the user may not run them, or an administrator has renamed
-/// them.
+/// them. Also, whether XCFGSET was refused where the stream forgets ids too soon.
 #[derive(Debug, Default)]
 pub(crate) struct Denied {
     nack: AtomicBool,
     ack_del: AtomicBool,
+    short_window: AtomicBool,
 }
 
 impl Denied {
@@ -68,13 +70,32 @@ impl Denied {
         self.ack_del.store(true, Ordering::Relaxed);
     }
 
+    /// Records whether the stream forgets the ids of jobs while they may be sent again, and XCFGSET
+    /// was refused. Returns whether that was recorded before.
+    pub(crate) fn short_window(&self, is_short: bool) -> bool {
+        self.short_window.swap(is_short, Ordering::Relaxed)
+    }
+
     /// Returns the capabilities without those that need a refused command.
     pub(crate) fn limit(&self, capabilities: Capabilities) -> Capabilities {
         Capabilities {
             nack: capabilities.nack && !self.nack.load(Ordering::Relaxed),
             ack_del: capabilities.ack_del && !self.ack_del.load(Ordering::Relaxed),
+            idmp: capabilities.idmp && !self.short_window.load(Ordering::Relaxed),
             ..capabilities
         }
+    }
+}
+
+/// Whether an older command may work instead: the user may not run this one, or the server does not
+/// know it.
+pub(crate) fn is_denied(error: &Error) -> bool {
+    match error {
+        Error::TooOld(_) => true,
+        Error::Server(error) => {
+            *error.code() == Code::NoPerm || error.message().starts_with(b"unknown command")
+        }
+        _ => false,
     }
 }
 
@@ -111,12 +132,16 @@ mod tests {
 
     #[test]
     fn refused_commands_are_not_used_again() {
-        let all = Capabilities { nack: true, ack_del: true, claim: true, ..Default::default() };
+        let all = Capabilities { nack: true, ack_del: true, idmp: true, ..Default::default() };
         let denied = Denied::default();
         assert_eq!(denied.limit(all), all);
         denied.nack();
         assert_eq!(denied.limit(all), Capabilities { nack: false, ..all });
         denied.ack_del();
         assert_eq!(denied.limit(all), Capabilities { nack: false, ack_del: false, ..all });
+        assert!(!denied.short_window(true), "it is new");
+        assert_eq!(denied.limit(all), Capabilities::default());
+        assert!(denied.short_window(false));
+        assert!(denied.limit(all).idmp);
     }
 }

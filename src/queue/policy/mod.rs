@@ -9,3 +9,4 @@ pub(crate) mod plan;
 pub(crate) mod retention_kind;
 pub(crate) mod retry_policy;
 pub(crate) mod server_time;
+pub(crate) mod window;

@@ -14,6 +14,11 @@ const UNLIKELY: u64 = 24 * 3_600_000;
 pub(crate) struct ServerTime(Option<(u64, Instant)>);
 
 impl ServerTime {
+    /// Records the time that the server reported.
+    pub(crate) fn reported(&mut self, ms: u64, now: Instant) {
+        self.0 = Some((ms, now));
+    }
+
     /// Records an id that the server has just assigned. `local_ms` is the local time since 1970.
     pub(crate) fn assigned(&mut self, id: EntryId, now: Instant, local_ms: u64) {
         self.0 = (id.ms() < local_ms.saturating_add(UNLIKELY)).then_some((id.ms(), now));
@@ -64,5 +69,8 @@ mod tests {
         assert_eq!(time.id_of_age(SECOND, later), Some(EntryId::new(9_999_500, 0)));
         time.assigned(EntryId::new(u64::MAX, 1), later, local);
         assert_eq!(time.id_of_age(SECOND, later), None);
+        // The server's clock is what it reports, however far ahead.
+        time.reported(10 * UNLIKELY, now);
+        assert_eq!(time.id_of_age(SECOND, later), Some(EntryId::new(10 * UNLIKELY, 0)));
     }
 }

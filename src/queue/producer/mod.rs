@@ -136,8 +136,14 @@ impl<T: 'static> Producer<T> {
             let mut ids = self.add(vec![fields], idmp).await;
             return ids.pop().unwrap_or(Err(QueueError::Stopped));
         };
-        if !idmp {
+        if !shared.has_idmp() {
             return Err(SettingsError::TooOld("unique jobs need XADD IDMP (Redis 8.6)").into());
+        }
+        if !idmp {
+            // The stream forgets too soon: as a transaction, which the client does not repeat.
+            let (added,) =
+                shared.client.transact((add(shared, &fields).idmp(UNIQUE, &unique),)).await?;
+            return Ok(added?);
         }
         let until = clock::now() + RETRY_TIME;
         let command = || add(shared, &fields).idmp(UNIQUE, &unique);

@@ -82,7 +82,7 @@ pub struct Worker<T>(PhantomData<T>);
 impl<T: Send + 'static> Worker<T> {
     /// Creates a worker for several queues of the same group, the most urgent one first.
     ///
-    /// They must have the same lease. Either all or none are at-most-once, and all or none have a
+    /// They must have been opened with the same client, and have the same lease. Either all or none are at-most-once, and all or none have a
     /// [`max_delay`](crate::queue::QueueBuilder::max_delay) of a lease or longer. In a cluster they
     /// must be in one slot. Each has its own retry policy and dead-letter stream.
     ///
@@ -401,13 +401,17 @@ impl<T: Send + 'static> WorkerBuilder<T> {
 
     /// Returns an error if the queues differ in a setting that the queues of one worker must share.
     fn differ(&self) -> Result<(), SettingsError> {
-        let mut all = self.queues.iter().map(|queue| &queue.shared().settings);
+        let mut all = self.queues.iter().map(Queue::shared);
         let Some(first) = all.next() else {
             return Err(SettingsError::Value("a merged worker needs at least one queue"));
         };
-        let mut streams = BTreeSet::from([&first.stream]);
-        for settings in all {
-            if let Some(what) = first.differs(settings) {
+        let mut streams = BTreeSet::from([&first.settings.stream]);
+        for shared in all {
+            let settings = &shared.settings;
+            if shared.origin != first.origin {
+                return Err(SettingsError::OtherClient("a merged worker"));
+            }
+            if let Some(what) = first.settings.differs(settings) {
                 return Err(SettingsError::Differ(what));
             }
             if !streams.insert(&settings.stream) {
