@@ -46,8 +46,12 @@ mod lanes;
 mod lazy;
 #[cfg(test)]
 mod lost_copies;
+#[cfg(all(test, feature = "metrics"))]
+mod metrics;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod other_clients;
 #[cfg(test)]
 mod out_of_memory;
 #[cfg(test)]

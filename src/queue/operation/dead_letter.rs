@@ -20,7 +20,7 @@
 //! |---|---|
 //! | out of memory, a replica, no permission, the key is not a stream | there is no copy, and the job stays pending: tried again with increasing delays |
 //! | the reply to the copy is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise it is looked for by its token |
-//! | another consumer had finished the job (XACK and XDEL return 0) | the copy is deleted |
+//! | another client had settled the job: XCLAIM returns nothing, or XDEL returns 0 | the copy is deleted |
 //! | the reply to the removal is lost | sent again; the copy is kept, whatever the second reply is |
 //! | the connection was replaced after the copy | the copy is looked up: a server that crashed may have lost it, and not the entry. If so, it is added again |
 //! | the lease ends after the copy | the copy is deleted: the next consumer makes its own |
@@ -89,6 +89,10 @@ pub(crate) struct DeadLetterMove {
     copy: Option<Copied>,
     /// Whether there may be a copy whose id is unknown.
     copy_unknown: bool,
+    /// Whether the entry is known to be unsettled, though it is not pending.
+    pub(crate) is_unsettled: bool,
+    /// Whether the entry was pending when it was marked.
+    was_pending: bool,
     /// Whether the entry may have been removed by this move.
     removal_unknown: bool,
 }
@@ -110,14 +114,20 @@ impl DeadLetterMove {
             has_replaced: false,
             copy: None,
             copy_unknown: false,
+            is_unsettled: false,
+            was_pending: true,
             removal_unknown: false,
         }
     }
 
     /// Returns the delivery count for a job that is given back.
     pub(crate) fn count(&self) -> u32 {
-        let is_begun = self.copy.is_some() || self.copy_unknown || self.has_replaced;
-        if is_begun { moving(self.attempts) } else { self.attempts }
+        if self.is_begun() { moving(self.attempts) } else { self.attempts }
+    }
+
+    /// Whether there may be a copy, or the entry may have been removed.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.copy.is_some() || self.copy_unknown || self.has_replaced || self.removal_unknown
     }
 
     fn id(&self) -> EntryId {
@@ -159,10 +169,8 @@ pub(crate) async fn send(
     let acked = match &shared.settings.dead_letter {
         Some(dlq) => move_to(shared, dlq, me, job, expiry).await?,
         None => {
-            let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-            let ack = XAck::new(stream, group, job.id());
-            shared.client.transact((ack, XDel::new(stream, job.id()))).await.map(drop)?;
-            Acked::Done
+            let is_removed = remove(shared, job, expiry).await?;
+            if is_removed || job.removal_unknown { Acked::Done } else { Acked::AlreadyGone }
         }
     };
     if acked == Acked::Done {
@@ -221,9 +229,9 @@ async fn move_to(
             break copied.id;
         }
     };
-    let is_removed = remove(shared, job.id(), left()).await.inspect_err(|error| {
-        job.removal_unknown |= error.outcome() == Outcome::Unknown;
-    })?;
+    // It was pending when its owner was asked.
+    let is_settled = !job.was_pending && !job.is_unsettled;
+    let is_removed = !is_settled && remove(shared, job, expiry).await?;
     if is_removed || job.removal_unknown || job.has_replaced {
         return Ok(Acked::Done);
     }
@@ -258,19 +266,26 @@ async fn copy(
     let mark = mark.retry_count(moving(job.attempts).into());
     // The group or the entry may be missing: that is for the removal to find out.
     let adding = shared.client.transact((mark.just_id(), add)).within(within);
-    let (_, added) = adding.await.inspect_err(|error| {
+    let (marked, added) = adding.await.inspect_err(|error| {
         job.copy_unknown |= error.outcome() == Outcome::Unknown;
     })?;
+    job.was_pending = marked.is_ok_and(|marked| !marked.is_empty());
     Ok(Copied::new(added?, connection))
 }
 
-/// Acknowledges the entry, and deletes it as the retention requires. False if it was neither
-/// pending nor in the stream.
+/// Acknowledges the entry, and deletes it as the retention requires. False if another client has
+/// settled it: it was not pending; or not in the stream, where the retention deletes.
 ///
 /// Transactions are not repeated by the client after an unknown outcome. The second reply would
 /// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
 /// one after a refusal: the server that takes it then may not have the copy.
-async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
+async fn remove(shared: &Shared, job: &mut DeadLetterMove, expiry: Instant) -> Result<bool, Error> {
+    let left = expiry.saturating_duration_since(clock::now());
+    let removed = remove_entry(shared, job.id(), left).await;
+    removed.inspect_err(|error| job.removal_unknown |= error.outcome() == Outcome::Unknown)
+}
+
+async fn remove_entry(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
     let settings = &shared.settings;
     let (stream, group, client) = (&settings.stream, &settings.group, &shared.client);
     let ack = XAck::new(stream, group, id);
@@ -280,7 +295,8 @@ async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, 
             // stream was not finished.
             let (acked, deleted) =
                 client.transact((ack, XDel::new(stream, id))).within(within).once().await?;
-            Ok(acked? > 0 || deleted? > 0)
+            acked?;
+            Ok(deleted? > 0)
         }
         Retention::KeepUntilAllAcked if shared.capabilities().ack_del => {
             let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);
