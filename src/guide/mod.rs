@@ -15,6 +15,7 @@
 //! | [`operations`] | monitoring, memory, permissions, sizing, Kubernetes |
 //! | [`troubleshooting`] | symptoms, their causes, and the command that shows them |
 //! | [`testing`] | handlers and workers on an in-memory server, faults, real servers |
+//! | [`sharing`] | Python, Node and other clients on the same stream and in the same group |
 //! | [`from_other_clients`] | coming from redis-rs, fred, redis-py, ioredis |
 //! | [`from_other_queues`] | coming from BullMQ, Sidekiq, Celery, asynq |
 //! | [`servers`] | server versions and hosted services |
@@ -40,6 +41,8 @@ pub mod reliability {}
 pub mod resp_alone {}
 #[doc = include_str!("servers.md")]
 pub mod servers {}
+#[doc = include_str!("sharing.md")]
+pub mod sharing {}
 #[doc = include_str!("streams.md")]
 pub mod streams {}
 #[doc = include_str!("testing.md")]

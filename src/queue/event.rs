@@ -35,7 +35,7 @@ pub enum QueueEvent {
     Created {
         /// The id after which the group starts. It is [`EntryId::MIN`] with `DeleteOnAck`, and where
         /// this process does not know what was acknowledged. Otherwise all jobs up to it are done,
-        /// as of about ten seconds before.
+        /// as of about a second before; ten seconds, if only other processes have settled jobs.
         after: EntryId,
     },
     /// The server's last generated id is lower than an id that this process has received. The

@@ -80,8 +80,9 @@
 //! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` |
 //! | `bourn_dead_letters` | gauge | `stream`, `group` |
 //!
-//! The values of `outcome` are the fields of [`Report`]. Gauges are read from the server about
-//! every ten seconds.
+//! The values of `outcome` are the fields of [`Report`]. The `consumer` is `bourn` for all consumers
+//! of this crate together, whose names change with each start, and the name of any other. Gauges are
+//! read from the server about every ten seconds.
 
 mod admin;
 mod builder;

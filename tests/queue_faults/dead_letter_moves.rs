@@ -1,7 +1,7 @@
 //! Moves to the dead-letter stream: the only copy, duplicates, lost replies, a key of another type.
 
 use crate::steps::{
-    DEAD, LEASE, STREAM, delivered, enqueue, len, next, owner, requests, run, s, stall,
+    DEAD, LEASE, STREAM, delivered, enqueue, len, next, owner, requests, run, s, stall, until,
 };
 use crate::support::on_each_version;
 use bourn::EntryId;
@@ -50,10 +50,15 @@ fn job_that_two_workers_dead_letter_is_one_dead_letter() {
             }
             let mut consumer = queue.consumer().start().await.unwrap();
             let delivery = next(&mut consumer, s(3)).await.expect("the job");
+            let asked = requests(&server, &["XPENDING"]).len();
+            server.set_latency(Duration::from_millis(50));
+            let settled = tokio::spawn(delivery.nack(Nack::dead("no")));
             if after == 0 {
+                // The first worker owns it, and its move is held back.
+                until("it asks", || requests(&server, &["XPENDING"]).len() > asked).await;
                 stall(&server, &client, Duration::from_millis(2_500));
             }
-            deliveries.push((consumer, tokio::spawn(delivery.nack(Nack::dead("no")))));
+            deliveries.push((consumer, settled));
         }
         sleep(s(5)).await;
         let moves = requests(&server, &["XADD", DEAD]).len();

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 const SECOND: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(30);
 
-async fn open(server: &Server, with: fn(QueueBuilder) -> QueueBuilder) -> Queue<Email> {
+async fn open(server: &Server, with: impl Fn(QueueBuilder) -> QueueBuilder) -> Queue<Email> {
     let client = server.client().await.unwrap();
     with(Queue::builder(&client, "email")).open(Flat).await.unwrap()
 }
@@ -36,11 +36,12 @@ fn servers() -> impl Iterator<Item = (&'static str, Server)> {
 #[test]
 fn health_is_degraded_when_every_worker_has_died() {
     for version in Server::VERSIONS {
-        for jobs in [0, 1] {
+        for (jobs, lease) in [(0, LEASE), (1, LEASE), (0, SECOND), (1, SECOND)] {
             in_paused_time(async {
                 let server = Server::builder().version(version).build();
-                let queue = open(&server, |queue| queue).await;
-                let dying = open(&server, |queue| queue).await;
+                let with = |queue: QueueBuilder| queue.lease(lease);
+                let queue = open(&server, with).await;
+                let dying = open(&server, with).await;
                 let done = |_: Job<Email>| async { Ok::<_, Fail>(()) };
                 let running = tokio::spawn(async move {
                     dying.worker().run(std::future::pending::<()>(), done).await
@@ -57,7 +58,7 @@ fn health_is_degraded_when_every_worker_has_died() {
                 }
                 running.abort();
                 enqueue(&queue, jobs).await;
-                sleep(LEASE * 8).await;
+                sleep(lease * 8).await;
                 let problems = problems(&queue).await;
                 // Before Redis 7.2 an idle consumer cannot be told from a dead one.
                 let knows = jobs > 0 || !["redis-6.2", "redis-7.0"].contains(&version);

@@ -2,7 +2,7 @@
 
 use crate::support::{Email, VERSIONS, in_paused_time, queue};
 use bourn::queue::{Fail, Job, Queue};
-use bourn::testing::{Fault, Server};
+use bourn::testing::{Fault, Request, Server};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -57,19 +57,23 @@ fn copy_that_arrives_after_the_lease_is_withdrawn() {
             enqueue(&first).await;
             let lease = Duration::from_secs(30);
             let worker = first.worker();
-            let late = server.clone();
+            server.set_latency(5 * MS);
             let running = tokio::spawn(async move {
-                let failing = move |_: Job<Email>| {
-                    let requests = late.requests();
-                    let ids: BTreeSet<i64> =
-                        requests.iter().map(|request| request.connection()).collect();
-                    for id in ids {
-                        late.inject(Fault::stall_requests(3 * lease).on_connection(id));
-                    }
-                    async { Err::<(), _>(Fail::dead("no user")) }
-                };
+                let failing = move |_: Job<Email>| async { Err::<(), _>(Fail::dead("no user")) };
                 worker.run(sleep(8 * lease), failing).await
             });
+            // The worker asks whether it still has the job: the copy is sent next.
+            let asks = |request: &Request| {
+                request.name() == "XPENDING" && request.to_string().ends_with(" 1")
+            };
+            while !server.requests().iter().any(asks) {
+                sleep(MS).await;
+            }
+            let ids: BTreeSet<i64> =
+                server.requests().iter().map(|request| request.connection()).collect();
+            for id in ids {
+                server.inject(Fault::stall_requests(3 * lease).on_connection(id));
+            }
             sleep(lease / 2).await;
             let second = queue(&server, "email").await;
             let done = move |_: Job<Email>| async move {

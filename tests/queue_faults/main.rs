@@ -48,8 +48,12 @@ mod lanes;
 mod lazy;
 #[cfg(test)]
 mod lost_copies;
+#[cfg(all(test, feature = "metrics"))]
+mod metrics;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod other_clients;
 #[cfg(test)]
 mod other_groups;
 #[cfg(test)]

@@ -58,7 +58,9 @@ fn age_of_a_job_is_measured_by_the_servers_clock() {
 #[test]
 fn lost_group_starts_again_after_the_jobs_that_are_known_to_be_done() {
     for version in VERSIONS {
-        for retention in [Retention::LossyMaxLen(1_000), Retention::KeepUntilAllAcked] {
+        let retentions = [Retention::LossyMaxLen(1_000), Retention::KeepUntilAllAcked];
+        let cases = retentions.map(|retention| [2, 30].map(|seconds| (retention, seconds)));
+        for (retention, seconds) in cases.into_iter().flatten() {
             in_paused_time(async {
                 let server = Server::builder().version(version).build();
                 let queue = open(&server, retention).await;
@@ -69,7 +71,7 @@ fn lost_group_starts_again_after_the_jobs_that_are_known_to_be_done() {
                 enqueue(&queue, 50).await;
                 let last = queue.producer().enqueue(&Email::new()).await.unwrap();
                 let report = work(&queue, async {
-                    sleep(30 * SECOND).await;
+                    sleep(seconds * SECOND).await;
                     let destroyed = server.command("XGROUP DESTROY email workers");
                     assert_eq!(destroyed.as_integer(), Some(1));
                     sleep(SECOND).await;

@@ -194,7 +194,7 @@ fn prometheus_example_publishes_the_metrics() {
         &format!("redis_streams_processed{{{stream}}} "),
         &format!("redis_streams_duration_seconds_bucket{{{stream},le=\"0.1\"}} "),
         &format!("redis_streams_length{{{stream}}} "),
-        &format!("redis_streams_pending{{{stream},group=\"workers\",consumer=\"bourn-"),
+        &format!("redis_streams_pending{{{stream},group=\"workers\",consumer=\"bourn\"}} "),
         &format!("bourn_jobs_total{{{stream},group=\"workers\",outcome=\"done\"}} "),
         &format!("bourn_dead_letters{{{stream},group=\"workers\"}} "),
     ] {

@@ -54,8 +54,8 @@ impl<T: 'static> Queue<T> {
 /// The number of leases that a job may wait or be pending before this is reported.
 const LATE: u32 = 10;
 
-/// A consumer that reads is active within this time, whatever its lease.
-const SILENT: Duration = Duration::from_secs(15);
+/// A consumer that reads is active within this time, whatever its lease: a read blocks for 5 s.
+const SILENT: Duration = Duration::from_secs(7);
 
 /// Whether the server counts a read without a result as activity of the consumer.
 fn counts_reads(shared: &Shared) -> bool {

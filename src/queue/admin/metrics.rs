@@ -6,17 +6,20 @@
 //! | `redis_streams_processed` | counter | `stream` | jobs whose handler succeeded |
 //! | `redis_streams_duration_seconds` | histogram | `stream` | run time of handlers |
 //! | `redis_streams_length` | gauge | `stream` | entries in the stream |
-//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs pending for a consumer, or waiting under `~retry` or a `~delay:…` |
+//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs pending for a consumer, or waiting under `~retry` or a `~delay:…`; all of this crate are the consumer `bourn` |
 //! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by outcome: the names of [`Report`](crate::queue::Report) |
 //! | `bourn_dead_letters` | gauge | `stream`, `group` | dead letters |
 //!
-//! Every consuming process reads the gauges from the server about every ten seconds.
+//! Every consuming process reads the gauges from the server about every ten seconds. The names of its
+//! consumers are no labels: each start has a new one, and a series is never removed.
 
 use crate::command::{ConsumerInfo, XLen};
 use crate::error::Error;
 use crate::queue::admin::letter_count;
+use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
 use metrics::{Counter, counter, gauge, histogram};
+use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 fn text(bytes: &[u8]) -> String {
@@ -49,6 +52,9 @@ impl<'a> Timer<'a> {
     }
 }
 
+/// The label of all consumers that this crate created.
+const OWN: &str = "bourn";
+
 /// Reads the gauges from the server. `known` are the consumers that had a gauge the last time:
 /// those that are gone have nothing pending.
 pub(crate) async fn measure(
@@ -65,10 +71,15 @@ pub(crate) async fn measure(
         let labels = [("stream", stream.clone()), ("group", group.clone()), ("consumer", name)];
         gauge!("redis_streams_pending", &labels).set(pending as f64);
     };
-    let now: Vec<String> = consumers.iter().map(|info| text(&info.name)).collect();
-    known.iter().filter(|name| !now.contains(*name)).for_each(|name| set(name, 0));
-    now.iter().zip(consumers).for_each(|(name, info)| set(name, info.pending));
-    *known = now;
+    let mut now = BTreeMap::new();
+    for info in consumers {
+        let is_own = info.name.starts_with(CONSUMER_PREFIX);
+        let name = if is_own { OWN.to_owned() } else { text(&info.name) };
+        *now.entry(name).or_insert(0) += info.pending;
+    }
+    known.iter().filter(|name| !now.contains_key(*name)).for_each(|name| set(name, 0));
+    now.iter().for_each(|(name, pending)| set(name, *pending));
+    *known = now.into_keys().collect();
     if settings.dead_letter.is_some() {
         let dead = letter_count::count(shared).await?.own;
         gauge!("bourn_dead_letters", "stream" => stream, "group" => group).set(dead as f64);

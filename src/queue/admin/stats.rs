@@ -37,6 +37,12 @@ pub struct QueueStats {
     /// lag, and `None` if that is unknown: before Redis 7.0, after some deletions, and before Redis
     /// 8.0 with a lossy retention.
     pub ready: Option<u64>,
+    /// Entries that were acknowledged and are still in the stream: those that the group has read,
+    /// and that are not pending. With [`Retention::DeleteOnAck`] another client has acknowledged them
+    /// without deleting them, or has deleted a consumer with pending entries; they are not delivered
+    /// again. `None` if [`QueueStats::ready`] is. Before Redis 7.0 they count as ready while there are
+    /// unread entries.
+    pub acknowledged: Option<u64>,
     /// Jobs that are pending for consumers, including abandoned consumers.
     pub in_flight: u64,
     /// Jobs that wait for another attempt, or were given back and are ready for one.
@@ -173,13 +179,15 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     // Entries given back by XNACK have no owner.
     let owned: u64 = pending.consumers.iter().map(|(_, count)| count).sum();
     let waiting_retry = waiting + pending.count.saturating_sub(owned);
+    let ready = match oldest_ready {
+        Some(None) => Some(0),
+        // Nothing that the group has read is left.
+        _ if is_all_unread => Some(length),
+        _ => ready(settings.retention, length, pending.count, lag, is_exact(shared)),
+    };
     Ok(QueueStats {
-        ready: match oldest_ready {
-            Some(None) => Some(0),
-            // Nothing that the group has read is left.
-            _ if is_all_unread => Some(length),
-            _ => ready(settings.retention, length, pending.count, lag, is_exact(shared)),
-        },
+        ready,
+        acknowledged: ready.map(|ready| length.saturating_sub(pending.count).saturating_sub(ready)),
         in_flight: pending.count.saturating_sub(waiting_retry),
         waiting_retry,
         dead: letters.own,
@@ -254,7 +262,7 @@ pub(crate) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
 }
 
 #[cfg(feature = "serde")]
-crate::record::serialize_fields!(QueueStats: ready, in_flight, waiting_retry, dead, length, oldest_ready, oldest_pending, oldest_dead, skipped, lag, consumers);
+crate::record::serialize_fields!(QueueStats: ready, acknowledged, in_flight, waiting_retry, dead, length, oldest_ready, oldest_pending, oldest_dead, skipped, lag, consumers);
 
 #[cfg(feature = "serde")]
 crate::record::serialize_fields!(ConsumerStats: name, pending, idle as "idle_ms");

@@ -293,18 +293,18 @@ impl Acker {
             return Ok(());
         }
         let Some(shared) = state.shared(key.0) else { return Err(QueueError::Stopped) };
-        let me = state.name();
+        let names = state.names();
         if !state.leases().is_valid(*key, *ticket, clock::now()) {
             return Err(QueueError::LeaseLost);
         }
         let asked = clock::now();
-        let owner = claim::owner_of(shared, &me, key.1).await?;
+        let owner = claim::owner_of(shared, &names, key.1).await?;
         let sent = clock::now();
         if owner != Owner::Us {
             state.taken(owner, asked, *key);
         } else if let Some(expiry) = self.job.expiry() {
-            if claim::renew_one(shared, &me, key.1, expiry).await? {
-                state.leases().renewed(sent, &[*key], &[*key]);
+            if claim::renew_one(shared, names.current(), key.1, expiry).await? {
+                state.leases().renewed(sent, clock::now(), &[*key]);
                 return Ok(());
             }
             state.taken(Owner::None, sent, *key);

@@ -131,7 +131,11 @@ impl Fetch {
             if claim::reply_limit(&error).is_some() {
                 self.batch.exceeded();
             }
-            self.plan.failed(failure(&error), clock::now(), random::fraction());
+            let failure = failure(&error);
+            if failure == Failure::NoGroup {
+                self.state.group_missing();
+            }
+            self.plan.failed(failure, clock::now(), random::fraction());
             let error = Arc::new(error);
             for shared in &self.state.levels {
                 shared.emit(QueueEvent::Interrupted { error: Arc::clone(&error) });

@@ -401,7 +401,8 @@ async fn all_settled(state: &State) {
 async fn maintain(state: Arc<State>, stop: CancellationToken) {
     let name = || state.name();
     let lost = |level, entries| state.count_lost(level, entries);
-    maintenance::run(&state.levels, name, lost, stop).await;
+    let settled = || state.outcomes.settled();
+    maintenance::run(&state.levels, name, settled, lost, stop).await;
 }
 
 /// The bytes of a reply that are not limited by `max_bytes`: those around the payloads.

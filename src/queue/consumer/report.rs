@@ -74,6 +74,12 @@ impl OutcomeCounts {
         }
     }
 
+    /// Returns how many jobs have left the queue.
+    pub(crate) fn settled(&self) -> u64 {
+        let Report { done, already_gone, dead, discarded, .. } = self.report();
+        done + already_gone + dead + discarded
+    }
+
     pub(crate) fn report(&self) -> Report {
         let of = |outcome: JobOutcome| {
             self.counts.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))

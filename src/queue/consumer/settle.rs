@@ -3,7 +3,9 @@
 //!
 //! While one acknowledgement is in flight, others gather for the next: no acknowledgement waits for
 //! a batch to fill. An acknowledgement is sent even after the lease was lost: the job *is* done.
-//! Everything else is sent only while the lease is valid.
+//! Everything else is sent only while the lease is valid, and only if the entry is still pending for
+//! this consumer: the commands do not check that, and another client may have claimed, acknowledged
+//! or deleted it.
 //!
 //! | event | action |
 //! |---|---|
@@ -23,6 +25,7 @@ use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::ack::{self, Acked};
 use crate::queue::operation::backoff::{Backoff, is_permanent, is_transient};
+use crate::queue::operation::claim::{self, Owner};
 use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter::{self, DeadLetterMove};
 use crate::queue::operation::failures::Failures;
@@ -339,10 +342,7 @@ async fn carry_out(
             let mut whole = DeadLetterMove::new(job.entry.clone(), job.attempt, reason);
             let moved = dead_letter(job, shared, &mut whole, failures).await;
             *unfinished = matches!(moved, Err(QueueError::LeaseLost)).then_some(whole);
-            match moved {
-                Ok(Acked::AlreadyGone) => (JobOutcome::AlreadyGone, Ok(())),
-                moved => (JobOutcome::DeadLettered, moved.map(drop)),
-            }
+            (JobOutcome::DeadLettered, moved)
         }
         Decision::Retry(wait) => {
             (JobOutcome::Retried, give_back(job, shared, job.attempt, GiveBack::Retry(wait)).await)
@@ -355,31 +355,51 @@ async fn carry_out(
             (JobOutcome::Dropped, give_back(job, shared, job.attempt, now).await)
         }
     };
-    if result.is_ok() {
-        job.state.outcomes.add(job.key.0, outcome, 1);
-    }
-    result.map(|()| (Acked::Done, None))
+    let acked = result?;
+    let outcome = if acked == Acked::AlreadyGone { JobOutcome::AlreadyGone } else { outcome };
+    job.state.outcomes.add(job.key.0, outcome, 1);
+    Ok((acked, None))
 }
 
+/// Returns for whom the entry is pending, and whether it was settled if it is not.
+async fn owner(job: &InFlight, shared: &Shared) -> Result<Owner, Error> {
+    let (state, id) = (&job.state, job.key.1);
+    match claim::owner_of(shared, &state.names(), id).await? {
+        Owner::None if state.was_group_missing(job.ticket) => Ok(Owner::Unsettled),
+        Owner::None if !claim::is_settled(shared, &state.names(), id).await? => {
+            Ok(Owner::Unsettled)
+        }
+        owner => Ok(owner),
+    }
+}
+
+/// Gives the job back, unless another client has settled it.
 async fn give_back(
     job: &InFlight,
     shared: &Shared,
     attempt: u32,
     how: GiveBack,
-) -> Result<(), QueueError> {
+) -> Result<Acked, QueueError> {
     let mut backoff = Backoff::default();
     // A heartbeat that arrives later would take the job back.
     job.state.heartbeat_ended().await;
     loop {
         let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
-        let error = match nack::send(shared, job.key.1, attempt, how, expiry).await {
-            Ok(()) => {
-                if !job.state.all_answered() {
-                    // A heartbeat that arrives now makes it pending for us again, which would look
-                    // like a lost delivery.
-                    job.state.note_run(job.key, clock::now());
+        let error = match owner(job, shared).await {
+            Ok(Owner::None) => return Ok(Acked::AlreadyGone),
+            Ok(Owner::Other) => return Err(QueueError::LeaseLost),
+            Ok(Owner::Us | Owner::Unsettled) => {
+                match nack::send(shared, job.key.1, attempt, how, expiry).await {
+                    Ok(()) => {
+                        if !job.state.all_answered() {
+                            // A heartbeat that arrives now makes it pending for us again, which
+                            // would look like a lost delivery.
+                            job.state.note_run(job.key, clock::now());
+                        }
+                        return Ok(Acked::Done);
+                    }
+                    Err(error) => error,
                 }
-                return Ok(());
             }
             Err(error) => error,
         };
@@ -403,9 +423,22 @@ async fn dead_letter(
 ) -> Result<Acked, QueueError> {
     let mut backoff = Backoff::default();
     loop {
-        let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
-        let error = match dead_letter::send(shared, &job.state.name(), whole, expiry).await {
-            Ok(acked) => return Ok(acked),
+        if job.expiry().is_none() {
+            return Err(QueueError::LeaseLost);
+        }
+        // Once it has begun, the entry may be one that the move has removed.
+        let owner = if whole.is_begun() { Ok(Owner::Us) } else { owner(job, shared).await };
+        whole.is_unsettled |= matches!(owner, Ok(Owner::Unsettled));
+        let error = match owner {
+            Ok(Owner::None) => return Ok(Acked::AlreadyGone),
+            Ok(Owner::Other) => return Err(QueueError::LeaseLost),
+            Ok(_) => {
+                let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
+                match dead_letter::send(shared, &job.state.name(), whole, expiry).await {
+                    Ok(acked) => return Ok(acked),
+                    Err(error) => error,
+                }
+            }
             Err(error) => error,
         };
         failures.add(&error);
@@ -447,6 +480,11 @@ async fn relay(job: &InFlight, shared: &Shared, to: &Shared, fields: &FieldList)
         Err(error @ QueueError::Settings(_)) => return Err(error),
         opened => opened.is_ok(),
     };
+    // Another client may have acknowledged it without deleting it.
+    if owner(job, shared).await? == Owner::None {
+        job.state.outcomes.add(job.key.0, JobOutcome::AlreadyGone, 1);
+        return Ok((Acked::AlreadyGone, None));
+    }
     let whole = Relay {
         from: &settings.stream,
         group: &settings.group,

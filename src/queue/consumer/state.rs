@@ -14,7 +14,7 @@ use crate::id::EntryId;
 use crate::queue::consumer::report::{JobOutcome, OutcomeCounts};
 use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
-use crate::queue::operation::claim::Owner;
+use crate::queue::operation::claim::{Names, Owner};
 use crate::queue::operation::clock;
 use crate::queue::policy::leases::{Key, Leases};
 use crate::queue::settings::{CONSUMER_PREFIX, Settings};
@@ -22,7 +22,7 @@ use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -48,7 +48,7 @@ pub(crate) struct State {
     pub(crate) levels: Vec<Arc<Shared>>,
     pub(crate) limits: Limits,
     pub(crate) outcomes: OutcomeCounts,
-    name: Mutex<Arc<[u8]>>,
+    names: Mutex<Names>,
     leases: Mutex<Leases<CancellationToken>>,
     /// Jobs that were run here and may be pending for us without a lease, with the time. Their
     /// lease was lost, or the outcome of the decision is unknown.
@@ -57,6 +57,8 @@ pub(crate) struct State {
     gone: Mutex<BTreeMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<BTreeMap<Key, Instant>>,
+    /// The ticket of the last delivery before a group was missing.
+    before_missing: AtomicU64,
     /// Locked while heartbeats are on their way.
     heartbeat: tokio::sync::Mutex<()>,
     pub(crate) buffered: AtomicUsize,
@@ -107,11 +109,12 @@ impl State {
             client,
             levels,
             limits,
-            name: Mutex::new(fresh_name()),
+            names: Mutex::new(Names::new(fresh_name())),
             leases: Mutex::new(Leases::new(lease)),
             run: Mutex::default(),
             gone: Mutex::default(),
             done: Mutex::default(),
+            before_missing: AtomicU64::new(0),
             heartbeat: tokio::sync::Mutex::default(),
             buffered: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -140,12 +143,17 @@ impl State {
 
     /// Returns the consumer's name.
     pub(crate) fn name(&self) -> Arc<[u8]> {
-        Arc::clone(&lock(&self.name))
+        Arc::clone(&lock(&self.names).current)
+    }
+
+    /// Returns the consumer's name, and the one before.
+    pub(crate) fn names(&self) -> Names {
+        lock(&self.names).clone()
     }
 
     /// Changes the name: another consumer may have removed the old one as abandoned.
     pub(crate) fn rename(&self) {
-        *lock(&self.name) = fresh_name();
+        lock(&self.names).change(fresh_name());
     }
 
     pub(crate) fn leases(&self) -> MutexGuard<'_, Leases<CancellationToken>> {
@@ -232,16 +240,30 @@ impl State {
 
     /// Ends the lease of an entry that is not pending for us, as a request sent at `asked` showed.
     pub(crate) fn taken(&self, owner: Owner, asked: Instant, key: Key) {
-        let ended = self.leases().renewed(asked, &[key], &[]);
-        match owner {
-            Owner::None => self.no_longer_pending(ended, clock::now()),
-            Owner::Us | Owner::Other => self.lease_lost(ended, clock::now()),
+        let is_pending = owner != Owner::None;
+        let ended = self.leases().taken(asked, key, is_pending).into_iter();
+        let ended = ended.map(|token| (key, token)).collect();
+        if is_pending {
+            self.lease_lost(ended, clock::now());
+        } else {
+            self.no_longer_pending(ended, clock::now());
         }
     }
 
     /// Whether the job was counted as no longer pending. Forgets it.
     pub(crate) fn take_gone(&self, key: Key) -> bool {
         lock(&self.gone).remove(&key).is_some()
+    }
+
+    /// Records that a group was missing. It may have been created again by another client, behind
+    /// entries that were pending.
+    pub(crate) fn group_missing(&self) {
+        self.before_missing.store(self.leases().last_ticket(), Ordering::Release);
+    }
+
+    /// Whether a group was missing since this delivery.
+    pub(crate) fn was_group_missing(&self, ticket: u64) -> bool {
+        ticket <= self.before_missing.load(Ordering::Acquire)
     }
 
     /// Records that the job was run, and may be pending for us without a lease.

@@ -8,7 +8,7 @@
 //! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than any idle time> cursor COUNT 100 JUSTID` lists and removes them (Redis 7.0) |
 //! | entries that stay young, because the server's clock was set back | `XPENDING`, `XCLAIM ... IDLE` |
 //! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
-//! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again |
+//! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again; every second, while this consumer settles jobs |
 //! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs, where there are several |
 //! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age`, by the server's clock |
 
@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::first::first;
 use crate::queue::operation::claim::reply_limit;
+use crate::queue::operation::clock;
 use crate::queue::policy::plan::with_jitter;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::CONSUMER_PREFIX;
@@ -34,6 +35,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The approximate time between two runs.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The time between two looks at what the group has acknowledged, while this consumer settles jobs.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// The state of one stream that is kept between runs.
 #[derive(Debug, Default)]
@@ -53,18 +57,20 @@ struct Progress {
     abandoned: BTreeMap<Vec<u8>, Instant>,
 }
 
-/// Runs until stopped. `name` returns the consumer's name; `lost` is called with the stream and the
-/// number of entries that were lost.
+/// Runs until stopped. `name` returns the consumer's name, `settled` the number of jobs that it has
+/// settled; `lost` is called with the stream and the number of entries that were lost.
 pub(crate) async fn run(
     levels: &[Arc<Shared>],
     name: impl Fn() -> Arc<[u8]>,
+    settled: impl Fn() -> u64,
     lost: impl Fn(usize, u64),
     stop: CancellationToken,
 ) {
     let mut progress: Vec<Progress> = levels.iter().map(|_| Progress::default()).collect();
-    while !stop.is_cancelled() {
-        let pause = with_jitter(INTERVAL, random::fraction());
-        first(tokio::time::sleep(pause), stop.cancelled()).await;
+    let mut noted = 0;
+    loop {
+        let until = clock::now() + with_jitter(INTERVAL, random::fraction());
+        note_progress(levels, &settled, &mut noted, until, &stop).await;
         if stop.is_cancelled() {
             return;
         }
@@ -72,6 +78,30 @@ pub(crate) async fn run(
             let lost = |entries| lost(level, entries);
             // A failed step is repeated the next time; the task that fetches reports errors.
             let _ = run_once(shared, &name(), &lost, progress).await;
+        }
+    }
+}
+
+/// Notes what was acknowledged in the streams that keep it, whenever jobs were settled since it was
+/// noted, until this time.
+async fn note_progress(
+    levels: &[Arc<Shared>],
+    settled: impl Fn() -> u64,
+    noted: &mut u64,
+    until: Instant,
+    stop: &CancellationToken,
+) {
+    let keeps = |shared: &&Arc<Shared>| !shared.settings.retention.deletes();
+    let pause = if levels.iter().any(|shared| keeps(&shared)) { PROGRESS } else { INTERVAL * 2 };
+    while clock::now() < until && !stop.is_cancelled() {
+        let next = until.min(clock::now() + pause);
+        first(tokio::time::sleep_until(next.into()), stop.cancelled()).await;
+        if next < until && *noted != settled() && !stop.is_cancelled() {
+            *noted = settled();
+            for shared in levels.iter().filter(keeps) {
+                // A failed look is repeated with the next run.
+                let _ = trimming::note_progress(shared).await;
+            }
         }
     }
 }

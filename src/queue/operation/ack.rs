@@ -54,7 +54,12 @@ pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>,
     if !settings.retention.is_lossy() && shared.capabilities().ack_del {
         let ack = XAckDel::new(stream, group, ids).refs(Refs::Acked);
         match shared.client.send(ack).await {
-            Ok(outcomes) => return Ok(outcomes.into_iter().map(acked).collect()),
+            Ok(outcomes) => {
+                if settings.retention.deletes() {
+                    delete_missing(shared, ids, &outcomes).await;
+                }
+                return Ok(outcomes.into_iter().map(acked).collect());
+            }
             Err(error) if is_denied(&error) => shared.denied.ack_del(),
             Err(error) => return Err(error),
         }
@@ -72,6 +77,18 @@ pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>,
     let all = u64::try_from(ids.len()).is_ok_and(|count| count == acked);
     let outcome = if all { Acked::Done } else { Acked::AlreadyGone };
     Ok(vec![outcome; ids.len()])
+}
+
+/// Deletes the entries that were not pending: XACKDEL leaves them in the stream. Another client has
+/// acknowledged them, or the group was created again and would deliver them again.
+async fn delete_missing(shared: &Shared, ids: &[EntryId], outcomes: &[DeleteOutcome]) {
+    let is_missing = |(_, outcome): &(_, &DeleteOutcome)| **outcome == DeleteOutcome::Missing;
+    let missing = ids.iter().zip(outcomes).filter(is_missing);
+    let missing: Vec<EntryId> = missing.map(|(id, _)| *id).collect();
+    if !missing.is_empty() {
+        // The jobs are settled, whether this fails or not.
+        let _ = shared.client.send(XDel::new(&shared.settings.stream, &missing)).await;
+    }
 }
 
 fn acked(outcome: DeleteOutcome) -> Acked {

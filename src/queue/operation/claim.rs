@@ -7,7 +7,8 @@
 //! change it. It is never computed from an earlier listing.
 
 use crate::command::{
-    PendingEntry, Refs, XAck, XClaim, XClaimJustId, XDel, XDelEx, XPendingRange, XRange,
+    PendingEntry, Refs, XAck, XClaim, XClaimJustId, XDel, XDelEx, XInfoConsumers, XInfoGroups,
+    XPendingRange, XRange,
 };
 use crate::entry::{Entries, Entry};
 use crate::error::Error;
@@ -20,6 +21,7 @@ use crate::queue::shared::Shared;
 use crate::reader::Reader;
 use crate::resp::ProtocolError;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An entry that now belongs to this consumer.
@@ -179,14 +181,14 @@ async fn delete_page(shared: &Shared, ids: &[EntryId], ack_del: bool) -> Result<
     }
 }
 
-/// Renews the leases of these entries, in pages of [`PAGE`]. Returns, for each page, the entries
-/// that are still pending.
+/// Renews the leases of these pages of entries, each if they were idle for at least that long.
+/// Returns, for each page, the entries that were renewed.
 pub(crate) async fn renew(
     shared: &Shared,
     me: &[u8],
-    ids: &[EntryId],
+    pages: &[(Duration, Vec<EntryId>)],
 ) -> Vec<Result<Vec<EntryId>, Error>> {
-    shared.client.send_all(ids.chunks(PAGE).map(|ids| heartbeat(shared, me, ids))).await
+    shared.client.send_all(pages.iter().map(|(idle, ids)| heartbeat(shared, me, ids, *idle))).await
 }
 
 /// Renews one lease that expires then. False if the entry is no longer pending.
@@ -197,13 +199,19 @@ pub(crate) async fn renew_one(
     expiry: Instant,
 ) -> Result<bool, Error> {
     let left = expiry.saturating_duration_since(clock::now());
-    let renewed = shared.client.send(heartbeat(shared, me, &[id])).within(left).await?;
-    Ok(!renewed.is_empty())
+    let ids = [id];
+    let claim = heartbeat(shared, me, &ids, Duration::ZERO);
+    Ok(!shared.client.send(claim).within(left).await?.is_empty())
 }
 
-fn heartbeat<'a>(shared: &'a Shared, me: &'a [u8], ids: &'a [EntryId]) -> XClaimJustId<'a> {
+fn heartbeat<'a>(
+    shared: &'a Shared,
+    me: &'a [u8],
+    ids: &'a [EntryId],
+    idle: Duration,
+) -> XClaimJustId<'a> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-    XClaim::new(stream, group, me, Duration::ZERO, ids).just_id()
+    XClaim::new(stream, group, me, idle, ids).just_id()
 }
 
 /// Returns the limit of a reply, if the reply exceeded it.
@@ -214,38 +222,80 @@ pub(crate) fn reply_limit(error: &Error) -> Option<usize> {
     }
 }
 
+/// The name of this consumer, and the one before: entries may still be pending for that.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    pub(crate) current: Arc<[u8]>,
+    former: Arc<[u8]>,
+}
+
+impl Names {
+    pub(crate) fn new(name: Arc<[u8]>) -> Self {
+        Self { former: Arc::clone(&name), current: name }
+    }
+
+    pub(crate) fn change(&mut self, name: Arc<[u8]>) {
+        self.former = std::mem::replace(&mut self.current, name);
+    }
+
+    pub(crate) fn current(&self) -> &[u8] {
+        &self.current
+    }
+
+    fn contain(&self, name: &[u8]) -> bool {
+        *name == *self.current || *name == *self.former
+    }
+}
+
 /// The consumer for which an entry is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Us,
     /// Another consumer claimed it.
     Other,
-    /// It is no longer pending.
+    /// It is no longer pending: it was settled.
     None,
+    /// It is not pending, because the group was created again.
+    Unsettled,
 }
 
 /// Returns, for each entry, for which consumer it is pending.
 pub(crate) async fn owners(
     shared: &Shared,
-    me: &[u8],
+    names: &Names,
     ids: &[EntryId],
 ) -> Vec<Result<Owner, Error>> {
     let listed = shared.client.send_all(ids.iter().map(|id| list_one(shared, *id))).await;
-    listed.into_iter().map(|pending| Ok(owner(me, &pending?))).collect()
+    listed.into_iter().map(|pending| Ok(owner(names, &pending?))).collect()
 }
 
 /// Returns for which consumer this entry is pending.
-pub(crate) async fn owner_of(shared: &Shared, me: &[u8], id: EntryId) -> Result<Owner, Error> {
-    Ok(owner(me, &shared.client.send(list_one(shared, id)).await?))
+pub(crate) async fn owner_of(shared: &Shared, names: &Names, id: EntryId) -> Result<Owner, Error> {
+    Ok(owner(names, &shared.client.send(list_one(shared, id)).await?))
+}
+
+/// Whether an entry that was delivered to this consumer, and is not pending, was settled.
+///
+/// A group that was created again has not read the entry yet. Or it starts behind the entry, and does
+/// not have this consumer: then the entry is never delivered again. The same holds if the consumer
+/// was deleted.
+pub(crate) async fn is_settled(shared: &Shared, names: &Names, id: EntryId) -> Result<bool, Error> {
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    let both = (XInfoGroups::new(stream), XInfoConsumers::new(stream, group));
+    let (groups, consumers) = shared.client.send_all(both).await;
+    let (groups, consumers) = (groups?, consumers?);
+    let own = groups.iter().find(|info| info.name == **group);
+    let has_read = own.is_some_and(|own| own.last_delivered_id >= id);
+    Ok(has_read && consumers.iter().any(|consumer| names.contain(&consumer.name)))
 }
 
 fn list_one(shared: &Shared, id: EntryId) -> XPendingRange<'_> {
     XPendingRange::new(&shared.settings.stream, &shared.settings.group, id..=id, 1)
 }
 
-fn owner(me: &[u8], pending: &[PendingEntry]) -> Owner {
+fn owner(names: &Names, pending: &[PendingEntry]) -> Owner {
     match pending.first() {
-        Some(pending) if pending.consumer == *me => Owner::Us,
+        Some(pending) if names.contain(&pending.consumer) => Owner::Us,
         Some(_) => Owner::Other,
         None => Owner::None,
     }

@@ -20,7 +20,7 @@
 //! |---|---|
 //! | out of memory, a replica, no permission, the key is not a stream | there is no copy, and the job stays pending: tried again with increasing delays |
 //! | the reply to the copy is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise it is looked for by its token |
-//! | another consumer had finished the job (XACK and XDEL return 0) | the copy is deleted |
+//! | another client had settled the job: XCLAIM returns nothing, or XDEL returns 0 | the copy is deleted |
 //! | the reply to the removal is lost | sent again; the copy is kept, whatever the second reply is |
 //! | the connection was replaced after the copy | the copy is looked up: a server that crashed may have lost it, and not the entry. If so, it is added again |
 //! | the lease ends after the copy | the copy is deleted: the next consumer makes its own |
@@ -36,7 +36,7 @@ use crate::error::{Error, Outcome};
 use crate::id::EntryId;
 use crate::queue::codec::origin::{self, Letter, producer_id};
 use crate::queue::event::QueueEvent;
-use crate::queue::operation::ack::{self, Acked};
+use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::copied::Copied;
 use crate::queue::policy::capabilities::is_denied;
@@ -90,6 +90,10 @@ pub(crate) struct DeadLetterMove {
     copy: Option<Copied>,
     /// Whether there may be a copy whose id is unknown.
     copy_unknown: bool,
+    /// Whether the entry is known to be unsettled, though it is not pending.
+    pub(crate) is_unsettled: bool,
+    /// Whether the entry was pending when it was marked.
+    was_pending: bool,
     /// Whether the entry may have been removed by this move.
     removal_unknown: bool,
 }
@@ -111,14 +115,20 @@ impl DeadLetterMove {
             has_replaced: false,
             copy: None,
             copy_unknown: false,
+            is_unsettled: false,
+            was_pending: true,
             removal_unknown: false,
         }
     }
 
     /// Returns the delivery count for a job that is given back.
     pub(crate) fn count(&self) -> u32 {
-        let is_begun = self.copy.is_some() || self.copy_unknown || self.has_replaced;
-        if is_begun { moving(self.attempts) } else { self.attempts }
+        if self.is_begun() { moving(self.attempts) } else { self.attempts }
+    }
+
+    /// Whether there may be a copy, or the entry may have been removed.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.copy.is_some() || self.copy_unknown || self.has_replaced || self.removal_unknown
     }
 
     fn id(&self) -> EntryId {
@@ -160,7 +170,10 @@ pub(crate) async fn send(
     let acked = match &shared.settings.dead_letter {
         Some(dlq) => move_to(shared, dlq, me, job, expiry).await?,
         // The retention decides whether it is deleted: other groups may not have read it.
-        None => ack::send(shared, &[job.id()]).await?.first().copied().unwrap_or(Acked::Done),
+        None => {
+            let is_removed = remove(shared, job, expiry).await?;
+            if is_removed || job.removal_unknown { Acked::Done } else { Acked::AlreadyGone }
+        }
     };
     if acked == Acked::Done {
         let (attempts, reason) = (job.attempts, Arc::clone(&job.reason));
@@ -218,9 +231,9 @@ async fn move_to(
             break copied.id;
         }
     };
-    let is_removed = remove(shared, job.id(), left()).await.inspect_err(|error| {
-        job.removal_unknown |= error.outcome() == Outcome::Unknown;
-    })?;
+    // It was pending when its owner was asked.
+    let is_settled = !job.was_pending && !job.is_unsettled;
+    let is_removed = !is_settled && remove(shared, job, expiry).await?;
     if is_removed || job.removal_unknown || job.has_replaced {
         return Ok(Acked::Done);
     }
@@ -255,30 +268,33 @@ async fn copy(
     let mark = mark.retry_count(moving(job.attempts).into());
     // The group or the entry may be missing: that is for the removal to find out.
     let adding = shared.client.transact((mark.just_id(), add)).within(within);
-    let (_, added) = adding.await.inspect_err(|error| {
+    let (marked, added) = adding.await.inspect_err(|error| {
         job.copy_unknown |= error.outcome() == Outcome::Unknown;
     })?;
+    job.was_pending = marked.is_ok_and(|marked| !marked.is_empty());
     Ok(Copied::new(added?, connection))
 }
 
-/// Acknowledges the entry, and deletes it as the retention requires. False if it was neither
-/// pending nor in the stream.
+/// Acknowledges the entry, and deletes it as the retention requires. False if another client has
+/// settled it: it was not pending; or not in the stream, where the retention deletes.
 ///
 /// Transactions are not repeated by the client after an unknown outcome. The second reply would
 /// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
 /// one after a refusal: the server that takes it then may not have the copy.
-async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
+async fn remove(shared: &Shared, job: &mut DeadLetterMove, expiry: Instant) -> Result<bool, Error> {
+    let left = || expiry.saturating_duration_since(clock::now());
     let ack_del = shared.capabilities().ack_del;
-    match remove_once(shared, id, within, ack_del).await {
+    let removed = match remove_entry(shared, job.id(), left(), ack_del).await {
         Err(error) if ack_del && is_denied(&error) => {
             shared.denied.ack_del();
-            remove_once(shared, id, within, false).await
+            remove_entry(shared, job.id(), left(), false).await
         }
         result => result,
-    }
+    };
+    removed.inspect_err(|error| job.removal_unknown |= error.outcome() == Outcome::Unknown)
 }
 
-async fn remove_once(
+async fn remove_entry(
     shared: &Shared,
     id: EntryId,
     within: Duration,
@@ -292,15 +308,21 @@ async fn remove_once(
             let delete = XDelEx::new(stream, id).refs(Refs::Acked);
             let removing = client.transact((ack, delete)).within(within).once();
             let (acked, outcomes) = removing.await?;
-            let is_deleted = outcomes?.first() == Some(&DeleteOutcome::Deleted);
-            Ok(acked? > 0 || is_deleted)
+            let acked = acked? > 0;
+            Ok(match outcomes?.first() {
+                Some(DeleteOutcome::Deleted) => true,
+                // Another group has not acknowledged it yet.
+                Some(DeleteOutcome::StillReferenced) => acked,
+                _ => false,
+            })
         }
         Retention::DeleteOnAck => {
             // A group that was created again has lost its pending entries: an entry still in the
             // stream was not finished.
             let (acked, deleted) =
                 client.transact((ack, XDel::new(stream, id))).within(within).once().await?;
-            Ok(acked? > 0 || deleted? > 0)
+            acked?;
+            Ok(deleted? > 0)
         }
         Retention::KeepUntilAllAcked if ack_del => {
             let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);

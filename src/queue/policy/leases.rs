@@ -6,8 +6,7 @@
 //!
 //! | age of the last confirmation | action |
 //! |---|---|
-//! | 1/3 of the lease | a heartbeat: XCLAIM JUSTID; entries missing from its reply are gone |
-//! | 1/2 | asks for the owner first, and claims only what is still ours: another consumer may have claimed it |
+//! | 1/3 of the lease | a heartbeat: XCLAIM JUSTID. It does not check the owner, but another client that has claimed the entry meanwhile has reset its idle time, so the command has a min-idle. For entries missing from the reply the owner is asked |
 //! | 3/4 | the lease is considered lost: the job is cancelled, and no heartbeat is sent again |
 //!
 //! The last quarter is a margin for delays. A heartbeat that is sent just before the lease counts
@@ -35,6 +34,8 @@ struct LeaseEntry<M> {
     ticket: u64,
     /// The time before the last confirmed command was sent.
     since: Instant,
+    /// The time of its reply: at the server, the entry has been idle since then at least.
+    idle_since: Instant,
     decided: Decided,
     mark: M,
 }
@@ -61,15 +62,6 @@ impl Decided {
     }
 }
 
-/// The heartbeats to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heartbeats {
-    /// No other consumer may have claimed these yet.
-    pub(crate) certain: Vec<Key>,
-    /// The owner of these must be checked: only those that are still ours are claimed.
-    pub(crate) uncertain: Vec<Key>,
-}
-
 impl<M> Leases<M> {
     pub(crate) fn new(lease: Duration) -> Self {
         Self { lease, entries: HashMap::new(), tickets: 0 }
@@ -90,6 +82,11 @@ impl<M> Leases<M> {
 
     pub(crate) fn contains(&self, key: Key) -> bool {
         self.entries.contains_key(&key)
+    }
+
+    /// Returns the ticket of the last delivery.
+    pub(crate) fn last_ticket(&self) -> u64 {
+        self.tickets
     }
 
     /// Returns all entries that are held, in no order.
@@ -119,12 +116,14 @@ impl<M> Leases<M> {
             };
             if ours {
                 entry.since = entry.since.max(since);
+                entry.idle_since = entry.idle_since.max(now);
                 return None;
             }
         }
         self.tickets += 1;
         let ticket = self.tickets;
-        self.entries.insert(key, LeaseEntry { ticket, since, decided: Decided::Not, mark });
+        let decided = Decided::Not;
+        self.entries.insert(key, LeaseEntry { ticket, since, idle_since: now, decided, mark });
         Some(ticket)
     }
 
@@ -169,33 +168,28 @@ impl<M> Leases<M> {
         lost.into_iter().filter_map(|key| Some((key, self.entries.remove(&key)?.mark))).collect()
     }
 
-    /// Returns the heartbeats that are due, sorted by stream and id.
-    pub(crate) fn due(&self, now: Instant) -> Heartbeats {
-        let mut beats = Heartbeats { certain: Vec::new(), uncertain: Vec::new() };
-        for (key, entry) in &self.entries {
+    /// Returns the entries for which a heartbeat is due, sorted by stream and id.
+    pub(crate) fn due(&self, now: Instant) -> Vec<Key> {
+        let is_due = |entry: &LeaseEntry<M>| {
             let age = now.saturating_duration_since(entry.since);
-            if !entry.decided.is_renewed()
-                || age < self.lease / 3
-                || !self.is_within(entry.since, now)
-            {
-                continue;
-            }
-            if age < self.lease / 2 { &mut beats.certain } else { &mut beats.uncertain }.push(*key);
-        }
-        beats.certain.sort_unstable();
-        beats.uncertain.sort_unstable();
-        beats
+            entry.decided.is_renewed() && age >= self.lease / 3 && self.is_within(entry.since, now)
+        };
+        let due = self.entries.iter().filter(|(_, entry)| is_due(entry));
+        let mut due: Vec<Key> = due.map(|(key, _)| *key).collect();
+        due.sort_unstable();
+        due
     }
 
-    /// Returns those of the keys for which a heartbeat may still be sent. Some may have been
-    /// decided or expired since they were due.
-    pub(crate) fn still_due(&self, keys: &[Key], now: Instant) -> Vec<Key> {
-        let may = |key: &&Key| {
-            self.entries
-                .get(key)
-                .is_some_and(|entry| entry.decided.is_renewed() && self.is_within(entry.since, now))
-        };
-        keys.iter().filter(may).copied().collect()
+    /// Returns those of the keys for which a heartbeat may still be sent, sorted by stream and by the
+    /// time since which they are idle at least. Some may have been decided or expired since they were
+    /// due.
+    pub(crate) fn still_due(&self, keys: &[Key], now: Instant) -> Vec<(Key, Instant)> {
+        let may =
+            |entry: &&LeaseEntry<M>| entry.decided.is_renewed() && self.is_within(entry.since, now);
+        let idle = |key: &Key| Some((*key, self.entries.get(key).filter(may)?.idle_since));
+        let mut due: Vec<_> = keys.iter().filter_map(idle).collect();
+        due.sort_unstable_by_key(|((level, id), idle)| (*level, *idle, *id));
+        due
     }
 
     /// Returns when to check again for due heartbeats and expired leases. `None` while nothing is
@@ -214,29 +208,30 @@ impl<M> Leases<M> {
         Some(self.next_check()? - self.lease / 3 + self.lease / 4 * 3)
     }
 
-    /// Records the reply to a heartbeat for `asked`, sent at `sent`: the entries that are still
-    /// pending. Removes and returns the others, which were finished or claimed elsewhere. Those that
-    /// this consumer moves itself stay.
-    pub(crate) fn renewed(&mut self, sent: Instant, asked: &[Key], still: &[Key]) -> Vec<(Key, M)> {
-        let mut gone = Vec::new();
-        for key in asked {
-            let moving = |entry: &&mut LeaseEntry<M>| entry.decided == Decided::Moving;
-            if still.contains(key) {
-                if let Some(entry) = self.entries.get_mut(key) {
-                    entry.since = entry.since.max(sent);
-                }
-            } else if let Some(entry) = self.entries.get_mut(key).filter(moving) {
-                // No other consumer can claim it.
+    /// Records a heartbeat for these entries, sent at `sent` and confirmed `now`.
+    pub(crate) fn renewed(&mut self, sent: Instant, now: Instant, keys: &[Key]) {
+        for key in keys {
+            if let Some(entry) = self.entries.get_mut(key) {
                 entry.since = entry.since.max(sent);
-            } else if self
-                .entries
-                .get(key)
-                .is_some_and(|entry| entry.decided == Decided::Not && entry.since <= sent)
-            {
-                gone.extend(self.entries.remove(key).map(|entry| (*key, entry.mark)));
+                entry.idle_since = entry.idle_since.max(now);
             }
         }
-        gone
+    }
+
+    /// Records that an entry is not pending for this consumer, as a request sent at `asked` showed,
+    /// and whether it is pending for another one. Returns its mark if its lease ends. An entry that
+    /// this consumer moves itself, and that is no longer pending, stays.
+    pub(crate) fn taken(&mut self, asked: Instant, key: Key, is_pending: bool) -> Option<M> {
+        let entry = self.entries.get_mut(&key)?;
+        match entry.decided {
+            Decided::Not if entry.since <= asked => Some(self.entries.remove(&key)?.mark),
+            Decided::Moving if !is_pending => {
+                // No other consumer can claim it.
+                entry.since = entry.since.max(asked);
+                None
+            }
+            _ => None,
+        }
     }
 }
 
@@ -261,30 +256,24 @@ mod tests {
         let (mut leases, key) = (Leases::new(Duration::from_secs(30)), (0, EntryId::new(1, 0)));
         let ticket = leases.insert(key, now, now, ()).expect("it is not held");
         assert!(leases.decide(key, ticket, Decided::Moving, at(1)));
-        assert_eq!(leases.due(at(10)).certain, [key]);
-        assert_eq!(leases.still_due(&[key], at(10)), [key]);
-        assert_eq!(leases.renewed(at(10), &[key], &[]), []);
+        assert_eq!(leases.due(at(10)), [key]);
+        assert_eq!(leases.still_due(&[key], at(10)), [(key, now)]);
+        assert_eq!(leases.taken(at(10), key, false), None);
         assert!(leases.is_valid(key, ticket, at(25)));
+        // Another client has claimed it.
+        assert_eq!(leases.taken(at(20), key, true), None);
+        assert!(!leases.is_valid(key, ticket, at(33)));
         assert_eq!(leases.take_expired(at(40)), [(key, ())]);
     }
 
     #[test]
-    fn heartbeats_are_due_after_a_third_uncertain_after_half_and_never_after_three_quarters() {
+    fn heartbeats_are_due_after_a_third_and_never_after_three_quarters() {
         let start = Instant::now();
         let mut leases = Leases::new(LEASE);
         assert_eq!(leases.next_check(), None);
         leases.insert(key(1), start, start, ()).unwrap();
-        let none = Heartbeats { certain: vec![], uncertain: vec![] };
-        let rows = [
-            (3, none.clone()),
-            (4, Heartbeats { certain: vec![key(1)], uncertain: vec![] }),
-            (5, Heartbeats { certain: vec![key(1)], uncertain: vec![] }),
-            (6, Heartbeats { certain: vec![], uncertain: vec![key(1)] }),
-            (8, Heartbeats { certain: vec![], uncertain: vec![key(1)] }),
-            (9, none),
-        ];
-        for (s, expected) in rows {
-            assert_eq!(leases.due(at(start, s)), expected, "after {s} s");
+        for (s, is_due) in [(3, false), (4, true), (8, true), (9, false)] {
+            assert_eq!(leases.due(at(start, s)).contains(&key(1)), is_due, "after {s} s");
         }
         assert_eq!(leases.next_check(), Some(at(start, 4)));
         assert_eq!(leases.next_expiry(), Some(at(start, 9)));
@@ -295,38 +284,40 @@ mod tests {
         let start = Instant::now();
         let mut leases = Leases::new(LEASE);
         let ticket = leases.insert(key(1), start, start, ()).unwrap();
-        assert_eq!(leases.renewed(at(start, 4), &[key(1)], &[key(1)]), []);
+        leases.renewed(at(start, 4), at(start, 5), &[key(1)]);
         assert_eq!(leases.expiry(key(1), ticket), Some(at(start, 13)));
         assert!(leases.is_valid(key(1), ticket, at(start, 12)));
         assert!(!leases.is_valid(key(1), ticket, at(start, 13)));
         // A heartbeat sent earlier and confirmed later does not shorten the lease.
-        leases.renewed(at(start, 2), &[key(1)], &[key(1)]);
+        leases.renewed(at(start, 2), at(start, 5), &[key(1)]);
         assert_eq!(leases.expiry(key(1), ticket), Some(at(start, 13)));
+        // The entry is idle since the reply.
+        assert_eq!(leases.still_due(&[key(1)], at(start, 9)), [(key(1), at(start, 5))]);
     }
 
     #[test]
-    fn entry_missing_from_a_heartbeat_reply_is_gone_and_reported_once() {
+    fn entry_that_is_not_ours_is_reported_once() {
         let start = Instant::now();
-        let mut leases = Leases::new(LEASE);
-        leases.insert(key(1), start, start, "one").unwrap();
-        leases.insert(key(2), start, start, "two").unwrap();
-        let asked = [key(1), key(2)];
-        assert_eq!(leases.renewed(at(start, 4), &asked, &[key(2)]), [(key(1), "one")]);
-        assert_eq!(leases.renewed(at(start, 4), &asked, &[key(2)]), []);
-        assert!(leases.contains(key(2)));
-        // An entry that arrived after the heartbeat was sent is not affected.
-        leases.insert(key(1), at(start, 5), at(start, 5), "again").unwrap();
-        assert_eq!(leases.renewed(at(start, 4), &asked, &[key(2)]), []);
+        for is_pending in [true, false] {
+            let mut leases = Leases::new(LEASE);
+            leases.insert(key(1), start, start, "one").unwrap();
+            assert_eq!(leases.taken(at(start, 4), key(1), is_pending), Some("one"));
+            assert_eq!(leases.taken(at(start, 4), key(1), is_pending), None);
+            // An entry that arrived after the request was sent is not affected.
+            leases.insert(key(1), at(start, 5), at(start, 5), "again").unwrap();
+            assert_eq!(leases.taken(at(start, 4), key(1), is_pending), None);
+            assert!(leases.contains(key(1)));
+        }
     }
 
     #[test]
-    fn decided_entry_missing_from_a_heartbeat_reply_is_not_lost() {
+    fn decided_entry_that_is_not_ours_is_not_lost() {
         let start = Instant::now();
         let mut leases = Leases::new(LEASE);
         for (ms, decided) in [(1, Decided::Done), (2, Decided::GivenBack)] {
             let ticket = leases.insert(key(ms), start, start, ()).unwrap();
             assert!(leases.decide(key(ms), ticket, decided, at(start, 4)));
-            assert_eq!(leases.renewed(at(start, 4), &[key(ms)], &[]), [], "{decided:?}");
+            assert_eq!(leases.taken(at(start, 4), key(ms), false), None, "{decided:?}");
             assert!(leases.contains(key(ms)), "{decided:?}");
         }
     }
@@ -355,7 +346,7 @@ mod tests {
         leases.insert(key(1), start, start, "one").unwrap();
         let two = leases.insert(key(2), start, start, "two").unwrap();
         assert!(leases.decide(key(2), two, Decided::Done, at(start, 8)));
-        assert_eq!(leases.due(at(start, 8)).uncertain, [key(1)]);
+        assert_eq!(leases.due(at(start, 8)), [key(1)]);
         assert_eq!(leases.take_expired(at(start, 8)), []);
         assert_eq!(leases.take_expired(at(start, 9)), [(key(1), "one")]);
         assert_eq!(leases.take_expired(at(start, 99)), []);
@@ -376,8 +367,7 @@ mod tests {
         for key in keys.iter().rev() {
             leases.insert(*key, start, start, ()).unwrap();
         }
-        assert_eq!(leases.due(at(start, 4)).certain, keys);
-        assert_eq!(leases.due(at(start, 6)).uncertain, keys);
+        assert_eq!(leases.due(at(start, 4)), keys);
         let lost: Vec<Key> =
             leases.take_expired(at(start, 9)).iter().map(|(key, ())| *key).collect();
         assert_eq!(lost, keys);
@@ -410,10 +400,13 @@ mod tests {
         let mut leases = Leases::new(LEASE);
         let one = leases.insert(key(1), start, start, ()).unwrap();
         leases.insert(key(2), start, start, ()).unwrap();
-        let due = leases.due(at(start, 6)).uncertain;
-        assert_eq!(leases.still_due(&due, at(start, 7)), due);
+        let due = leases.due(at(start, 6));
+        assert_eq!(
+            leases.still_due(&due, at(start, 7)),
+            due.iter().map(|key| (*key, start)).collect::<Vec<_>>()
+        );
         assert!(leases.decide(key(1), one, Decided::GivenBack, at(start, 7)));
-        assert_eq!(leases.still_due(&due, at(start, 8)), [key(2)]);
+        assert_eq!(leases.still_due(&due, at(start, 8)), [(key(2), start)]);
         assert_eq!(leases.still_due(&due, at(start, 9)), []);
         assert_eq!(leases.still_due(&[key(3)], at(start, 1)), []);
     }

@@ -1,0 +1,7 @@
+# Keep exactly last 10K messages
+r.xadd(
+    'orders',
+    message,
+    maxlen=10000,
+    approximate=False
+)
