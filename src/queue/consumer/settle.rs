@@ -3,7 +3,7 @@
 //!
 //! While one acknowledgement is in flight, others gather for the next: no acknowledgement waits for
 //! a batch to fill. An acknowledgement is sent even after the lease was lost: the job *is* done.
-//! Everything else is sent only while the lease is valid.
+//! Everything else is sent only while the lease is valid. Retries after a delay are in `delayed`.
 //!
 //! | event | action |
 //! |---|---|
@@ -15,6 +15,8 @@
 use crate::error::{Code, Error, Outcome, Repeat};
 use crate::id::EntryId;
 use crate::queue::codec::FieldList;
+use crate::queue::consumer::conclude::{answer, failed};
+use crate::queue::consumer::delayed::{self, Redelivery};
 use crate::queue::consumer::in_flight::{Action, InFlight, Reply, Settlement};
 use crate::queue::consumer::report::JobOutcome;
 use crate::queue::consumer::state::State;
@@ -36,14 +38,18 @@ use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// The maximum number of jobs that are received at once.
 const BATCH: usize = 1_024;
 
 /// Settles jobs, until the consumer has ended and none is left.
-pub(crate) async fn run(state: Arc<State>, mut jobs: mpsc::Receiver<Settlement>) {
+pub(crate) async fn run(
+    state: Arc<State>,
+    mut jobs: mpsc::Receiver<Settlement>,
+    redelivery: Redelivery,
+) {
     let mut others = JoinSet::new();
     let mut batch = Vec::new();
     // False when nothing can send a job any more.
@@ -80,10 +86,12 @@ pub(crate) async fn run(state: Arc<State>, mut jobs: mpsc::Receiver<Settlement>)
         state.room.notify_waiters();
         let mut done = Vec::new();
         for settlement in batch.drain(..) {
-            if settlement.action.acknowledges() {
-                done.push(settlement);
-            } else {
-                others.spawn(settle(settlement));
+            match settlement.action {
+                Action::Decide(Decision::Retry(wait)) if !wait.is_zero() => {
+                    others.spawn(delayed::retry(settlement, wait, redelivery.clone()));
+                }
+                _ if settlement.action.acknowledges() => done.push(settlement),
+                _ => drop(others.spawn(settle(settlement))),
             }
         }
         if !done.is_empty() {
@@ -225,14 +233,6 @@ fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Ar
     answer(reply, result.map_err(|error| QueueError::Redis((**error).clone())));
 }
 
-/// Reports a result to the caller.
-fn answer(reply: Option<oneshot::Sender<Reply>>, result: Reply) {
-    if let Some(reply) = reply {
-        // The caller may have dropped its future.
-        let _ = reply.send(result);
-    }
-}
-
 /// Settles a job that is not acknowledged with others. It occupies a place until then.
 async fn settle(settlement: Settlement) {
     let Settlement { job, action, occupied: _occupied, reply, .. } = settlement;
@@ -264,29 +264,6 @@ async fn settle(settlement: Settlement) {
     }
 }
 
-/// Records that a decision was not carried out.
-fn failed(job: &InFlight, error: &QueueError) {
-    let (state, now) = (&job.state, clock::now());
-    match error {
-        QueueError::Redis(error) => {
-            state.set_unanswered();
-            if is_permanent(error) && error.code() != Some(&Code::WrongType) {
-                state.fail(error.clone().into());
-            }
-            state.note_run(job.key, now);
-            state.settlement_failed(job.key, JobOutcome::Unsettled, &Arc::new(error.clone()));
-        }
-        // The heartbeats have not reported it yet, or no longer watch the lease.
-        QueueError::LeaseLost => {
-            state.set_unanswered();
-            let token = state.leases().remove(job.key, job.ticket);
-            state.lease_lost(token.map(|token| (job.key, token)).into_iter().collect(), now);
-            state.note_run(job.key, now);
-        }
-        _ => {}
-    }
-}
-
 /// Carries out the decision. Retries while the lease is valid and the decision is known not to be
 /// applied.
 ///
@@ -309,14 +286,14 @@ async fn carry_out(
             }
         }
         Decision::Retry(wait) => {
-            (JobOutcome::Retried, give_back(job, shared, job.attempt, GiveBack::Retry(wait)).await)
+            (JobOutcome::Retried, give_back(job, shared, GiveBack::Retry(wait)).await)
         }
         Decision::Release => {
-            (JobOutcome::Released, give_back(job, shared, job.attempt, GiveBack::Release).await)
+            (JobOutcome::Released, give_back(job, shared, GiveBack::Release).await)
         }
         Decision::Drop | Decision::Done | Decision::Discard | Decision::Skip => {
             let now = GiveBack::Retry(Duration::ZERO);
-            (JobOutcome::Dropped, give_back(job, shared, job.attempt, now).await)
+            (JobOutcome::Dropped, give_back(job, shared, now).await)
         }
     };
     if result.is_ok() {
@@ -325,18 +302,13 @@ async fn carry_out(
     result.map(|()| (Acked::Done, None))
 }
 
-async fn give_back(
-    job: &InFlight,
-    shared: &Shared,
-    attempt: u32,
-    how: GiveBack,
-) -> Result<(), QueueError> {
+async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<(), QueueError> {
     let mut backoff = Backoff::default();
     // A heartbeat that arrives later would take the job back.
     job.state.heartbeat_ended().await;
     loop {
         let Some(expiry) = job.expiry() else { return Err(QueueError::LeaseLost) };
-        let error = match nack::send(shared, job.key.1, attempt, how, expiry).await {
+        let error = match nack::send(shared, job.key.1, job.deliveries(), how, expiry).await {
             Ok(()) => {
                 if !job.state.all_answered() {
                     // A heartbeat that arrives now makes it pending for us again, which would look
@@ -382,7 +354,7 @@ async fn dead_letter(
             let now = clock::now();
             job.state.leases().decide(job.key, job.ticket, Decided::GivenBack, now);
             let later = GiveBack::Retry(shared.settings.lease / 2);
-            give_back(job, shared, whole.count(), later).await?;
+            give_back(job, shared, later).await?;
             return Err(error.into());
         }
         first(backoff.wait(), job.state.closing.cancelled()).await;

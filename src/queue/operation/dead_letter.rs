@@ -39,15 +39,13 @@ use crate::queue::event::QueueEvent;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::copied::Copied;
+use crate::queue::policy::mark::{Mark, moving, split_count};
 use crate::queue::policy::plan::PAGE;
 use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 use crate::random;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Added to the delivery count of a job that is being moved: it is not run again.
-const MOVING: u32 = 1_000_000_000;
 
 /// The reason of a letter whose first copy is not found.
 const INTERRUPTED: &str =
@@ -59,16 +57,6 @@ const PAGES: usize = 100;
 
 /// Allows for the time that a command is on its way.
 const MARGIN: Duration = Duration::from_secs(60);
-
-/// Returns the delivery count of a job that is being moved.
-pub(crate) fn moving(deliveries: u32) -> u32 {
-    deliveries.saturating_add(MOVING)
-}
-
-/// Returns the number of deliveries, and whether the job is being moved.
-pub(crate) fn split_count(count: u32) -> (u32, bool) {
-    count.checked_sub(MOVING).map_or((count, false), |deliveries| (deliveries, true))
-}
 
 /// A job that is being moved to the dead-letter stream, and how far the move has come.
 #[derive(Debug)]
@@ -94,10 +82,11 @@ pub(crate) struct DeadLetterMove {
 }
 
 impl DeadLetterMove {
-    /// Creates the move of an entry. `count` is its number of attempts, plus [`MOVING`] if an
-    /// earlier move was interrupted.
+    /// Creates the move of an entry. `count` is its number of attempts, marked if an earlier move
+    /// was interrupted.
     pub(crate) fn new(entry: Entry, count: u32, reason: Arc<str>) -> Self {
-        let (attempts, is_resumed) = split_count(count);
+        let (attempts, mark) = split_count(count);
+        let is_resumed = mark == Mark::Moving;
         Self {
             attempts,
             reason: if is_resumed { INTERRUPTED.into() } else { reason },
@@ -112,12 +101,6 @@ impl DeadLetterMove {
             copy_unknown: false,
             removal_unknown: false,
         }
-    }
-
-    /// Returns the delivery count for a job that is given back.
-    pub(crate) fn count(&self) -> u32 {
-        let is_begun = self.copy.is_some() || self.copy_unknown || self.has_replaced;
-        if is_begun { moving(self.attempts) } else { self.attempts }
     }
 
     fn id(&self) -> EntryId {
@@ -270,7 +253,7 @@ async fn copy(
 /// Transactions are not repeated by the client after an unknown outcome. The second reply would
 /// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
 /// one after a refusal: the server that takes it then may not have the copy.
-async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
+pub(crate) async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
     let settings = &shared.settings;
     let (stream, group, client) = (&settings.stream, &settings.group, &shared.client);
     let ack = XAck::new(stream, group, id);
