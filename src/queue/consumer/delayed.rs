@@ -17,6 +17,7 @@ use crate::queue::first::first;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::backoff::{Backoff, is_permanent, is_transient};
 use crate::queue::operation::delay::{self, Delay};
+use crate::queue::operation::failures::Failures;
 use crate::queue::operation::nack::{self, GiveBack};
 use crate::queue::operation::{claim, clock};
 use crate::queue::policy::decision::Decision;
@@ -60,7 +61,8 @@ pub(crate) async fn retry(settlement: Settlement, wait: Duration, redelivery: Re
             }
         }
     }
-    let result = put_into_wheel(&job, shared, due).await;
+    let mut failures = Failures::default();
+    let result = put_into_wheel(&job, shared, due, &mut failures).await;
     match &result {
         Ok(Acked::AlreadyGone) => state.outcomes.add(job.key.0, JobOutcome::AlreadyGone, 1),
         Ok(Acked::Done) if is_counted => {}
@@ -68,7 +70,8 @@ pub(crate) async fn retry(settlement: Settlement, wait: Duration, redelivery: Re
         Err(error) => failed(&job, error),
     }
     state.settled(job.key, job.ticket);
-    answer(reply, result.map(|_| (Acked::Done, None)));
+    let result = result.map(|acked| (acked, None));
+    answer(reply, result.map_err(|error| failures.error(error)));
     drop(occupied);
 }
 
@@ -78,6 +81,7 @@ async fn put_into_wheel(
     job: &InFlight,
     shared: &Shared,
     due: Option<Instant>,
+    failures: &mut Failures,
 ) -> Result<Acked, QueueError> {
     let mut whole = Delay::new(job.entry.clone(), job.attempt, due);
     let mut backoff = Backoff::default();
@@ -91,6 +95,7 @@ async fn put_into_wheel(
             Ok(acked) => return Ok(acked),
             Err(error) => error,
         };
+        failures.add(&error);
         shared.emit(QueueEvent::Interrupted { error: Arc::new(error.clone()) });
         let ends = is_permanent(&error) && error.code() != Some(&Code::WrongType);
         if ends || job.state.closing.is_cancelled() {
