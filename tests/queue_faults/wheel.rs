@@ -3,7 +3,8 @@
 
 use crate::steps::{enqueue, len, next, requests, run, s};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
-use bourn::queue::{Consumer, Nack, Queue};
+use crate::test_queue::{Run, number, on_each, until};
+use bourn::queue::{Consumer, Fail, Flat, Nack, Queue};
 use bourn::testing::{Fault, Server};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -274,6 +275,65 @@ fn closing_consumer_keeps_the_rest_of_a_short_delay() {
         assert!(start.elapsed() >= ms(1_900), "{:?}", start.elapsed());
         assert!(start.elapsed() <= s(15), "{:?}", start.elapsed());
         assert_eq!(again.attempt(), 2);
+    });
+}
+
+#[test]
+fn mover_that_leaves_is_followed_soon() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut first = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut first, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(s(60))).await.unwrap();
+        let start = Instant::now();
+        sleep(s(5)).await;
+        let mut second = self::queue(&server, STREAM).await.consumer().start().await.unwrap();
+        sleep(ms(53_500)).await;
+        let _ = first.close().await;
+        next(&mut second, s(60)).await.expect("it comes again");
+        assert!(start.elapsed() >= s(60) && start.elapsed() < s(64), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn retry_takes_the_slot_that_a_waiting_read_would_fill() {
+    on_each(async |test| {
+        let queue = test.builder().lease(s(30)).open(Flat).await.unwrap();
+        test.enqueue(&queue, 1).await;
+        let run = Run::new(queue.worker().concurrency(1), |job| async move {
+            if job.attempt() == 1 && number(&job) == 0 {
+                return Err(Fail::retry_after(ms(500), "later"));
+            }
+            sleep(s(10)).await;
+            Ok(())
+        });
+        sleep(s(2)).await;
+        test.enqueue(&queue, 2).await;
+        sleep(s(2)).await;
+        assert_eq!(test.left(), (3, 1), "the others are left to other workers");
+        until("they are done", || async { test.left() == (0, 0) }).await;
+        assert_eq!(run.stop().await.0.done, 3);
+    });
+}
+
+#[test]
+fn retries_beyond_the_slots_are_given_back() {
+    on_each(async |test| {
+        let queue = test.builder().lease(s(30)).open(Flat).await.unwrap();
+        test.enqueue(&queue, 6).await;
+        let run = Run::new(queue.worker().concurrency(2), |job| async move {
+            if job.attempt() == 1 {
+                return Err(Fail::retry_after(ms(300), "later"));
+            }
+            sleep(s(9)).await;
+            Ok(())
+        });
+        sleep(s(3)).await;
+        let stats = queue.stats().await.unwrap();
+        assert_eq!((stats.in_flight, stats.waiting_retry), (2, 4), "{stats:?}");
+        until("they are done", || async { test.left() == (0, 0) }).await;
+        assert_eq!(run.stop().await.0.done, 6);
     });
 }
 

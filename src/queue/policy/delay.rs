@@ -46,6 +46,7 @@ pub(crate) const RUNGS: usize = 37;
 
 /// The delay of each rung in milliseconds: from a second to 25 days, each half as much again as
 /// the one before.
+#[expect(clippy::indexing_slicing, reason = "it is evaluated when the crate is compiled")]
 const HOPS: [u64; RUNGS] = {
     let mut hops = [1_000; RUNGS];
     let mut rung = 1;

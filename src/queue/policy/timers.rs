@@ -193,7 +193,7 @@ mod tests {
         let mut timers = Timers::default();
         for n in 1..=MOST as u64 {
             assert!(timers.has_room(), "{n}");
-            timers.add(0, EntryId::new(n, 0), Some(timer(n, 1)), 1);
+            timers.add(0, EntryId::new(n, 0), Some(timer(1, 1)), 1);
         }
         assert!(!timers.has_room());
     }
