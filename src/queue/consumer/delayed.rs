@@ -7,7 +7,7 @@
 //! | the delay is longer, or the consumer closes | the job is put into the wheel |
 //! | that fails | it is tried again while the lease is valid: the job keeps its worker slot |
 
-use crate::error::Code;
+use crate::error::{Code, Outcome};
 use crate::queue::consumer::conclude::{answer, failed};
 use crate::queue::consumer::in_flight::{InFlight, Out, Settlement, Settler, WeakOut};
 use crate::queue::consumer::report::JobOutcome;
@@ -26,6 +26,9 @@ use crate::queue::policy::leases::Decided;
 use crate::queue::shared::Shared;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The time in which a read is ended.
+const YIELD: Duration = Duration::from_millis(1);
 
 /// Delivers jobs again that waited in this consumer.
 #[derive(Debug, Clone)]
@@ -120,6 +123,8 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
     let out = redelivery.out.upgrade().filter(|_| state.room() > 0);
     let Some(out) = out else { return give_back(&job, shared).await };
     let place = state.occupy(1);
+    // A read that waits must return no more than there is room for now.
+    state.take_room();
     let mut backoff = Backoff::default();
     let since = loop {
         let since = clock::now();
@@ -144,8 +149,15 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
                 }
             }
         };
+        let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
         failed(&job, &error);
-        return state.settled(job.key, job.ticket);
+        state.settled(job.key, job.ticket);
+        if let Some(claimable) = claimable.filter(|_| error.outcome() == Outcome::NotApplied) {
+            // The entry stays pending until then: another one in its place would add to those that
+            // do.
+            first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
+        }
+        return;
     };
     state.settled(job.key, job.ticket);
     let memory = state.hold(job.bytes());
@@ -163,13 +175,14 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
         }
     }
     drop(place);
-    // A read that waits must return no more than there is room for now.
-    state.take_room();
 }
 
 /// Gives the job back, for any consumer.
 async fn give_back(job: &InFlight, shared: &Shared) {
     let state = &job.state;
+    // A read that waits for more than there is room for now would return this job: it is ended
+    // before.
+    tokio::time::sleep(YIELD).await;
     state.leases().decide(job.key, job.ticket, Decided::GivenBack, clock::now());
     // A heartbeat that arrives later would take the job back.
     state.heartbeat_ended().await;

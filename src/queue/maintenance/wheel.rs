@@ -132,6 +132,8 @@ impl Mover {
         let sent = clock::now();
         let Some(record) = wheel::renew(shared, me).await? else {
             self.turn.lost();
+            // They are the other consumer's now.
+            self.timers = Timers::default();
             return Ok(false);
         };
         self.turn.renewed(sent);
