@@ -6,6 +6,7 @@ use crate::steps::{
 use crate::support::{in_paused_time, on_each_version, queue};
 use bourn::queue::{Nack, QueueError};
 use bourn::testing::{Fault, Server};
+use tokio::time::sleep;
 
 /// Returns how often an entry was given back.
 fn given_back(server: &Server) -> usize {
@@ -94,6 +95,27 @@ fn no_idle_time_is_set_among_many_pending_entries() {
             assert_eq!(requests(&server, &["XCLAIM", "~retry"]).len(), 1);
         });
     }
+}
+
+/// XNACK makes an entry older than any idle time.
+#[test]
+fn job_that_was_given_back_is_not_kept_by_maintenance() {
+    in_paused_time(async {
+        let server = Server::builder().version("redis-8.10").build();
+        let queue = queue(&server, STREAM).await;
+        let id = enqueue(&queue).await;
+        run(&server, "XREADGROUP GROUP workers other STREAMS email >");
+        // The only consumer has no room while it is given back.
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        sleep(s(1)).await;
+        run(&server, &format!("XNACK email workers SILENT IDS 1 {id}"));
+        sleep(s(25)).await;
+        let delivery = next(&mut consumer, s(1)).await.expect("the other one");
+        delivery.ack().await.unwrap();
+        let again = next(&mut consumer, s(2)).await.expect("it comes at once");
+        assert_eq!((again.id(), again.attempt()), (id, 1));
+    });
 }
 
 #[test]
