@@ -18,8 +18,8 @@
 //! | the worker dies after the first XADD | its copy has no timer and is never moved; the job's lease expires |
 //! | the worker dies after the mark | the next consumer sees the delivery count, and removes the entry |
 //! | the reply to the first XADD is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise another one |
-//! | the reply to the timer is lost | sent again: a second timer does no harm |
-//! | another consumer had finished the job | the copy is deleted |
+//! | the reply to the timer is lost | sent again: a second timer does no harm. The copy is kept, whatever follows |
+//! | another consumer had finished the job: XCLAIM returns nothing | the copy is deleted |
 //! | the timer's key holds another type | MULTI does not undo: the mark is removed, and all is tried again |
 
 use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen};
@@ -45,17 +45,18 @@ pub(crate) struct Delay {
     due: Option<Instant>,
     token: String,
     timer: Option<Timer>,
-    /// Whether the timer was added, and the entry was marked.
+    /// Whether the timer was added, and the entry was marked. Another consumer may then remove the
+    /// entry.
     is_marked: bool,
-    /// Whether the entry may have been removed by us.
-    removal_unknown: bool,
+    /// Whether that may have been done.
+    mark_unknown: bool,
 }
 
 impl Delay {
     pub(crate) fn new(entry: Entry, attempts: u32, due: Option<Instant>) -> Self {
         let token = format!("{:016x}", random::bits());
-        let (timer, is_marked, removal_unknown) = (None, false, false);
-        Self { entry, attempts, due, token, timer, is_marked, removal_unknown }
+        let (timer, is_marked, mark_unknown) = (None, false, false);
+        Self { entry, attempts, due, token, timer, is_marked, mark_unknown }
     }
 
     /// Whether the job will be moved at its time, whatever happens to its entry.
@@ -80,18 +81,17 @@ pub(crate) async fn send(
     };
     if !job.is_marked {
         announce(shared).await?;
-        mark(shared, me, job, timer, left()).await?;
+        let is_pending = mark(shared, me, job, timer, left()).await.inspect_err(|error| {
+            job.mark_unknown |= error.outcome() == Outcome::Unknown;
+        })?;
+        if !is_pending && !job.mark_unknown {
+            discard(shared, job).await?;
+            return Ok(Acked::AlreadyGone);
+        }
         job.is_marked = true;
     }
-    let is_removed = remove(shared, job.entry.id()).await.inspect_err(|error| {
-        job.removal_unknown |= error.outcome() == Outcome::Unknown;
-    })?;
-    if is_removed || job.removal_unknown {
-        return Ok(Acked::Done);
-    }
-    let jobs = shared.settings.waiting_key(timer.class);
-    shared.client.send(XDel::new(&jobs, timer.job)).await?;
-    Ok(Acked::AlreadyGone)
+    remove(shared, job.entry.id()).await?;
+    Ok(Acked::Done)
 }
 
 /// Adds the copy. Returns its timer.
@@ -129,14 +129,15 @@ pub(crate) async fn announce(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds the timer, and marks the entry.
+/// Adds the timer, and marks the entry. False if the entry was not pending: another consumer had
+/// finished the job.
 async fn mark(
     shared: &Shared,
     me: &[u8],
     job: &Delay,
     timer: Timer,
     left: Duration,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let (stream, group, id) = (&shared.settings.stream, &shared.settings.group, job.entry.id());
     let wait = timer.due.saturating_sub(timer.job.ms());
     let key = shared.settings.rung_key(delay::rung(wait));
@@ -148,17 +149,18 @@ async fn mark(
     let before = origin::attempts_before(job.entry.fields(), stream);
     let deliveries = job.attempts.saturating_sub(before);
     let marked = shared.client.transact((add, claim(mark::delayed(deliveries)))).within(left);
-    let (added, _) = marked.await?;
+    let (added, claimed) = marked.await?;
     if let Err(error) = added {
         shared.client.send(claim(deliveries)).within(left).await?;
         return Err(error);
     }
-    Ok(())
+    // The group may be missing: its entries are delivered again, unless they are removed.
+    Ok(claimed.map_or(true, |ids| !ids.is_empty()))
 }
 
-/// Deletes the copy of a job that has no timer.
+/// Deletes the copy of a job whose entry is certainly not marked.
 pub(crate) async fn discard(shared: &Shared, job: &Delay) -> Result<(), Error> {
-    if let Some(timer) = job.timer.filter(|_| !job.is_marked) {
+    if let Some(timer) = job.timer.filter(|_| !job.is_marked && !job.mark_unknown) {
         let key = shared.settings.waiting_key(timer.class);
         shared.client.send(XDel::new(&key, timer.job)).await?;
     }
