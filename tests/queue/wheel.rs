@@ -22,7 +22,14 @@ fn retries_come_at_their_time() {
         test.enqueue(&queue, 20).await;
         let failed = Arc::new(Mutex::new(BTreeMap::new()));
         let late = Arc::new(Mutex::new(Vec::new()));
-        let delay = |n: u64| Duration::from_millis([200, 1_500, 2_000, 3_000][n as usize % 4]);
+        let delay = |n: u64| {
+            Duration::from_millis(match n % 4 {
+                0 => 200,
+                1 => 1_500,
+                2 => 2_000,
+                _ => 3_000,
+            })
+        };
         let run = Run::new(queue.worker(), {
             let (failed, late) = (Arc::clone(&failed), Arc::clone(&late));
             move |job| {

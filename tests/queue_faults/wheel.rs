@@ -285,6 +285,26 @@ fn closing_consumer_keeps_the_rest_of_a_short_delay() {
 }
 
 #[test]
+fn delayed_job_that_a_failover_brings_back_is_moved_again() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(s(60))).await.unwrap();
+        sleep(s(30)).await;
+        server.replicate();
+        next(&mut consumer, s(60)).await.expect("it comes again").ack().await.unwrap();
+        // The replica has neither the entry nor its acknowledgement.
+        server.fail_over();
+        server.disconnect_all();
+        let again = next(&mut consumer, s(9)).await.expect("it is delayed no longer");
+        again.ack().await.unwrap();
+        assert_eq!((len(&server, STREAM), timers(&server)), (0, 0));
+    });
+}
+
+#[test]
 fn mover_that_leaves_is_followed_soon() {
     on_each_version(|server| async move {
         let queue = queue(&server, STREAM).await;

@@ -6,6 +6,7 @@
 //! at its start, and then none.
 
 use crate::error::Error;
+use crate::id::EntryId;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::first;
 use crate::queue::operation::backoff::{Backoff, is_permanent};
@@ -15,6 +16,7 @@ use crate::queue::policy::timers::{INTERVAL, MoverClock, Timers};
 use crate::queue::policy::turn::Turn;
 use crate::queue::shared::Shared;
 use crate::random;
+use crate::server::Server;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,11 @@ struct Mover {
     clock: MoverClock,
     /// When to keep the turn, or to look who has it.
     next: Option<Instant>,
+    /// Our last record.
+    record: Option<EntryId>,
+    /// The connection on which the timers were read.
+    connection: Option<i64>,
+    server: Option<Arc<Server>>,
     /// Jobs that were due by then may have been moved by another mover.
     uncertain_until: u64,
 }
@@ -86,6 +93,18 @@ impl Mover {
         self.next = None;
     }
 
+    /// Whether the connection is another one than at the last call.
+    fn is_new_connection(&mut self, shared: &Shared) -> bool {
+        let (server, connection) = (shared.client.server(), shared.client.connection_id());
+        let is_same = match (&server, &self.server) {
+            (Some(server), Some(known)) => Arc::ptr_eq(server, known),
+            (server, known) => server.is_none() && known.is_none(),
+        };
+        let is_new = !is_same || connection != self.connection;
+        (self.server, self.connection) = (server, connection);
+        is_new
+    }
+
     /// Takes the next steps. Returns the time to wait.
     async fn step(&mut self, shared: &Shared, me: &[u8]) -> Result<Duration, Error> {
         let now = clock::now();
@@ -128,14 +147,22 @@ impl Mover {
                 return Ok(false);
             }
             self.begin_again();
+            self.record = Some(id);
         }
         let sent = clock::now();
         let Some(record) = wheel::renew(shared, me).await? else {
             self.turn.lost();
+            self.record = None;
             // They are the other consumer's now.
             self.timers = Timers::default();
             return Ok(false);
         };
+        let (last, record) = record;
+        // The server may have lost data: timers that were read and deleted are there again.
+        if self.is_new_connection(shared) || self.record.is_some_and(|record| record != last) {
+            self.begin_again();
+        }
+        self.record = Some(record);
         self.turn.renewed(sent);
         self.clock.assigned(record, clock::now());
         if self.uncertain_until == u64::MAX {

@@ -59,15 +59,15 @@ pub(crate) async fn take(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool
     }
 }
 
-/// Adds another record. Returns its id, which has the server's time; `None` if the last record was
-/// not ours.
-pub(crate) async fn renew(shared: &Shared, me: &[u8]) -> Result<Option<EntryId>, Error> {
+/// Adds another record. Returns the id of the last one, and its own, which has the server's time.
+/// `None` if the last one was not ours.
+pub(crate) async fn renew(shared: &Shared, me: &[u8]) -> Result<Option<(EntryId, EntryId)>, Error> {
     let key = shared.settings.mover_key();
     let add = XAdd::new(&key).trim(Trim::max_len(1)).field(BY, me);
     let (last, added) = shared.client.transact((last_record(&key), add)).await?;
     let (last, added) = (last?, added?);
-    if record(&last).is_some_and(|(_, by)| by == me) {
-        return Ok(Some(added));
+    if let Some((last, _)) = record(&last).filter(|(_, by)| by == me) {
+        return Ok(Some((last.id, added)));
     }
     // Our record is now the last one.
     leave(shared).await?;
