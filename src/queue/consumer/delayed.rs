@@ -99,6 +99,10 @@ async fn put_into_wheel(
             Err(error) => error,
         };
         failures.add(&error);
+        if error.outcome() == Outcome::Unknown {
+            // The mark may still make the entry pending for our name.
+            job.state.set_unanswered();
+        }
         shared.emit(QueueEvent::Interrupted { error: Arc::new(error.clone()) });
         let ends = is_permanent(&error) && error.code() != Some(&Code::WrongType);
         if ends || job.state.closing.is_cancelled() {
@@ -191,6 +195,11 @@ async fn give_back(job: &InFlight, shared: &Shared) {
         Some(expiry) => nack::send(shared, job.key.1, job.deliveries(), now, expiry).await,
         None => Ok(()),
     };
+    if result.is_ok() && !state.all_answered() {
+        // A heartbeat that arrives now makes it pending for us again, which would look like a lost
+        // delivery.
+        state.note_run(job.key, clock::now());
+    }
     if let Err(error) = result {
         failed(job, &error.into());
     }

@@ -16,7 +16,6 @@ use crate::queue::policy::timers::{INTERVAL, MoverClock, Timers};
 use crate::queue::policy::turn::Turn;
 use crate::queue::shared::Shared;
 use crate::random;
-use crate::server::Server;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -38,8 +37,7 @@ struct Mover {
     /// Our last record.
     record: Option<EntryId>,
     /// The connection on which the timers were read.
-    connection: Option<i64>,
-    server: Option<Arc<Server>>,
+    connection: Option<Instant>,
     /// Jobs that were due by then may have been moved by another mover.
     uncertain_until: u64,
 }
@@ -93,18 +91,6 @@ impl Mover {
         self.next = None;
     }
 
-    /// Whether the connection is another one than at the last call.
-    fn is_new_connection(&mut self, shared: &Shared) -> bool {
-        let (server, connection) = (shared.client.server(), shared.client.connection_id());
-        let is_same = match (&server, &self.server) {
-            (Some(server), Some(known)) => Arc::ptr_eq(server, known),
-            (server, known) => server.is_none() && known.is_none(),
-        };
-        let is_new = !is_same || connection != self.connection;
-        (self.server, self.connection) = (server, connection);
-        is_new
-    }
-
     /// Takes the next steps. Returns the time to wait.
     async fn step(&mut self, shared: &Shared, me: &[u8]) -> Result<Duration, Error> {
         let now = clock::now();
@@ -129,7 +115,10 @@ impl Mover {
                 break;
             }
             let is_uncertain = due.iter().any(|(.., timer)| timer.due <= self.uncertain_until);
-            wheel::move_jobs(shared, &due, is_uncertain).await?;
+            if !wheel::move_jobs(shared, &due, is_uncertain).await? {
+                self.begin_again();
+                break;
+            }
             due.into_iter().for_each(|placed| self.timers.moved(placed));
         }
         let now = clock::now();
@@ -159,9 +148,11 @@ impl Mover {
         };
         let (last, record) = record;
         // The server may have lost data: timers that were read and deleted are there again.
-        if self.is_new_connection(shared) || self.record.is_some_and(|record| record != last) {
+        let connection = shared.client.connected_since();
+        if connection != self.connection || self.record.is_some_and(|record| record != last) {
             self.begin_again();
         }
+        self.connection = connection;
         self.record = Some(record);
         self.turn.renewed(sent);
         self.clock.assigned(record, clock::now());

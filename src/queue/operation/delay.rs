@@ -20,6 +20,7 @@
 //! | the reply to the first XADD is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise another one |
 //! | the reply to the timer is lost | sent again: a second timer does no harm. The copy is kept, whatever follows |
 //! | another consumer had finished the job: XCLAIM returns nothing | the copy is deleted |
+//! | the connection is another one at the end | the server may have lost what it confirmed: the copy is looked for, and the timer is added again |
 //! | the timer's key holds another type | MULTI does not undo: the mark is removed, and all is tried again |
 
 use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen};
@@ -28,6 +29,7 @@ use crate::error::{Error, Outcome};
 use crate::queue::codec::origin::{self, Address, WAIT, producer_id};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
+use crate::queue::operation::copied::Copied;
 use crate::queue::operation::dead_letter::remove;
 use crate::queue::policy::delay::{self, MARKER, Timer};
 use crate::queue::policy::mark;
@@ -44,19 +46,21 @@ pub(crate) struct Delay {
     /// When it is due; `None` if that is beyond all time.
     due: Option<Instant>,
     token: String,
+    /// The timer of the copy, once that is confirmed.
     timer: Option<Timer>,
+    copied: Option<Copied>,
     /// Whether the timer was added, and the entry was marked. Another consumer may then remove the
     /// entry.
     is_marked: bool,
-    /// Whether that may have been done.
-    mark_unknown: bool,
+    /// Whether that may have been done at any time.
+    may_be_marked: bool,
 }
 
 impl Delay {
     pub(crate) fn new(entry: Entry, attempts: u32, due: Option<Instant>) -> Self {
         let token = format!("{:016x}", random::bits());
-        let (timer, is_marked, mark_unknown) = (None, false, false);
-        Self { entry, attempts, due, token, timer, is_marked, mark_unknown }
+        let (timer, copied, is_marked, may_be_marked) = (None, None, false, false);
+        Self { entry, attempts, due, token, timer, copied, is_marked, may_be_marked }
     }
 
     /// Whether the job will be moved at its time, whatever happens to its entry.
@@ -75,27 +79,40 @@ pub(crate) async fn send(
     expiry: Instant,
 ) -> Result<Acked, Error> {
     let left = || expiry.saturating_duration_since(clock::now());
-    let timer = match job.timer {
-        Some(timer) => timer,
-        None => *job.timer.insert(copy(shared, job, left()).await?),
-    };
-    if !job.is_marked {
+    loop {
+        let (timer, mut copied) = match job.timer.zip(job.copied) {
+            Some(copy) => copy,
+            None => copy(shared, job, left()).await?,
+        };
+        let (key, before) = (shared.settings.waiting_key(timer.class), copied);
+        let exists = copied.exists(&shared.client, &key, left()).await?;
+        // A server that may have lost the copy may have lost the timer.
+        job.is_marked &= before == copied;
+        job.timer = exists.then_some(timer);
+        job.copied = exists.then_some(copied);
+        if !exists {
+            continue;
+        }
+        if job.is_marked {
+            remove(shared, job.entry.id(), left()).await?;
+            return Ok(Acked::Done);
+        }
         announce(shared).await?;
         let is_pending = mark(shared, me, job, timer, left()).await.inspect_err(|error| {
-            job.mark_unknown |= error.outcome() == Outcome::Unknown;
+            job.may_be_marked |= error.outcome() == Outcome::Unknown;
         })?;
-        if !is_pending && !job.mark_unknown {
+        // An entry that we have marked before may be gone for that reason.
+        if !is_pending && !job.may_be_marked {
             discard(shared, job).await?;
             return Ok(Acked::AlreadyGone);
         }
-        job.is_marked = true;
+        (job.is_marked, job.may_be_marked) = (true, true);
     }
-    remove(shared, job.entry.id()).await?;
-    Ok(Acked::Done)
 }
 
 /// Adds the copy. Returns its timer.
-async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<Timer, Error> {
+async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<(Timer, Copied), Error> {
+    let connection = shared.client.connected_since();
     let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
     let wait = match job.due {
         Some(due) => delay::ms(due.saturating_duration_since(clock::now())),
@@ -116,7 +133,8 @@ async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<Timer, Err
     let copy = shared.client.send(add).within(left).await?;
     // An id is in whole milliseconds: the time was up to one more.
     let due = copy.ms().saturating_add(wait).saturating_add(1);
-    Ok(Timer { class, job: copy, due, bytes: u64::try_from(bytes).unwrap_or(u64::MAX) })
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Ok((Timer { class, job: copy, due, bytes }, Copied::new(copy, connection)))
 }
 
 /// Lets all consumers of the group know that the wheel is used, once per process.
@@ -160,7 +178,7 @@ async fn mark(
 
 /// Deletes the copy of a job whose entry is certainly not marked.
 pub(crate) async fn discard(shared: &Shared, job: &Delay) -> Result<(), Error> {
-    if let Some(timer) = job.timer.filter(|_| !job.is_marked && !job.mark_unknown) {
+    if let Some(timer) = job.timer.filter(|_| !job.is_marked && !job.may_be_marked) {
         let key = shared.settings.waiting_key(timer.class);
         shared.client.send(XDel::new(&key, timer.job)).await?;
     }

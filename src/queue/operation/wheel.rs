@@ -113,30 +113,36 @@ pub(crate) async fn read(shared: &Shared, timers: &mut Timers, now: u64) -> Resu
     Ok(has_more && timers.has_room())
 }
 
-/// Moves timers of this rung to shorter ones.
+/// Moves timers of this rung to shorter ones. If the connection changes, the old ones stay.
 async fn shorten(
     shared: &Shared,
     from: &[u8],
     timers: &[(EntryId, (usize, Timer))],
 ) -> Result<(), Error> {
+    let connection = shared.client.connected_since();
     let add = |(_, (rung, timer)): &(EntryId, (usize, Timer))| {
         XAdd::new(shared.settings.rung_key(*rung)).fields(timer.fields())
     };
     for added in shared.client.send_all(timers.iter().map(add)).await {
         added?;
     }
+    if shared.client.connected_since() != connection {
+        return Ok(());
+    }
     let ids: Vec<EntryId> = timers.iter().map(|(id, _)| *id).collect();
     shared.client.send(XDel::new(from, &ids)).await.map(drop)
 }
 
 /// Moves these jobs to their stream. Those that may have been moved before are looked for first, if
-/// `is_uncertain`.
+/// `is_uncertain`. False if the connection has changed: the server may have lost what was added, and
+/// nothing is deleted.
 pub(crate) async fn move_jobs(
     shared: &Shared,
     due: &[Placed],
     is_uncertain: bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let settings = &shared.settings;
+    let connection = shared.client.connected_since();
     let mut ids: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
     let mut rungs: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
     for (rung, timer_id, timer) in due {
@@ -175,19 +181,22 @@ pub(crate) async fn move_jobs(
     for added in shared.client.send_all(adds.collect::<Vec<_>>()).await {
         added?;
     }
+    if shared.client.connected_since() != connection {
+        return Ok(false);
+    }
     for (class, ids) in &ids {
         shared.client.send(XDel::new(settings.waiting_key(*class), ids)).await?;
     }
     for (rung, ids) in &rungs {
         shared.client.send(XDel::new(settings.rung_key(*rung), ids)).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Returns the job and the number of its attempts, which no two entries have in common.
+/// Returns the job and the number of its attempts, which no two entries of a group have in common.
 fn attempt_of(shared: &Shared, fields: Fields<'_>) -> Option<(EntryId, u32)> {
     let (address, _) = Address::split(fields, &shared.settings.stream)?;
-    Some((address.id, address.tried))
+    (*address.group == *shared.settings.group).then_some((address.id, address.tried))
 }
 
 /// Returns the jobs that were added to the stream from this id on, and are still in it.
