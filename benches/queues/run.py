@@ -23,6 +23,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import service
 from install import install
 from measure import Server, measure
 from rows import JOBS, ROOT, ROWS, TARGET
@@ -30,6 +31,8 @@ from rows import JOBS, ROOT, ROWS, TARGET
 
 def main():
     arguments = asked()
+    if arguments.service:
+        return service.main(arguments)
     rows = [row for row in ROWS if not arguments.only or row.peer in arguments.only]
     TARGET.mkdir(parents=True, exist_ok=True)
     with open(TARGET / "log", "w") as log:
@@ -56,6 +59,7 @@ def asked():
     parser = argparse.ArgumentParser(prog="scripts/bench-queues", description=about)
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often; 3, of four minutes each")
+    parser.add_argument("--service", action="store_true", help="delayed jobs of bourn, without its peers")
     parser.add_argument("--only", action="append", metavar="PEER", help="only this one; may be repeated")
     parser.add_argument("--server", default="redis-8.10", metavar="LABEL", help="of scripts/servers --list; redis-8.10")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the table is written, besides standard output")

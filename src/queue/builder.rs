@@ -55,15 +55,12 @@ impl QueueBuilder {
     ///
     /// The jobs of a dead worker are delivered again after this time. Heartbeats renew the lease of
     /// a live worker, however long its jobs take.
-    ///
-    /// With a lease of 20 s or less, the default retry policy has delays as long as the lease or
-    /// longer. They are honoured, in another way: see [`QueueBuilder::max_delay`].
     pub fn lease(mut self, time: Duration) -> Self {
         self.settings.lease = time;
         self
     }
 
-    /// Sets the number of attempts and the delays between them. Default: 5 attempts, 1 s to 20 s.
+    /// Sets the number of attempts and the delays between them. Default: 25 attempts, 1 s to 24 h.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = policy;
         self
@@ -81,21 +78,6 @@ impl QueueBuilder {
     /// loses them**. Other groups of the stream still receive them.
     pub fn no_dead_letter(mut self) -> Self {
         self.settings.set_dead_letter(None);
-        self
-    }
-
-    /// Sets the longest delay of a retry. Default: the longest delay of the retry policy, so the
-    /// delays of the policy are always honoured.
-    ///
-    /// Call it for longer delays that a handler requests, with
-    /// [`Fail::retry_after`](crate::queue::Fail::retry_after) or
-    /// [`Nack::after`](crate::queue::Nack::after). Where the longest delay is shorter than the
-    /// lease, a longer one is cut to the lease. Where it is as long as the lease or longer, waiting
-    /// jobs are kept in delay buckets: pending entries of consumers with reserved names, for a day
-    /// at most. Each worker then sends two or three more commands a second. All workers of a group
-    /// must agree on this.
-    pub fn max_delay(mut self, time: Duration) -> Self {
-        self.settings.max_delay = Some(time);
         self
     }
 

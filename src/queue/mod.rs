@@ -29,11 +29,11 @@
 //!
 //! # How it works
 //!
-//! A job is a single stream entry and keeps its id for life: a retry is never a copy. The group's
-//! pending entries list (PEL) is the lease table: it records each job's owner, idle time and
-//! delivery count. There is no other state: no other key except the dead-letter stream, no script.
-//! The only clocks are the server's idle time and the process's own. So the state on the server is
-//! always enough to continue after a crash.
+//! A job is a stream entry. The group's pending entries list (PEL) is the lease table: it records
+//! each job's owner, idle time and delivery count. Jobs that wait for a delay of 2 s or longer are
+//! in other streams, the *wheel*; the dead letters are in another one. There is no other state: no
+//! key of another type, no script. So the state on the server is always enough to continue after a
+//! crash.
 //!
 //! | event | commands |
 //! |---|---|
@@ -41,7 +41,9 @@
 //! | a worker fetches jobs | XREADGROUP, at most as many as it has free worker slots |
 //! | a job takes long | a heartbeat, XCLAIM JUSTID, every third of a lease |
 //! | a job is done | XACKDEL, or XDEL and XACK: many jobs at once |
-//! | a job fails | it waits as a pending entry of `~retry`, and is claimed when its delay is over |
+//! | a job fails, and is retried in less than 2 s | its worker keeps it, and delivers it again: XCLAIM |
+//! | it is retried later | XADD to the wheel; MULTI: XADD of a timer, XCLAIM; then MULTI: XACK, XDEL |
+//! | a delayed job is due | one of the workers: XADD to the stream, then XDEL from the wheel |
 //! | the last attempt fails | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
 //! | a worker dies | its jobs are claimed when they have been idle for a whole lease |
 //!
@@ -51,13 +53,14 @@
 //!   dead-letter stream, or discarded. This holds as long as the server keeps what it acknowledged,
 //!   and some worker lives for longer than a lease.
 //! * **No job is acknowledged before it is done.**
-//! * **A job has one id** for all its attempts. Handlers can use it to be idempotent.
+//! * **A job has one `original_id`** for all its attempts. Handlers can use it to be idempotent.
 //! * **No more attempts than the policy allows**, also for a job that crashes its worker. The
 //!   server counts the attempts. If a failover resets the count, attempts are counted again. A
 //!   released delivery does not count.
 //! * **A job can run twice only if** its lease expired (the process or connection stalled for three
 //!   quarters of it), the server lost an acknowledgement in a failover or a restart, or the job was
-//!   enqueued again after an unknown outcome.
+//!   enqueued again after an unknown outcome. A delayed job also if the worker that moves it back
+//!   dies or loses its connection at that moment (before Redis 8.6).
 //! * Jobs are delivered in the order of their ids. Retries are delivered later. Completion order is
 //!   not guaranteed.
 //!

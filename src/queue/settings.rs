@@ -1,6 +1,6 @@
 //! Settings: the names and policies that all users of a queue share. No I/O.
 
-use crate::queue::policy::delay;
+use crate::queue::policy::delay::{CLASSES, hop};
 use crate::queue::policy::plan::PlanSettings;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::policy::retry_policy::RetryPolicy;
@@ -123,9 +123,10 @@ pub(crate) struct Settings {
     pub(crate) dead_letter: Option<Box<[u8]>>,
     /// Whether the name of the dead-letter stream follows from those of stream and group.
     pub(crate) is_default_dead_letter: bool,
+    /// The prefix of the keys of the wheel.
+    wheel: Box<[u8]>,
     pub(crate) lease: Duration,
     pub(crate) retry: RetryPolicy,
-    pub(crate) max_delay: Option<Duration>,
     pub(crate) retention: Retention,
     pub(crate) undecodable: Undecodable,
     pub(crate) at_most_once: bool,
@@ -139,11 +140,11 @@ impl Settings {
         Self {
             stream: stream.into(),
             group: DEFAULT_GROUP.into(),
-            dead_letter: Some(default_dead_letter(stream, DEFAULT_GROUP)),
+            dead_letter: Some(own_key(stream, DEFAULT_GROUP, b":dlq")),
             is_default_dead_letter: true,
+            wheel: own_key(stream, DEFAULT_GROUP, b":delay"),
             lease: Duration::from_secs(30),
             retry: RetryPolicy::default(),
-            max_delay: None,
             retention: Retention::default(),
             undecodable: Undecodable::default(),
             at_most_once: false,
@@ -153,11 +154,13 @@ impl Settings {
         }
     }
 
-    /// Sets the group, whose dead letters have a stream of their own by default.
+    /// Sets the group, whose dead letters have a stream of their own by default, and whose delayed
+    /// jobs always do.
     pub(crate) fn set_group(&mut self, group: &[u8]) {
         self.group = group.into();
+        self.wheel = own_key(&self.stream, group, b":delay");
         if self.is_default_dead_letter {
-            self.dead_letter = Some(default_dead_letter(&self.stream, group));
+            self.dead_letter = Some(own_key(&self.stream, group, b":dlq"));
         }
     }
 
@@ -167,27 +170,26 @@ impl Settings {
         self.is_default_dead_letter = false;
     }
 
-    /// Returns the longest configured delay of a retry.
-    pub(crate) fn longest_delay(&self) -> Duration {
-        self.max_delay.unwrap_or_else(|| self.retry.longest()).min(delay::LONGEST)
+    /// Returns the key of the stream with the jobs of this class that wait in the wheel.
+    pub(crate) fn waiting_key(&self, class: usize) -> Vec<u8> {
+        let name = CLASSES.get(class).map_or("", |(name, _)| name);
+        [&*self.wheel, b":jobs:", name.as_bytes()].concat()
     }
 
-    /// Whether a retry may be delayed for longer than a lease.
-    pub(crate) fn uses_buckets(&self) -> bool {
-        self.longest_delay() >= self.lease
+    /// Returns the key of the stream with the timers of this rung.
+    pub(crate) fn rung_key(&self, rung: usize) -> Vec<u8> {
+        [&*self.wheel, b":after:", hop(rung).to_string().as_bytes()].concat()
     }
 
-    /// Returns the longest delay that is possible for a job.
-    pub(crate) fn longest_possible_delay(&self) -> Duration {
-        // In place the entry must be claimable again before the lease expires.
-        let in_place = self.lease.saturating_sub(Duration::from_millis(1));
-        if self.uses_buckets() { delay::LONGEST } else { in_place }
+    /// Returns the key of the stream which says who moves the jobs of the wheel.
+    pub(crate) fn mover_key(&self) -> Vec<u8> {
+        [&*self.wheel, b":mover"].concat()
     }
 
     /// Returns the settings that the plan needs.
     pub(crate) fn plan_settings(&self, levels: usize, ageing: u32) -> PlanSettings {
         let (lease, at_most_once) = (self.lease, self.at_most_once);
-        PlanSettings { lease, uses_buckets: self.uses_buckets(), at_most_once, levels, ageing }
+        PlanSettings { lease, at_most_once, levels, ageing }
     }
 
     /// Returns the first setting in which two queues of one worker differ but must agree.
@@ -195,7 +197,6 @@ impl Settings {
         let differ = [
             (self.group != other.group, "group"),
             (self.lease != other.lease, "lease"),
-            (self.uses_buckets() != other.uses_buckets(), "max_delay: all below the lease or none"),
             (self.at_most_once != other.at_most_once, "delivery: all at_most_once or none"),
         ];
         differ.iter().find(|(differ, _)| *differ).map(|(_, what)| *what)
@@ -224,12 +225,12 @@ impl Settings {
     }
 }
 
-/// Returns the default key of the dead-letter stream.
-fn default_dead_letter(stream: &[u8], group: &[u8]) -> Box<[u8]> {
+/// Returns a key that belongs to this group of this stream.
+fn own_key(stream: &[u8], group: &[u8], suffix: &[u8]) -> Box<[u8]> {
     if group == DEFAULT_GROUP {
-        return in_same_slot(stream, b":dlq");
+        return in_same_slot(stream, suffix);
     }
-    in_same_slot(stream, &[b":dlq:", group].concat())
+    in_same_slot(stream, &[suffix, b":", group].concat())
 }
 
 /// Returns a key in the same slot of a cluster.
@@ -316,13 +317,17 @@ mod tests {
     }
 
     #[test]
-    fn delays_longer_than_the_lease_use_buckets() {
-        let mut settings = Settings::new(b"s");
-        assert!(!settings.uses_buckets(), "20 s of 30 s");
-        settings.max_delay = Some(Duration::from_secs(30));
-        assert!(settings.uses_buckets());
-        settings.max_delay = Some(Duration::MAX);
-        assert_eq!(settings.longest_delay(), delay::LONGEST);
+    fn each_group_has_its_own_wheel() {
+        let keys = |settings: &Settings| {
+            [settings.waiting_key(1), settings.rung_key(1), settings.mover_key()]
+                .map(|key| String::from_utf8(key).expect("text"))
+        };
+        let mut settings = Settings::new(b"orders");
+        let expected =
+            ["{orders}:delay:jobs:1h", "{orders}:delay:after:1500", "{orders}:delay:mover"];
+        assert_eq!(keys(&settings), expected);
+        settings.set_group(b"billing");
+        assert_eq!(keys(&settings)[2], "{orders}:delay:billing:mover");
     }
 
     #[test]

@@ -17,10 +17,12 @@ use crate::queue::policy::window::Window;
 use crate::queue::settings::Settings;
 use crate::resp::ProtocolError;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The state shared by all handles of one queue.
 #[derive(Debug)]
@@ -37,10 +39,59 @@ pub(crate) struct Shared {
     pub(crate) denied: Arc<Denied>,
     /// The count of dead letters, when it was last taken.
     pub(crate) letters: Arc<Mutex<LetterCount>>,
+    /// Whether delayed jobs wait at the server.
+    pub(crate) wheel: Arc<WheelUse>,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
     pending: Arc<Mutex<Option<(Instant, u64)>>>,
+}
+
+/// Whether a queue delays jobs for longer than its consumers wait themselves, as far as this process
+/// knows.
+#[derive(Debug, Default)]
+pub(crate) struct WheelUse {
+    used: CancellationToken,
+    announced: AtomicBool,
+    consumers: AtomicU32,
+}
+
+impl WheelUse {
+    /// Whether jobs were delayed.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.is_cancelled()
+    }
+
+    /// Records that jobs were delayed.
+    pub(crate) fn used(&self) {
+        self.used.cancel();
+    }
+
+    /// Waits until jobs are delayed.
+    pub(crate) async fn wait_for_use(&self) {
+        self.used.cancelled().await;
+    }
+
+    /// Whether this process has announced it to the others.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
+    /// Records that this process has announced it to the others.
+    pub(crate) fn announced(&self) {
+        self.announced.store(true, Ordering::Relaxed);
+        self.used();
+    }
+
+    /// Returns the number of consumers of the group, as last seen.
+    pub(crate) fn consumers(&self) -> u32 {
+        self.consumers.load(Ordering::Relaxed)
+    }
+
+    /// Records the number of consumers of the group.
+    pub(crate) fn set_consumers(&self, consumers: usize) {
+        self.consumers.store(consumers.try_into().unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
 }
 
 /// The letters of one queue in its dead-letter stream, which others may share.
@@ -73,6 +124,7 @@ impl Shared {
             acknowledged: Arc::default(),
             denied: Arc::default(),
             letters: Arc::default(),
+            wheel: Arc::default(),
             opened: OnceCell::new(),
             events,
             pending: Arc::default(),
@@ -89,6 +141,7 @@ impl Shared {
             acknowledged: Arc::clone(&self.acknowledged),
             denied: Arc::clone(&self.denied),
             letters: Arc::clone(&self.letters),
+            wheel: Arc::clone(&self.wheel),
             opened: self.opened.clone(),
             events: self.events.clone(),
             pending: Arc::clone(&self.pending),

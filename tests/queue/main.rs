@@ -29,4 +29,6 @@ mod suspended;
 #[cfg(test)]
 mod test_queue;
 #[cfg(test)]
+mod wheel;
+#[cfg(test)]
 mod worker;

@@ -1,103 +1,10 @@
-//! Delayed retries (with the consumer, and in delay buckets beyond a lease); priorities;
-//! deduplication.
+//! Delayed retries of a busy worker; priorities; deduplication. Exactness is in `wheel`.
 
-use crate::test_queue::{
-    GROUP, HandlerJob, Job, LEASE, Run, STREAM, TestQueue, job, number, on_each, quick, until,
-};
-use bourn::queue::{
-    Enqueue, Fail, Flat, Jitter, Priority, Queue, QueueError, RetryPolicy, SettingsError, Worker,
-};
+use crate::test_queue::{HandlerJob, Job, LEASE, Run, job, number, on_each, quick, until};
+use bourn::queue::{Enqueue, Fail, Flat, Priority, Queue, QueueError, SettingsError, Worker};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Returns how long each retry was delayed.
-async fn waits(queue: &Queue<Job>, test: &TestQueue, wait: Duration) -> Vec<Duration> {
-    test.enqueue(queue, 5).await;
-    let begun = Arc::new(Mutex::new(vec![None::<Instant>; 5]));
-    let waited = Arc::new(Mutex::new(Vec::new()));
-    let run = Run::new(queue.worker(), {
-        let (begun, waited) = (Arc::clone(&begun), Arc::clone(&waited));
-        move |job: HandlerJob| {
-            let mut begun = begun.lock().unwrap();
-            let slot = &mut begun[usize::try_from(number(&job)).unwrap()];
-            let first = slot.is_none();
-            match slot {
-                Some(at) => waited.lock().unwrap().push(at.elapsed()),
-                None => *slot = Some(Instant::now()),
-            }
-            async move { if first { Err(Fail::retry_after(wait, "later")) } else { Ok(()) } }
-        }
-    });
-    until("every job is done", || async { test.left() == (0, 0) }).await;
-    let (report, seen) = run.stop().await;
-    assert_eq!((report.done, report.retried), (5, 5), "{report}");
-    assert!(seen.values().all(|attempts| *attempts == [1, 2]), "{seen:?}");
-    let waited = waited.lock().unwrap();
-    waited.clone()
-}
-
-#[test]
-fn short_retry_delay_keeps_the_job_with_its_consumer() {
-    on_each(async |test| {
-        let queue = test.builder().max_delay(LEASE / 2).open(Flat).await.unwrap();
-        for waited in waits(&queue, &test, LEASE / 2).await {
-            assert!(waited >= LEASE / 2 - Duration::from_millis(20), "{waited:?}");
-            assert!(waited < Duration::from_secs(4), "{waited:?}");
-        }
-    });
-}
-
-#[test]
-fn retry_delay_longer_than_the_lease_uses_a_delay_bucket() {
-    on_each(async |test| {
-        let queue = test.builder().max_delay(Duration::from_secs(3_600)).open(Flat).await.unwrap();
-        let delayed = tokio::spawn({
-            let queue = queue.clone();
-            async move {
-                until("the statistics count them", || async {
-                    queue.stats().await.is_ok_and(|stats| stats.waiting_retry == 5)
-                })
-                .await;
-                let consumers = bourn::XInfoConsumers::new(STREAM, GROUP);
-                queue.client().send(consumers).await.unwrap()
-            }
-        });
-        for waited in waits(&queue, &test, Duration::from_millis(1_500)).await {
-            assert!(waited >= Duration::from_millis(1_450), "{waited:?}");
-            assert!(waited < Duration::from_secs(6), "{waited:?}");
-        }
-        let delayed = delayed.await.unwrap();
-        assert!(
-            delayed.iter().any(|info| info.name == "~delay:5s" && info.pending == 5),
-            "{delayed:?}"
-        );
-    });
-}
-
-#[test]
-fn jobs_of_a_crashed_worker_are_found_next_to_delayed_retries() {
-    on_each(async |test| {
-        let queue = test.builder().max_delay(Duration::from_secs(60)).open(Flat).await.unwrap();
-        test.enqueue(&queue, 7).await;
-        test.command(&format!("XREADGROUP GROUP {GROUP} crashed COUNT 7 STREAMS {STREAM} >"));
-        let run = Run::new(queue.worker(), |_| async { Ok(()) });
-        until("every job is done", || async { test.left() == (0, 0) }).await;
-        let (_, seen) = run.stop().await;
-        assert!(seen.len() == 7 && seen.values().all(|attempts| *attempts == [2]), "{seen:?}");
-    });
-}
-
-#[test]
-fn delays_are_capped_at_the_queue_maximum() {
-    on_each(async |test| {
-        let policy = RetryPolicy::exponential(LEASE / 4, LEASE / 4).jitter(Jitter::None);
-        let queue = test.builder().retry(policy).open(Flat).await.unwrap();
-        for waited in waits(&queue, &test, Duration::from_secs(3_600)).await {
-            assert!(waited < Duration::from_secs(4), "{waited:?}");
-        }
-    });
-}
 
 #[test]
 fn urgent_jobs_run_first() {
@@ -207,7 +114,7 @@ fn unique_job_is_added_once_where_the_server_has_idmp() {
 #[test]
 fn one_slot_works_through_many_retries() {
     on_each(async |test| {
-        let queue = test.builder().max_delay(Duration::from_millis(10)).open(Flat).await.unwrap();
+        let queue = test.builder().open(Flat).await.unwrap();
         test.enqueue(&queue, 100).await;
         let start = Instant::now();
         let run = Run::new(queue.worker().concurrency(1), |job| async move {

@@ -3,10 +3,10 @@
 use crate::steps::{
     DEAD, LEASE, STREAM, delivered, enqueue, len, name, next, number, owner, requests, run, s,
 };
-use crate::support::{Email, in_paused_time, on_each_version, queue};
-use bourn::queue::{Consumer, Delivery, Flat, Nack, Queue, QueueError};
+use crate::support::{in_paused_time, on_each_version, queue};
+use bourn::queue::{Nack, QueueError};
 use bourn::testing::{Fault, Server};
-use tokio::time::Instant;
+use tokio::time::sleep;
 
 /// Returns how often an entry was given back.
 fn given_back(server: &Server) -> usize {
@@ -19,16 +19,6 @@ fn inject(server: &Server, fault: &Fault) {
     for command in ["XNACK", "XCLAIM"] {
         server.inject(fault.clone().on_command(command));
     }
-}
-
-/// Opens a queue with delay buckets and one job, and returns its delivery.
-async fn with_buckets(server: &Server) -> (Consumer<Email>, Delivery<Email>) {
-    let client = server.client().await.unwrap();
-    let queue = Queue::builder(&client, STREAM).max_delay(s(3_600)).open(Flat).await.unwrap();
-    enqueue(&queue).await;
-    let mut consumer = queue.consumer().start().await.unwrap();
-    let delivery = next(&mut consumer, s(1)).await.expect("the job");
-    (consumer, delivery)
 }
 
 /// The command does not check the owner: another worker may have the job by then.
@@ -89,33 +79,6 @@ fn released_job_does_not_count_as_an_attempt() {
     });
 }
 
-#[test]
-fn delay_beyond_the_lease_is_cut_to_it() {
-    on_each_version(|server| async move {
-        let (_queue, mut consumer, delivery) = delivered(&server).await;
-        delivery.nack(Nack::after(s(100))).await.unwrap();
-        let start = Instant::now();
-        next(&mut consumer, s(200)).await.expect("it comes again");
-        let after = start.elapsed();
-        assert!(after > LEASE - s(1) && after < LEASE + s(3), "{after:?}");
-    });
-}
-
-#[test]
-fn job_in_a_delay_bucket_comes_after_its_delay_and_counts_attempts() {
-    on_each_version(|server| async move {
-        let (mut consumer, mut delivery) = with_buckets(&server).await;
-        for (attempt, delay, most) in [(1, 0, 3), (2, 70, 80), (3, 40, 50)] {
-            assert_eq!(delivery.attempt(), attempt);
-            delivery.nack(Nack::after(s(delay))).await.unwrap();
-            let start = Instant::now();
-            delivery = next(&mut consumer, s(200)).await.expect("it comes again");
-            let after = start.elapsed();
-            assert!(after >= s(delay) && after < s(most), "{delay} s: {after:?}");
-        }
-    });
-}
-
 /// Setting an idle time walks past all younger pending entries, from Redis 8.4 on.
 #[test]
 fn no_idle_time_is_set_among_many_pending_entries() {
@@ -127,11 +90,32 @@ fn no_idle_time_is_set_among_many_pending_entries() {
                 run(&server, "XADD email * user 7");
             }
             run(&server, "XREADGROUP GROUP workers other COUNT 100000 STREAMS email >");
-            delivery.nack(Nack::after(s(1))).await.unwrap();
+            delivery.nack(Nack::now()).await.unwrap();
             assert_eq!(requests(&server, &["XCLAIM", "IDLE"]).len(), expected, "{entries}");
             assert_eq!(requests(&server, &["XCLAIM", "~retry"]).len(), 1);
         });
     }
+}
+
+/// XNACK makes an entry older than any idle time.
+#[test]
+fn job_that_was_given_back_is_not_kept_by_maintenance() {
+    in_paused_time(async {
+        let server = Server::builder().version("redis-8.10").build();
+        let queue = queue(&server, STREAM).await;
+        let id = enqueue(&queue).await;
+        run(&server, "XREADGROUP GROUP workers other STREAMS email >");
+        // The only consumer has no room while it is given back.
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        sleep(s(1)).await;
+        run(&server, &format!("XNACK email workers SILENT IDS 1 {id}"));
+        sleep(s(25)).await;
+        let delivery = next(&mut consumer, s(1)).await.expect("the other one");
+        delivery.ack().await.unwrap();
+        let again = next(&mut consumer, s(2)).await.expect("it comes at once");
+        assert_eq!((again.id(), again.attempt()), (id, 1));
+    });
 }
 
 #[test]
@@ -139,14 +123,14 @@ fn job_delivered_too_often_is_dead_lettered_without_a_run() {
     on_each_version(|server| async move {
         let queue = queue(&server, STREAM).await;
         let id = enqueue(&queue).await;
-        // Five workers crashed with it.
+        // 25 workers crashed with it.
         run(&server, "XREADGROUP GROUP workers crashed STREAMS email >");
-        let claim = format!("XCLAIM email workers crashed 0 {id} RETRYCOUNT 5 IDLE 29000 JUSTID");
+        let claim = format!("XCLAIM email workers crashed 0 {id} RETRYCOUNT 25 IDLE 29000 JUSTID");
         run(&server, &claim);
         let mut consumer = queue.consumer().start().await.unwrap();
         assert!(next(&mut consumer, LEASE).await.is_none(), "it is not run");
         assert_eq!((len(&server, STREAM), len(&server, DEAD)), (0, 1));
         let letters = queue.dead_letters().list(None, 1).await.unwrap();
-        assert_eq!(letters[0].attempts, 5);
+        assert_eq!(letters[0].attempts, 25);
     });
 }

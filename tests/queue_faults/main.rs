@@ -93,6 +93,8 @@ mod trimmed;
 #[cfg(test)]
 mod unknown_outcomes;
 #[cfg(test)]
+mod wheel;
+#[cfg(test)]
 mod worker;
 #[cfg(test)]
 mod worker_faults;

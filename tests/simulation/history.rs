@@ -168,8 +168,8 @@ fn judge(world: &World) -> Report {
             ledger.wrong(place, &format!("has {} dead letters", letters.len()));
         }
         let most = if scene.unique { 1 } else { (sent.confirmed + sent.unknown).max(1) };
-        if ordinary && fate.entries.len() as u64 > u64::from(most) {
-            ledger.wrong(place, &format!("was enqueued {} times", fate.entries.len()));
+        if ordinary && fate.originals.len() as u64 > u64::from(most) {
+            ledger.wrong(place, &format!("was enqueued {} times", fate.originals.len()));
         }
     }
     report.wrong = std::mem::take(&mut ledger.wrong);

@@ -2,7 +2,7 @@
 
 use crate::scene::{Kind, Nature, Scene};
 use bourn::EntryId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A job in a group.
@@ -18,6 +18,11 @@ pub(crate) struct Fate {
     /// Its entries, as handlers saw them: the attempt of the last run, and whether a later one may
     /// have the same.
     pub(crate) entries: BTreeMap<EntryId, (u32, bool)>,
+    /// The first entries of these.
+    pub(crate) originals: BTreeSet<EntryId>,
+    /// The attempt of the last run, whether a later one may have the same, and the moment before
+    /// which there is no other.
+    last: (u32, bool, Duration),
     /// The processes that run it now, each with the entry.
     running: Vec<(usize, EntryId)>,
     /// The number of times that it may have been redriven.
@@ -98,7 +103,7 @@ impl Ledger {
         place: Place,
         process: usize,
         attempt: u32,
-        id: EntryId,
+        (id, original): (EntryId, EntryId),
     ) -> u32 {
         let (kind, losses, disturbed) = (self.kind, self.losses, self.disturbed);
         let excused = self.excused >= now;
@@ -118,8 +123,26 @@ impl Ledger {
         if attempt < last + u32::from(!repeats) && losses == 0 && !excused && !self.at_most_once {
             wrong.push(format!("has attempt {attempt} after attempt {last}"));
         }
+        fate.originals.insert(original);
+        let (last, repeats, not_before) = fate.last;
+        let is_one = fate.originals.len() == 1 && fate.redrives == 0 && !self.at_most_once;
+        if is_one && losses == 0 && disturbed.is_none() {
+            if attempt < last + u32::from(!repeats) {
+                wrong.push(format!("has attempt {attempt} in a new entry after {last}"));
+            }
+            if now < not_before {
+                wrong.push(format!("is run at {now:?}, before its delay ends at {not_before:?}"));
+            }
+        }
+        fate.last = (attempt, false, Duration::ZERO);
         fate.entries.insert(id, (attempt, false));
-        let entries = u32::try_from(fate.entries.len()).unwrap_or(u32::MAX);
+        // A delayed job has another entry. It may be added twice when its mover is lost.
+        let entries = if disturbed.is_some() {
+            fate.entries.len()
+        } else {
+            fate.originals.len() + usize::try_from(fate.redrives).unwrap_or_default()
+        };
+        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
         let bound = allowed * (entries + losses) + fate.released;
         if fate.runs > bound {
             wrong.push(format!("is run {} times of {bound}", fate.runs));
@@ -152,8 +175,14 @@ impl Ledger {
         }
         if stopped {
             fate.released += 1;
+            fate.last.1 = true;
             fate.entries.entry(id).and_modify(|(_, repeats)| *repeats = true);
         }
+    }
+
+    /// A run failed, and the next one is not before then.
+    pub(crate) fn delayed(&mut self, place: Place, until: Duration) {
+        self.fates.entry(place).or_default().last.2 = until;
     }
 
     pub(crate) fn succeeded(&mut self, now: Duration, place: Place) {

@@ -65,8 +65,11 @@ pub(crate) enum Event {
     Jump(Duration, bool),
 }
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "XADD",
+    "XREAD",
+    "XRANGE",
+    "XREVRANGE",
     "XREADGROUP",
     "XACK",
     "XACKDEL",

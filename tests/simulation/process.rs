@@ -116,7 +116,8 @@ impl Process {
             format!("process {}: job {number}, attempt {}, {}", self.id, job.attempt(), job.id())
         });
         let attempt = job.attempt();
-        let run = world.ledger().begin(now, place, self.id, attempt, job.id());
+        let ids = (job.id(), job.original_id());
+        let run = world.ledger().begin(now, place, self.id, attempt, ids);
         let mut running = Running { process: &self, place, id: job.id(), since: now, ended: false };
         let kills = matches!(scene.nature, Nature::Kills(times) if run <= times);
         let time = if kills { scene.time.min(world.scene.lease / 2) } else { scene.time };
@@ -147,6 +148,15 @@ impl Process {
             }
         };
         world.log(|| format!("process {}: job {number} ends: {result:?}", self.id));
+        let exact = (!world.scene.jitter).then(|| world.scene.policy().delay(attempt, 1.0));
+        let delay = match &result {
+            Err(Fail::Retry(_)) => exact,
+            Err(Fail::RetryAfter(wait, _)) => Some(*wait),
+            _ => None,
+        };
+        if let Some(delay) = delay {
+            world.ledger().delayed(place, world.now() + delay);
+        }
         result
     }
 }

@@ -100,7 +100,7 @@ impl Scene {
         let lease = ms(one(rng, if slow { &leases[2..] } else { &leases }));
         let at_most_once = rng.u8(0..20) == 0;
         let groups = if !at_most_once && rng.u8(0..5) == 0 { 2 } else { 1 };
-        // With longer delays than a lease, jobs wait in buckets.
+        // With delays of two seconds or more, jobs wait in the wheel.
         let longest =
             lease.mul_f64(if slow { 0.1 } else { one(rng, &[0.05, 0.3, 0.95, 2.0, 5.0]) });
         let version = one(rng, &Server::VERSIONS);
@@ -142,8 +142,9 @@ impl Scene {
                 Nature::Waits(_, wait) => wait.max(self.delays.1),
                 _ => self.delays.1,
             };
-            // An attempt, a lease that expires after it, and the wait for the next.
-            job.time + self.lease * 2 + wait.mul_f64(1.1) + Duration::from_secs(2)
+            // An attempt, a lease that expires after it, and the wait for the next: also for the
+            // next mover.
+            job.time + self.lease * 2 + wait + Duration::from_secs(20)
         };
         let one: Duration = self.jobs.iter().map(longest).max().unwrap_or_default();
         // One job is run at a time at least.

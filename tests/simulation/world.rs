@@ -247,7 +247,35 @@ impl World {
     /// Returns the jobs in the stream of a queue.
     fn waiting(&self, queue: usize) -> BTreeSet<usize> {
         let stream = &self.scene.queues[queue].stream;
-        self.entries(stream).into_iter().filter_map(|(_, fields)| job(&fields)).collect()
+        let mut waiting = self.entries(stream);
+        for class in ["1m", "1h", "1d", "long"] {
+            for wheel in self.wheels(stream) {
+                waiting.extend(self.entries(&format!("{wheel}:jobs:{class}")));
+            }
+        }
+        waiting.into_iter().filter_map(|(_, fields)| job(&fields)).collect()
+    }
+
+    /// Returns the prefixes of the keys in which the delayed jobs of a stream wait.
+    fn wheels(&self, stream: &str) -> Vec<String> {
+        let prefix = |group: &String| format!("{{{stream}}}:delay:{group}");
+        self.scene.groups.iter().map(prefix).collect()
+    }
+
+    /// Whether no job waits for the end of a delay.
+    fn is_wheel_empty(&self, stream: &str) -> bool {
+        self.wheels(stream).iter().all(|wheel| {
+            let mut hop = 1_000_u64;
+            // No delay of a history is longer than five minutes.
+            while hop < 300_000 {
+                let length = self.server.command(&format!("XLEN {wheel}:after:{hop}"));
+                if length.as_integer() != Some(0) {
+                    return false;
+                }
+                hop = hop * 3 / 2;
+            }
+            true
+        })
     }
 
     /// Returns the dead letters of a queue's jobs.
@@ -296,7 +324,7 @@ impl World {
                         let delivered = delivered.and_then(|id| id.parse::<EntryId>().ok());
                         field(group, "pending").as_deref() == Some("0") && delivered >= last
                     })
-            })
+            }) && self.is_wheel_empty(&queue.stream)
         })
     }
 

@@ -135,9 +135,7 @@ pub(crate) async fn health(shared: &Shared) -> Result<Health, QueueError> {
     if let Some(oldest) = stats.oldest_pending {
         let oldest = XPendingRange::new(stream, group, oldest..=oldest, 1);
         let idle = shared.client.send(oldest).await?.first().and_then(|entry| entry.idle);
-        if let Some(idle) =
-            idle.filter(|idle| *idle > settings.lease * 2 && !settings.uses_buckets())
-        {
+        if let Some(idle) = idle.filter(|idle| *idle > settings.lease * 2) {
             wrong.push(format!("a pending job has been idle for {idle:?}"));
         }
     }

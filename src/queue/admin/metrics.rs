@@ -6,7 +6,7 @@
 //! | `redis_streams_processed` | counter | `stream` | jobs whose handler succeeded |
 //! | `redis_streams_duration_seconds` | histogram | `stream` | run time of handlers |
 //! | `redis_streams_length` | gauge | `stream` | entries in the stream |
-//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs pending for a consumer, or waiting under `~retry` or a `~delay:…`; all of this crate are the consumer `bourn` |
+//! | `redis_streams_pending` | gauge | `stream`, `group`, `consumer` | jobs pending for a consumer, or given back under `~retry`; all of this crate are the consumer `bourn` |
 //! | `bourn_jobs_total` | counter | `stream`, `group`, `outcome` | deliveries by outcome: the names of [`Report`](crate::queue::Report) |
 //! | `bourn_dead_letters` | gauge | `stream`, `group` | dead letters |
 //!

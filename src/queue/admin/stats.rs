@@ -9,8 +9,8 @@ use crate::id::EntryId;
 use crate::queue::admin::letter_count;
 use crate::queue::error::QueueError;
 use crate::queue::operation::claim::reply_limit;
-use crate::queue::operation::clock;
-use crate::queue::policy::delay;
+use crate::queue::operation::{clock, delay};
+use crate::queue::policy::delay::is_reserved;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
@@ -43,9 +43,10 @@ pub struct QueueStats {
     /// again. `None` if [`QueueStats::ready`] is. Before Redis 7.0 they count as ready while there are
     /// unread entries.
     pub acknowledged: Option<u64>,
-    /// Jobs that are pending for consumers, including abandoned consumers.
+    /// Jobs that are pending for consumers, including abandoned consumers, and jobs that wait with
+    /// them for a retry in less than 2 s.
     pub in_flight: u64,
-    /// Jobs that wait for another attempt, or were given back and are ready for one.
+    /// Jobs that wait for another attempt in 2 s or later, or were given back and are ready for one.
     pub waiting_retry: u64,
     /// Dead letters of this queue: see [`DeadLetters::count`](crate::queue::DeadLetters::count).
     pub dead: u64,
@@ -65,8 +66,7 @@ pub struct QueueStats {
     /// Entries that were not delivered to the group yet, as the server counts (Redis 7.0). `None`
     /// if it does not know.
     pub lag: Option<u64>,
-    /// All consumers of the group that were not removed. Delay buckets and the name that records
-    /// the retention are not included.
+    /// All consumers of the group that were not removed. Names of the queue itself are not included.
     pub consumers: Vec<ConsumerStats>,
     /// The server's time of day. Where TIME is not allowed, the latest time that is known from the
     /// ids that the server has assigned; `None` if there is none.
@@ -173,12 +173,13 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     let oldest_ready =
         if last == EntryId::MAX { Some(None) } else { oldest(shared, stream, after).await? };
     let letters = letter_count::count(shared).await?;
-    let waits = |name: &[u8]| delay::is_delayed(name);
+    let waits = |name: &[u8]| is_reserved(name);
     let waiting: u64 =
         consumers.iter().filter(|info| waits(&info.name)).map(|info| info.pending).sum();
     // Entries given back by XNACK have no owner.
     let owned: u64 = pending.consumers.iter().map(|(_, count)| count).sum();
-    let waiting_retry = waiting + pending.count.saturating_sub(owned);
+    let given_back = waiting + pending.count.saturating_sub(owned);
+    let waiting_retry = given_back + delay::waiting(shared).await?;
     let ready = match oldest_ready {
         Some(None) => Some(0),
         // Nothing that the group has read is left.
@@ -188,7 +189,7 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     Ok(QueueStats {
         ready,
         acknowledged: ready.map(|ready| length.saturating_sub(pending.count).saturating_sub(ready)),
-        in_flight: pending.count.saturating_sub(waiting_retry),
+        in_flight: pending.count.saturating_sub(given_back),
         waiting_retry,
         dead: letters.own,
         length,

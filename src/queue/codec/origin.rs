@@ -5,6 +5,8 @@
 //! |---|---|
 //! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_reason`, `_at`, `_token` |
 //! | redriven job | `_id`, `_stream`, `_to`: for this group only |
+//! | job after a delay in the wheel | the same, and `_tried`: the attempts that it had before |
+//! | job in the wheel | `_wait`, then all fields that it will have |
 //!
 //! The job's own fields follow. An entry whose first fields are others is not ours, also if one of
 //! them is named `_id`: it comes from another producer.
@@ -26,6 +28,12 @@ const TOKEN: &str = "_token";
 
 /// The only group that runs the job.
 const TO: &str = "_to";
+
+/// The number of attempts before this entry was added.
+const TRIED: &str = "_tried";
+
+/// The delay of a job in the wheel, in milliseconds.
+pub(crate) const WAIT: &str = "_wait";
 
 const ADDRESS: [&str; 3] = [ID, STREAM, TO];
 const LETTER: [&str; 7] = [ID, STREAM, GROUP, ATTEMPT, REASON, AT, TOKEN];
@@ -88,6 +96,8 @@ pub(crate) struct Address<'a> {
     pub(crate) id: EntryId,
     /// The only group that runs the job.
     pub(crate) group: &'a [u8],
+    /// The number of attempts before this entry was added.
+    pub(crate) tried: u32,
 }
 
 impl<'a> Address<'a> {
@@ -96,7 +106,12 @@ impl<'a> Address<'a> {
     pub(crate) fn split(fields: Fields<'a>, stream: &[u8]) -> Option<(Self, Fields<'a>)> {
         let ([id, at, group], own) = leading(fields, ADDRESS)?;
         let id = entry_id(id).filter(|_| at == stream)?;
-        Some((Self { id, group }, own))
+        let tried = leading(own.clone(), [TRIED]).and_then(|([tried], own)| {
+            let tried = number(tried)?.try_into().ok()?;
+            Some((tried, own))
+        });
+        let (tried, own) = tried.unwrap_or((0, own));
+        Some((Self { id, group, tried }, own))
     }
 
     /// Returns the fields that go before the job's own. `id` is the id as text.
@@ -108,6 +123,22 @@ impl<'a> Address<'a> {
         let [first, second, third] = ADDRESS.map(str::as_bytes);
         [(first, id.as_bytes()), (second, stream), (third, group)]
     }
+}
+
+/// Returns the name and the value of the field after an address, for a job that had this many
+/// attempts. `tried` is the number as text.
+pub(crate) fn tried(tried: &str) -> (&'static [u8], &[u8]) {
+    (TRIED.as_bytes(), tried.as_bytes())
+}
+
+/// Returns the number of attempts that a job of `stream` had before its entry was added.
+pub(crate) fn attempts_before(fields: Fields<'_>, stream: &[u8]) -> u32 {
+    Address::split(fields, stream).map_or(0, |(address, _)| address.tried)
+}
+
+/// Returns the fields of a job in the wheel without its delay. `None` if it is not such a job.
+pub(crate) fn without_wait(fields: Fields<'_>) -> Option<Fields<'_>> {
+    leading(fields, [WAIT]).map(|(_, rest)| rest)
 }
 
 /// Returns the id of the job's first entry, and the job's own fields, of an entry of `stream`.
@@ -222,7 +253,7 @@ mod tests {
         };
         let id = EntryId::new(7, 0);
         let found = with_own(&fields);
-        let expected = Address { id: EntryId::new(1, 2), group: b"mail" };
+        let expected = Address { id: EntryId::new(1, 2), group: b"mail", tried: 0 };
         let (address, own) = Address::split(found.fields(), b"email").expect("an address");
         assert!(address == expected && own.eq([(b"a".as_slice(), b"1".as_slice())]));
         assert_eq!(of_job(found.fields(), id, b"email").0, expected.id);
@@ -240,6 +271,32 @@ mod tests {
             let (first, own) = of_job(found.fields(), id, stream);
             assert!(first == id && own.len() == fields.len() + 1, "{row}");
         }
+    }
+
+    #[test]
+    fn attempts_before_are_read_directly_after_an_address() {
+        let address = Address::fields("1-2", b"email", b"mail").to_vec();
+        let with = |more: &[(&'static [u8], &'static [u8])]| {
+            entry(address.iter().copied().chain(more.iter().copied()))
+        };
+        let own: (&[u8], &[u8]) = (b"a", b"1");
+        let rows: [(&str, &[(&[u8], &[u8])], u32, usize); 4] = [
+            ("a number", &[tried("7"), own], 7, 1),
+            ("no number", &[tried("x"), own], 0, 2),
+            ("behind another field", &[own, tried("7")], 0, 2),
+            ("none", &[own], 0, 1),
+        ];
+        for (row, more, expected, left) in rows {
+            let found = with(more);
+            assert_eq!(attempts_before(found.fields(), b"email"), expected, "{row}");
+            assert_eq!(attempts_before(found.fields(), b"other"), 0, "{row}");
+            let (_, own) = of_job(found.fields(), EntryId::MIN, b"email");
+            assert_eq!(own.len(), left, "{row}");
+        }
+        assert_eq!(attempts_before(entry([tried("7")]).fields(), b"email"), 0, "no address");
+        let waiting = entry([(WAIT.as_bytes(), b"500".as_slice()), own]);
+        assert!(without_wait(waiting.fields()).is_some_and(|rest| rest.eq([own])));
+        assert!(without_wait(entry([own]).fields()).is_none());
     }
 
     #[test]

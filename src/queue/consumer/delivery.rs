@@ -54,8 +54,7 @@ impl Nack {
     }
 
     /// Retries after this delay. Moves the job to the dead-letter stream if this was the last
-    /// attempt. The delay is cut to the lease, unless
-    /// [`QueueBuilder::max_delay`](crate::queue::QueueBuilder::max_delay) is as long or longer.
+    /// attempt. The delay may be of any length.
     pub fn after(wait: Duration) -> Self {
         Self::of(Kind::Verdict(Verdict::RetryAfter(wait)))
     }

@@ -8,28 +8,26 @@ use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, GroupFrom, StartAt};
 use crate::queue::codec::origin::Address;
-use crate::queue::consumer::in_flight::{InFlight, Settler};
+use crate::queue::consumer::in_flight::{InFlight, Out, Settler};
 use crate::queue::consumer::state::State;
 use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::claim::{self, Claimed};
 use crate::queue::operation::clock;
-use crate::queue::operation::dead_letter;
 use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
+use crate::queue::policy::mark::{Mark, moving, split_count};
 use crate::queue::policy::plan::{Failure, Plan, Read, Step};
 use crate::random;
 use crate::reader::Reader;
 use crate::server::Server;
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// The channel for delivered entries.
-pub(crate) type Out = mpsc::UnboundedSender<Result<InFlight, QueueError>>;
 
 /// The time to wait for more capacity, while there is little.
 const GATHER: Duration = Duration::from_millis(1);
@@ -153,6 +151,9 @@ impl Fetch {
         if self.is_new_connection() {
             self.plan.connection_changed();
         }
+        let state = Arc::clone(&self.state);
+        // From before the room is known.
+        let taken = state.room_taken();
         let room = self.batch.count(self.room(), self.state.room_bytes());
         let now = clock::now();
         let capabilities = self.capabilities();
@@ -173,11 +174,7 @@ impl Fetch {
             Step::CreateGroup => self.create().await?,
             Step::Recover(level) => self.recover(level, room).await?,
             Step::Sweep { level, cursor, count } => self.sweep(level, cursor, count).await?,
-            Step::ListOwners(level) => self.list_owners(level).await?,
-            Step::ListPending { level, owner, after } => {
-                self.list_pending(level, &owner, after, room).await?
-            }
-            Step::Read(read) => self.read(read, capabilities).await?,
+            Step::Read(read) => self.read(read, capabilities, taken).await?,
         }
         self.answered = clock::now();
         Ok(())
@@ -289,7 +286,13 @@ impl Fetch {
         Ok(())
     }
 
-    async fn read(&mut self, read: Read, capabilities: Capabilities) -> Result<(), QueueError> {
+    /// Reads, until there are entries or `taken` says that there is less room than before.
+    async fn read(
+        &mut self,
+        read: Read,
+        capabilities: Capabilities,
+        taken: impl Future<Output = ()>,
+    ) -> Result<(), QueueError> {
         let state = Arc::clone(&self.state);
         let (me, since) = (state.name(), clock::now());
         let Some(settings) = state.settings() else { return Ok(()) };
@@ -317,7 +320,7 @@ impl Fetch {
             None => self.reader.read(command).await?,
             Some(time) => {
                 let reading = pin!(self.reader.read(command.block(time)));
-                match either(reading, state.closing.cancelled()).await {
+                match either(reading, first(state.closing.cancelled(), taken)).await {
                     Either::Left(streams) => streams?,
                     Either::Right(((), reading)) => {
                         // The read may not block yet, so it is unblocked more than once. Its
@@ -396,9 +399,13 @@ impl Fetch {
             }
             let key = (level, entry.id());
             let address = Address::split(entry.fields(), &settings.stream);
-            let is_for_others = address.is_some_and(|(to, _)| *to.group != *settings.group);
-            if is_for_others || self.state.is_done(key) {
-                let decision = if is_for_others { Decision::Skip } else { Decision::Done };
+            let is_for_others =
+                address.as_ref().is_some_and(|(to, _)| *to.group != *settings.group);
+            // Its worker died before it could remove the entry.
+            let is_in_wheel = split_count(attempt).1 == Mark::Delayed;
+            let skips = is_for_others || is_in_wheel;
+            if skips || self.state.is_done(key) {
+                let decision = if skips { Decision::Skip } else { Decision::Done };
                 let entry = (entry, Arc::clone(&memory));
                 // At most once it was removed when it was read.
                 let job = (!settings.at_most_once)
@@ -408,13 +415,17 @@ impl Fetch {
                 }
                 continue;
             }
-            let (attempt, is_moving) = dead_letter::split_count(attempt);
+            let (deliveries, mark) = split_count(attempt);
+            let is_moving = mark == Mark::Moving;
+            // The count of a job that is being moved includes the attempts before this entry.
+            let before = address.map_or(0, |(address, _)| address.tried);
+            let attempt = if is_moving { deliveries } else { deliveries.saturating_add(before) };
             let is_exhausted =
                 !settings.at_most_once && (is_moving || settings.retry.is_exhausted(attempt));
             // A delivery that is not run does not count as an attempt. The mark of a move contains
             // the attempts, and may have been set after this delivery.
             let attempts = attempt.saturating_sub(u32::from(is_exhausted && !is_moving));
-            let count = if is_moving { dead_letter::moving(attempts) } else { attempts };
+            let count = if is_moving { moving(attempts) } else { attempts };
             let (times, memory) = ((since, now), Arc::clone(&memory));
             let job =
                 InFlight::claim(&self.state, &self.settler, key, times, count, (entry, memory));

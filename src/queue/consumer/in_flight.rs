@@ -5,7 +5,7 @@
 
 use crate::entry::Entry;
 use crate::id::EntryId;
-use crate::queue::codec::FieldList;
+use crate::queue::codec::{FieldList, origin};
 use crate::queue::consumer::lease::Lease;
 use crate::queue::consumer::report::JobOutcome;
 use crate::queue::consumer::state::{Memory, Occupied, State};
@@ -20,7 +20,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,12 @@ const MAX_WAITING: usize = 1_024;
 /// The places that fetching leaves free: a command may return more entries than there is room for,
 /// one for each stream.
 const RESERVE: usize = 1_024;
+
+/// The channel for delivered entries.
+pub(crate) type Out = mpsc::UnboundedSender<Result<InFlight, QueueError>>;
+
+/// The same, for a task that does not keep it open.
+pub(crate) type WeakOut = mpsc::WeakUnboundedSender<Result<InFlight, QueueError>>;
 
 /// A job in flight. If dropped without a decision, it is given back.
 #[derive(Debug)]
@@ -85,10 +91,12 @@ impl Action {
     fn decided(&self) -> Decided {
         match self {
             Self::Decide(Decision::Done | Decision::Discard | Decision::Skip) => Decided::Done,
-            Self::Decide(Decision::Retry(_) | Decision::Release | Decision::Drop) => {
+            Self::Decide(Decision::Retry(Duration::ZERO) | Decision::Release | Decision::Drop) => {
                 Decided::GivenBack
             }
-            Self::Decide(Decision::DeadLetter(_)) | Self::Relay { .. } => Decided::Moving,
+            Self::Decide(Decision::Retry(_) | Decision::DeadLetter(_)) | Self::Relay { .. } => {
+                Decided::Moving
+            }
         }
     }
 }
@@ -184,6 +192,23 @@ impl InFlight {
     pub(crate) fn expiry(&self) -> Option<Instant> {
         let expiry = self.state.leases().expiry(self.key, self.ticket)?;
         Some(expiry).filter(|expiry| clock::now() < *expiry)
+    }
+
+    /// Returns the bytes of its fields.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entry.fields().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Returns those of its bytes that do not count for the consumer's memory.
+    pub(crate) fn uncounted_bytes(&self) -> usize {
+        if self.memory.is_some() { 0 } else { self.bytes() }
+    }
+
+    /// Returns the number of deliveries of its entry, as the server counts.
+    pub(crate) fn deliveries(&self) -> u32 {
+        let stream =
+            self.state.shared(self.key.0).map_or(&[][..], |shared| &shared.settings.stream);
+        self.attempt.saturating_sub(origin::attempts_before(self.entry.fields(), stream))
     }
 
     /// Sends the decision to the settler. No caller waits for the result.
@@ -298,7 +323,6 @@ mod tests {
     use crate::queue::codec::tests::entry;
     use crate::queue::consumer::state::Limits;
     use crate::queue::settings::Settings;
-    use std::time::Duration;
 
     fn state(at_most_once: bool) -> Arc<State> {
         let client = Client::lazy("redis://127.0.0.1:1").expect("a valid URL");

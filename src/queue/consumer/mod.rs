@@ -5,9 +5,12 @@
 //! | `state`, `lease`, `in_flight`, `report` | values that the tasks share |
 //! | `delivery` | a job that was delivered to a caller |
 //! | `failure` | a failed attempt; panics in the caller's code |
-//! | `fetch`, `heartbeat`, `settle` | the tasks |
+//! | `fetch`, `heartbeat`, `settle`, `delayed` | the tasks |
+//! | `conclude` | how a settlement ended |
 //! | `threads` | the runtime on which the tasks run |
 
+mod conclude;
+pub(crate) mod delayed;
 pub(crate) mod delivery;
 pub(crate) mod failure;
 pub(crate) mod fetch;
@@ -20,6 +23,7 @@ pub(crate) mod state;
 mod threads;
 
 use crate::error::Error;
+use crate::queue::consumer::delayed::Redelivery;
 use crate::queue::consumer::delivery::Delivery;
 use crate::queue::consumer::fetch::Fetch;
 use crate::queue::consumer::in_flight::{InFlight, Settlement, Settler};
@@ -173,6 +177,7 @@ impl<T: Send + 'static> Consumer<T> {
         let state = Arc::new(State::new(levels, client, limits));
         let (out, jobs) = mpsc::unbounded_channel();
         let (settler, settlements) = Settler::channel(limits.undecided);
+        let settlements = (settlements, Redelivery::new(&settler, &out));
         let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out, origin);
         runtime.spawn(supervise(Arc::clone(&state), fetch, settlements));
         Ok(Self { queues, state, runtime, jobs })
@@ -355,12 +360,20 @@ impl<T> fmt::Debug for Consumer<T> {
 }
 
 /// Runs the tasks of a consumer to their end.
-async fn supervise(state: Arc<State>, fetch: Fetch, settlements: mpsc::Receiver<Settlement>) {
+async fn supervise(
+    state: Arc<State>,
+    fetch: Fetch,
+    (settlements, redelivery): (mpsc::Receiver<Settlement>, Redelivery),
+) {
     let mut tasks = JoinSet::new();
     tasks.spawn(heartbeat::run(Arc::clone(&state)));
-    tasks.spawn(settle::run(Arc::clone(&state), settlements));
+    tasks.spawn(settle::run(Arc::clone(&state), settlements, redelivery));
     let stop = CancellationToken::new();
     let maintenance = tokio::spawn(maintain(Arc::clone(&state), stop.clone()));
+    let mut movers = JoinSet::new();
+    for level in 0..state.levels.len() {
+        movers.spawn(move_delayed(Arc::clone(&state), level, stop.clone()));
+    }
     // However fetching ends, even in a panic, the other tasks must be stopped.
     let _ = tokio::spawn(fetch.run()).await;
     state.closing.cancel();
@@ -378,6 +391,8 @@ async fn supervise(state: Arc<State>, fetch: Fetch, settlements: mpsc::Receiver<
     stop.cancel();
     // It ends after its present step, for which the server may have no reply.
     let _ = tokio::time::timeout(LEAVE, maintenance).await;
+    let left = async { while movers.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LEAVE, left).await;
     let me = state.name();
     // If the name stays, another consumer removes it, when nothing can be on its way any more.
     if state.all_answered() {
@@ -395,6 +410,13 @@ async fn all_settled(state: &State) {
         if !state.leases().is_empty() {
             changed.await;
         }
+    }
+}
+
+/// Moves the delayed jobs of one stream at their time.
+async fn move_delayed(state: Arc<State>, level: usize, stop: CancellationToken) {
+    if let Some(shared) = state.shared(level) {
+        maintenance::wheel::run(shared, || state.name(), &stop).await;
     }
 }
 

@@ -5,7 +5,7 @@
 //! a batch to fill. An acknowledgement is sent even after the lease was lost: the job *is* done.
 //! Everything else is sent only while the lease is valid, and only if the entry is still pending for
 //! this consumer: the commands do not check that, and another client may have claimed, acknowledged
-//! or deleted it.
+//! or deleted it. Retries after a delay are in `delayed`.
 //!
 //! | event | action |
 //! |---|---|
@@ -17,6 +17,8 @@
 use crate::error::{Code, Error, Outcome, Repeat};
 use crate::id::EntryId;
 use crate::queue::codec::FieldList;
+use crate::queue::consumer::conclude::{answer, failed, owner};
+use crate::queue::consumer::delayed::{self, Redelivery};
 use crate::queue::consumer::in_flight::{Action, InFlight, Reply, Settlement};
 use crate::queue::consumer::report::JobOutcome;
 use crate::queue::consumer::state::State;
@@ -25,7 +27,7 @@ use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::ack::{self, Acked};
 use crate::queue::operation::backoff::{Backoff, is_permanent, is_transient};
-use crate::queue::operation::claim::{self, Owner};
+use crate::queue::operation::claim::Owner;
 use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter::{self, DeadLetterMove};
 use crate::queue::operation::failures::Failures;
@@ -41,14 +43,18 @@ use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// The maximum number of jobs that are received at once.
 const BATCH: usize = 1_024;
 
 /// Settles jobs, until the consumer has ended and none is left.
-pub(crate) async fn run(state: Arc<State>, mut jobs: mpsc::Receiver<Settlement>) {
+pub(crate) async fn run(
+    state: Arc<State>,
+    mut jobs: mpsc::Receiver<Settlement>,
+    redelivery: Redelivery,
+) {
     let mut others = JoinSet::new();
     let mut batch = Vec::new();
     // False when nothing can send a job any more.
@@ -85,10 +91,12 @@ pub(crate) async fn run(state: Arc<State>, mut jobs: mpsc::Receiver<Settlement>)
         state.room.notify_waiters();
         let mut done = Vec::new();
         for settlement in batch.drain(..) {
-            if settlement.action.acknowledges() {
-                done.push(settlement);
-            } else {
-                others.spawn(settle(settlement));
+            match settlement.action {
+                Action::Decide(Decision::Retry(wait)) if !wait.is_zero() => {
+                    others.spawn(delayed::retry(settlement, wait, redelivery.clone()));
+                }
+                _ if settlement.action.acknowledges() => done.push(settlement),
+                _ => drop(others.spawn(settle(settlement))),
             }
         }
         if !done.is_empty() {
@@ -230,14 +238,6 @@ fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Ar
     answer(reply, result.map_err(|error| QueueError::Redis((**error).clone())));
 }
 
-/// Reports a result to the caller.
-fn answer(reply: Option<oneshot::Sender<Reply>>, result: Reply) {
-    if let Some(reply) = reply {
-        // The caller may have dropped its future.
-        let _ = reply.send(result);
-    }
-}
-
 /// Settles a job that is not acknowledged with others. It occupies a place until then.
 async fn settle(settlement: Settlement) {
     let Settlement { job, action, occupied: _occupied, reply, .. } = settlement;
@@ -303,29 +303,6 @@ fn after_refusal(job: &InFlight, shared: &Shared, error: &QueueError) -> Decisio
     decision
 }
 
-/// Records that a decision was not carried out.
-fn failed(job: &InFlight, error: &QueueError) {
-    let (state, now) = (&job.state, clock::now());
-    match error {
-        QueueError::Redis(error) => {
-            state.set_unanswered();
-            if is_permanent(error) && error.code() != Some(&Code::WrongType) {
-                state.fail(error.clone().into());
-            }
-            state.note_run(job.key, now);
-            state.settlement_failed(job.key, JobOutcome::Unsettled, &Arc::new(error.clone()));
-        }
-        // The heartbeats have not reported it yet, or no longer watch the lease.
-        QueueError::LeaseLost => {
-            state.set_unanswered();
-            let token = state.leases().remove(job.key, job.ticket);
-            state.lease_lost(token.map(|token| (job.key, token)).into_iter().collect(), now);
-            state.note_run(job.key, now);
-        }
-        _ => {}
-    }
-}
-
 /// Carries out the decision. Retries while the lease is valid and the decision is known not to be
 /// applied.
 ///
@@ -345,14 +322,14 @@ async fn carry_out(
             (JobOutcome::DeadLettered, moved)
         }
         Decision::Retry(wait) => {
-            (JobOutcome::Retried, give_back(job, shared, job.attempt, GiveBack::Retry(wait)).await)
+            (JobOutcome::Retried, give_back(job, shared, GiveBack::Retry(wait)).await)
         }
         Decision::Release => {
-            (JobOutcome::Released, give_back(job, shared, job.attempt, GiveBack::Release).await)
+            (JobOutcome::Released, give_back(job, shared, GiveBack::Release).await)
         }
         Decision::Drop | Decision::Done | Decision::Discard | Decision::Skip => {
             let now = GiveBack::Retry(Duration::ZERO);
-            (JobOutcome::Dropped, give_back(job, shared, job.attempt, now).await)
+            (JobOutcome::Dropped, give_back(job, shared, now).await)
         }
     };
     let acked = result?;
@@ -361,25 +338,8 @@ async fn carry_out(
     Ok((acked, None))
 }
 
-/// Returns for whom the entry is pending, and whether it was settled if it is not.
-async fn owner(job: &InFlight, shared: &Shared) -> Result<Owner, Error> {
-    let (state, id) = (&job.state, job.key.1);
-    match claim::owner_of(shared, &state.names(), id).await? {
-        Owner::None if state.was_group_missing(job.ticket) => Ok(Owner::Unsettled),
-        Owner::None if !claim::is_settled(shared, &state.names(), id).await? => {
-            Ok(Owner::Unsettled)
-        }
-        owner => Ok(owner),
-    }
-}
-
 /// Gives the job back, unless another client has settled it.
-async fn give_back(
-    job: &InFlight,
-    shared: &Shared,
-    attempt: u32,
-    how: GiveBack,
-) -> Result<Acked, QueueError> {
+async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<Acked, QueueError> {
     let mut backoff = Backoff::default();
     // A heartbeat that arrives later would take the job back.
     job.state.heartbeat_ended().await;
@@ -389,7 +349,7 @@ async fn give_back(
             Ok(Owner::None) => return Ok(Acked::AlreadyGone),
             Ok(Owner::Other) => return Err(QueueError::LeaseLost),
             Ok(Owner::Us | Owner::Unsettled) => {
-                match nack::send(shared, job.key.1, attempt, how, expiry).await {
+                match nack::send(shared, job.key.1, job.deliveries(), how, expiry).await {
                     Ok(()) => {
                         if !job.state.all_answered() {
                             // A heartbeat that arrives now makes it pending for us again, which
@@ -451,7 +411,7 @@ async fn dead_letter(
             let now = clock::now();
             job.state.leases().decide(job.key, job.ticket, Decided::GivenBack, now);
             let later = GiveBack::Retry(shared.settings.lease / 2);
-            give_back(job, shared, whole.count(), later).await?;
+            give_back(job, shared, later).await?;
             return Err(error.into());
         }
         first(backoff.wait(), job.state.closing.cancelled()).await;

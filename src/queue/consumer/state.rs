@@ -6,6 +6,7 @@
 //! | fetch | `fetch` | carries out the plan, delivers entries |
 //! | heartbeat | `heartbeat` | renews leases, reports expired ones |
 //! | settle | `settle` | sends acknowledgements, many at once, and other decisions |
+//! | | `delayed` | retries after a delay: here, or in the wheel |
 //! | maintenance | `maintenance/` | deleted pending entries, abandoned consumers, trimming |
 
 use crate::client::Client;
@@ -70,6 +71,10 @@ pub(crate) struct State {
     /// Whether a command was not answered that may make an entry pending for our name. The server
     /// may carry it out at any later time.
     unanswered: AtomicBool,
+    /// Jobs that wait here for a retry.
+    waiting: AtomicUsize,
+    /// Notified when a job that waited here has taken room.
+    taken: Notify,
     /// The permanent error that ended the consumer, until it is returned.
     failure: Mutex<Option<QueueError>>,
     /// Cancelled by a permanent error.
@@ -121,6 +126,8 @@ impl State {
             undecided: AtomicUsize::new(0),
             settling: AtomicUsize::new(0),
             unanswered: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            taken: Notify::new(),
             failure: Mutex::default(),
             failed: CancellationToken::new(),
             room: Notify::new(),
@@ -301,6 +308,31 @@ impl State {
         Occupied { state: Arc::clone(self), places }
     }
 
+    /// Counts a job with these bytes that waits here for a retry, until the result is dropped. `None`
+    /// if too many do, or if they take so much memory that too little would be left for others.
+    pub(crate) fn wait_here(self: &Arc<Self>, bytes: usize) -> Option<WaitsHere> {
+        let used = self.bytes.load(Ordering::Acquire).saturating_add(bytes);
+        let waiting = self.waiting.load(Ordering::Acquire);
+        if waiting >= MOST_WAITING || used > self.limits.bytes / 2 {
+            return None;
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        Some(WaitsHere { state: Arc::clone(self), _memory: self.hold(bytes) })
+    }
+
+    /// Records that a job that waited here has taken room.
+    pub(crate) fn take_room(&self) {
+        self.taken.notify_waiters();
+    }
+
+    /// Waits until a job that waited here has taken room. It counts from now, not from the first
+    /// poll.
+    pub(crate) fn room_taken(&self) -> impl Future<Output = ()> + '_ {
+        let mut notified = Box::pin(self.taken.notified());
+        notified.as_mut().enable();
+        notified
+    }
+
     /// Records a decision that could not be carried out.
     pub(crate) fn settlement_failed(&self, key: Key, outcome: JobOutcome, error: &Arc<Error>) {
         self.outcomes.add(key.0, outcome, 1);
@@ -368,6 +400,22 @@ impl State {
         let Some(shared) = self.shared(level).filter(|_| entries > 0) else { return };
         self.outcomes.add(level, JobOutcome::Lost, entries);
         shared.emit(QueueEvent::Lost { entries });
+    }
+}
+
+/// The maximum number of jobs that wait in one consumer for a retry.
+const MOST_WAITING: usize = 1_024;
+
+/// A job that waits in its consumer for a retry.
+#[derive(Debug)]
+pub(crate) struct WaitsHere {
+    state: Arc<State>,
+    _memory: Arc<Memory>,
+}
+
+impl Drop for WaitsHere {
+    fn drop(&mut self) {
+        self.state.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

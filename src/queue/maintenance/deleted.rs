@@ -1,8 +1,9 @@
 //! Removes pending entries that are no longer in the stream. An operation.
 
-use crate::command::XAutoClaim;
+use crate::command::{XAutoClaim, XClaim};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::policy::delay::RETRY;
 use crate::queue::shared::Shared;
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ pub(crate) async fn clear(
         let scan = XAutoClaim::new(stream, group, me, NEVER, start).just_id();
         let page = shared.client.send(scan).await?;
         missing.extend(page.deleted.unwrap_or_default());
+        if !page.entries.is_empty() {
+            // XNACK has made them older than any idle time. Any consumer may have them.
+            let lease = shared.settings.lease;
+            let release = XClaim::new(stream, group, RETRY, Duration::ZERO, &page.entries);
+            shared.client.send(release.idle(lease).just_id()).await?;
+        }
         *cursor = page.cursor;
         if page.cursor.is_none() {
             break;

@@ -1,6 +1,8 @@
 //! Maintenance: deleted pending entries, abandoned consumers, safe trimming; about every ten
 //! seconds, in every consumer. A task.
 //!
+//! `wheel` is another task, which moves delayed jobs at their time.
+//!
 //! With many consumers each one runs it less often, so that the total rate stays that of one.
 //!
 //! | step | method |
@@ -16,6 +18,7 @@ pub(crate) mod consumers;
 mod deleted;
 mod stuck;
 mod trimming;
+pub(crate) mod wheel;
 
 use crate::command::XInfoConsumers;
 use crate::error::Error;
@@ -23,6 +26,7 @@ use crate::id::EntryId;
 use crate::queue::first::first;
 use crate::queue::operation::claim::reply_limit;
 use crate::queue::operation::clock;
+use crate::queue::policy::delay::MARKER;
 use crate::queue::policy::plan::with_jitter;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::CONSUMER_PREFIX;
@@ -123,6 +127,10 @@ async fn run_once(
     }
     let ours = |name: &[u8]| name.starts_with(CONSUMER_PREFIX);
     let live = consumers.iter().filter(|consumer| ours(&consumer.name)).count();
+    shared.wheel.set_consumers(live);
+    if consumers.iter().any(|consumer| consumer.name == MARKER) {
+        shared.wheel.used();
+    }
     if random::below(live) > 0 {
         return Ok(());
     }

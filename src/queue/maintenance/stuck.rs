@@ -10,7 +10,6 @@ use crate::command::{PendingEntry, XClaim, XPendingRange};
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::operation::clock;
-use crate::queue::policy::delay;
 use crate::queue::policy::plan::LIST;
 use crate::queue::shared::Shared;
 use bytes::Bytes;
@@ -49,7 +48,7 @@ pub(crate) async fn free(shared: &Shared, stuck: &mut Stuck) -> Result<(), Error
             stuck.found.remove(id);
             continue;
         }
-        let due = delay::bucket_delay(&owner).unwrap_or(shared.settings.lease);
+        let due = shared.settings.lease;
         if clock::now().saturating_duration_since(since) >= due {
             let claim = XClaim::new(stream, group, &*owner, Duration::ZERO, *id);
             shared.client.send(claim.idle(due).just_id()).await?;

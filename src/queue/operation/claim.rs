@@ -61,27 +61,6 @@ pub(crate) async fn with_attempts(
     Ok(claimed)
 }
 
-/// Claims entries that were idle for at least this long. This counts as another delivery. Adds the
-/// ids of deleted entries to `missing`.
-pub(crate) async fn claim_idle(
-    shared: &Shared,
-    reader: &mut Reader,
-    me: &[u8],
-    least: Duration,
-    ids: &[EntryId],
-    is_held: impl Fn(EntryId) -> bool,
-    missing: &mut Vec<EntryId>,
-) -> Result<Vec<Claimed>, Error> {
-    let since = clock::now();
-    let claim = XClaim::new(&shared.settings.stream, &shared.settings.group, me, least, ids);
-    let entries = reader.send(claim).await?;
-    let claimed = with_attempts(shared, me, since, &entries).await?;
-    if entries.nulls() > 0 {
-        missing.extend(ack_missing(shared, me, is_held).await?);
-    }
-    Ok(claimed)
-}
-
 /// Claims entries that were delivered to us in a reply that was lost, as listed by a request sent
 /// at `asked`. They were not run, so this does not count as another delivery. Also returns whether
 /// there was time for all of them. Adds the ids of deleted entries to `missing`.
@@ -189,6 +168,21 @@ pub(crate) async fn renew(
     pages: &[(Duration, Vec<EntryId>)],
 ) -> Vec<Result<Vec<EntryId>, Error>> {
     shared.client.send_all(pages.iter().map(|(idle, ids)| heartbeat(shared, me, ids, *idle))).await
+}
+
+/// Delivers an entry of ours to us again, and sets its number of deliveries, if that can be sent
+/// before the lease expires. False if the entry is no longer pending.
+pub(crate) async fn deliver_again(
+    shared: &Shared,
+    me: &[u8],
+    id: EntryId,
+    deliveries: u32,
+    expiry: Instant,
+) -> Result<bool, Error> {
+    let left = expiry.saturating_duration_since(clock::now());
+    let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    let claim = XClaim::new(stream, group, me, Duration::ZERO, id).retry_count(deliveries.into());
+    Ok(!shared.client.send(claim.just_id()).within(left).await?.is_empty())
 }
 
 /// Renews one lease that expires then. False if the entry is no longer pending.

@@ -11,7 +11,7 @@ use crate::id::EntryId;
 use std::time::{Duration, Instant};
 
 /// A copy that the server has confirmed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Copied {
     pub(crate) id: EntryId,
     /// The connection on which it was confirmed.

@@ -40,15 +40,13 @@ use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::copied::Copied;
 use crate::queue::policy::capabilities::is_denied;
+use crate::queue::policy::mark::{Mark, moving, split_count};
 use crate::queue::policy::plan::PAGE;
 use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 use crate::random;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Added to the delivery count of a job that is being moved: it is not run again.
-const MOVING: u32 = 1_000_000_000;
 
 /// The reason of a letter whose first copy is not found.
 const INTERRUPTED: &str =
@@ -60,16 +58,6 @@ const PAGES: usize = 100;
 
 /// Allows for the time that a command is on its way.
 const MARGIN: Duration = Duration::from_secs(60);
-
-/// Returns the delivery count of a job that is being moved.
-pub(crate) fn moving(deliveries: u32) -> u32 {
-    deliveries.saturating_add(MOVING)
-}
-
-/// Returns the number of deliveries, and whether the job is being moved.
-pub(crate) fn split_count(count: u32) -> (u32, bool) {
-    count.checked_sub(MOVING).map_or((count, false), |deliveries| (deliveries, true))
-}
 
 /// A job that is being moved to the dead-letter stream, and how far the move has come.
 #[derive(Debug)]
@@ -99,10 +87,11 @@ pub(crate) struct DeadLetterMove {
 }
 
 impl DeadLetterMove {
-    /// Creates the move of an entry. `count` is its number of attempts, plus [`MOVING`] if an
-    /// earlier move was interrupted.
+    /// Creates the move of an entry. `count` is its number of attempts, marked if an earlier move
+    /// was interrupted.
     pub(crate) fn new(entry: Entry, count: u32, reason: Arc<str>) -> Self {
-        let (attempts, is_resumed) = split_count(count);
+        let (attempts, mark) = split_count(count);
+        let is_resumed = mark == Mark::Moving;
         Self {
             attempts,
             reason: if is_resumed { INTERRUPTED.into() } else { reason },
@@ -119,11 +108,6 @@ impl DeadLetterMove {
             was_pending: true,
             removal_unknown: false,
         }
-    }
-
-    /// Returns the delivery count for a job that is given back.
-    pub(crate) fn count(&self) -> u32 {
-        if self.is_begun() { moving(self.attempts) } else { self.attempts }
     }
 
     /// Whether there may be a copy, or the entry may have been removed.
@@ -171,7 +155,7 @@ pub(crate) async fn send(
         Some(dlq) => move_to(shared, dlq, me, job, expiry).await?,
         // The retention decides whether it is deleted: other groups may not have read it.
         None => {
-            let is_removed = remove(shared, job, expiry).await?;
+            let is_removed = remove_job(shared, job, expiry).await?;
             if is_removed || job.removal_unknown { Acked::Done } else { Acked::AlreadyGone }
         }
     };
@@ -233,7 +217,7 @@ async fn move_to(
     };
     // It was pending when its owner was asked.
     let is_settled = !job.was_pending && !job.is_unsettled;
-    let is_removed = !is_settled && remove(shared, job, expiry).await?;
+    let is_removed = !is_settled && remove_job(shared, job, expiry).await?;
     if is_removed || job.removal_unknown || job.has_replaced {
         return Ok(Acked::Done);
     }
@@ -281,16 +265,26 @@ async fn copy(
 /// Transactions are not repeated by the client after an unknown outcome. The second reply would
 /// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
 /// one after a refusal: the server that takes it then may not have the copy.
-async fn remove(shared: &Shared, job: &mut DeadLetterMove, expiry: Instant) -> Result<bool, Error> {
-    let left = || expiry.saturating_duration_since(clock::now());
+pub(crate) async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
+    let until = clock::now() + within;
+    let left = || until.saturating_duration_since(clock::now());
     let ack_del = shared.capabilities().ack_del;
-    let removed = match remove_entry(shared, job.id(), left(), ack_del).await {
+    match remove_entry(shared, id, left(), ack_del).await {
         Err(error) if ack_del && is_denied(&error) => {
             shared.denied.ack_del();
-            remove_entry(shared, job.id(), left(), false).await
+            remove_entry(shared, id, left(), false).await
         }
         result => result,
-    };
+    }
+}
+
+async fn remove_job(
+    shared: &Shared,
+    job: &mut DeadLetterMove,
+    expiry: Instant,
+) -> Result<bool, Error> {
+    let left = expiry.saturating_duration_since(clock::now());
+    let removed = remove(shared, job.id(), left).await;
     removed.inspect_err(|error| job.removal_unknown |= error.outcome() == Outcome::Unknown)
 }
 

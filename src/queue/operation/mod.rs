@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `ack` | XACKDEL, or XDEL and XACK |
 //! | `nack` | XNACK, or XCLAIM with an idle time |
+//! | `delay` | XADD to the wheel; MULTI: XADD of the timer, XCLAIM; then MULTI: XACK, XDEL |
+//! | `wheel` | XREAD, XRANGE of timers; XADD to the stream, XDEL from the wheel |
 //! | `claim` | XCLAIM and XPENDING: claimed entries with their attempts, heartbeats |
 //! | `dead_letter` | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
@@ -19,7 +21,9 @@ pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod copied;
 pub(crate) mod dead_letter;
+pub(crate) mod delay;
 pub(crate) mod failures;
 pub(crate) mod nack;
 pub(crate) mod oversized;
 pub(crate) mod relay;
+pub(crate) mod wheel;

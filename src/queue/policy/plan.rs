@@ -11,22 +11,10 @@
 //! | [`Step::Full`] | there is no capacity for another entry |
 //! | [`Step::Recover`] | the reply of a read was lost: its entries are pending for us |
 //! | [`Step::Sweep`] | about once a second, where reads do not return abandoned entries |
-//! | [`Step::ListOwners`], [`Step::ListPending`] | about once a second, where delay buckets are used: each owner has its own interval |
 //! | [`Step::Read`] | otherwise |
-//!
-//! # Two ways to wait for a retry
-//!
-//! Where every delay is shorter than the lease, an entry waits *in place*. Its idle time is set so
-//! that it becomes claimable when the delay is over, by the same claim that takes over a dead
-//! worker's entries. Where a delay may be longer, entries are kept in *delay buckets*, under
-//! consumer names that contain the duration (`~delay:10m`). Each owner's entries are then checked
-//! separately: a claim that ignores owners would take them after the lease already.
 
-use crate::command::PendingEntry;
 use crate::id::EntryId;
 use crate::queue::policy::capabilities::Capabilities;
-use crate::queue::policy::delay;
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The longest time that a read blocks.
@@ -52,8 +40,6 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlanSettings {
     pub(crate) lease: Duration,
-    /// Whether delays may be longer than the lease.
-    pub(crate) uses_buckets: bool,
     /// Whether entries are removed as they are read.
     pub(crate) at_most_once: bool,
     /// The number of streams, the first being the most urgent.
@@ -77,10 +63,6 @@ pub(crate) enum Step {
     Recover(usize),
     /// XAUTOCLAIM, continuing at the cursor.
     Sweep { level: usize, cursor: EntryId, count: usize },
-    /// XPENDING: the owners of pending entries.
-    ListOwners(usize),
-    /// XPENDING for one owner, continuing after the cursor.
-    ListPending { level: usize, owner: Vec<u8>, after: Option<EntryId> },
     /// XREADGROUP.
     Read(Read),
 }
@@ -110,14 +92,6 @@ pub(crate) enum Failure {
     Refused,
 }
 
-/// An owner whose entries are to be checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Owner {
-    level: usize,
-    name: Vec<u8>,
-    after: Option<EntryId>,
-}
-
 #[derive(Debug)]
 pub(crate) struct Plan {
     settings: PlanSettings,
@@ -132,11 +106,6 @@ pub(crate) struct Plan {
     sweep_at: Option<Instant>,
     /// For each stream, the cursor of the sweep, and the number of calls left in it.
     cursors: Vec<(EntryId, u32)>,
-    /// For each stream, whether its owners are still to be listed.
-    list_owners: Vec<bool>,
-    owners: VecDeque<Owner>,
-    /// The time of the next check of each delay bucket.
-    bucket_checks: Vec<(usize, Vec<u8>, Instant)>,
     passes: u32,
     /// The number of streams of this pass that were read without blocking, where one read cannot
     /// serve them in order.
@@ -159,9 +128,6 @@ impl Plan {
             recover: vec![false; levels],
             sweep_at: None,
             cursors: vec![(EntryId::MIN, 0); levels],
-            list_owners: vec![false; levels],
-            owners: VecDeque::new(),
-            bucket_checks: Vec::new(),
             passes: 0,
             reads: 0,
             count: 0,
@@ -200,11 +166,7 @@ impl Plan {
         if let Some(level) = self.recover.iter().position(|lost| *lost) {
             return Step::Recover(level);
         }
-        if self.settings.uses_buckets {
-            if let Some(step) = self.list_step(now, random) {
-                return step;
-            }
-        } else if !capabilities.claim {
+        if !capabilities.claim {
             if let Some(step) = self.sweep_step(now, room, random) {
                 return step;
             }
@@ -237,82 +199,11 @@ impl Plan {
         }
     }
 
-    fn list_step(&mut self, now: Instant, random: f64) -> Option<Step> {
-        if self.sweep_at.is_none_or(|at| at <= now) {
-            self.sweep_at = Some(now + with_jitter(SWEEP, random));
-            if self.owners.is_empty() {
-                self.list_owners.fill(true);
-            }
-        }
-        if let Some(level) = self.list_owners.iter().position(|due| *due) {
-            return Some(Step::ListOwners(level));
-        }
-        let Owner { level, name, after } = self.owners.front()?.clone();
-        Some(Step::ListPending { level, owner: name, after })
-    }
-
-    /// Records the owners of pending entries in this stream.
-    pub(crate) fn owners_listed(&mut self, level: usize, owners: Vec<Vec<u8>>, now: Instant) {
-        self.succeeded();
-        if let Some(due) = self.list_owners.get_mut(level) {
-            *due = false;
-        }
-        for name in owners {
-            let interval = delay::check_interval(&name);
-            let known = self
-                .bucket_checks
-                .iter_mut()
-                .find(|(at, bucket, _)| *at == level && *bucket == name);
-            match known {
-                Some((.., at)) if *at > now => continue,
-                Some((.., at)) => *at = now + interval,
-                // The number of delay buckets is fixed; other owners are checked each time.
-                None if interval > SWEEP => {
-                    self.bucket_checks.push((level, name.clone(), now + interval))
-                }
-                None => {}
-            }
-            self.owners.push_back(Owner { level, name, after: None });
-        }
-    }
-
-    /// Returns which pending entries of the listed owner to claim now, at most `room`, and the
-    /// minimum idle time.
-    pub(crate) fn pending_listed(
-        &mut self,
-        page: &[PendingEntry],
-        room: usize,
-        held: impl Fn(usize, EntryId) -> bool,
-    ) -> Option<(usize, Duration, Vec<EntryId>)> {
-        self.succeeded();
-        let Owner { level, name, .. } = self.owners.front()?.clone();
-        let least = delay::bucket_delay(&name).unwrap_or(self.settings.lease);
-        let due = |entry: &&PendingEntry| entry.idle.is_none_or(|idle| idle >= least);
-        let mine = |entry: &&PendingEntry| !held(level, entry.id);
-        let most = room.min(PAGE);
-        let ids: Vec<EntryId> =
-            page.iter().filter(due).filter(mine).map(|entry| entry.id).take(most).collect();
-        let after = match ids.last() {
-            // The rest of the page is listed again when there is capacity.
-            Some(last) if ids.len() == most => Some(*last),
-            _ if u64::try_from(page.len()).is_ok_and(|len| len >= LIST) => {
-                page.last().map(|entry| entry.id)
-            }
-            _ => None,
-        };
-        match (after, self.owners.front_mut()) {
-            (Some(_), Some(owner)) => owner.after = after,
-            _ => drop(self.owners.pop_front()),
-        }
-        Some((level, least, ids))
-    }
-
     fn read(&mut self, now: Instant, room: usize, capabilities: Capabilities) -> Step {
         let wait = self.block(now, capabilities);
         let count = room.min(PAGE * 10);
         self.count = count;
-        let claims =
-            capabilities.claim && !self.settings.uses_buckets && !self.settings.at_most_once;
+        let claims = capabilities.claim && !self.settings.at_most_once;
         let claim = claims.then_some(self.settings.lease);
         let all = self.order();
         let read = |levels, block| Read { levels, count, max_count: None, block, claim };
@@ -420,8 +311,7 @@ impl Plan {
         // An entry that becomes due should wake a read with CLAIM, but occasionally it does not.
         let longest = if capabilities.claim { SWEEP } else { BLOCK };
         let most = longest.min(self.settings.lease / 4);
-        let swept =
-            !self.settings.at_most_once && (self.settings.uses_buckets || !capabilities.claim);
+        let swept = !self.settings.at_most_once && !capabilities.claim;
         let until = self.sweep_at.filter(|_| swept).map(|at| at.saturating_duration_since(now));
         until.unwrap_or(most).min(most).max(least)
     }

@@ -84,8 +84,7 @@ impl Fail {
         Self::Retry(error.into())
     }
 
-    /// Tries the job again after this duration. It is cut to the lease, unless
-    /// [`QueueBuilder::max_delay`](crate::queue::QueueBuilder::max_delay) is as long or longer.
+    /// Tries the job again after this duration, however long.
     pub fn retry_after(wait: Duration, error: impl Into<BoxError>) -> Self {
         Self::RetryAfter(wait, error.into())
     }

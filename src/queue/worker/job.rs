@@ -175,13 +175,14 @@ impl JobInfo {
         }
     }
 
-    /// Returns the id of its entry, the same for every attempt. A redriven job has another entry.
+    /// Returns the id of its entry. A job that was redriven, or delayed for 2 s or longer, has
+    /// another entry.
     #[must_use]
     pub fn id(&self) -> EntryId {
         self.entry.id()
     }
 
-    /// Returns the id of its first entry, the same after a redrive.
+    /// Returns the id of its first entry, the same for every attempt, also after a redrive.
     #[must_use]
     pub fn original_id(&self) -> EntryId {
         origin::of_job(self.entry.fields(), self.id(), self.stream()).0

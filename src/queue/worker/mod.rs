@@ -82,9 +82,9 @@ pub struct Worker<T>(PhantomData<T>);
 impl<T: Send + 'static> Worker<T> {
     /// Creates a worker for several queues of the same group, the most urgent one first.
     ///
-    /// They must have been opened with the same client, and have the same lease. Either all or none are at-most-once, and all or none have a
-    /// [`max_delay`](crate::queue::QueueBuilder::max_delay) of a lease or longer. In a cluster they
-    /// must be in one slot. Each has its own retry policy and dead-letter stream.
+    /// They must have been opened with the same client, and have the same lease. Either all or none
+    /// are at-most-once. In a cluster they must be in one slot. Each has its own retry policy and
+    /// dead-letter stream.
     ///
     /// From Redis 8.10 on, one command reads all of them in that order. For older servers each is
     /// read in turn, and one read blocks on all of them when they are empty. So an urgent job never

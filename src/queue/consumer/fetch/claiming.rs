@@ -1,7 +1,7 @@
 //! The steps that claim entries: of lost replies, and of other consumers. A task.
 
 use super::Fetch;
-use crate::command::{PendingEntry, XAutoClaim, XPending, XPendingRange};
+use crate::command::{PendingEntry, XAutoClaim, XPendingRange};
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::consumer::report::JobOutcome;
@@ -146,48 +146,6 @@ impl Fetch {
             let is_held = |id| state.leases().contains((level, id));
             state.count_missing(level, &claim::ack_missing(shared, &me, is_held).await?);
         }
-        Ok(())
-    }
-
-    pub(super) async fn list_owners(&mut self, level: usize) -> Result<(), QueueError> {
-        let Some(shared) = self.state.shared(level) else { return Ok(()) };
-        let pending = XPending::new(&shared.settings.stream, &shared.settings.group);
-        let summary = shared.client.send(pending).await?;
-        let owners = summary.consumers.into_iter().map(|(name, _)| name.to_vec()).collect();
-        self.plan.owners_listed(level, owners, clock::now());
-        Ok(())
-    }
-
-    pub(super) async fn list_pending(
-        &mut self,
-        level: usize,
-        owner: &[u8],
-        after: Option<EntryId>,
-        room: usize,
-    ) -> Result<(), QueueError> {
-        let state = Arc::clone(&self.state);
-        let Some(shared) = state.shared(level) else { return Ok(()) };
-        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-        let page = XPendingRange::new(stream, group, range, LIST).consumer(owner);
-        let page = shared.client.send(page).await?;
-        let held = |level, id| state.leases().contains((level, id));
-        let Some((_, least, ids)) = self.plan.pending_listed(&page, room, held) else {
-            return Ok(());
-        };
-        // What is claimed now could count as an attempt, and would not be run.
-        if ids.is_empty() || state.closing.is_cancelled() {
-            return Ok(());
-        }
-        let me = state.name();
-        let is_held = |id| state.leases().contains((level, id));
-        let mut missing = Vec::new();
-        let reader = &mut self.reader;
-        let claimed =
-            claim::claim_idle(shared, reader, &me, least, &ids, is_held, &mut missing).await;
-        state.count_missing(level, &missing);
-        let claimed = self.or_recover(claimed)?;
-        self.deliver(level, claimed);
         Ok(())
     }
 

@@ -1,5 +1,4 @@
 use super::*;
-use bytes::Bytes;
 
 const LEASE: Duration = Duration::from_secs(8);
 const OLD: Capabilities = Capabilities {
@@ -22,7 +21,7 @@ const NEW: Capabilities = Capabilities {
 };
 
 fn plan_settings() -> PlanSettings {
-    PlanSettings { lease: LEASE, uses_buckets: false, at_most_once: false, levels: 1, ageing: 0 }
+    PlanSettings { lease: LEASE, at_most_once: false, levels: 1, ageing: 0 }
 }
 
 fn read(levels: &[usize], count: usize, block_ms: u64) -> Step {
@@ -75,57 +74,6 @@ fn long_sweep_continues_at_its_cursor() {
     let cursor = EntryId::new(u64::from(CALLS), 0);
     let step = plan.next(now + SWEEP, 1, OLD, 0.0);
     assert_eq!(step, Step::Sweep { level: 0, cursor, count: 1 });
-}
-
-#[test]
-fn delayed_entries_are_claimed_after_the_delay_of_their_bucket() {
-    let now = Instant::now();
-    let mut plan = Plan::new(PlanSettings { uses_buckets: true, ..plan_settings() });
-    assert_eq!(plan.next(now, 9, NEW, 0.5), Step::ListOwners(0));
-    plan.owners_listed(0, vec![b"~delay:2m".to_vec(), b"w".to_vec()], now);
-    let list = |owner: &[u8]| Step::ListPending { level: 0, owner: owner.to_vec(), after: None };
-    assert_eq!(plan.next(now, 9, NEW, 0.5), list(b"~delay:2m"));
-    let entry = |ms, idle_s| PendingEntry {
-        id: EntryId::new(ms, 0),
-        consumer: Bytes::new(),
-        idle: Some(Duration::from_secs(idle_s)),
-        deliveries: 1,
-    };
-    let page = [entry(1, 119), entry(2, 120), entry(3, 500)];
-    let ids = vec![EntryId::new(2, 0), EntryId::new(3, 0)];
-    let two_minutes = Duration::from_secs(120);
-    assert_eq!(plan.pending_listed(&page, 9, |_, _| false), Some((0, two_minutes, ids)));
-    assert_eq!(plan.next(now, 9, NEW, 0.5), list(b"w"));
-    let held = |_, id| id == EntryId::new(2, 0);
-    let ids = vec![EntryId::new(1, 0), EntryId::new(3, 0)];
-    assert_eq!(plan.pending_listed(&page, 9, held), Some((0, LEASE, ids)));
-    assert_eq!(plan.next(now, 9, NEW, 0.5), read(&[0], 9, 1_000));
-    // The workers are checked each second, the two-minute bucket every six.
-    let next = now + SWEEP;
-    assert_eq!(plan.next(next, 9, NEW, 0.5), Step::ListOwners(0));
-    plan.owners_listed(0, vec![b"~delay:2m".to_vec(), b"w".to_vec()], next);
-    assert_eq!(plan.next(next, 9, NEW, 0.5), list(b"w"));
-}
-
-#[test]
-fn page_that_does_not_fit_is_continued_where_it_was_left() {
-    let now = Instant::now();
-    let mut plan = Plan::new(PlanSettings { uses_buckets: true, ..plan_settings() });
-    plan.next(now, 1, OLD, 0.5);
-    plan.owners_listed(0, vec![b"w".to_vec()], now);
-    let page: Vec<_> = (1..=3)
-        .map(|ms| PendingEntry {
-            id: EntryId::new(ms, 0),
-            consumer: Bytes::new(),
-            idle: None,
-            deliveries: 1,
-        })
-        .collect();
-    let (_, _, ids) = plan.pending_listed(&page, 2, |_, _| false).unwrap();
-    assert_eq!(ids, [EntryId::new(1, 0), EntryId::new(2, 0)]);
-    let after = Some(EntryId::new(2, 0));
-    let list = Step::ListPending { level: 0, owner: b"w".to_vec(), after };
-    assert_eq!(plan.next(now, 1, OLD, 0.5), list);
 }
 
 #[test]

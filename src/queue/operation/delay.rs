@@ -1,0 +1,199 @@
+//! Puts a job into the wheel, for another attempt after a delay. An operation.
+//!
+//! ```text
+//! XADD {s}:delay:jobs:1m [IDMP <stream and group> id/token] * _wait 5000 _id ... <own fields>
+//! XGROUP CREATECONSUMER s g ~delay                                          once per process
+//! MULTI
+//! XADD {s}:delay:after:3375 * job 1m/<id> due <ms> bytes <bytes>            the timer
+//! XCLAIM s g me 0 id RETRYCOUNT 2000000000+n JUSTID                         the mark
+//! EXEC
+//! MULTI                                                                     the removal
+//! XACK s g id
+//! XDEL s id
+//! EXEC
+//! ```
+//!
+//! | event | action |
+//! |---|---|
+//! | the worker dies after the first XADD | its copy has no timer and is never moved; the job's lease expires |
+//! | the worker dies after the mark | the next consumer sees the delivery count, and removes the entry |
+//! | the reply to the first XADD is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise another one |
+//! | the reply to the timer is lost | sent again: a second timer does no harm. The copy is kept, whatever follows |
+//! | another consumer had finished the job: XCLAIM returns nothing | the copy is deleted |
+//! | the connection is another one at the end | the server may have lost what it confirmed: the copy is looked for, and the timer is added again |
+//! | the timer's key holds another type | MULTI does not undo: the mark is removed, and all is tried again |
+
+use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen};
+use crate::entry::Entry;
+use crate::error::{Error, Outcome};
+use crate::queue::codec::origin::{self, Address, WAIT, producer_id};
+use crate::queue::operation::ack::Acked;
+use crate::queue::operation::clock;
+use crate::queue::operation::copied::Copied;
+use crate::queue::operation::dead_letter::remove;
+use crate::queue::policy::delay::{self, MARKER, Timer};
+use crate::queue::policy::mark;
+use crate::queue::shared::Shared;
+use crate::random;
+use std::time::{Duration, Instant};
+
+/// A job that is put into the wheel, and how far that has come.
+#[derive(Debug)]
+pub(crate) struct Delay {
+    entry: Entry,
+    /// Its attempts, including the one that failed.
+    attempts: u32,
+    /// When it is due; `None` if that is beyond all time.
+    due: Option<Instant>,
+    token: String,
+    /// The timer of the copy, once that is confirmed.
+    timer: Option<Timer>,
+    copied: Option<Copied>,
+    /// Whether the timer was added, and the entry was marked. Another consumer may then remove the
+    /// entry.
+    is_marked: bool,
+    /// Whether that may have been done at any time.
+    may_be_marked: bool,
+}
+
+impl Delay {
+    pub(crate) fn new(entry: Entry, attempts: u32, due: Option<Instant>) -> Self {
+        let token = format!("{:016x}", random::bits());
+        let (timer, copied, is_marked, may_be_marked) = (None, None, false, false);
+        Self { entry, attempts, due, token, timer, copied, is_marked, may_be_marked }
+    }
+
+    /// Whether there may be a copy.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.copied.is_some() || self.is_marked || self.may_be_marked
+    }
+
+    /// Whether the job will be moved at its time, whatever happens to its entry.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.is_marked
+    }
+}
+
+/// Puts the job into the wheel. An error means that this is not complete, and is to be continued by
+/// another call. No command is sent that arrives after `expiry`, when another consumer may have the
+/// job.
+pub(crate) async fn send(
+    shared: &Shared,
+    me: &[u8],
+    job: &mut Delay,
+    expiry: Instant,
+) -> Result<Acked, Error> {
+    let left = || expiry.saturating_duration_since(clock::now());
+    loop {
+        let (timer, mut copied) = match job.timer.zip(job.copied) {
+            Some(copy) => copy,
+            None => copy(shared, job, left()).await?,
+        };
+        let (key, before) = (shared.settings.waiting_key(timer.class), copied);
+        let exists = copied.exists(&shared.client, &key, left()).await?;
+        // A server that may have lost the copy may have lost the timer.
+        job.is_marked &= before == copied;
+        job.timer = exists.then_some(timer);
+        job.copied = exists.then_some(copied);
+        if !exists {
+            continue;
+        }
+        if job.is_marked {
+            remove(shared, job.entry.id(), left()).await?;
+            return Ok(Acked::Done);
+        }
+        announce(shared).await?;
+        let is_pending = mark(shared, me, job, timer, left()).await.inspect_err(|error| {
+            job.may_be_marked |= error.outcome() == Outcome::Unknown;
+        })?;
+        // An entry that we have marked before may be gone for that reason.
+        if !is_pending && !job.may_be_marked {
+            discard(shared, job).await?;
+            return Ok(Acked::AlreadyGone);
+        }
+        (job.is_marked, job.may_be_marked) = (true, true);
+    }
+}
+
+/// Adds the copy. Returns its timer.
+async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<(Timer, Copied), Error> {
+    let connection = shared.client.connected_since();
+    let (stream, group) = (&*shared.settings.stream, &*shared.settings.group);
+    let wait = match job.due {
+        Some(due) => delay::ms(due.saturating_duration_since(clock::now())),
+        None => u64::MAX,
+    };
+    let class = delay::class(wait);
+    let key = shared.settings.waiting_key(class);
+    let (id, own) = origin::of_job(job.entry.fields(), job.entry.id(), stream);
+    let (id, attempts, text) = (id.to_string(), job.attempts.to_string(), wait.to_string());
+    let fields = [(WAIT.as_bytes(), text.as_bytes())].into_iter();
+    let fields = fields.chain(Address::fields(&id, stream, group));
+    let fields = fields.chain([origin::tried(&attempts)]).chain(own);
+    let bytes = fields.clone().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let (pid, iid) =
+        (producer_id("delay", stream, group), format!("{}/{}", job.entry.id(), job.token));
+    let add = XAdd::new(&key).fields(fields);
+    let add = if shared.capabilities().idmp { add.idmp(&pid, &iid) } else { add };
+    let copy = shared.client.send(add).within(left).await?;
+    // An id is in whole milliseconds: the time was up to one more.
+    let due = copy.ms().saturating_add(wait).saturating_add(1);
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Ok((Timer { class, job: copy, due, bytes }, Copied::new(copy, connection)))
+}
+
+/// Lets all consumers of the group know that the wheel is used, once per process.
+pub(crate) async fn announce(shared: &Shared) -> Result<(), Error> {
+    if !shared.wheel.is_announced() {
+        let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+        shared.client.send(XGroupCreateConsumer::new(stream, group, MARKER)).await?;
+        shared.wheel.announced();
+    }
+    Ok(())
+}
+
+/// Adds the timer, and marks the entry. False if the entry was not pending: another consumer had
+/// finished the job.
+async fn mark(
+    shared: &Shared,
+    me: &[u8],
+    job: &Delay,
+    timer: Timer,
+    left: Duration,
+) -> Result<bool, Error> {
+    let (stream, group, id) = (&shared.settings.stream, &shared.settings.group, job.entry.id());
+    let wait = timer.due.saturating_sub(timer.job.ms());
+    let key = shared.settings.rung_key(delay::rung(wait));
+    let add = XAdd::new(&key).fields(timer.fields());
+    let claim = |count: u32| {
+        let claim = XClaim::new(stream, group, me, Duration::ZERO, id);
+        claim.retry_count(count.into()).just_id()
+    };
+    let before = origin::attempts_before(job.entry.fields(), stream);
+    let deliveries = job.attempts.saturating_sub(before);
+    let marked = shared.client.transact((add, claim(mark::delayed(deliveries)))).within(left);
+    let (added, claimed) = marked.await?;
+    if let Err(error) = added {
+        shared.client.send(claim(deliveries)).within(left).await?;
+        return Err(error);
+    }
+    // The group may be missing: its entries are delivered again, unless they are removed.
+    Ok(claimed.map_or(true, |ids| !ids.is_empty()))
+}
+
+/// Deletes the copy of a job whose entry is certainly not marked.
+pub(crate) async fn discard(shared: &Shared, job: &Delay) -> Result<(), Error> {
+    if let Some(timer) = job.timer.filter(|_| !job.is_marked && !job.may_be_marked) {
+        let key = shared.settings.waiting_key(timer.class);
+        shared.client.send(XDel::new(&key, timer.job)).await?;
+    }
+    Ok(())
+}
+
+/// Returns the number of jobs that wait in the wheel.
+pub(crate) async fn waiting(shared: &Shared) -> Result<u64, Error> {
+    let keys: Vec<_> =
+        (0..delay::CLASSES.len()).map(|class| shared.settings.waiting_key(class)).collect();
+    let counts = shared.client.send_all(keys.iter().map(XLen::new)).await;
+    counts.into_iter().sum()
+}

@@ -1,0 +1,218 @@
+//! Reads the timers of the wheel, and moves the jobs that are due. An operation.
+//!
+//! | step | commands |
+//! |---|---|
+//! | look who has the turn | `XREVRANGE {s}:delay:mover + - COUNT 1` |
+//! | take it | `XADD {s}:delay:mover <the next id> by me`: of several consumers one succeeds |
+//! | keep it, each second | `MULTI`, the look, `XADD {s}:delay:mover MAXLEN 1 * by me`, `EXEC` |
+//! | read the rungs, each second | `XREAD COUNT 1 STREAMS` of all rungs; `XRANGE` of those with timers |
+//! | move a timer to a shorter rung | `XADD`, then `XDEL` |
+//! | move jobs, up to 64 at once | `XRANGE {s}:delay:jobs:1m id id`; `XADD s`; then `XDEL` of the job and the timer |
+//!
+//! A job is added to its stream first, and deleted after. A mover that dies in between leaves both.
+//! With IDMP (Redis 8.6) the next mover adds the same entry again. Without it, the next mover looks
+//! for the first copy in the stream: it is there unless it was done already.
+
+use crate::command::{Trim, XAdd, XDel, XRange, XRead, XRevRange};
+use crate::entry::{Entries, Entry, Fields};
+use crate::error::{Code, Error};
+use crate::id::{EntryId, ReadFrom};
+use crate::queue::codec::origin::{self, Address, producer_id};
+use crate::queue::policy::delay::{RUNGS, Timer};
+use crate::queue::policy::plan::{LIST, PAGE};
+use crate::queue::policy::timers::{Placed, Timers};
+use crate::queue::policy::turn::Record;
+use crate::queue::shared::Shared;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The field of a record; without a value the consumer has left.
+const BY: &str = "by";
+
+/// The maximum number of pages that are searched for copies.
+const PAGES: usize = 20;
+
+/// Returns the last record.
+pub(crate) async fn look(shared: &Shared) -> Result<Option<Record>, Error> {
+    let last = shared.client.send(last_record(&shared.settings.mover_key())).await?;
+    Ok(record(&last).map(|(record, _)| record))
+}
+
+fn last_record(key: &[u8]) -> XRevRange<'_> {
+    XRevRange::new(key, ..).count(1)
+}
+
+fn record(last: &Entries) -> Option<(Record, Vec<u8>)> {
+    let last = last.first()?;
+    let by = last.fields().next().map(|(_, by)| by.to_vec()).unwrap_or_default();
+    Some((Record { id: last.id(), is_free: by.is_empty() }, by))
+}
+
+/// Adds our record with this id. False if another consumer has added one.
+pub(crate) async fn take(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool, Error> {
+    let key = shared.settings.mover_key();
+    let add = XAdd::new(&key).id(id).trim(Trim::max_len(1)).field(BY, me);
+    match shared.client.send(add).await {
+        Ok(_) => Ok(true),
+        // The id is not above the last one.
+        Err(Error::Server(error)) if *error.code() == Code::Err => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds another record. Returns the id of the last one, and its own, which has the server's time.
+/// `None` if the last one was not ours.
+pub(crate) async fn renew(shared: &Shared, me: &[u8]) -> Result<Option<(EntryId, EntryId)>, Error> {
+    let key = shared.settings.mover_key();
+    let add = XAdd::new(&key).trim(Trim::max_len(1)).field(BY, me);
+    let (last, added) = shared.client.transact((last_record(&key), add)).await?;
+    let (last, added) = (last?, added?);
+    if let Some((last, _)) = record(&last).filter(|(_, by)| by == me) {
+        return Ok(Some((last.id, added)));
+    }
+    // Our record is now the last one.
+    leave(shared).await?;
+    Ok(None)
+}
+
+/// Adds a record which says that the turn is free.
+pub(crate) async fn leave(shared: &Shared) -> Result<(), Error> {
+    let key = shared.settings.mover_key();
+    let add = XAdd::new(&key).trim(Trim::max_len(1)).field(BY, "");
+    shared.client.send(add).await.map(drop)
+}
+
+/// Reads the timers whose rungs end now, and moves those of jobs that are due much later. `now` is
+/// the time of the server. Returns whether there may be more.
+pub(crate) async fn read(shared: &Shared, timers: &mut Timers, now: u64) -> Result<bool, Error> {
+    let keys: Vec<Vec<u8>> = (0..RUNGS).map(|rung| shared.settings.rung_key(rung)).collect();
+    let mut heads = XRead::new().count(1);
+    for (rung, key) in keys.iter().enumerate() {
+        heads = heads.stream(key, ReadFrom::After(timers.read(rung)));
+    }
+    let mut has_more = false;
+    for head in shared.client.send(heads).await?.streams() {
+        let Some(rung) = keys.iter().position(|key| key == head.key()) else { continue };
+        let (Some(first), until) = (head.entries().ids().next(), Timers::until(rung, now)) else {
+            continue;
+        };
+        if first > until || !timers.has_room() {
+            continue;
+        }
+        let key = shared.settings.rung_key(rung);
+        let page = shared.client.send(XRange::new(&key, first..=until).count(LIST)).await?;
+        let found = page.iter().filter_map(|entry| {
+            let timer = Timer::parse(entry.fields());
+            timers.add(rung, entry.id(), timer, now).zip(timer).map(|to| (entry.id(), to))
+        });
+        let moved: Vec<(EntryId, (usize, Timer))> = found.collect();
+        has_more |= page.len() as u64 >= LIST;
+        for moved in moved.chunks(PAGE) {
+            shorten(shared, &key, moved).await?;
+        }
+    }
+    Ok(has_more && timers.has_room())
+}
+
+/// Moves timers of this rung to shorter ones. If the connection changes, the old ones stay.
+async fn shorten(
+    shared: &Shared,
+    from: &[u8],
+    timers: &[(EntryId, (usize, Timer))],
+) -> Result<(), Error> {
+    let connection = shared.client.connected_since();
+    let add = |(_, (rung, timer)): &(EntryId, (usize, Timer))| {
+        XAdd::new(shared.settings.rung_key(*rung)).fields(timer.fields())
+    };
+    for added in shared.client.send_all(timers.iter().map(add)).await {
+        added?;
+    }
+    if shared.client.connected_since() != connection {
+        return Ok(());
+    }
+    let ids: Vec<EntryId> = timers.iter().map(|(id, _)| *id).collect();
+    shared.client.send(XDel::new(from, &ids)).await.map(drop)
+}
+
+/// Moves these jobs to their stream. Those that may have been moved before are looked for first, if
+/// `is_uncertain`. False if the connection has changed: the server may have lost what was added, and
+/// nothing is deleted.
+pub(crate) async fn move_jobs(
+    shared: &Shared,
+    due: &[Placed],
+    is_uncertain: bool,
+) -> Result<bool, Error> {
+    let settings = &shared.settings;
+    let connection = shared.client.connected_since();
+    let mut ids: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
+    let mut rungs: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
+    for (rung, timer_id, timer) in due {
+        ids.entry(timer.class).or_default().push(timer.job);
+        rungs.entry(*rung).or_default().push(*timer_id);
+    }
+    let mut jobs: Vec<(usize, Entry)> = Vec::with_capacity(due.len());
+    for (class, ids) in &mut ids {
+        // There may be two timers of one job.
+        ids.sort_unstable();
+        ids.dedup();
+        let key = settings.waiting_key(*class);
+        let found = shared.client.send_all(ids.iter().map(|id| XRange::new(&key, *id..=*id)));
+        for found in found.await {
+            // A job that is missing was moved or cancelled.
+            jobs.extend(found?.first().map(|entry| (*class, entry.to_entry())));
+        }
+    }
+    let mut copied = BTreeSet::new();
+    let idmp = shared.capabilities().idmp;
+    if is_uncertain && !idmp {
+        let first = due.iter().map(|(.., timer)| timer.due).min().unwrap_or_default();
+        copied = find_copies(shared, EntryId::new(first.saturating_sub(1), 0)).await?;
+    }
+    let pid = producer_id("due", &settings.stream, &settings.group);
+    let iids: Vec<String> =
+        jobs.iter().map(|(class, entry)| format!("{class}/{}", entry.id())).collect();
+    let adds = jobs.iter().zip(&iids).filter_map(|((_, entry), iid)| {
+        let fields = origin::without_wait(entry.fields())?;
+        if copied.contains(&attempt_of(shared, fields.clone())?) {
+            return None;
+        }
+        let add = XAdd::new(&settings.stream).fields(fields);
+        Some(if idmp { add.idmp(&pid, iid) } else { add })
+    });
+    for added in shared.client.send_all(adds.collect::<Vec<_>>()).await {
+        added?;
+    }
+    if shared.client.connected_since() != connection {
+        return Ok(false);
+    }
+    for (class, ids) in &ids {
+        shared.client.send(XDel::new(settings.waiting_key(*class), ids)).await?;
+    }
+    for (rung, ids) in &rungs {
+        shared.client.send(XDel::new(settings.rung_key(*rung), ids)).await?;
+    }
+    Ok(true)
+}
+
+/// Returns the job and the number of its attempts, which no two entries of a group have in common.
+fn attempt_of(shared: &Shared, fields: Fields<'_>) -> Option<(EntryId, u32)> {
+    let (address, _) = Address::split(fields, &shared.settings.stream)?;
+    (*address.group == *shared.settings.group).then_some((address.id, address.tried))
+}
+
+/// Returns the jobs that were added to the stream from this id on, and are still in it.
+async fn find_copies(shared: &Shared, from: EntryId) -> Result<BTreeSet<(EntryId, u32)>, Error> {
+    let (mut copies, mut next) = (BTreeSet::new(), Some(from));
+    for _ in 0..PAGES {
+        let Some(from) = next else { break };
+        let page = XRange::new(&shared.settings.stream, from..).count(PAGE as u64);
+        let page = shared.client.send(page).await?;
+        copies.extend(page.iter().filter_map(|entry| attempt_of(shared, entry.fields())));
+        next = page.last().and_then(|entry| entry.id().next());
+    }
+    Ok(copies)
+}
+
+/// Whether the wheel of this queue was ever used.
+pub(crate) async fn is_used(shared: &Shared) -> Result<bool, Error> {
+    Ok(look(shared).await?.is_some())
+}

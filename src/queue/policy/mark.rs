@@ -1,0 +1,59 @@
+//! Mark: what a delivery count says of a job that is being moved. No I/O.
+//!
+//! A job is copied first and removed after. Its delivery count says in between that it is not to be
+//! run, should its worker die.
+//!
+//! | delivery count | meaning |
+//! |---|---|
+//! | below 1,000,000,000 | the deliveries of the job |
+//! | + 1,000,000,000 | it is being moved to the dead-letter stream |
+//! | + 2,000,000,000 | it is in the wheel, with its timer: only its entry is left |
+
+const MOVING: u32 = 1_000_000_000;
+const DELAYED: u32 = 2_000_000_000;
+const END: u32 = 3_000_000_000;
+
+/// What a delivery count says of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    None,
+    Moving,
+    Delayed,
+}
+
+/// Returns the delivery count of a job that is being moved to the dead-letter stream.
+pub(crate) fn moving(deliveries: u32) -> u32 {
+    deliveries.saturating_add(MOVING)
+}
+
+/// Returns the delivery count of a job that is in the wheel.
+pub(crate) fn delayed(deliveries: u32) -> u32 {
+    deliveries.min(MOVING).saturating_add(DELAYED)
+}
+
+/// Returns the number of deliveries, and the mark.
+pub(crate) fn split_count(count: u32) -> (u32, Mark) {
+    match count {
+        ..MOVING => (count, Mark::None),
+        MOVING..DELAYED => (count - MOVING, Mark::Moving),
+        DELAYED..END => (count - DELAYED, Mark::Delayed),
+        // Another client has set it.
+        END.. => (count, Mark::None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mark_is_kept_when_the_entry_is_claimed_again() {
+        for deliveries in [0, 1, 25] {
+            assert_eq!(split_count(deliveries), (deliveries, Mark::None));
+            let again = deliveries + 1;
+            assert_eq!(split_count(moving(deliveries) + 1), (again, Mark::Moving));
+            assert_eq!(split_count(delayed(deliveries) + 1), (again, Mark::Delayed));
+        }
+        assert_eq!(split_count(u32::MAX), (u32::MAX, Mark::None));
+    }
+}

@@ -1,0 +1,378 @@
+//! Delays of any length: exact on each version, with other jobs pending, over crashes of workers and
+//! of the mover.
+
+use crate::steps::{enqueue, len, next, requests, run, s};
+use crate::support::{Email, in_paused_time, on_each_version, queue};
+use crate::test_queue::{Run, number, on_each, until};
+use bourn::queue::{Consumer, Delivery, Fail, Flat, Nack, Queue};
+use bourn::testing::{Fault, Server};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const STREAM: &str = "email";
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// The keys of the wheel with entries.
+fn in_wheel(server: &Server) -> Vec<String> {
+    let keys = ["jobs:1m", "jobs:1h", "jobs:1d", "jobs:long"];
+    let keys = keys.map(|key| format!("{{email}}:delay:{key}"));
+    keys.into_iter().filter(|key| len(server, key) > 0).collect()
+}
+
+/// The number of timers in the wheel.
+fn timers(server: &Server) -> i64 {
+    let mut hop = 1_000_u64;
+    let mut timers = 0;
+    for _ in 0..37 {
+        timers += len(server, &format!("{{email}}:delay:after:{hop}"));
+        hop = hop * 3 / 2;
+    }
+    timers
+}
+
+/// Retries the job after this delay. Returns how late it comes.
+async fn lateness(
+    consumer: &mut Consumer<Email>,
+    delivery: &mut Option<Delivery<Email>>,
+    delay: Duration,
+) -> Duration {
+    let delivered = delivery.take().expect("the job");
+    let attempt = delivered.attempt();
+    let start = Instant::now();
+    delivered.nack(Nack::after(delay)).await.unwrap();
+    let again = next(consumer, delay + s(100)).await.expect("it comes again");
+    let waited = start.elapsed();
+    assert!(waited >= delay, "{delay:?}: early, after {waited:?}");
+    assert_eq!(again.attempt(), attempt + 1);
+    *delivery = Some(again);
+    waited - delay
+}
+
+#[test]
+fn delay_is_exact_on_each_version() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        let id = enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delays = [ms(10), ms(200), ms(1_999), s(2), s(5), s(29), s(31), s(700)];
+        let mut delivery = next(&mut consumer, s(9)).await;
+        for delay in delays {
+            let late = lateness(&mut consumer, &mut delivery, delay).await;
+            assert!(late <= ms(30), "{delay:?}: {late:?} late");
+        }
+        let delivery = delivery.expect("the job");
+        assert_eq!((delivery.original_id(), delivery.attempt()), (id, 9));
+        assert!(delivery.idempotency_key().ends_with(&id.to_string()));
+        delivery.ack().await.unwrap();
+        assert_eq!((len(&server, STREAM), timers(&server)), (0, 0));
+        assert_eq!(in_wheel(&server), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn delay_is_exact_among_many_pending_jobs() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        for _ in 0..12_000 {
+            run(&server, "XADD email * user 7");
+        }
+        run(&server, "XREADGROUP GROUP workers other COUNT 12000 STREAMS email >");
+        // Before the lease of the others expires.
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let mut delivery = next(&mut consumer, s(9)).await;
+        for delay in [ms(200), s(6)] {
+            let late = lateness(&mut consumer, &mut delivery, delay).await;
+            assert!(late <= ms(30), "{delay:?}: {late:?} late");
+        }
+    });
+}
+
+#[test]
+fn delayed_jobs_keep_their_headers_and_wait_apart_from_pending_ones() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        let options = bourn::queue::Enqueue::new().header("trace", "7f3a");
+        queue.producer().enqueue_with(&Email::new(), options).await.unwrap();
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(s(1_000))).await.unwrap();
+        assert_eq!((len(&server, STREAM), timers(&server)), (0, 1));
+        assert_eq!(in_wheel(&server), ["{email}:delay:jobs:1h"]);
+        let stats = queue.stats().await.unwrap();
+        assert_eq!((stats.waiting_retry, stats.in_flight, stats.length), (1, 0, 0));
+        assert!(stats.consumers.iter().all(|info| !info.name.starts_with(b"~")), "{stats:?}");
+        let again = next(&mut consumer, s(2_000)).await.expect("it comes again");
+        assert_eq!(again.headers().get("trace"), Some(&b"7f3a"[..]));
+    });
+}
+
+#[test]
+fn queue_that_delays_nothing_sends_one_look() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        for _ in 0..20 {
+            enqueue(&queue).await;
+        }
+        let mut consumer = queue.consumer().start().await.unwrap();
+        for n in 0..20 {
+            let delivery = next(&mut consumer, s(9)).await.expect("the job");
+            if n % 2 == 0 {
+                // It waits with the consumer.
+                drop(delivery.nack(Nack::after(ms(100))).await);
+            } else {
+                delivery.ack().await.unwrap();
+            }
+        }
+        sleep(s(100)).await;
+        assert_eq!(requests(&server, &["{email}:delay:mover"]).len(), 1);
+        assert_eq!(requests(&server, &["{email}:delay:after:1000"]).len(), 0);
+    });
+}
+
+#[test]
+fn mover_that_dies_is_replaced_and_one_that_leaves_at_once() {
+    on_each_version(|server| async move {
+        for dies in [true, false] {
+            let queue = queue(&server, STREAM).await;
+            enqueue(&queue).await;
+            let mut first = queue.consumer().start().await.unwrap();
+            let delivery = next(&mut first, s(9)).await.expect("the job");
+            delivery.nack(Nack::after(s(60))).await.unwrap();
+            let start = Instant::now();
+            sleep(s(3)).await;
+            if dies {
+                lose_connections(&server);
+                drop(first);
+            } else {
+                let _ = first.close().await;
+            }
+            let other = self::queue(&server, STREAM).await;
+            let mut second = other.consumer().start().await.unwrap();
+            sleep(s(50)).await;
+            let again = next(&mut second, s(60)).await.expect("it comes again");
+            assert!(start.elapsed() >= s(60), "{:?}", start.elapsed());
+            assert!(start.elapsed() <= s(60) + ms(30), "dies: {dies}: {:?}", start.elapsed());
+            again.ack().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn consumers_of_other_processes_learn_of_the_first_delayed_job() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        // A process that was there before anything was delayed.
+        let other = self::queue(&server, STREAM).await;
+        let mut other_consumer = other.consumer().start().await.unwrap();
+        sleep(s(1)).await;
+        // It has room for one job.
+        enqueue(&queue).await;
+        sleep(s(1)).await;
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the second job");
+        delivery.nack(Nack::after(s(60))).await.unwrap();
+        let start = Instant::now();
+        let _ = consumer.close().await;
+        let first = next(&mut other_consumer, s(1)).await.expect("the first job");
+        first.ack().await.unwrap();
+        let again = next(&mut other_consumer, s(100)).await.expect("it comes again");
+        assert!(start.elapsed() >= s(60) && start.elapsed() <= s(60) + ms(30));
+        again.ack().await.unwrap();
+    });
+}
+
+#[test]
+fn one_consumer_moves_at_a_time_and_the_others_look_rarely() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(s(2_000))).await.unwrap();
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            others.push(self::queue(&server, STREAM).await.consumer().start().await.unwrap());
+        }
+        sleep(s(20)).await;
+        let count = |words: &[&str]| requests(&server, words).len();
+        let before = (
+            count(&["XREVRANGE", "{email}:delay:mover"]),
+            count(&["XREAD", "{email}:delay:after:1000"]),
+        );
+        sleep(s(100)).await;
+        let looks = count(&["XREVRANGE", "{email}:delay:mover"]) - before.0;
+        let reads = count(&["XREAD", "{email}:delay:after:1000"]) - before.1;
+        assert!((98..=102).contains(&reads), "{reads} reads in 100 s");
+        // One each second to keep the turn, and some every four seconds.
+        assert!(looks - reads <= 3 * 35, "{looks} looks in 100 s");
+    });
+}
+
+/// A worker is lost at each moment while it delays a job, and a mover at each moment while it moves
+/// one. The second one happens after a minute.
+#[test]
+fn worker_lost_at_any_point_loses_no_delayed_job_and_runs_none_early() {
+    for version in ["redis-6.2", "redis-7.0", "redis-8.6", "redis-8.10"] {
+        let moments = (0..66).chain(59_970..60_068).step_by(6);
+        for after in moments {
+            in_paused_time(async {
+                let server = Server::builder().version(version).build();
+                let queue = queue(&server, STREAM).await;
+                enqueue(&queue).await;
+                server.set_latency(ms(5));
+                let mut consumer = queue.consumer().start().await.unwrap();
+                let delivery = next(&mut consumer, s(9)).await.expect("the job");
+                let start = Instant::now();
+                let nack = tokio::spawn(delivery.nack(Nack::after(s(60))));
+                sleep(ms(after)).await;
+                lose_connections(&server);
+                nack.abort();
+                drop((queue, consumer));
+                let other = self::queue(&server, STREAM).await;
+                let mut second = other.consumer().start().await.unwrap();
+                let again = next(&mut second, s(200)).await.expect("it is not lost");
+                let (waited, row) = (start.elapsed(), format!("{version}, {after} ms"));
+                if waited < s(60) {
+                    // The delay was not written, and the lease has expired.
+                    assert!(after < 100 && waited > s(29), "{row}: {waited:?}");
+                }
+                assert!(waited < s(100), "{row}: {waited:?}");
+                assert_eq!(again.attempt(), 2 + u32::from(waited > s(80)), "{row}: {waited:?}");
+                again.ack().await.unwrap();
+                assert!(next(&mut second, s(70)).await.is_none(), "{row}: twice");
+                assert_eq!((len(&server, STREAM), timers(&server)), (0, 0), "{row}");
+            });
+        }
+    }
+}
+
+/// Makes the connections that exist now carry nothing any more, as those of a lost machine.
+fn lose_connections(server: &Server) {
+    let ids: BTreeSet<i64> = server.requests().iter().map(|request| request.connection()).collect();
+    for id in ids {
+        server.inject(Fault::stall_requests(Duration::MAX).on_connection(id));
+    }
+}
+
+#[test]
+fn closing_consumer_keeps_the_rest_of_a_short_delay() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut first = queue.consumer().start().await.unwrap();
+        let mut second = self::queue(&server, STREAM).await.consumer().start().await.unwrap();
+        let (delivery, other) = tokio::select! {
+            delivery = first.next() => (delivery, false),
+            delivery = second.next() => (delivery, true),
+        };
+        let delivery = delivery.unwrap().unwrap();
+        delivery.nack(Nack::after(ms(1_900))).await.unwrap();
+        let start = Instant::now();
+        let (closes, mut stays) = if other { (second, first) } else { (first, second) };
+        let _ = closes.close().await;
+        assert!(start.elapsed() < s(1), "it does not wait for the delay");
+        let again = next(&mut stays, s(60)).await.expect("it comes again");
+        assert!(start.elapsed() >= ms(1_900), "{:?}", start.elapsed());
+        assert!(start.elapsed() <= s(15), "{:?}", start.elapsed());
+        assert_eq!(again.attempt(), 2);
+    });
+}
+
+#[test]
+fn delayed_job_that_a_failover_brings_back_is_moved_again() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(s(60))).await.unwrap();
+        sleep(s(30)).await;
+        server.replicate();
+        next(&mut consumer, s(60)).await.expect("it comes again").ack().await.unwrap();
+        // The replica has neither the entry nor its acknowledgement.
+        server.fail_over();
+        server.disconnect_all();
+        let again = next(&mut consumer, s(9)).await.expect("it is delayed no longer");
+        again.ack().await.unwrap();
+        assert_eq!((len(&server, STREAM), timers(&server)), (0, 0));
+    });
+}
+
+#[test]
+fn mover_that_leaves_is_followed_soon() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut first = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut first, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(s(60))).await.unwrap();
+        let start = Instant::now();
+        sleep(s(5)).await;
+        let mut second = self::queue(&server, STREAM).await.consumer().start().await.unwrap();
+        sleep(ms(53_500)).await;
+        let _ = first.close().await;
+        next(&mut second, s(60)).await.expect("it comes again");
+        assert!(start.elapsed() >= s(60) && start.elapsed() < s(64), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn retry_takes_the_slot_that_a_waiting_read_would_fill() {
+    on_each(async |test| {
+        let queue = test.builder().lease(s(30)).open(Flat).await.unwrap();
+        test.enqueue(&queue, 1).await;
+        let run = Run::new(queue.worker().concurrency(1), |job| async move {
+            if job.attempt() == 1 && number(&job) == 0 {
+                return Err(Fail::retry_after(ms(500), "later"));
+            }
+            sleep(s(10)).await;
+            Ok(())
+        });
+        sleep(s(2)).await;
+        test.enqueue(&queue, 2).await;
+        sleep(s(2)).await;
+        assert_eq!(test.left(), (3, 1), "the others are left to other workers");
+        until("they are done", || async { test.left() == (0, 0) }).await;
+        assert_eq!(run.stop().await.0.done, 3);
+    });
+}
+
+#[test]
+fn retries_beyond_the_slots_are_given_back() {
+    on_each(async |test| {
+        let queue = test.builder().lease(s(30)).open(Flat).await.unwrap();
+        test.enqueue(&queue, 6).await;
+        let run = Run::new(queue.worker().concurrency(2), |job| async move {
+            if job.attempt() == 1 {
+                return Err(Fail::retry_after(ms(300), "later"));
+            }
+            sleep(s(9)).await;
+            Ok(())
+        });
+        sleep(s(3)).await;
+        let stats = queue.stats().await.unwrap();
+        assert_eq!((stats.in_flight, stats.waiting_retry), (2, 4), "{stats:?}");
+        until("they are done", || async { test.left() == (0, 0) }).await;
+        assert_eq!(run.stop().await.0.done, 6);
+    });
+}
+
+#[test]
+fn delay_to_any_horizon_is_accepted() {
+    on_each_version(|server| async move {
+        let queue: Queue<Email> = queue(&server, STREAM).await;
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        delivery.nack(Nack::after(Duration::MAX)).await.unwrap();
+        assert_eq!(in_wheel(&server), ["{email}:delay:jobs:long"]);
+        assert!(next(&mut consumer, s(200)).await.is_none());
+        assert_eq!((in_wheel(&server).len(), timers(&server)), (1, 1));
+    });
+}
