@@ -42,7 +42,7 @@ pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 15] = [
     ("builder", &["codec", "policy", "error", "settings", "shared"]),
     ("operation", &["codec", "policy", "event", "settings", "shared"]),
     ("producer", &["codec", "error", "settings", "shared", "operation"]),
-    ("admin", &["codec", "policy", "error", "settings", "shared", "operation"]),
+    ("admin", &["codec", "policy", "error", "settings", "other_groups", "shared", "operation"]),
     ("maintenance", &["first", "policy", "event", "settings", "shared", "operation", "admin"]),
     (
         "consumer",

@@ -80,8 +80,10 @@ fn name_is_kept_while_a_read_may_still_be_on_its_way() {
                 server.inject(Fault::stall_requests(s(20)).on_connection(reader));
                 sleep(s(3)).await;
             }
+            let name = name(&consumer);
             consumer.close().await;
-            assert_eq!(requests(&server, &["DELCONSUMER"]).is_empty(), stall);
+            let removed = requests(&server, &["DELCONSUMER", &name]);
+            assert_eq!(removed.is_empty(), stall, "{removed:?}");
         });
     }
 }

@@ -57,30 +57,35 @@ fn copy_that_arrives_after_the_lease_is_withdrawn() {
             enqueue(&first).await;
             let lease = Duration::from_secs(30);
             let worker = first.worker();
-            server.set_latency(5 * MS);
             let running = tokio::spawn(async move {
-                let failing = move |_: Job<Email>| async { Err::<(), _>(Fail::dead("no user")) };
+                let failing = |_: Job<Email>| async {
+                    sleep(1_000 * MS).await;
+                    Err::<(), _>(Fail::dead("no user"))
+                };
                 worker.run(sleep(8 * lease), failing).await
             });
-            // The worker asks whether it still has the job: the copy is sent next.
-            let asks = |request: &Request| {
-                request.name() == "XPENDING" && request.to_string().ends_with(" 1")
-            };
-            while !server.requests().iter().any(asks) {
+            sleep(900 * MS).await;
+            server.set_latency(100 * MS);
+            // The copy is made once it is known that nobody else has settled the job.
+            let asked =
+                || server.requests().iter().filter(|request| request.name() == "XPENDING").count();
+            let before = asked();
+            while asked() == before {
                 sleep(MS).await;
             }
-            let ids: BTreeSet<i64> =
-                server.requests().iter().map(|request| request.connection()).collect();
+            let requests = server.requests();
+            let ids: BTreeSet<i64> = requests.iter().map(|request| request.connection()).collect();
             for id in ids {
                 server.inject(Fault::stall_requests(3 * lease).on_connection(id));
             }
             sleep(lease / 2).await;
             let second = queue(&server, "email").await;
             let done = move |_: Job<Email>| async move {
-                sleep(lease * 4).await;
+                sleep(lease / 2).await;
                 Ok::<_, Fail>(())
             };
-            second.worker().run(sleep(8 * lease), done).await.unwrap();
+            let report = second.worker().run(sleep(8 * lease), done).await.unwrap();
+            assert_eq!(report.done, 1, "{version}: {report}");
             running.await.unwrap().unwrap();
             let copies =
                 server.requests().iter().filter(|request| request.name() == "XADD").count();

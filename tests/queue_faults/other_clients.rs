@@ -4,7 +4,7 @@
 use crate::steps::{
     DEAD, LEASE, STREAM, delivered, enqueue, len, name, next, owner, requests, run, s, stall, until,
 };
-use crate::support::{Email, on_each_version, queue};
+use crate::support::{Email, VERSIONS, in_paused_time, on_each_version, queue};
 use bourn::queue::{
     Acked, Delivery, Fail, Flat, Job, Nack, Queue, QueueBuilder, QueueError, QueueEvent,
     QueueEvents, Report,
@@ -155,29 +155,34 @@ async fn settled_by_another_client(
 
 #[test]
 fn job_that_another_client_settled_is_neither_retried_nor_dead_lettered() {
-    on_each_version(|server| async move {
-        for how in SETTLES {
-            for result in ["dead", "failed"] {
-                for has_letters in [true, false] {
-                    let build = |queue: QueueBuilder| {
-                        if has_letters { queue } else { queue.no_dead_letter() }
-                    };
-                    let case = format!("{how}, {result}, dead letters: {has_letters}");
-                    let (report, events) =
-                        settled_by_another_client(&server, how, build, Err(result)).await;
-                    let is_dead =
-                        |event: &QueueEvent| matches!(event, QueueEvent::DeadLettered { .. });
-                    assert!(!events.iter().any(is_dead), "{case}: {events:?}");
-                    assert!(!has_lost_its_lease(&events), "{case}: {events:?}");
-                    assert_eq!(len(&server, DEAD), 0, "{case}");
-                    assert_eq!((report.dead, report.lease_lost), (0, 0), "{case}: {report}");
-                    // Redis 6.2 does not know that a pending entry was deleted: it is given back.
-                    let is_known = how != "XDEL" || report.retried == 0;
-                    assert_eq!(report.already_gone, u64::from(is_known), "{case}: {report}");
+    for version in VERSIONS {
+        in_paused_time(async {
+            for how in SETTLES {
+                for result in ["dead", "failed"] {
+                    for has_letters in [true, false] {
+                        let server = Server::builder().version(version).build();
+                        let build = |queue: QueueBuilder| {
+                            if has_letters { queue } else { queue.no_dead_letter() }
+                        };
+                        let case = format!("{version}, {how}, {result}, {has_letters}");
+                        let (report, events) =
+                            settled_by_another_client(&server, how, build, Err(result)).await;
+                        let is_dead =
+                            |event: &QueueEvent| matches!(event, QueueEvent::DeadLettered { .. });
+                        assert!(!events.iter().any(is_dead), "{case}: {events:?}");
+                        assert!(!has_lost_its_lease(&events), "{case}: {events:?}");
+                        assert_eq!(len(&server, DEAD), 0, "{case}");
+                        assert_eq!((report.dead, report.lease_lost), (0, 0), "{case}: {report}");
+                        // An entry that was only deleted is found to be gone when the retry is due, and by
+                        // Redis 6.2 not even then: it is retried.
+                        let is_known =
+                            report.already_gone == 1 || (how == "XDEL" && report.retried == 1);
+                        assert!(is_known, "{case}: {report}");
+                    }
                 }
             }
-        }
-    });
+        });
+    }
 }
 
 #[test]
@@ -212,8 +217,8 @@ fn letter_of_a_job_that_another_client_acknowledged_meanwhile_is_deleted() {
 #[test]
 fn next_job_is_not_added_for_a_job_that_another_client_acknowledged() {
     on_each_version(|server| async move {
-        let (_queue, _consumer, delivery) = delivered(&server).await;
-        let next = queue(&server, "{email}:next").await;
+        let (queue, _consumer, delivery) = delivered(&server).await;
+        let next = Queue::builder(queue.client(), "{email}:next").open(Flat).await.unwrap();
         run(&server, &format!("XACK {STREAM} workers {}", delivery.id()));
         let relayed = delivery.ack_then(&next, &Email::new()).await.unwrap();
         assert_eq!(relayed, (Acked::AlreadyGone, None));

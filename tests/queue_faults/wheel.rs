@@ -245,7 +245,14 @@ fn worker_lost_at_any_point_loses_no_delayed_job_and_runs_none_early() {
                 assert!(waited < s(100), "{row}: {waited:?}");
                 assert_eq!(again.attempt(), 2 + u32::from(waited > s(80)), "{row}: {waited:?}");
                 again.ack().await.unwrap();
-                assert!(next(&mut second, s(70)).await.is_none(), "{row}: twice");
+                let twice = next(&mut second, s(70)).await;
+                // Without IDMP, a job that was moved and done before the next mover looks for it
+                // is moved again.
+                let may_be = after >= 59_970 && matches!(version, "redis-6.2" | "redis-7.0");
+                assert!(twice.is_none() || may_be, "{row}: twice");
+                if let Some(twice) = twice {
+                    twice.ack().await.unwrap();
+                }
                 assert_eq!((len(&server, STREAM), timers(&server)), (0, 0), "{row}");
             });
         }

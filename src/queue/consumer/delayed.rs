@@ -175,15 +175,7 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
                 }
             }
         };
-        let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
-        failed(&job, &error);
-        state.settled(job.key, job.ticket);
-        if let Some(claimable) = claimable.filter(|_| error.outcome() == Outcome::NotApplied) {
-            // The entry stays pending until then: another one in its place would add to those that
-            // do.
-            first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
-        }
-        return;
+        return unsettled(&job, shared, &error).await;
     };
     state.settled(job.key, job.ticket);
     let memory = state.hold(job.bytes());
@@ -225,8 +217,20 @@ async fn give_back(job: &InFlight, shared: &Shared) {
         // delivery.
         state.note_run(job.key, clock::now());
     }
-    if let Err(error) = result {
-        failed(job, &error.into());
-    }
+    let Err(error) = result else { return state.settled(job.key, job.ticket) };
+    let place = state.occupy(1);
+    unsettled(job, shared, &error.into()).await;
+    drop(place);
+}
+
+/// Records that a retry was refused. Returns when another consumer can claim the entry, if it stays
+/// pending until then: another one in its place would add to those that do.
+async fn unsettled(job: &InFlight, shared: &Shared, error: &QueueError) {
+    let state = &job.state;
+    let claimable = job.lease.deadline().map(|expiry| expiry + shared.settings.lease / 4);
+    failed(job, error);
     state.settled(job.key, job.ticket);
+    if let Some(claimable) = claimable.filter(|_| error.outcome() == Outcome::NotApplied) {
+        first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
+    }
 }

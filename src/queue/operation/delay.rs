@@ -23,7 +23,7 @@
 //! | the connection is another one at the end | the server may have lost what it confirmed: the copy is looked for, and the timer is added again |
 //! | the timer's key holds another type | MULTI does not undo: the mark is removed, and all is tried again |
 
-use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen};
+use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen, XRange};
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
 use crate::queue::codec::origin::{self, Address, WAIT, producer_id};
@@ -103,6 +103,11 @@ pub(crate) async fn send(
             return Ok(Acked::Done);
         }
         announce(shared).await?;
+        // XCLAIM JUSTID of such a server returns entries that were deleted.
+        if !shared.capabilities().deleted && !job.may_be_marked && is_deleted(shared, job).await? {
+            discard(shared, job).await?;
+            return Ok(Acked::AlreadyGone);
+        }
         let is_pending = mark(shared, me, job, timer, left()).await.inspect_err(|error| {
             job.may_be_marked |= error.outcome() == Outcome::Unknown;
         })?;
@@ -113,6 +118,13 @@ pub(crate) async fn send(
         }
         (job.is_marked, job.may_be_marked) = (true, true);
     }
+}
+
+/// Whether the entry was deleted while it was pending.
+async fn is_deleted(shared: &Shared, job: &Delay) -> Result<bool, Error> {
+    let id = job.entry.id();
+    let look = XRange::new(&shared.settings.stream, id..=id).count(1);
+    Ok(shared.client.send(look).await?.is_empty())
 }
 
 /// Adds the copy. Returns its timer.
