@@ -18,7 +18,7 @@ pub enum Retry {
     /// |---|---|
     /// | the connection ended before the reply came | a command that reads or is idempotent ([`Safety`](crate::Safety)); a batch that only reads, if no reply had come |
     /// | `LOADING`, `MASTERDOWN`, `TRYAGAIN`, `CLUSTERDOWN`, `BUSY` | a command or a transaction that did not run, after 10 ms and more each time |
-    /// | `READONLY` | the same; a connection older than 5 s is replaced first: a failover may be under way |
+    /// | `READONLY` | the same; a connection older than 5 s is replaced first: a failover may be under way. Also after a batch that begins or ends with a refused write |
     /// | `NOAUTH` | the same, once |
     /// | `UNBLOCKED`, for a change of role | the read, on a new connection |
     ///
@@ -37,6 +37,6 @@ pub enum Retry {
     /// A retried command runs after the commands that were sent after it.
     #[default]
     Safe,
-    /// Never retries: each error is returned immediately.
+    /// Never retries: each error is returned immediately. `READONLY` still replaces the connection.
     Never,
 }

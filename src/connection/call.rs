@@ -337,6 +337,10 @@ impl<'a, R: Request> Call<'a, R> {
         failure: Option<&Failure>,
         time: Time,
     ) -> Option<Stage<'a>> {
+        if failure.is_none() && replies.is_from_replica() {
+            // Also where nothing is sent again: later commands need the master.
+            self.shared.retire();
+        }
         if !self.shared.repeats() {
             return None;
         }
@@ -371,12 +375,12 @@ impl<'a, R: Request> Call<'a, R> {
             (replies, None) => {
                 let error = self.request.refused(replies)?;
                 let again = self.attempts.refused(&error, random::fraction())?;
-                // The server's error is worth more than a timeout.
-                let deadline = time.deadline.map(Instant::into_std);
-                let at = Instant::from_std(again.at(now.into_std(), deadline)?);
                 if again.elsewhere {
                     self.shared.retire();
                 }
+                // The server's error is worth more than a timeout.
+                let deadline = time.deadline.map(Instant::into_std);
+                let at = Instant::from_std(again.at(now.into_std(), deadline)?);
                 Some(Stage::Pausing { until: at, timer: None, time })
             }
             _ => None,

@@ -2,6 +2,7 @@
 
 use crate::steps::{LEASE, STREAM, consumer_of_one_job, len, name, next, requests, run, s, until};
 use crate::support::{on_each_version, queue};
+use bourn::queue::QueueEvent;
 use bourn::testing::{Fault, Server};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -43,6 +44,38 @@ fn abandoned_consumer_is_removed_after_twenty_leases_and_those_of_others_are_kep
             assert!(names.contains("other"), "{names}");
         }
     });
+}
+
+#[test]
+fn consumer_that_another_one_removes_at_the_same_time_is_reported_by_one_of_them() {
+    for is_first in [true, false] {
+        on_each_version(|server| async move {
+            let queue = queue(&server, STREAM).await;
+            run(&server, "XGROUP CREATECONSUMER email workers bourn-gone");
+            let mut events = queue.events();
+            let consumer = queue.consumer().start().await.unwrap();
+            sleep(LEASE * 19).await;
+            server.set_latency(s(1));
+            while requests(&server, &["XPENDING", "bourn-gone"]).is_empty() {
+                sleep(Duration::from_millis(500)).await;
+            }
+            if !is_first {
+                run(&server, "XGROUP DELCONSUMER email workers bourn-gone");
+            }
+            sleep(s(30)).await;
+            assert!(!names(&server).contains("bourn-gone"));
+            consumer.close().await;
+            drop(queue);
+            let mut removed = Vec::new();
+            while let Some(event) = events.next().await {
+                if let QueueEvent::ConsumerRemoved { name } = event {
+                    removed.push(name.to_vec());
+                }
+            }
+            let expected = [b"bourn-gone".to_vec()];
+            assert_eq!(removed, if is_first { &expected[..] } else { &[] });
+        });
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::test_queue::{Job as Pairs, TestQueue, number, on_each, quick, until};
 use anyhow::Context;
 use bourn::queue::{BoxError, Fail, Flat, Handler, Job, Queue, Verdict, WorkerBuilder};
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -58,6 +58,36 @@ where
     };
     let (report, ()) = tokio::join!(work, watch);
     report.unwrap();
+}
+
+/// On several threads the tasks of the jobs run in any order.
+#[test]
+fn handlers_are_called_in_the_order_of_the_ids_on_several_threads() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(4).enable_time().build().unwrap();
+    runtime.block_on(async {
+        let server = bourn::testing::Server::new();
+        let client = server.client().await.unwrap();
+        let queue: Queue<Pairs> = Queue::builder(&client, "jobs").open(Flat).await.unwrap();
+        let jobs: Vec<Pairs> = (0..3_000).map(crate::test_queue::job).collect();
+        for added in queue.producer().enqueue_all(&jobs).await {
+            added.unwrap();
+        }
+        let (called, all) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
+        let (calls, done) = (Arc::clone(&called), Arc::clone(&all));
+        let handler = move |job: Job<Pairs>| {
+            let mut calls = calls.lock().unwrap();
+            calls.push(number(&job));
+            if calls.len() == 3_000 {
+                done.notify_one();
+            }
+            async { Ok::<_, Fail>(()) }
+        };
+        let stop = async { tokio::time::timeout(Duration::from_secs(60), all.notified()).await };
+        queue.worker().concurrency(64).run(stop, handler).await.unwrap();
+        let expected: Vec<u64> = (0..3_000).collect();
+        assert_eq!(*called.lock().unwrap(), expected);
+    });
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Servers that lose acknowledged writes in a crash.
+//! Servers that lose acknowledged writes in a crash, or fail over to a replica.
 
 use crate::process::{RunLog, dead, wait_for};
-use crate::test_queue::{Job, Run, job, number, on_each, until};
-use bourn::queue::{Fail, Queue, QueueEvent};
+use crate::test_queue::{Job, Run, job, number, on_each, quick, until};
+use bourn::queue::{Fail, Flat, Queue, QueueEvent};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -64,6 +64,33 @@ fn server_restored_from_an_old_copy_is_reported_and_used() {
             // Twice only if the server lost the acknowledgement.
             let most = if (40..60).contains(&n) { 2 } else { 1 };
             assert!((1..=most).contains(&done), "job {n} was done {done} times");
+        }
+    });
+}
+
+/// The connections stay with the old master, which refuses all writes, also those of batches.
+#[test]
+fn planned_failover_loses_nothing() {
+    const JOBS: u64 = 600;
+    on_each(async |test| {
+        let queue = test.builder().retry(quick(5)).open(Flat).await.unwrap();
+        let run_log = RunLog::default();
+        test.enqueue(&queue, JOBS).await;
+        // A younger connection is not taken for that of an old master.
+        sleep(Duration::from_secs(10)).await;
+        let run = work(&queue, &run_log);
+        until("some are done", || async { run_log.all_done() >= 100 }).await;
+        // As an operator does it: the replica has every write.
+        test.server.replicate();
+        test.server.fail_over();
+        until("every job is settled", || async { test.left() == (0, 0) }).await;
+        run.stop().await;
+        let dead = dead(&queue).await;
+        for n in 0..JOBS {
+            let log = run_log.job(n, |log| log.clone());
+            assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {log:?}");
+            assert_eq!(log.done > 0, n % 50 != 7, "job {n}: {log:?}");
+            assert!(log.attempts.iter().all(|attempt| *attempt <= 5), "job {n}: {log:?}");
         }
     });
 }

@@ -279,6 +279,30 @@ fn failover_loses_what_was_not_replicated_and_demotes_old_connections() {
     });
 }
 
+/// No command of a batch is sent again, and no command within so short a time.
+#[test]
+fn connection_to_an_old_master_is_replaced_after_any_refused_write() {
+    for row in ["batch", "short", "transaction"] {
+        for retry in [Retry::Safe, Retry::Never] {
+            in_paused_time(async {
+                let server = Server::new();
+                let client = server.connect(server.config().retry(retry)).await.unwrap();
+                sleep(10 * SECOND).await;
+                server.fail_over();
+                let is_refused = match row {
+                    "batch" => client.send_all([add(1), add(2)]).await.iter().all(Result::is_err),
+                    "short" => client.send(add(1)).within(SECOND / 20).await.is_err(),
+                    _ => client.transact((add(1),)).within(SECOND / 20).await.is_err(),
+                };
+                assert!(is_refused, "{row}, {retry:?}");
+                sleep(SECOND).await;
+                client.send(add(3)).within(SECOND / 20).await.expect("the new master");
+                assert_eq!(len(&server), 1, "{row}, {retry:?}");
+            });
+        }
+    }
+}
+
 #[test]
 fn dropped_client_ends_its_connection_and_its_read() {
     in_paused_time(async {

@@ -1,6 +1,8 @@
 //! Removes the names of consumers: our own at the end, and abandoned ones. An operation.
 
-use crate::command::{ConsumerInfo, PendingEntry, XClaim, XGroupDelConsumer, XPendingRange};
+use crate::command::{
+    ConsumerInfo, PendingEntry, XClaim, XGroupDelConsumer, XInfoConsumers, XPendingRange,
+};
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::event::QueueEvent;
@@ -32,8 +34,9 @@ pub(crate) async fn remove_abandoned(
     for name in found {
         let since = *abandoned.entry(name.clone()).or_insert(now);
         if now.saturating_duration_since(since) >= horizon {
-            remove(shared, &name).await?;
-            shared.emit(QueueEvent::ConsumerRemoved { name: name.into() });
+            if remove(shared, &name).await? {
+                shared.emit(QueueEvent::ConsumerRemoved { name: name.into() });
+            }
         }
     }
     Ok(())
@@ -52,16 +55,19 @@ pub(crate) async fn leave(levels: &[Arc<Shared>], me: &[u8]) {
 }
 
 /// Removes a consumer that has nothing pending. An entry that is delivered to it at that moment is
-/// kept for a retry.
-async fn remove(shared: &Shared, name: &[u8]) -> Result<(), Error> {
+/// kept for a retry. False if it had something pending, or was removed before.
+async fn remove(shared: &Shared, name: &[u8]) -> Result<bool, Error> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     let list = || XPendingRange::new(stream, group, .., LIST);
     if !shared.client.send(list().consumer(name)).await?.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let del = XGroupDelConsumer::new(stream, group, name);
-    let (held, deleted) = shared.client.transact((list().consumer(name), del)).await?;
+    let known = XInfoConsumers::new(stream, group);
+    let (held, known, deleted) =
+        shared.client.transact((list().consumer(name), known, del)).await?;
     let (held, _): (Vec<PendingEntry>, u64) = (held?, deleted?);
+    let is_removed = known?.iter().any(|consumer| consumer.name == *name);
     let mut counts: BTreeMap<u64, Vec<EntryId>> = BTreeMap::new();
     for entry in held {
         counts.entry(entry.deliveries).or_default().push(entry.id);
@@ -71,5 +77,5 @@ async fn remove(shared: &Shared, name: &[u8]) -> Result<(), Error> {
         let claim = claim.retry_count(count).force();
         shared.client.send(claim.just_id()).await?;
     }
-    Ok(())
+    Ok(is_removed)
 }

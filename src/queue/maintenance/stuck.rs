@@ -51,7 +51,9 @@ pub(crate) async fn free(shared: &Shared, stuck: &mut Stuck) -> Result<(), Error
         let due = shared.settings.lease;
         if clock::now().saturating_duration_since(since) >= due {
             let claim = XClaim::new(stream, group, &*owner, Duration::ZERO, *id);
-            shared.client.send(claim.idle(due).just_id()).await?;
+            // Later it might take the entry from a consumer that has claimed it in the meantime.
+            let limit = shared.settings.lease / 4;
+            shared.client.send(claim.idle(due).just_id()).within(limit).await?;
             stuck.found.remove(id);
         }
     }

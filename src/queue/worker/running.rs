@@ -19,6 +19,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,7 @@ where
     let mut tasks = JoinSet::new();
     let state = Arc::clone(&consumer.state);
     let mut failed = pin!(state.failed.cancelled());
+    let mut order = Order(None);
     let result = loop {
         let turn = poll_fn(|cx| {
             if shutdown.as_mut().poll(cx).is_ready() {
@@ -100,7 +102,8 @@ where
         match turn.await {
             Event::Job(job) => {
                 let (queues, running) = (Arc::clone(&queues), Arc::clone(&running));
-                tasks.spawn(async move { running.job(&queues, job).await });
+                let turn = order.next();
+                tasks.spawn(async move { running.job(&queues, job, turn).await });
             }
             Event::Over(result) => break result,
         }
@@ -127,6 +130,37 @@ where
     result.map(|()| consumer.report())
 }
 
+/// A job's place in the order in which the handlers are called: that of the deliveries. The runtime
+/// may run the tasks of several jobs in any order.
+struct Turn {
+    /// Ends when the job before it has had its turn; `None` if there is none.
+    before: Option<oneshot::Receiver<()>>,
+    /// Dropped when this job has had its turn.
+    had: oneshot::Sender<()>,
+}
+
+/// The place in the order of the next job.
+struct Order(Option<oneshot::Receiver<()>>);
+
+impl Order {
+    /// Returns the place of the next job.
+    fn next(&mut self) -> Turn {
+        let (had, next) = oneshot::channel();
+        Turn { before: self.0.replace(next), had }
+    }
+}
+
+impl Turn {
+    /// Waits until the job before it has had its turn. The turn lasts until the result is dropped.
+    async fn wait(self) -> oneshot::Sender<()> {
+        if let Some(before) = self.before {
+            // The sender is only dropped.
+            let _ = before.await;
+        }
+        self.had
+    }
+}
+
 /// The way in which an attempt ended.
 enum End {
     Done(Result<(), Fail>),
@@ -138,7 +172,7 @@ enum End {
 
 impl<H> Running<H> {
     /// Runs one job to its end.
-    async fn job<T: 'static>(&self, queues: &[Queue<T>], job: InFlight)
+    async fn job<T: 'static>(&self, queues: &[Queue<T>], job: InFlight, turn: Turn)
     where
         H: Handler<T>,
     {
@@ -148,7 +182,7 @@ impl<H> Running<H> {
             return;
         };
         let info = Arc::new(JobInfo::of(&acker, Arc::clone(&shared)));
-        let work = self.attempt(Job::new(payload, Arc::clone(&info)), &info, &shared);
+        let work = self.attempt(Job::new(payload, Arc::clone(&info)), &info, &shared, turn);
         #[cfg(feature = "tracing")]
         let span = match caught(|| super::trace::span(&info)) {
             Ok(span) => span,
@@ -164,23 +198,37 @@ impl<H> Running<H> {
     }
 
     /// Runs the handler within its middleware, until it completes or must stop.
-    async fn attempt<T: 'static>(&self, job: Job<T>, info: &Arc<JobInfo>, shared: &Shared) -> End
+    async fn attempt<T: 'static>(
+        &self,
+        job: Job<T>,
+        info: &Arc<JobInfo>,
+        shared: &Shared,
+        turn: Turn,
+    ) -> End
     where
         H: Handler<T>,
     {
+        let turn = turn.wait().await;
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
-        if !self.middleware.is_empty() {
+        let turn = if self.middleware.is_empty() {
+            Some(turn)
+        } else {
+            // Each job has its own time to wait.
+            drop(turn);
             if let Some(end) = self.wait(info).await {
                 return end;
             }
-        }
+            None
+        };
         #[cfg(feature = "metrics")]
         let timer = crate::queue::admin::metrics::Timer::start(shared);
         #[cfg(not(feature = "metrics"))]
         let _ = shared;
         let work = self.handler.handle(job);
+        // The next job does not wait for what this one does.
+        drop(turn);
         let end = if self.middleware.is_empty() {
             self.watch(work, info).await
         } else {
