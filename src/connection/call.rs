@@ -9,6 +9,7 @@ use super::window::Place;
 use crate::command::Safety;
 use crate::error::{Disconnect, ServerError, Unsent, Window};
 use crate::random;
+use crate::resp::Frame;
 use crate::server::Server;
 use std::future::Future;
 use std::ops::Deref;
@@ -337,7 +338,7 @@ impl<'a, R: Request> Call<'a, R> {
         failure: Option<&Failure>,
         time: Time,
     ) -> Option<Stage<'a>> {
-        if failure.is_none() && replies.is_from_replica() {
+        if failure.is_none() && is_from_replica(replies) {
             // Also where nothing is sent again: later commands need the master.
             self.shared.retire();
         }
@@ -385,6 +386,16 @@ impl<'a, R: Request> Call<'a, R> {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether a reply refuses a write because the server is a replica.
+fn is_from_replica(replies: &Replies) -> bool {
+    let refuses = |frame: &Frame| frame.error().is_some_and(|text| text.starts_with(b"READONLY "));
+    match replies {
+        Replies::None => false,
+        Replies::Single(frame) => refuses(frame),
+        Replies::Many(frames) => frames.iter().any(refuses),
     }
 }
 

@@ -46,17 +46,6 @@ impl Replies {
             }
         }
     }
-
-    /// Whether a reply refuses a write because the server is a replica.
-    pub(crate) fn is_from_replica(&self) -> bool {
-        let refuses =
-            |frame: &Frame| frame.error().is_some_and(|text| text.starts_with(b"READONLY "));
-        match self {
-            Self::None => false,
-            Self::Single(frame) => refuses(frame),
-            Self::Many(frames) => frames.iter().any(refuses),
-        }
-    }
 }
 
 /// The reason why there are fewer replies than requests.

@@ -2,7 +2,7 @@
 
 use crate::support::{Email, VERSIONS, in_paused_time, queue};
 use bourn::queue::{Fail, Job, Queue};
-use bourn::testing::{Fault, Request, Server};
+use bourn::testing::{Fault, Server};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
