@@ -33,10 +33,9 @@ pub(crate) async fn remove_abandoned(
     abandoned.retain(|name, _| found.contains(name));
     for name in found {
         let since = *abandoned.entry(name.clone()).or_insert(now);
-        if now.saturating_duration_since(since) >= horizon {
-            if remove(shared, &name).await? {
-                shared.emit(QueueEvent::ConsumerRemoved { name: name.into() });
-            }
+        let is_due = now.saturating_duration_since(since) >= horizon;
+        if is_due && remove(shared, &name).await? {
+            shared.emit(QueueEvent::ConsumerRemoved { name: name.into() });
         }
     }
     Ok(())
