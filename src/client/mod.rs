@@ -198,6 +198,16 @@ impl Client {
         self.config.runtime.as_ref().map(|Runtime(runtime)| runtime.clone())
     }
 
+    /// Returns the time limit of a command.
+    pub(crate) fn command_timeout(&self) -> Duration {
+        self.config.command_timeout
+    }
+
+    /// Whether commands are sent again where that is safe.
+    pub(crate) fn repeats(&self) -> bool {
+        self.connection.shared().repeats()
+    }
+
     /// Returns for how long the server recognizes a repeated XADD with IDMP, and of how many, as
     /// the settings say.
     pub(crate) fn idmp_window(&self) -> (Duration, u64) {

@@ -2,9 +2,9 @@
 //! outcome is unknown elsewhere.
 
 use crate::test_queue::{GROUP, Job, STREAM, TestQueue, job, on_each, until};
-use bourn::XLen;
 use bourn::queue::{Enqueue, Flat, Queue, QueueError};
 use bourn::testing::Fault;
+use bourn::{Outcome, XLen};
 use std::future::Future;
 use std::time::Duration;
 
@@ -96,4 +96,40 @@ fn payload_that_fails_to_encode_does_not_block_other_jobs() {
         }
         consumer.close().await;
     });
+}
+
+#[test]
+fn enqueue_all_waits_for_a_server_that_is_not_ready_as_enqueue_does() {
+    const REFUSALS: [&str; 4] = [
+        "LOADING Redis is loading the dataset in memory",
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "CLUSTERDOWN The cluster is down",
+    ];
+    for refusal in REFUSALS {
+        on_each(async |test| {
+            let queue = test.queue().await;
+            let jobs: Vec<_> = (0..100).map(job).collect();
+            // The first hundred requests are refused, and a part of the repeats.
+            test.server.inject(Fault::error(refusal).on_command("XADD").times(230));
+            let added = queue.producer().enqueue_all(&jobs).await;
+            assert!(added.iter().all(Result::is_ok), "{refusal}: {added:?}");
+            assert_eq!(test.left().0, 100, "{refusal}");
+            // It does not wait for ever.
+            test.server.inject(Fault::error(refusal).on_command("XADD").times(u64::MAX));
+            let start = tokio::time::Instant::now();
+            let refused = queue.producer().enqueue_all(&jobs).await;
+            let one = queue.producer().enqueue(&job(1)).await;
+            let outcomes = refused.iter().chain([&one]).map(|added| {
+                added.as_ref().map_or_else(QueueError::outcome, |id| panic!("{refusal}: {id}"))
+            });
+            assert!(
+                outcomes.into_iter().all(|outcome| outcome == Outcome::NotApplied),
+                "{refusal}"
+            );
+            assert!(start.elapsed() < Duration::from_secs(15), "{refusal}: {:?}", start.elapsed());
+            test.server.clear_faults();
+            assert_eq!(test.left().0, 100, "{refusal}");
+        });
+    }
 }

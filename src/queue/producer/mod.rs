@@ -11,8 +11,9 @@
 
 mod lanes;
 
+use crate::client::Client;
 use crate::command::{Trim, XAdd};
-use crate::error::{Error, Outcome};
+use crate::error::{Code, Error, Outcome};
 use crate::id::EntryId;
 use crate::queue::codec::FieldList;
 use crate::queue::error::{QueueError, SettingsError};
@@ -24,7 +25,7 @@ use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time for which a job is sent again under its number, since it was first sent. The server
 /// forgets the number after 100 s.
@@ -175,6 +176,9 @@ impl<T: 'static> Producer<T> {
 
     /// Adds many jobs in one pipeline. Each has its own result, in order.
     ///
+    /// A server that loads its data, or is not ready in another way, is waited for, as
+    /// [`Producer::enqueue`] does.
+    ///
     /// # Cancel safety
     ///
     /// As [`Producer::enqueue`], for each of them.
@@ -223,19 +227,24 @@ impl<T: 'static> Producer<T> {
         if !idmp {
             let added = match &*jobs {
                 [job] => vec![shared.client.send(add(shared, job)).await],
-                jobs => shared.client.send_all(jobs.iter().map(|job| add(shared, job))).await,
+                jobs => send_ready(&shared.client, jobs, |job| add(shared, job), &mut None).await,
             };
             return added.into_iter().map(|added| Ok(added?)).collect();
         }
         let mut results = Vec::with_capacity(jobs.len());
+        let mut not_ready_until = None;
         for jobs in jobs.chunks(LANE) {
-            results.extend(self.send_numbered(jobs).await);
+            results.extend(self.send_numbered(jobs, &mut not_ready_until).await);
         }
         results
     }
 
     /// Adds at most as many jobs as a lane takes, and sends those with an unknown outcome again.
-    async fn send_numbered(&self, jobs: &[FieldList]) -> Vec<Result<EntryId, QueueError>> {
+    async fn send_numbered(
+        &self,
+        jobs: &[FieldList],
+        not_ready_until: &mut Option<Instant>,
+    ) -> Vec<Result<EntryId, QueueError>> {
         let shared = self.queue.shared();
         let until = clock::now() + RETRY_TIME;
         let numbers = Numbers::take(&self.lanes, jobs.len());
@@ -243,11 +252,14 @@ impl<T: 'static> Producer<T> {
             // A single command is retried by the client itself.
             ([number], [job]) => vec![shared.client.send(add_numbered(shared, number, job)).await],
             (numbers, jobs) => {
-                let adds = numbers.iter().zip(jobs);
-                shared
-                    .client
-                    .send_all(adds.map(|(number, job)| add_numbered(shared, number, job)))
-                    .await
+                let all: Vec<_> = numbers.iter().zip(jobs).collect();
+                send_ready(
+                    &shared.client,
+                    &all,
+                    |(number, job)| add_numbered(shared, number, job),
+                    not_ready_until,
+                )
+                .await
             }
         };
         let is_unresolved =
@@ -286,6 +298,54 @@ impl<T: 'static> Producer<T> {
         }
         results.into_iter().map(|result| Ok(result?)).collect()
     }
+}
+
+/// Sends a batch. Those that a server refuses because it is not ready are sent again until the
+/// command timeout, as the client does with a single command. Batches in a row share that time.
+async fn send_ready<'a, J>(
+    client: &Client,
+    jobs: &'a [J],
+    add: impl Fn(&'a J) -> XAdd<'a>,
+    until: &mut Option<Instant>,
+) -> Vec<Result<EntryId, Error>> {
+    let mut results = client.send_all(jobs.iter().map(&add)).await;
+    let mut backoff = Backoff::default();
+    loop {
+        let refused = |(_, result): &(usize, &Result<EntryId, Error>)| {
+            result.as_ref().is_err_and(is_not_ready)
+        };
+        let again: Vec<usize> =
+            (0..).zip(&results).filter(refused).map(|(place, _)| place).collect();
+        if again.is_empty() {
+            *until = None;
+            return results;
+        }
+        let until = *until.get_or_insert_with(|| clock::now() + client.command_timeout());
+        let left = until.saturating_duration_since(clock::now());
+        if left.is_zero() || !client.repeats() {
+            return results;
+        }
+        backoff.wait().await;
+        let adds = again.iter().filter_map(|place| jobs.get(*place)).map(&add);
+        let sent = client.send_all(adds).within(left).await;
+        for (place, result) in again.into_iter().zip(sent) {
+            if let Some(slot) = results.get_mut(place) {
+                *slot = result;
+            }
+        }
+    }
+}
+
+/// Whether the server refused the command because it is not ready, and will be.
+fn is_not_ready(error: &Error) -> bool {
+    let is_refused = error.outcome() == Outcome::NotApplied;
+    is_refused
+        && matches!(
+            error.code(),
+            Some(
+                Code::Loading | Code::Busy | Code::MasterDown | Code::TryAgain | Code::ClusterDown
+            )
+        )
 }
 
 /// Returns the command that adds the job under this number.
