@@ -141,6 +141,24 @@ fn job_with_a_next_one_is_kept_for_a_group_that_another_client_creates_later() {
 }
 
 #[test]
+fn job_that_another_client_acknowledged_is_kept_for_a_third_group() {
+    for version in KEEPING {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let client = server.client().await.unwrap();
+            let queue = open(&client, "workers", |queue| queue).await;
+            run(&server, "XGROUP CREATE email audit 0");
+            add(&client, 1).await;
+            let mut consumer = queue.consumer().start().await.unwrap();
+            let delivery = consumer.next().await.unwrap().unwrap();
+            run(&server, &format!("XACK email workers {}", delivery.id()));
+            delivery.ack().await.unwrap();
+            assert_eq!(unread(&server, "audit"), 1, "{version}");
+        });
+    }
+}
+
+#[test]
 fn entries_that_another_client_has_acknowledged_are_trimmed() {
     for version in KEEPING {
         in_paused_time(async {

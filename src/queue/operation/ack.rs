@@ -15,7 +15,7 @@
 //! which cannot run twice. In the other order, an entry would be left that runs again in a group
 //! created at 0.
 
-use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel};
+use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XDel, XDelEx};
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::policy::capabilities::is_denied;
@@ -80,14 +80,15 @@ pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>,
 }
 
 /// Deletes the entries that were not pending: XACKDEL leaves them in the stream. Another client has
-/// acknowledged them, or the group was created again and would deliver them again.
+/// acknowledged them. Those stay that another group has not acknowledged.
 async fn delete_missing(shared: &Shared, ids: &[EntryId], outcomes: &[DeleteOutcome]) {
     let is_missing = |(_, outcome): &(_, &DeleteOutcome)| **outcome == DeleteOutcome::Missing;
     let missing = ids.iter().zip(outcomes).filter(is_missing);
     let missing: Vec<EntryId> = missing.map(|(id, _)| *id).collect();
     if !missing.is_empty() {
         // The jobs are settled, whether this fails or not.
-        let _ = shared.client.send(XDel::new(&shared.settings.stream, &missing)).await;
+        let delete = XDelEx::new(&shared.settings.stream, &missing).refs(Refs::Acked);
+        let _ = shared.client.send(delete).await;
     }
 }
 
