@@ -4,7 +4,7 @@
 use crate::steps::{enqueue, len, next, requests, run, s};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
 use crate::test_queue::{Run, number, on_each, until};
-use bourn::queue::{Consumer, Delivery, Fail, Flat, Nack, Queue};
+use bourn::queue::{Consumer, Delivery, Fail, Flat, Nack, Queue, Retention};
 use bourn::testing::{Fault, Server};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -308,6 +308,53 @@ fn delayed_job_that_a_failover_brings_back_is_moved_again() {
         let again = next(&mut consumer, s(9)).await.expect("it is delayed no longer");
         again.ack().await.unwrap();
         assert_eq!((len(&server, STREAM), timers(&server)), (0, 0));
+    });
+}
+
+/// The timer is written, the reply is lost, and there is no connection until the lease has expired.
+#[test]
+fn delayed_job_whose_mark_has_an_unknown_outcome_is_kept() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        let id = enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        server.inject(Fault::lose_reply().on_command("EXEC"));
+        server.inject(Fault::refuse_connection().times(u64::MAX));
+        let start = Instant::now();
+        let nack = tokio::spawn(delivery.nack(Nack::after(s(60))));
+        sleep(s(24)).await;
+        server.clear_faults();
+        assert!(nack.await.unwrap().is_err(), "the lease is lost");
+        let again = next(&mut consumer, s(100)).await.expect("it comes again");
+        assert!(start.elapsed() >= s(60) && start.elapsed() < s(61), "{:?}", start.elapsed());
+        assert_eq!((again.original_id(), again.attempt()), (id, 2));
+    });
+}
+
+#[test]
+fn copy_for_another_group_is_not_taken_for_our_own() {
+    on_each_version(|server| async move {
+        let open = async |group: &str| {
+            let client = server.client().await.unwrap();
+            let builder = Queue::builder(&client, STREAM).group(group);
+            let builder = builder.retention(Retention::KeepUntilAllAcked);
+            builder.open::<Email, _>(Flat).await.unwrap()
+        };
+        let (one, other) = (open("one").await, open("other").await);
+        let mut first = one.consumer().start().await.unwrap();
+        let mut second = other.consumer().start().await.unwrap();
+        enqueue(&one).await;
+        for consumer in [&mut first, &mut second] {
+            let delivery = next(consumer, s(9)).await.expect("the job");
+            delivery.nack(Nack::after(s(5))).await.unwrap();
+        }
+        let _ = second.close().await;
+        let running = next(&mut first, s(9)).await.expect("it comes again");
+        // Its mover may have been replaced, and looks for copies.
+        let mut second = other.consumer().start().await.unwrap();
+        assert!(next(&mut second, s(15)).await.is_some(), "it comes again in both groups");
+        running.ack().await.unwrap();
     });
 }
 
