@@ -441,7 +441,7 @@ async fn relay(job: &InFlight, shared: &Shared, to: &Shared, fields: &FieldList)
         opened => opened.is_ok(),
     };
     // Another client may have acknowledged it without deleting it.
-    if owner(job, shared).await? == Owner::None {
+    if matches!(owner(job, shared).await, Ok(Owner::None)) {
         job.state.outcomes.add(job.key.0, JobOutcome::AlreadyGone, 1);
         return Ok((Acked::AlreadyGone, None));
     }
