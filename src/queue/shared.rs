@@ -346,16 +346,6 @@ impl Shared {
     pub(crate) fn listen(&self) -> broadcast::Receiver<QueueEvent> {
         self.events.subscribe()
     }
-
-    /// Returns a key that is unique to the job.
-    pub(crate) fn idempotency_key(&self, id: EntryId) -> String {
-        idempotency_key(&self.settings.stream, &self.settings.group, id)
-    }
-}
-
-/// Returns a key that is unique to a job.
-pub(crate) fn idempotency_key(stream: &[u8], group: &[u8], id: EntryId) -> String {
-    format!("{}/{}/{id}", stream.escape_ascii(), group.escape_ascii())
 }
 
 /// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.

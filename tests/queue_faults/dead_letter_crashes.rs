@@ -1,12 +1,13 @@
 //! Moves to the dead-letter stream and to other queues: at no point is the only copy gone.
 
+use crate::dial::{config, dialler};
 use crate::support::{Email, VERSIONS, in_paused_time, on_each_version, queue};
-use bourn::EntryId;
-use bourn::queue::{Fail, Job, Queue};
+use bourn::queue::{Acked, Fail, Flat, Job, Nack, Queue};
 use bourn::testing::{Fault, Server};
+use bourn::{Client, EntryId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -125,6 +126,38 @@ fn lost_replies_of_a_move_leave_one_letter() {
             assert_eq!((length(&server, "email"), length(&server, DLQ)), (0, 1), "{skip}");
         });
     }
+}
+
+/// The mark of a move does not check the owner: after a reconnect it is not sent any more.
+#[test]
+fn move_that_waits_for_a_connection_does_not_take_the_job_from_another_worker() {
+    on_each_version(|server| async move {
+        let alive = Arc::new(AtomicBool::new(true));
+        let dial = dialler(&server, &alive, &Arc::default());
+        let client = Client::connect_with(config(), dial).await.unwrap();
+        let mut consumers = Vec::new();
+        for client in [client, server.client().await.unwrap()] {
+            let queue = Queue::builder(&client, "email").lease(Duration::from_secs(1));
+            let queue: Queue<Email> = queue.open(Flat).await.unwrap();
+            consumers.push((queue.consumer().start().await.unwrap(), queue));
+        }
+        let (mut other, queue) = consumers.pop().unwrap();
+        let (mut slow, slow_queue) = consumers.pop().unwrap();
+        other.close().await;
+        let id = enqueue(&slow_queue).await;
+        let delivery = slow.next().await.expect("it is open").expect("no error");
+        alive.store(false, Ordering::Relaxed);
+        server.disconnect_all();
+        let nack = tokio::spawn(delivery.nack(Nack::dead("no such user")));
+        other = queue.consumer().start().await.unwrap();
+        let delivery = other.next().await.expect("it is open").expect("no error");
+        assert_eq!(delivery.id(), id);
+        alive.store(true, Ordering::Relaxed);
+        sleep(Duration::from_secs(9)).await;
+        assert!(nack.is_finished() && !delivery.lease().is_lost());
+        assert_eq!(delivery.ack().await.unwrap(), Acked::Done);
+        assert_eq!((length(&server, "email"), length(&server, DLQ)), (0, 0));
+    });
 }
 
 #[test]

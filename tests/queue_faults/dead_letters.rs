@@ -153,6 +153,48 @@ fn letters_are_found_by_the_id_of_the_job_and_deleted_one_by_one() {
     });
 }
 
+/// Entries of a worker in another language, with its own fields, also some of ours.
+#[test]
+fn foreign_entries_are_redriven_whole_or_left_and_stop_no_letter() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let (a, b) = (sharing(&client, "a", "g").await, sharing(&client, "b", "g").await);
+        let foreign = ["_id 1-1 _reason no n f0", "_id bob _stream a n f1", "reason x n f2"];
+        add(&server, "dead", "1-1", foreign[0]);
+        for (stream, queue, place) in [("a", &a, 1), ("b", &b, 2)] {
+            add(&server, stream, "*", &format!("n {stream}"));
+            fail_all(queue).await;
+            add(&server, "dead", "*", foreign[place]);
+        }
+        let redrive = |which| {
+            let letters = a.dead_letters();
+            async move { letters.redrive(which).await.unwrap() }
+        };
+        assert_eq!(redrive(Redrive::all()).await, 1);
+        assert_eq!((length(&server, "a"), length(&server, "dead")), (1, 4));
+        assert_eq!(redrive(Redrive::reason("no").with_foreign()).await, 0, "it has no reason");
+        let named = Redrive::ids([EntryId::new(1, 1)]);
+        assert_eq!(redrive(named.clone()).await, 0);
+        assert_eq!(redrive(named.with_foreign()).await, 1);
+        assert_eq!(redrive(Redrive::all().with_foreign()).await, 2);
+        assert_eq!((length(&server, "a"), length(&server, "dead")), (4, 1), "the other queue's");
+
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let entries = Arc::clone(&seen);
+        let handler = move |job: Job<Email>| {
+            let own = job.entry().fields().skip(3);
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let fields: Vec<_> = own.map(|(name, value)| text(name) + " " + &text(value)).collect();
+            entries.lock().unwrap().push((job.original_id(), fields.join(" ")));
+            async { Ok::<_, Fail>(()) }
+        };
+        a.worker().run(sleep(Duration::from_secs(1)), handler).await.unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.iter().map(|job| &*job.1).collect::<Vec<_>>()[1..], foreign);
+        assert_eq!(seen[1].0, EntryId::new(1, 1));
+    });
+}
+
 /// A worker of the dead-letter stream sees each letter as a job, with all its fields.
 #[test]
 fn dead_letter_stream_can_be_a_queue_after_a_redrive() {

@@ -67,6 +67,8 @@ mod reading;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod relay_crashes;
+#[cfg(test)]
 mod relays;
 #[cfg(test)]
 mod restart;

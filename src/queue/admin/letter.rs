@@ -62,6 +62,12 @@ impl<T> DeadLetter<T> {
     }
 }
 
+/// Whether the entry is not a letter of any queue: another program added it.
+pub(crate) fn is_foreign(settings: &Settings, entry: EntryRef<'_>) -> bool {
+    let key = settings.dead_letter.as_deref().unwrap_or_default();
+    Letter::split(origin::of_job(entry.fields(), entry.id(), key).1).is_none()
+}
+
 /// Returns the origin of the entry and the job's own fields; `None` if it is not a letter of this
 /// queue: another queue may use the same stream, and another producer.
 pub(crate) fn own<'a>(

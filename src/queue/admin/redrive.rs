@@ -1,16 +1,24 @@
 //! Redrive: moves dead letters back to their queue. An operation.
+//!
+//! Each letter is claimed in the group `bourn-redrive` of the dead-letter stream, which keeps other
+//! operators from it. Its job is added to the queue first, and the letter is removed after that. If
+//! the operator dies in between, the claim stays, with a mark: the next redrive looks for the job in
+//! the queue before it adds one.
 
-use crate::command::{XClaim, XDel, XGroupCreate, XGroupDelConsumer, XRange, XRevRange};
-use crate::entry::EntryRef;
+use crate::command::{
+    XClaim, XDel, XGroupCreate, XGroupDelConsumer, XPendingRange, XRange, XRevRange,
+};
+use crate::entry::{EntryRef, Fields};
 use crate::error::Error;
 use crate::id::{EntryId, StartAt};
-use crate::queue::admin::letter::own;
+use crate::queue::admin::letter::{is_foreign, own};
 use crate::queue::codec::origin::{Address, Letter};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
-use crate::queue::operation::relay::Relay;
+use crate::queue::operation::relay::{Origin, Relay};
+use crate::queue::policy::mark::{Mark, split_count};
 use crate::queue::policy::plan::PAGE;
-use crate::queue::settings::OPERATORS;
+use crate::queue::settings::{OPERATORS, Settings};
 use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::BTreeSet;
@@ -32,6 +40,7 @@ pub struct Redrive {
     ids: Option<Vec<EntryId>>,
     rate: Option<f64>,
     most: Option<u64>,
+    foreign: bool,
 }
 
 impl Redrive {
@@ -67,6 +76,42 @@ impl Redrive {
         Self { most: Some(jobs), ..self }
     }
 
+    /// Also selects entries that are not dead letters of any queue: those that other programs added
+    /// to the dead-letter stream. Default: they stay. Dead letters of other queues always stay.
+    ///
+    /// Such an entry becomes a job with all its fields as they are, and with its id in the
+    /// dead-letter stream as [`original_id`](crate::queue::Job::original_id). It has no reason, so
+    /// [`Redrive::reason`] does not select it.
+    pub fn with_foreign(self) -> Self {
+        Self { foreign: true, ..self }
+    }
+
+    /// Returns the origin that the entry gets as a job, and the job's fields; `None` if it is not
+    /// selected.
+    fn select<'a>(
+        &self,
+        settings: &'a Settings,
+        entry: EntryRef<'a>,
+    ) -> Option<(Address<'a>, Fields<'a>)> {
+        match own(settings, entry) {
+            Some((letter, fields)) => {
+                // Without fields the job was too large to be read, and is still in its stream.
+                let is_selected = fields.len() > 0 && self.wants(entry.id(), &letter);
+                let address = Address { id: letter.id, group: letter.group, tried: 0 };
+                is_selected.then_some((address, fields))
+            }
+            None => {
+                let ids = self.ids.as_ref();
+                let is_selected = self.foreign
+                    && is_foreign(settings, entry)
+                    && self.reason.is_none()
+                    && ids.is_none_or(|ids| ids.contains(&entry.id()));
+                let address = Address { id: entry.id(), group: &settings.group, tried: 0 };
+                is_selected.then(|| (address, entry.fields()))
+            }
+        }
+    }
+
     fn wants(&self, id: EntryId, letter: &Letter<'_>) -> bool {
         let is_named = |ids: &Vec<EntryId>| ids.contains(&id) || ids.contains(&letter.id);
         let named = self.ids.as_ref().is_none_or(is_named);
@@ -86,84 +131,104 @@ pub(crate) async fn redrive(shared: &Shared, key: &[u8], which: &Redrive) -> Res
     // It reads nothing. From the last possible id on, no entry is kept for it (XACKDEL ACKED).
     let create = XGroupCreate::new(key, OPERATORS, StartAt::After(EntryId::MAX)).mk_stream();
     shared.client.send(create.if_missing()).await?;
-    let me = format!("operator-{}", random::name());
-    let result = redrive_as(shared, key, &me, which).await;
-    // This removes its claims too: jobs that were not moved can be claimed again at once.
-    let _ = shared.client.send(XGroupDelConsumer::new(key, OPERATORS, &me)).await;
+    let mut operator = Operator {
+        shared,
+        key,
+        name: format!("operator-{}", random::name()),
+        is_interrupted: false,
+    };
+    let result = operator.redrive(which).await;
+    if !operator.is_interrupted {
+        // This removes its claims too: jobs that were not moved can be claimed again at once.
+        let _ = shared.client.send(XGroupDelConsumer::new(key, OPERATORS, &operator.name)).await;
+    }
     result
 }
 
-async fn redrive_as(shared: &Shared, key: &[u8], me: &str, which: &Redrive) -> Result<u64, Error> {
-    let client = &shared.client;
-    // Jobs that are dead-lettered from now on come after this entry.
-    let last = client.send(XRevRange::new(key, ..).count(1)).await?;
-    let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
-    let first = match which.since {
-        Some(since) => {
-            clock::id_seen(shared, last);
-            clock::ask(shared).await?;
-            clock::id_of_age_at_server(shared, since).unwrap_or(EntryId::MIN)
-        }
-        None => EntryId::MIN,
-    };
-    let mut next = Some(first);
-    let mut pace = Pace::new(which.rate);
-    let mut added = 0;
-    let mut moved = BTreeSet::new();
-    while let Some(from) = next.filter(|from| *from <= last) {
-        let page = client.send(XRange::new(key, from..=last).count(PAGE as u64)).await?;
-        next = page.last().and_then(|entry| entry.id().next());
-        for entry in &page {
-            if which.most.is_some_and(|most| added >= most) {
-                return Ok(added);
-            }
-            let Some((letter, fields)) = own(&shared.settings, entry) else { continue };
-            // Without fields the job was too large to be read, and is still in its stream.
-            if fields.len() == 0 || !which.wants(entry.id(), &letter) {
-                continue;
-            }
-            if moved.contains(&letter.id) {
-                // A second copy, left by a worker that died during its move.
-                client.send(XDel::new(key, entry.id())).await?;
-                continue;
-            }
-            pace.wait().await;
-            if redrive_one(shared, key, me, entry).await? {
-                moved.insert(letter.id);
-                added += 1;
-            }
-        }
-    }
-    Ok(added)
+/// One run of a redrive.
+struct Operator<'a> {
+    shared: &'a Shared,
+    key: &'a [u8],
+    /// Its consumer in the group of the operators.
+    name: String,
+    /// Whether a letter stays of which the job may have been added: its claim is needed.
+    is_interrupted: bool,
 }
 
-/// Moves one job; false if another operator has claimed it.
-async fn redrive_one(
-    shared: &Shared,
-    key: &[u8],
-    me: &str,
-    entry: EntryRef<'_>,
-) -> Result<bool, Error> {
-    let Some((letter, fields)) = own(&shared.settings, entry) else { return Ok(false) };
-    // FORCE creates the claim, and the minimum idle time keeps other operators from it.
-    let claim = XClaim::new(key, OPERATORS, me, CLAIM, entry.id()).force().just_id();
-    if shared.client.send(claim).await?.is_empty() {
-        return Ok(false);
+impl Operator<'_> {
+    async fn redrive(&mut self, which: &Redrive) -> Result<u64, Error> {
+        let (shared, key) = (self.shared, self.key);
+        let client = &shared.client;
+        // Jobs that are dead-lettered from now on come after this entry.
+        let last = client.send(XRevRange::new(key, ..).count(1)).await?;
+        let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
+        let first = match which.since {
+            Some(since) => {
+                clock::id_seen(shared, last);
+                clock::ask(shared).await?;
+                clock::id_of_age_at_server(shared, since).unwrap_or(EntryId::MIN)
+            }
+            None => EntryId::MIN,
+        };
+        let mut next = Some(first);
+        let mut pace = Pace::new(which.rate);
+        let mut added = 0;
+        let mut moved = BTreeSet::new();
+        while let Some(from) = next.filter(|from| *from <= last) {
+            let page = client.send(XRange::new(key, from..=last).count(PAGE as u64)).await?;
+            next = page.last().and_then(|entry| entry.id().next());
+            for entry in &page {
+                if which.most.is_some_and(|most| added >= most) {
+                    return Ok(added);
+                }
+                let Some((address, fields)) = which.select(&shared.settings, entry) else {
+                    continue;
+                };
+                if moved.contains(&address.id) {
+                    // A second copy, left by a worker that died during its move.
+                    client.send(XDel::new(key, entry.id())).await?;
+                    continue;
+                }
+                pace.wait().await;
+                if self.move_one(entry.id(), address, fields).await? {
+                    moved.insert(address.id);
+                    added += 1;
+                }
+            }
+        }
+        Ok(added)
     }
-    let whole = Relay {
-        from: key,
-        group: OPERATORS.as_bytes(),
-        entry: &entry.to_entry(),
-        is_job: false,
-        deletes: true,
-        to: &shared.settings.stream,
-        idmp: shared.capabilities().idmp,
-    };
-    let id = letter.id.to_string();
-    let address = Address::fields(&id, letter.stream, letter.group);
-    let fields = address.into_iter().chain(fields);
-    let (acked, _) = whole.send_until_known(&shared.client, fields, CLAIM / 2).await?;
-    Ok(acked == Acked::Done)
+
+    /// Moves one job; false if another operator has claimed it.
+    async fn move_one(
+        &mut self,
+        id: EntryId,
+        address: Address<'_>,
+        fields: Fields<'_>,
+    ) -> Result<bool, Error> {
+        let (shared, key, me) = (self.shared, self.key, self.name.as_str());
+        // FORCE creates the claim, and the minimum idle time keeps other operators from it.
+        let claim = XClaim::new(key, OPERATORS, me, CLAIM, id).force().just_id();
+        let expiry = clock::now() + CLAIM / 2;
+        if shared.client.send(claim).await?.is_empty() {
+            return Ok(false);
+        }
+        // The mark that an operator has left who died.
+        let claimed = shared.client.send(XPendingRange::new(key, OPERATORS, id..=id, 1)).await?;
+        let count = claimed.first().map_or(0, |claimed| claimed.deliveries);
+        let (count, mark) = split_count(u32::try_from(count).unwrap_or(u32::MAX));
+        let mut relay = Relay::new(
+            &shared.client,
+            (key, OPERATORS.as_bytes(), me.as_bytes()),
+            (id, count, mark == Mark::Copied),
+            (&shared.settings.stream, shared.capabilities().idmp),
+            Origin::Redriven(address),
+        );
+        let left = || Some(expiry).filter(|expiry| clock::now() < *expiry);
+        let moved = relay.send_until_known(fields, left, CLAIM / 2).await;
+        self.is_interrupted |= moved.is_err() && relay.is_begun();
+        Ok(moved?.is_some_and(|(acked, _)| acked == Acked::Done))
+    }
 }
 
 /// A limit on the jobs per second.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_reason`, `_at`, `_token` |
 //! | redriven job | `_id`, `_stream`, `_to`: for this group only |
+//! | next job | `_id`, `_from`, `_group`: the job before it; after the fields of a redrive |
 //! | job after a delay in the wheel | the same, and `_tried`: the attempts that it had before |
 //! | job in the wheel | `_wait`, then all fields that it will have |
 //!
@@ -19,6 +20,8 @@ use crate::id::EntryId;
 const ID: &str = "_id";
 /// The stream of the queue.
 const STREAM: &str = "_stream";
+/// The stream of the job before this one.
+const FROM: &str = "_from";
 /// The group in which the job failed.
 const GROUP: &str = "_group";
 const ATTEMPT: &str = "_attempt";
@@ -36,6 +39,7 @@ const TRIED: &str = "_tried";
 pub(crate) const WAIT: &str = "_wait";
 
 const ADDRESS: [&str; 3] = [ID, STREAM, TO];
+const SOURCE: [&str; 3] = [ID, FROM, GROUP];
 const LETTER: [&str; 7] = [ID, STREAM, GROUP, ATTEMPT, REASON, AT, TOKEN];
 
 /// The origin of a dead letter.
@@ -123,6 +127,36 @@ impl<'a> Address<'a> {
         let [first, second, third] = ADDRESS.map(str::as_bytes);
         [(first, id.as_bytes()), (second, stream), (third, group)]
     }
+
+    /// As [`fields`](Self::fields), without attempts before, in an entry of `stream`.
+    pub(crate) fn args(&self, stream: &'a [u8]) -> [(&'static str, Arg<'a>); 3] {
+        let [id, at, to] = ADDRESS;
+        [(id, self.id.into()), (at, stream.into()), (to, self.group.into())]
+    }
+}
+
+/// The job that was acknowledged when this one was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source<'a> {
+    /// The id of the job's first entry.
+    pub(crate) id: EntryId,
+    pub(crate) stream: &'a [u8],
+    pub(crate) group: &'a [u8],
+}
+
+impl<'a> Source<'a> {
+    /// Returns the source of an entry of `stream` with these fields; `None` if it has none.
+    pub(crate) fn of(fields: Fields<'a>, stream: &[u8]) -> Option<Self> {
+        let own = Address::split(fields.clone(), stream).map_or(fields, |(_, own)| own);
+        let ([id, stream, group], _) = leading(own, SOURCE)?;
+        Some(Self { id: entry_id(id)?, stream, group })
+    }
+
+    /// Returns the fields that go before the job's own.
+    pub(crate) fn args(&self) -> [(&'static str, Arg<'a>); 3] {
+        let [id, from, group] = SOURCE;
+        [(id, self.id.into()), (from, self.stream.into()), (group, self.group.into())]
+    }
 }
 
 /// Returns the name and the value of the field after an address, for a job that had this many
@@ -144,6 +178,25 @@ pub(crate) fn without_wait(fields: Fields<'_>) -> Option<Fields<'_>> {
 /// Returns the id of the job's first entry, and the job's own fields, of an entry of `stream`.
 pub(crate) fn of_job<'a>(fields: Fields<'a>, id: EntryId, stream: &[u8]) -> (EntryId, Fields<'a>) {
     Address::split(fields.clone(), stream).map_or((id, fields), |(to, own)| (to.id, own))
+}
+
+/// Returns a key that is unique to a job of this stream and group, and the same after a redrive. That
+/// of a next job names the job before it: another copy of it has the same key.
+pub(crate) fn idempotency_key(
+    fields: Fields<'_>,
+    id: EntryId,
+    stream: &[u8],
+    group: &[u8],
+) -> String {
+    let source = Source::of(fields.clone(), stream);
+    let (stream_text, group) = (stream.escape_ascii(), group.escape_ascii());
+    match source {
+        Some(Source { id, stream: from, group: by }) => {
+            let (from, by) = (from.escape_ascii(), by.escape_ascii());
+            format!("{stream_text}/{group}/{from}/{by}/{id}")
+        }
+        None => format!("{stream_text}/{group}/{}", of_job(fields, id, stream).0),
+    }
 }
 
 /// Returns the IDMP producer id for entries that `kind` of operation adds for this queue. The
@@ -297,6 +350,21 @@ mod tests {
         let waiting = entry([(WAIT.as_bytes(), b"500".as_slice()), own]);
         assert!(without_wait(waiting.fields()).is_some_and(|rest| rest.eq([own])));
         assert!(without_wait(entry([own]).fields()).is_none());
+    }
+
+    #[test]
+    fn next_job_has_the_key_of_the_job_before_it_also_after_a_redrive() {
+        let source = [("_id", "1-2"), ("_from", "email"), ("_group", "mail"), ("a", "1")];
+        let redriven = [("_id", "7-0"), ("_stream", "next"), ("_to", "g")];
+        let redriven: Vec<_> = redriven.into_iter().chain(source).collect();
+        let key = |fields: &[(&str, &str)]| {
+            let found = entry(fields.iter().copied());
+            idempotency_key(found.fields(), EntryId::new(9, 0), b"next", b"g")
+        };
+        assert_eq!(key(&source), "next/g/email/mail/1-2");
+        assert_eq!(key(&redriven), "next/g/email/mail/1-2");
+        assert_eq!(key(&redriven[..3]), "next/g/7-0");
+        assert_eq!(key(&source[1..]), "next/g/9-0", "a field is missing");
     }
 
     #[test]

@@ -186,14 +186,22 @@ impl Acker {
         async move { Ok(settled.await?.0) }
     }
 
-    /// Acknowledges the job and adds the next one, atomically in one transaction. Both queues must
-    /// have been opened with the same client, and in a cluster be in the same slot.
+    /// Adds the next job and acknowledges this one. Both queues must have been opened with
+    /// the same client, and in a cluster be in the same slot.
+    ///
+    /// The next job is added first, in a transaction that also marks this one, and this one is
+    /// acknowledged after that. So neither is lost, whenever the process ends, and also where the
+    /// key of the other queue holds another type. If the process ends in between, this job runs
+    /// again, and its next `ack_then` recognises the next job that is there: by its fields `_id`,
+    /// `_from` and `_group`, and on a server with IDMP (Redis 8.6) also after that was done, while
+    /// the server remembers it. Otherwise a second one is added, with the same
+    /// [`idempotency_key`](Self::idempotency_key).
     ///
     /// If another worker finished the job before, no job is added: the new entry is deleted again.
-    /// On a server with IDMP (Redis 8.6) the jobs that two workers add for the same job are one
-    /// entry.
+    /// On a server with IDMP the jobs that two workers add for the same job are one entry.
     ///
-    /// Returns the id of the new entry; `None` if this call added none.
+    /// Returns the id of the new entry; `None` if this call added none, or if the reply was lost
+    /// and another worker took the new job in the meantime.
     ///
     /// # Cancel safety
     ///
@@ -202,6 +210,7 @@ impl Acker {
     /// # Errors
     ///
     /// As [`Acker::ack`]. [`QueueError::Codec`] if the payload cannot be encoded.
+    /// [`QueueError::LeaseLost`] if another worker may have the job: nothing was done.
     /// [`SettingsError::OtherClient`] if the other queue was opened with another client, and
     /// [`SettingsError::AtMostOnce`] if this queue delivers at most once.
     ///
@@ -357,10 +366,14 @@ impl Acker {
 
     /// Returns a key that is unique to the job and the same for every attempt, also after a
     /// redrive: stream, group and [`original_id`](Self::original_id). For idempotent handlers.
+    ///
+    /// For a job that [`ack_then`](Self::ack_then) added: stream, group, and those of the job before
+    /// it. A second next job of the same job has the same key.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        let shared = self.job.state.shared(self.job.key.0);
-        shared.map(|shared| shared.idempotency_key(self.original_id())).unwrap_or_default()
+        let Some(shared) = self.job.state.shared(self.job.key.0) else { return String::new() };
+        let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+        origin::idempotency_key(self.entry().fields(), self.id(), stream, group)
     }
 }
 

@@ -429,7 +429,8 @@ impl Fetch {
             let (times, memory) = ((since, now), Arc::clone(&memory));
             let job =
                 InFlight::claim(&self.state, &self.settler, key, times, count, (entry, memory));
-            let Some(job) = job else { continue };
+            let Some(mut job) = job else { continue };
+            job.is_copied = mark == Mark::Copied;
             if is_exhausted {
                 let reason = format!("delivered {attempts} times and never finished");
                 job.settle(Decision::DeadLetter(reason.into()));

@@ -14,6 +14,7 @@ use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::leases::{Decided, Key};
+use crate::queue::policy::mark;
 use crate::queue::shared::Shared;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -48,6 +49,8 @@ pub(crate) struct InFlight {
     pub(crate) key: Key,
     pub(crate) ticket: u64,
     pub(crate) attempt: u32,
+    /// Whether its next job may be there already.
+    pub(crate) is_copied: bool,
     pub(crate) entry: Entry,
     pub(crate) lease: Lease,
     is_buffered: bool,
@@ -174,7 +177,19 @@ impl InFlight {
         state.undecided.fetch_add(1, Ordering::AcqRel);
         let lease = Lease::new(Arc::downgrade(state), key, ticket, token);
         let (state, place, memory) = (Arc::clone(state), Some(place), Some(memory));
-        Self { state, key, ticket, attempt, entry, lease, is_buffered: true, memory, place }
+        let is_copied = false;
+        Self {
+            state,
+            key,
+            ticket,
+            attempt,
+            is_copied,
+            entry,
+            lease,
+            is_buffered: true,
+            memory,
+            place,
+        }
     }
 
     /// Marks the job as delivered: it no longer counts as buffered.
@@ -202,6 +217,11 @@ impl InFlight {
     /// Returns those of its bytes that do not count for the consumer's memory.
     pub(crate) fn uncounted_bytes(&self) -> usize {
         if self.memory.is_some() { 0 } else { self.bytes() }
+    }
+
+    /// Returns the delivery count of its entry, with its mark.
+    pub(crate) fn count(&self) -> u32 {
+        if self.is_copied { mark::copied(self.deliveries()) } else { self.deliveries() }
     }
 
     /// Returns the number of deliveries of its entry, as the server counts.
@@ -305,6 +325,7 @@ impl Drop for InFlight {
             key: self.key,
             ticket: self.ticket,
             attempt: self.attempt,
+            is_copied: self.is_copied,
             entry: self.entry.clone(),
             lease: self.lease.clone(),
             is_buffered: false,

@@ -17,6 +17,7 @@
 use crate::error::{Code, Error, Outcome, Repeat};
 use crate::id::EntryId;
 use crate::queue::codec::FieldList;
+use crate::queue::codec::origin::{self, Source};
 use crate::queue::consumer::conclude::{answer, failed, owner};
 use crate::queue::consumer::delayed::{self, Redelivery};
 use crate::queue::consumer::in_flight::{Action, InFlight, Reply, Settlement};
@@ -32,7 +33,7 @@ use crate::queue::operation::clock;
 use crate::queue::operation::dead_letter::{self, DeadLetterMove};
 use crate::queue::operation::failures::Failures;
 use crate::queue::operation::nack::{self, GiveBack};
-use crate::queue::operation::relay::Relay;
+use crate::queue::operation::relay::{Origin, Relay};
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::leases::{Decided, Key};
 use crate::queue::policy::plan::PAGE;
@@ -349,7 +350,7 @@ async fn give_back(job: &InFlight, shared: &Shared, how: GiveBack) -> Result<Ack
             Ok(Owner::None) => return Ok(Acked::AlreadyGone),
             Ok(Owner::Other) => return Err(QueueError::LeaseLost),
             Ok(Owner::Us | Owner::Unsettled) => {
-                match nack::send(shared, job.key.1, job.deliveries(), how, expiry).await {
+                match nack::send(shared, job.key.1, job.count(), how, expiry).await {
                     Ok(()) => {
                         if !job.state.all_answered() {
                             // A heartbeat that arrives now makes it pending for us again, which
@@ -445,22 +446,23 @@ async fn relay(job: &InFlight, shared: &Shared, to: &Shared, fields: &FieldList)
         job.state.outcomes.add(job.key.0, JobOutcome::AlreadyGone, 1);
         return Ok((Acked::AlreadyGone, None));
     }
-    let whole = Relay {
-        from: &settings.stream,
-        group: &settings.group,
-        entry: &job.entry,
-        is_job: true,
-        deletes: settings.retention.deletes(),
-        to: &to.settings.stream,
-        idmp: is_open && to.capabilities().idmp,
+    let (stream, group, me) = (&settings.stream, &settings.group, job.state.name());
+    let (first, _) = origin::of_job(job.entry.fields(), job.key.1, stream);
+    let source = Source { id: first, stream, group };
+    let mut whole = Relay::new(
+        &shared.client,
+        (stream, group, &me),
+        (job.key.1, job.deliveries(), job.is_copied),
+        (&to.settings.stream, is_open && to.capabilities().idmp),
+        Origin::Next { shared, source },
+    );
+    let expiry = || job.expiry();
+    let relayed = whole.send_until_known(fields.iter(), expiry, settings.lease).await?;
+    let Some((acked, added)) = relayed else { return Err(QueueError::LeaseLost) };
+    let outcome = match acked {
+        Acked::Done => JobOutcome::Done,
+        Acked::AlreadyGone => JobOutcome::AlreadyGone,
     };
-    let result = whole.send_until_known(&shared.client, fields.iter(), settings.lease).await;
-    if let Ok((acked, _)) = &result {
-        let outcome = match acked {
-            Acked::Done => JobOutcome::Done,
-            Acked::AlreadyGone => JobOutcome::AlreadyGone,
-        };
-        job.state.outcomes.add(job.key.0, outcome, 1);
-    }
-    Ok(result?)
+    job.state.outcomes.add(job.key.0, outcome, 1);
+    Ok((acked, added))
 }

@@ -30,18 +30,17 @@
 //! delete its own copy when it finds the entry removed. No command is sent after the end of the
 //! lease.
 
-use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XDelEx, XRevRange};
+use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XDelEx};
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
 use crate::id::EntryId;
 use crate::queue::codec::origin::{self, Letter, producer_id};
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::ack::Acked;
-use crate::queue::operation::clock;
 use crate::queue::operation::copied::Copied;
+use crate::queue::operation::{clock, copies};
 use crate::queue::policy::capabilities::is_denied;
 use crate::queue::policy::mark::{Mark, moving, split_count};
-use crate::queue::policy::plan::PAGE;
 use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 use crate::random;
@@ -51,10 +50,6 @@ use std::time::{Duration, Instant};
 /// The reason of a letter whose first copy is not found.
 const INTERRUPTED: &str =
     "its move to the dead-letter stream was interrupted, and the reason is lost";
-
-/// The largest number of pages that are searched for a copy. A copy that is missed is a second
-/// letter of the job; a redrive moves one of them.
-const PAGES: usize = 100;
 
 /// Allows for the time that a command is on its way.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -388,21 +383,10 @@ async fn search(
     mut visit: impl FnMut(EntryId, &Letter<'_>) -> bool,
 ) -> Result<(), Error> {
     let settings = &shared.settings;
-    let (mut end, mut least) = (Some(EntryId::MAX), None);
-    for _ in 0..PAGES {
-        let Some(last) = end else { break };
-        let page = XRevRange::new(dlq, ..=last).count(PAGE as u64);
-        let page = shared.client.send(page).await?;
-        let Some(newest) = page.first() else { break };
-        let least = *least.get_or_insert_with(|| oldest(newest.id()));
-        for entry in &page {
-            let letter = Letter::split(entry.fields()).map(|(letter, _)| letter);
-            let own = letter.filter(|letter| letter.is_of(&settings.stream, &settings.group));
-            if entry.id() < least || own.is_some_and(|letter| visit(entry.id(), &letter)) {
-                return Ok(());
-            }
-        }
-        end = page.last().and_then(|entry| entry.id().prev());
-    }
-    Ok(())
+    copies::search(&shared.client, dlq, oldest, |entry| {
+        let letter = Letter::split(entry.fields()).map(|(letter, _)| letter);
+        let own = letter.filter(|letter| letter.is_of(&settings.stream, &settings.group));
+        own.is_some_and(|letter| visit(entry.id(), &letter))
+    })
+    .await
 }

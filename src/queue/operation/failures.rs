@@ -21,6 +21,11 @@ impl Failures {
         }
     }
 
+    /// Returns the first error with an unknown outcome.
+    pub(crate) fn unknown(&self) -> Option<Error> {
+        self.unknown.clone()
+    }
+
     /// Returns the error of the operation, given that of its last attempt.
     pub(crate) fn error<E: From<Error>>(&self, last: E) -> E {
         self.unknown.clone().map_or(last, E::from)

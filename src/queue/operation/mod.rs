@@ -9,9 +9,9 @@
 //! | `claim` | XCLAIM and XPENDING: claimed entries with their attempts, heartbeats |
 //! | `dead_letter` | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
-//! | `relay` | MULTI: XADD to another stream, XACK, XDEL |
+//! | `relay` | MULTI: XADD to another stream, XCLAIM; then MULTI: XACK, XDEL |
 //!
-//! `copied` tells whether a copy is still there, `backoff` is the pause between two tries of an
+//! `copied` tells whether a copy is still there, `copies` finds copies, `backoff` is the pause between two tries of an
 //! operation, `clock` the time that they use, `failures` the error that is returned after several
 //! tries.
 
@@ -20,6 +20,7 @@ pub(crate) mod backoff;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod copied;
+pub(crate) mod copies;
 pub(crate) mod dead_letter;
 pub(crate) mod delay;
 pub(crate) mod failures;

@@ -1,70 +1,148 @@
-//! Acknowledges and deletes an entry in one stream, and adds one to another, in one
-//! transaction. An operation.
+//! Adds an entry to another stream, and then removes the one from which it was made: the next job
+//! of a job, or the job of a dead letter. An operation.
 //!
 //! ```text
-//! XLEN to
-//! MULTI
-//! XADD to [IDMP <from and group> id] * <fields>
+//! MULTI                                          the copy
+//! XCLAIM from group me 0 id RETRYCOUNT 500000000+n JUSTID
+//! XADD to [IDMP <from and group> id] * <its origin> <fields>
+//! EXEC
+//! MULTI                                          the removal
 //! XACK from group id
-//! XDEL from id                                    XDELEX ACKED for a job, from Redis 8.2 on
+//! XDEL from id
 //! EXEC
 //! ```
 //!
-//! XLEN fails if the target is not a stream, and nothing is done. MULTI does not undo: if the target
-//! became another type in between, XADD fails and the entry is added to its own stream again, or is
-//! made pending again where it was not deleted.
+//! MULTI does not undo: where `to` holds another type, XADD fails and the commands beside it
+//! succeed. So the entry is removed only when its copy is known to exist. The delivery count says in
+//! between that there may be a copy.
 //!
-//! If XACK and XDEL both return 0, another consumer had finished the entry. With IDMP (Redis 8.6)
-//! the new entry is then the one that the other consumer added. Without it, it is a duplicate and
-//! is deleted: it exists for a moment.
+//! | event | action |
+//! |---|---|
+//! | `to` is not a stream, out of memory, a replica | there is no copy, and the entry stays pending |
+//! | the reply to the copy is lost | with IDMP (Redis 8.6) it is sent again, and is the same copy; otherwise the copy is looked for by its origin. If it is not there, the delivery count says whether it was added: it was then taken from `to` already |
+//! | the process died after the copy | the next one sees the delivery count, and looks for the copy: it removes the entry only. A copy that was taken from `to` already is not found, and is added again, unless IDMP recognises it |
+//! | the entry was removed before the copy was added (XCLAIM, XACK and XDEL find nothing) | the copy is deleted; with IDMP it is the copy of the one who removed the entry |
+//! | the entry was removed after that | whoever removed it has seen the copy, which stays |
+//! | the connection was replaced after the copy | the copy is looked up: a server that crashed may have lost it, and not the entry. If the mark is gone too, it is added again |
+//! | the reply to the removal is lost | sent again; the copy stays, whatever the second reply is |
+//!
+//! The mark does not check the owner of the entry. So it is sent only while no other consumer can
+//! have the entry: until `expiry`.
 
 use crate::client::Client;
-use crate::command::{DeleteOutcome, Refs, XAck, XAdd, XClaim, XDel, XDelEx, XLen};
-use crate::entry::Entry;
-use crate::error::Error;
+use crate::command::{XAck, XAdd, XClaim, XDel, XLen, XPendingRange, XRange};
+use crate::entry::{EntryRef, Fields};
+use crate::error::{Error, Outcome};
 use crate::id::EntryId;
-use crate::queue::codec::origin::{self, Address, producer_id};
+use crate::queue::codec::origin::{Address, Source, producer_id};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::backoff::{Backoff, is_transient};
-use crate::queue::operation::clock;
+use crate::queue::operation::copied::Copied;
+use crate::queue::operation::dead_letter::remove;
 use crate::queue::operation::failures::Failures;
-use crate::queue::policy::capabilities::Capabilities;
-use crate::queue::policy::capabilities::is_denied;
-use crate::queue::policy::delay::RETRY;
-use std::time::Duration;
+use crate::queue::operation::{clock, copies};
+use crate::queue::policy::mark::{self, Mark, split_count};
+use crate::queue::shared::Shared;
+use std::time::{Duration, Instant};
 
-/// The result of a relay: whether the entry was ours, and the id of the new entry, if there is one.
+/// The result of a relay: whether the entry was ours, and the id of the new entry, if there is one
+/// and it is known.
 pub(crate) type Relayed = (Acked, Option<EntryId>);
 
-/// The source and the target of a relay.
+/// The origin that the new entry has.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Relay<'a> {
-    pub(crate) from: &'a [u8],
-    pub(crate) group: &'a [u8],
-    pub(crate) entry: &'a Entry,
-    /// Whether the entry is a job of a queue, not a dead letter.
-    pub(crate) is_job: bool,
-    /// Whether the entry is deleted from its stream.
-    pub(crate) deletes: bool,
-    pub(crate) to: &'a [u8],
-    /// Whether the server has IDMP.
-    pub(crate) idmp: bool,
+pub(crate) enum Origin<'a> {
+    /// It is the next job of this one, a job of `shared`.
+    Next { shared: &'a Shared, source: Source<'a> },
+    /// It is the job of a dead letter.
+    Redriven(Address<'a>),
 }
 
-impl Relay<'_> {
-    /// Retries for this duration, until the outcome is known.
+/// An entry that is relayed, and how far that has come.
+#[derive(Debug)]
+pub(crate) struct Relay<'a> {
+    client: &'a Client,
+    from: &'a [u8],
+    group: &'a [u8],
+    /// The owner of the pending entry.
+    me: &'a [u8],
+    id: EntryId,
+    attempt: u32,
+    to: &'a [u8],
+    /// Whether the server has IDMP.
+    idmp: bool,
+    origin: Origin<'a>,
+    /// Whether an earlier process may have added a copy.
+    is_resumed: bool,
+    copy: Option<Copy>,
+    /// Whether there may be a copy whose id is unknown.
+    copy_unknown: bool,
+    /// Whether the entry may have been removed by this relay.
+    removal_unknown: bool,
+}
+
+/// A copy that the server has confirmed.
+#[derive(Debug, Clone, Copy)]
+struct Copy {
+    /// `None` if it was taken from its stream before its id was known.
+    copied: Option<Copied>,
+    /// Whether the entry was pending when the copy was added.
+    is_marked: bool,
+}
+
+impl<'a> Relay<'a> {
+    /// Creates the relay of the entry `id`, which is pending in `group` for `me`, with this number
+    /// of deliveries. `is_resumed` says whether it has the mark of a copy.
+    pub(crate) fn new(
+        client: &'a Client,
+        (from, group, me): (&'a [u8], &'a [u8], &'a [u8]),
+        (id, attempt, is_resumed): (EntryId, u32, bool),
+        (to, idmp): (&'a [u8], bool),
+        origin: Origin<'a>,
+    ) -> Self {
+        Self {
+            client,
+            from,
+            group,
+            me,
+            id,
+            attempt,
+            to,
+            idmp,
+            origin,
+            is_resumed,
+            copy: None,
+            copy_unknown: false,
+            removal_unknown: false,
+        }
+    }
+
+    /// Whether there may be a copy.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.copy.is_some() || self.copy_unknown || self.is_resumed
+    }
+
+    /// Retries for this duration, until the outcome is known. `expiry` returns when another consumer
+    /// may claim the entry. `None` if that time came before there was a copy: nothing was done.
     pub(crate) async fn send_until_known<'f>(
-        &'f self,
-        client: &Client,
+        &mut self,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
+        expiry: impl Fn() -> Option<Instant>,
         time: Duration,
-    ) -> Result<Relayed, Error> {
+    ) -> Result<Option<Relayed>, Error>
+    where
+        'a: 'f,
+    {
         let until = clock::now() + time;
         let mut backoff = Backoff::default();
         let mut failures = Failures::default();
         loop {
-            let error = match self.once(client, fields.clone()).await {
-                Ok(relayed) => return Ok(relayed),
+            let result = match (self.copy, expiry()) {
+                (None, None) => return failures.unknown().map_or(Ok(None), Err),
+                (_, expiry) => self.once(fields.clone(), (expiry, until)).await,
+            };
+            let error = match result {
+                Ok(relayed) => return Ok(Some(relayed)),
                 Err(error) => error,
             };
             failures.add(&error);
@@ -76,87 +154,156 @@ impl Relay<'_> {
     }
 
     async fn once<'f>(
-        &'f self,
-        client: &Client,
+        &mut self,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone,
-    ) -> Result<Relayed, Error> {
-        let Relay { from, group, entry, deletes, to, idmp, .. } = *self;
-        let id = entry.id();
-        let iid = id.to_string();
-        let pid = producer_id("then", from, group);
-        let add = || {
-            let add = XAdd::new(to).fields(fields.clone());
-            if idmp { add.idmp(&pid, &iid) } else { add }
-        };
-        client.send(XLen::new(to)).await?;
-        let ack = || XAck::new(from, group, id);
-        // A job stays that another group has not read.
-        let can = Capabilities::of(client.server().as_deref());
-        let acked_only = deletes && self.is_job && can.ack_del;
-        let moved = if acked_only {
-            let delete = XDelEx::new(from, id).refs(Refs::Acked);
-            let moved = client.transact((add(), ack(), delete)).await;
-            moved.map(|(added, acked, deleted)| {
-                let is_deleted = |outcomes: Vec<_>| outcomes.contains(&DeleteOutcome::Deleted);
-                (added, acked, deleted.map(|outcomes| u64::from(is_deleted(outcomes))))
-            })
-        } else if deletes {
-            client.transact((add(), ack(), XDel::new(from, id))).await
-        } else {
-            let moved = client.transact((add(), ack())).await;
-            moved.map(|(added, acked)| (added, acked, Ok(0)))
-        };
-        let (added, acked, deleted) = match moved {
-            // Nothing was done.
-            Err(error) if acked_only && is_denied(&error) => {
-                client.transact((add(), ack(), XDel::new(from, id))).await?
+        (expiry, until): (Option<Instant>, Instant),
+    ) -> Result<Relayed, Error>
+    where
+        'a: 'f,
+    {
+        loop {
+            let mut copy = match self.copy {
+                Some(copy) => copy,
+                None => match self.earlier().await? {
+                    Some(copy) => copy,
+                    // Without a lease nothing is added.
+                    None => self.add(fields.clone(), expiry.unwrap_or_else(clock::now)).await?,
+                },
+            };
+            self.copy = Some(copy);
+            let left = until.saturating_duration_since(clock::now());
+            let exists = match &mut copy.copied {
+                Some(copied) => copied.exists(self.client, self.to, left).await?,
+                None => true,
+            };
+            if exists || !self.is_lost().await? {
+                self.copy = Some(copy);
+                return self.remove(copy, left).await;
             }
-            moved => moved?,
-        };
-        let (acked, deleted) = (acked?, deleted?);
-        let added = match added {
-            Ok(added) => added,
-            // The target is not a stream, and the entry was acknowledged.
-            Err(error) => {
-                if acked > 0 || deleted > 0 {
-                    self.put_back(client).await?;
-                }
-                return Err(error);
-            }
-        };
-        // A group that was created again has lost its pending entries. An entry still in the stream
-        // was not finished.
-        if acked > 0 || deleted > 0 {
-            return Ok((Acked::Done, Some(added)));
+            self.copy = None;
         }
-        if idmp {
-            return Ok((Acked::AlreadyGone, Some(added)));
-        }
-        client.send(XDel::new(to, added)).await?;
-        Ok((Acked::AlreadyGone, None))
     }
 
-    /// Undoes the acknowledgement of an entry that was not added to the target.
-    async fn put_back(&self, client: &Client) -> Result<(), Error> {
-        let mut backoff = Backoff::default();
-        loop {
-            let (from, id) = (self.from, self.entry.id());
-            let done = if self.deletes {
-                // For this group only, and with the id that the job had.
-                let (id, own) = origin::of_job(self.entry.fields(), id, from);
-                let id = id.to_string();
-                let to = Address::fields(&id, from, self.group);
-                let to = to.into_iter().filter(|_| self.is_job);
-                client.send(XAdd::new(from).fields(to).fields(own)).await.map(drop)
-            } else {
-                let claim = XClaim::new(from, self.group, RETRY, Duration::ZERO, id);
-                client.send(claim.force().just_id()).await.map(drop)
-            };
-            match done {
-                // This process has the only copy: a duplicate is better than a loss.
-                Err(error) if is_transient(&error) => backoff.wait().await,
-                result => return result,
+    /// Whether the server has lost a copy that is not in its stream. Otherwise it was taken from
+    /// there: the mark was set together with the copy.
+    async fn is_lost(&self) -> Result<bool, Error> {
+        let ask = XPendingRange::new(self.from, self.group, self.id..=self.id, 1);
+        if let Some(entry) = self.client.send(ask).await?.first() {
+            let count = u32::try_from(entry.deliveries).unwrap_or(u32::MAX);
+            // An earlier mark says nothing of this copy.
+            return Ok(split_count(count).1 != Mark::Copied || self.is_resumed);
+        }
+        let entry = self.client.send(XRange::new(self.from, self.id..=self.id)).await?;
+        Ok(!self.removal_unknown || !entry.is_empty())
+    }
+
+    /// Returns the copy that an earlier attempt has added.
+    async fn earlier(&mut self) -> Result<Option<Copy>, Error> {
+        if !self.is_resumed && (!self.copy_unknown || self.idmp) {
+            return Ok(None);
+        }
+        let connection = self.client.connected_since();
+        let found = self.find().await?;
+        // Whose mark it is can be told only if there was none before.
+        let is_taken = found.is_none() && self.copy_unknown && !self.idmp && !self.is_resumed;
+        if is_taken && self.is_marked().await? {
+            // Beside the mark, XADD failed only if the key was no stream.
+            self.client.send(XLen::new(self.to)).await?;
+            return Ok(Some(Copy { copied: None, is_marked: true }));
+        }
+        let copied = found.map(|id| Some(Copied::new(id, connection)));
+        Ok(copied.map(|copied| Copy { copied, is_marked: true }))
+    }
+
+    /// Finds the first copy of the entry.
+    async fn find(&self) -> Result<Option<EntryId>, Error> {
+        let mut found = None;
+        let oldest = |_| EntryId::new(self.id.ms(), 0);
+        let visit = |entry: EntryRef<'_>| {
+            if self.is_copy(entry.fields()) {
+                found = Some(entry.id());
             }
+            false
+        };
+        copies::search(self.client, self.to, oldest, visit).await?;
+        Ok(found)
+    }
+
+    fn is_copy(&self, fields: Fields<'_>) -> bool {
+        match &self.origin {
+            Origin::Next { source, .. } => Source::of(fields, self.to).as_ref() == Some(source),
+            Origin::Redriven(address) => {
+                let found = Address::split(fields, self.to).map(|(found, _)| found);
+                found.is_some_and(|it| it.id == address.id && it.group == address.group)
+            }
+        }
+    }
+
+    /// Whether the entry is pending with a mark.
+    async fn is_marked(&self) -> Result<bool, Error> {
+        let ask = XPendingRange::new(self.from, self.group, self.id..=self.id, 1);
+        Ok(self.client.send(ask).await?.first().is_some_and(|entry| {
+            let count = u32::try_from(entry.deliveries).unwrap_or(u32::MAX);
+            split_count(count).1 == Mark::Copied
+        }))
+    }
+
+    /// Adds the copy, and marks the entry.
+    async fn add<'f>(
+        &mut self,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        expiry: Instant,
+    ) -> Result<Copy, Error>
+    where
+        'a: 'f,
+    {
+        let (pid, iid) = (producer_id("then", self.from, self.group), self.id.to_string());
+        let claim = XClaim::new(self.from, self.group, self.me, Duration::ZERO, self.id);
+        let claim = claim.retry_count(mark::copied(self.attempt).into()).just_id();
+        let origin = match self.origin {
+            Origin::Next { source, .. } => source.args(),
+            Origin::Redriven(address) => address.args(self.to),
+        };
+        let add = XAdd::new(self.to).fields(origin).fields(fields);
+        let add = if self.idmp { add.idmp(&pid, &iid) } else { add };
+        let left = expiry.saturating_duration_since(clock::now());
+        let connection = self.client.connected_since();
+        let (marked, added) =
+            self.client.transact((claim, add)).within(left).await.inspect_err(|error| {
+                self.copy_unknown |= error.outcome() == Outcome::Unknown;
+            })?;
+        // The group may be missing: that is for the removal to find out.
+        let is_marked = marked.is_ok_and(|marked| !marked.is_empty());
+        Ok(Copy { copied: Some(Copied::new(added?, connection)), is_marked })
+    }
+
+    /// Removes the entry, of which there is a copy.
+    async fn remove(&mut self, copy: Copy, within: Duration) -> Result<Relayed, Error> {
+        let is_removed = match self.origin {
+            Origin::Next { shared, .. } => remove(shared, self.id, within).await,
+            Origin::Redriven(_) => {
+                let ack = XAck::new(self.from, self.group, self.id);
+                let both = self.client.transact((ack, XDel::new(self.from, self.id)));
+                both.within(within)
+                    .once()
+                    .await
+                    .and_then(|(acked, deleted)| Ok(acked? > 0 || deleted? > 0))
+            }
+        };
+        let is_removed = is_removed.inspect_err(|error| {
+            self.removal_unknown |= error.outcome() == Outcome::Unknown;
+        })?;
+        let id = copy.copied.map(|copied| copied.id);
+        if is_removed || self.removal_unknown {
+            return Ok((Acked::Done, id));
+        }
+        match id.filter(|_| !copy.is_marked && !self.idmp) {
+            // The copy was added after the entry was removed.
+            Some(duplicate) => {
+                self.client.send(XDel::new(self.to, duplicate)).await?;
+                Ok((Acked::AlreadyGone, None))
+            }
+            None => Ok((Acked::AlreadyGone, id)),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Mark: what a delivery count says of a job that is being moved. No I/O.
 //!
 //! A job is copied first and removed after. Its delivery count says in between that it is not to be
-//! run, should its worker die.
+//! run, should its worker die; or that it is run with care, because its next job may be there.
 //!
 //! | delivery count | meaning |
 //! |---|---|
-//! | below 1,000,000,000 | the deliveries of the job |
+//! | below 500,000,000 | the deliveries of the job |
+//! | + 500,000,000 | its copy is being added to the stream of the next job, or was |
 //! | + 1,000,000,000 | it is being moved to the dead-letter stream |
 //! | + 2,000,000,000 | it is in the wheel, with its timer: only its entry is left |
 
+const COPIED: u32 = 500_000_000;
 const MOVING: u32 = 1_000_000_000;
 const DELAYED: u32 = 2_000_000_000;
 const END: u32 = 3_000_000_000;
@@ -17,8 +19,14 @@ const END: u32 = 3_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     None,
+    Copied,
     Moving,
     Delayed,
+}
+
+/// Returns the delivery count of a job whose next job may be there.
+pub(crate) fn copied(deliveries: u32) -> u32 {
+    deliveries.min(COPIED - 1).saturating_add(COPIED)
 }
 
 /// Returns the delivery count of a job that is being moved to the dead-letter stream.
@@ -34,7 +42,8 @@ pub(crate) fn delayed(deliveries: u32) -> u32 {
 /// Returns the number of deliveries, and the mark.
 pub(crate) fn split_count(count: u32) -> (u32, Mark) {
     match count {
-        ..MOVING => (count, Mark::None),
+        ..COPIED => (count, Mark::None),
+        COPIED..MOVING => (count - COPIED, Mark::Copied),
         MOVING..DELAYED => (count - MOVING, Mark::Moving),
         DELAYED..END => (count - DELAYED, Mark::Delayed),
         // Another client has set it.
@@ -51,6 +60,7 @@ mod tests {
         for deliveries in [0, 1, 25] {
             assert_eq!(split_count(deliveries), (deliveries, Mark::None));
             let again = deliveries + 1;
+            assert_eq!(split_count(copied(deliveries) + 1), (again, Mark::Copied));
             assert_eq!(split_count(moving(deliveries) + 1), (again, Mark::Moving));
             assert_eq!(split_count(delayed(deliveries) + 1), (again, Mark::Delayed));
         }

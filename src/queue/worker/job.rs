@@ -6,7 +6,7 @@ use crate::queue::codec::headers::Headers;
 use crate::queue::codec::origin;
 use crate::queue::consumer::delivery::Acker;
 use crate::queue::consumer::lease::Lease;
-use crate::queue::shared::{Shared, idempotency_key};
+use crate::queue::shared::Shared;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -221,8 +221,11 @@ impl JobInfo {
 
     /// Returns a key that is unique to the job and the same for every attempt, also after a
     /// redrive: stream, group and [`original_id`](Self::original_id).
+    ///
+    /// For a job that [`ack_then`](crate::queue::Acker::ack_then) added: stream, group, and those of
+    /// the job before it. A second next job of the same job has the same key.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        idempotency_key(self.stream(), self.group(), self.original_id())
+        origin::idempotency_key(self.entry.fields(), self.id(), self.stream(), self.group())
     }
 }

@@ -10,6 +10,7 @@ use crate::queue::operation::claim::{self, Claimed};
 use crate::queue::operation::nack::{self, GiveBack};
 use crate::queue::operation::{clock, oversized};
 use crate::queue::policy::leases::Key;
+use crate::queue::policy::mark::split_count;
 use crate::queue::policy::plan::LIST;
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -105,7 +106,8 @@ impl Fetch {
                 )
                 .await;
                 if let Some(limit) = recovered.as_ref().err().and_then(claim::reply_limit) {
-                    let attempts = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX);
+                    let count = u32::try_from(deliveries).unwrap_or(u32::MAX);
+                    let attempts = split_count(count).0.saturating_sub(1);
                     oversized::dead_letter(shared, id, attempts, limit).await?;
                     state.outcomes.add(level, JobOutcome::DeadLettered, 1);
                     return Ok(Some(Vec::new()));
