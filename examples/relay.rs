@@ -65,8 +65,7 @@ async fn relay(client: &Client, url: &str) -> Result<bool, BoxError> {
 
     go.send(())?;
     let (acked, id) = stalled.join().map_err(|_| "the relay panicked")??;
-    // With IDMP (Redis 8.6) it gets the id of the existing invoice; otherwise its own is deleted
-    // again.
+    // It asks first whether the order is still its own, and adds nothing.
     println!("the first relay continues, and relays it again: {acked:?}, {id:?}");
 
     let entries = client.send(XRange::new(INVOICES, ..)).await?;
