@@ -1,6 +1,6 @@
 //! Settings: the names and policies that all users of a queue share. No I/O.
 
-use crate::queue::policy::delay::{CLASSES, hop};
+use crate::queue::policy::delay::{CLASSES, RUNGS, hop};
 use crate::queue::policy::plan::PlanSettings;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::policy::retry_policy::RetryPolicy;
@@ -186,6 +186,16 @@ impl Settings {
         [&*self.wheel, b":mover"].concat()
     }
 
+    /// Returns all keys that the queue may use.
+    pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
+        let mut keys = vec![self.stream.to_vec()];
+        keys.extend(self.dead_letter.as_ref().map(|key| key.to_vec()));
+        keys.extend((0..CLASSES.len()).map(|class| self.waiting_key(class)));
+        keys.extend((0..RUNGS).map(|rung| self.rung_key(rung)));
+        keys.push(self.mover_key());
+        keys
+    }
+
     /// Returns the settings that the plan needs.
     pub(crate) fn plan_settings(&self, levels: usize, ageing: u32) -> PlanSettings {
         let (lease, at_most_once) = (self.lease, self.at_most_once);
@@ -328,6 +338,8 @@ mod tests {
         assert_eq!(keys(&settings), expected);
         settings.set_group(b"billing");
         assert_eq!(keys(&settings)[2], "{orders}:delay:billing:mover");
+        // The stream, its dead letters, four streams of jobs, 37 of timers, and the mover.
+        assert_eq!(settings.keys().len(), 44);
     }
 
     #[test]

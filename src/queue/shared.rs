@@ -421,6 +421,13 @@ impl<T: 'static> Queue<T> {
         self.shared.settings.dead_letter.as_deref()
     }
 
+    /// Returns the keys that the queue may use: its stream, its dead-letter stream, and the streams of
+    /// its delayed jobs; to delete it, for example. Most of them exist only while jobs are delayed.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        self.shared.settings.keys()
+    }
+
     /// Returns the client that the queue uses.
     #[must_use]
     pub fn client(&self) -> &Client {

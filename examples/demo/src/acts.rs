@@ -55,6 +55,11 @@ impl Play {
         self.summary(rate, crash).await
     }
 
+    /// Returns the keys of the queue.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        self.queue.keys()
+    }
+
     /// Stops what still runs.
     pub async fn stop_workers(&mut self) {
         self.stop.cancel();

@@ -74,7 +74,9 @@ async fn run() -> Result<ExitCode, BoxError> {
     // A worker would create the group again, so all of them end before the keys are removed.
     show.clear();
     play.stop_workers().await;
-    client.send(Unlink::new(mail::STREAM).and(mail::DEAD_LETTERS)).await?;
+    for key in play.keys() {
+        client.send(Unlink::new(key)).await?;
+    }
     client.close().await;
     match result {
         Some(Ok(true)) => Ok(ExitCode::SUCCESS),
