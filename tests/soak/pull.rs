@@ -58,7 +58,7 @@ impl Setup {
     }
 
     async fn decide(&self, delivery: Delivery<Fields>) {
-        let (id, attempt) = (delivery.id(), delivery.attempt());
+        let (id, attempt) = (delivery.original_id(), delivery.attempt());
         let came = tokio::select! {
             biased;
             // The delivery is dropped: the lease is lost, so nothing can be settled.

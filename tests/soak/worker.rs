@@ -116,7 +116,7 @@ impl Setup {
         let handler = move |job: Job<Fields>| {
             let setup = setup.clone();
             async move {
-                match setup.attempt(job.id(), job.attempt(), &job, job.lease()).await {
+                match setup.attempt(job.original_id(), job.attempt(), &job, job.lease()).await {
                     AttemptEnd::Done => Ok(()),
                     AttemptEnd::Later(time) => Err(Fail::retry_after(time, "not yet")),
                     AttemptEnd::Failed => Err(Fail::retry("never")),
