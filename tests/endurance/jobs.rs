@@ -17,7 +17,7 @@ pub(crate) const JOB_TIMEOUT: Duration = Duration::from_secs(7);
 /// The attempts before a job is dead-lettered.
 pub(crate) const ATTEMPTS: u32 = 5;
 
-/// What a job does.
+/// The behaviour of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// It is done after a moment.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 const KEY: &str = "log";
 
-/// What the writer and the tail have seen.
+/// The entries that the writer and the tail have seen.
 #[derive(Debug)]
 pub(crate) struct LogReport {
     pub(crate) written: u64,

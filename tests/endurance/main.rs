@@ -57,7 +57,7 @@ fn everything_at_once_is_accounted_for_and_needs_no_more_with_time() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// What has happened in a run.
+/// The events of a run.
 #[cfg(test)]
 struct Run {
     load: Arc<load::Load>,

@@ -16,7 +16,7 @@ pub(crate) fn install_recorder() -> Series {
     Series(PrometheusBuilder::new().install_recorder().expect("the first one"))
 }
 
-/// What was needed at one moment.
+/// The resources in use at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) at: Duration,

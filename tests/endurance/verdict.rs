@@ -25,7 +25,7 @@ const DRAINED: Duration = Duration::from_secs(90);
 /// other commands with five each, the writer's 200, and those of a reconnect.
 const COMMANDS: u64 = 6_000;
 
-/// What is left at the end.
+/// The entries and keys that are left at the end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Remains {
     pub(crate) entries: u64,

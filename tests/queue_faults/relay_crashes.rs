@@ -241,7 +241,7 @@ fn slow_worker_keeps_the_next_job_that_another_one_has_found() {
     });
 }
 
-/// Whoever finished the job may have relied on it.
+/// The consumer that finished the job may have relied on it.
 #[test]
 fn next_job_stays_if_the_job_is_finished_elsewhere_after_it_was_added() {
     on_each_version(|server| async move {

@@ -168,7 +168,7 @@ impl<T: 'static> DeadLetters<T> {
     /// Deletes the dead letters older than this duration, by the server's clock: `XDEL`. A duration
     /// of zero deletes all. Returns the number deleted.
     ///
-    /// Where TIME is not allowed, the server's time is known from the ids that it has assigned, and
+    /// If TIME is refused, the server's time is known from the ids that it has assigned, and
     /// some that are a little older may stay.
     ///
     /// # Cancel safety

@@ -60,7 +60,7 @@ impl Redrive {
     }
 
     /// Limits the selection to those dead-lettered no longer ago than this, by the server's clock.
-    /// Where TIME is not allowed, the server's time is known from the ids that it has assigned, and
+    /// If TIME is refused, the server's time is known from the ids that it has assigned, and
     /// the selection may have older ones.
     pub fn since(self, time: Duration) -> Self {
         Self { since: Some(time), ..self }

@@ -32,7 +32,7 @@ struct Mover {
     turn: Turn,
     timers: Timers,
     clock: MoverClock,
-    /// When to keep the turn, or to look who has it.
+    /// The time at which to keep the turn, or to look who has it.
     next: Option<Instant>,
     /// Our last record.
     record: Option<EntryId>,

@@ -162,7 +162,7 @@ pub(crate) async fn send(
 }
 
 /// Deletes the copy of a move that ends because the lease has ended: the job's next consumer decides.
-/// Where the entry may have been removed, also by an earlier move whose copy was replaced, it stays.
+/// It stays if the entry may have been removed, also by an earlier move whose copy was replaced.
 pub(crate) async fn withdraw(shared: &Shared, job: &DeadLetterMove) -> Result<(), Error> {
     let may_be_only = job.removal_unknown || job.has_replaced;
     let Some(dlq) = shared.settings.dead_letter.as_deref().filter(|_| !may_be_only) else {

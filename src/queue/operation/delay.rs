@@ -43,7 +43,7 @@ pub(crate) struct Delay {
     entry: Entry,
     /// Its attempts, including the one that failed.
     attempts: u32,
-    /// When it is due; `None` if that is beyond all time.
+    /// The time at which it is due; `None` if that is beyond all time.
     due: Option<Instant>,
     token: String,
     /// The timer of the copy, once that is confirmed.

@@ -22,7 +22,7 @@
 //! | the reply to the copy is lost | with IDMP (Redis 8.6) it is sent again, and is the same copy; otherwise the copy is looked for by its origin. If it is not there, the delivery count says whether it was added: it was then taken from `to` already |
 //! | the process died after the copy | the next one sees the delivery count, and looks for the copy: it removes the entry only. A copy that was taken from `to` already is not found, and is added again, unless IDMP recognises it |
 //! | the entry was removed before the copy was added (XCLAIM, XACK and XDEL find nothing) | the copy is deleted; with IDMP it is the copy of the one who removed the entry |
-//! | the entry was removed after that | whoever removed it has seen the copy, which stays |
+//! | the entry was removed after that | its consumer has seen the copy, which stays |
 //! | the connection was replaced after the copy | the copy is looked up: a server that crashed may have lost it, and not the entry. If the mark is gone too, it is added again |
 //! | the reply to the removal is lost | sent again; the copy stays, whatever the second reply is |
 //!

@@ -83,7 +83,7 @@ pub(crate) struct Timer {
     pub(crate) class: usize,
     /// The job's entry in it.
     pub(crate) job: EntryId,
-    /// When the job is due, in milliseconds of the server's clock.
+    /// The time at which the job is due, in milliseconds of the server's clock.
     pub(crate) due: u64,
     /// The bytes of the job's fields.
     pub(crate) bytes: u64,

@@ -15,7 +15,7 @@ const MOVING: u32 = 1_000_000_000;
 const DELAYED: u32 = 2_000_000_000;
 const END: u32 = 3_000_000_000;
 
-/// What a delivery count says of a job.
+/// The mark of a job in its delivery count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     None,

@@ -31,7 +31,7 @@ pub(crate) struct Record {
 pub(crate) struct Turn {
     /// The last record, and since when it is known.
     seen: Option<(EntryId, Instant)>,
-    /// When our own last record was sent.
+    /// The time at which our own last record was sent.
     ours: Option<Instant>,
 }
 

@@ -62,7 +62,7 @@ fn report(name: &str, mut times: Vec<Duration>) {
     println!("{name}\t{:.1}\t{:.1}", ms(50), ms(99));
 }
 
-/// How late retries come after this delay, in milliseconds. The jobs come one after the other.
+/// The lateness of retries after this delay, in milliseconds. The jobs come one after the other.
 async fn delays(queue: &Queue<String>, delay: u64) -> Vec<Duration> {
     let delay = Duration::from_millis(delay);
     let failed = Arc::new(Mutex::new(vec![None::<Instant>; JOBS as usize]));
