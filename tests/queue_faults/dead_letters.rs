@@ -142,7 +142,8 @@ fn letters_are_found_by_the_id_of_the_job_and_deleted_one_by_one() {
         fail_all(&a).await;
         fail_all(&b).await;
         let job = EntryId::new(1, 2);
-        assert_eq!(a.dead_letters().redrive(Redrive::ids([job])).await.unwrap(), 1);
+        assert_eq!(a.dead_letters().redrive(Redrive::ids([job])).await.unwrap(), 0);
+        assert_eq!(a.dead_letters().redrive(Redrive::jobs([job])).await.unwrap(), 1);
         let (own, foreign) = (a.dead_letters(), b.dead_letters());
         let letters = own.list(None, 9).await.unwrap();
         let left: Vec<EntryId> = letters.iter().map(|letter| letter.original).collect();
@@ -175,6 +176,8 @@ fn foreign_entries_are_redriven_whole_or_left_and_stop_no_letter() {
         assert_eq!(redrive(Redrive::reason("no").with_foreign()).await, 0, "it has no reason");
         let named = Redrive::ids([EntryId::new(1, 1)]);
         assert_eq!(redrive(named.clone()).await, 0);
+        let job = Redrive::jobs([EntryId::new(1, 1)]);
+        assert_eq!(redrive(job.with_foreign()).await, 0, "it has no job");
         assert_eq!(redrive(named.with_foreign()).await, 1);
         assert_eq!(redrive(Redrive::all().with_foreign()).await, 2);
         assert_eq!((length(&server, "a"), length(&server, "dead")), (4, 1), "the other queue's");

@@ -38,6 +38,7 @@ pub struct Redrive {
     reason: Option<String>,
     since: Option<Duration>,
     ids: Option<Vec<EntryId>>,
+    jobs: Option<Vec<EntryId>>,
     rate: Option<f64>,
     most: Option<u64>,
     foreign: bool,
@@ -54,9 +55,19 @@ impl Redrive {
         Self { reason: Some(text.into()), ..Self::default() }
     }
 
-    /// Selects these, by their ids in the dead-letter stream or by those of the jobs.
+    /// Selects those with these ids in the dead-letter stream: [`DeadLetter::id`].
+    ///
+    /// [`DeadLetter::id`]: crate::queue::DeadLetter::id
     pub fn ids(ids: impl IntoIterator<Item = EntryId>) -> Self {
         Self { ids: Some(ids.into_iter().collect()), ..Self::default() }
+    }
+
+    /// Selects those of the jobs with these ids: [`DeadLetter::original`], or what `enqueue`
+    /// returned. They are found by reading the whole dead-letter stream.
+    ///
+    /// [`DeadLetter::original`]: crate::queue::DeadLetter::original
+    pub fn jobs(ids: impl IntoIterator<Item = EntryId>) -> Self {
+        Self { jobs: Some(ids.into_iter().collect()), ..Self::default() }
     }
 
     /// Limits the selection to those dead-lettered no longer ago than this, by the server's clock.
@@ -80,8 +91,8 @@ impl Redrive {
     /// to the dead-letter stream. Default: they stay. Dead letters of other queues always stay.
     ///
     /// Such an entry becomes a job with all its fields as they are, and with its id in the
-    /// dead-letter stream as [`original_id`](crate::queue::Job::original_id). It has no reason, so
-    /// [`Redrive::reason`] does not select it.
+    /// dead-letter stream as [`original_id`](crate::queue::Job::original_id). It has no reason and
+    /// no job, so [`Redrive::reason`] and [`Redrive::jobs`] do not select it.
     pub fn with_foreign(self) -> Self {
         Self { foreign: true, ..self }
     }
@@ -101,11 +112,11 @@ impl Redrive {
                 is_selected.then_some((address, fields))
             }
             None => {
-                let ids = self.ids.as_ref();
                 let is_selected = self.foreign
                     && is_foreign(settings, entry)
                     && self.reason.is_none()
-                    && ids.is_none_or(|ids| ids.contains(&entry.id()));
+                    && self.jobs.is_none()
+                    && is_in(&self.ids, entry.id());
                 let address = Address { id: entry.id(), group: &settings.group, tried: 0 };
                 is_selected.then(|| (address, entry.fields()))
             }
@@ -113,14 +124,18 @@ impl Redrive {
     }
 
     fn wants(&self, id: EntryId, letter: &Letter<'_>) -> bool {
-        let is_named = |ids: &Vec<EntryId>| ids.contains(&id) || ids.contains(&letter.id);
-        let named = self.ids.as_ref().is_none_or(is_named);
-        named
+        is_in(&self.ids, id)
+            && is_in(&self.jobs, letter.id)
             && self.reason.as_ref().is_none_or(|text| {
                 let mut parts = letter.reason.windows(text.len().max(1));
                 text.is_empty() || parts.any(|part| part == text.as_bytes())
             })
     }
+}
+
+/// Returns whether the id is one of these, or all are selected.
+fn is_in(selected: &Option<Vec<EntryId>>, id: EntryId) -> bool {
+    selected.as_ref().is_none_or(|ids| ids.contains(&id))
 }
 
 /// The time for which one operator's claim keeps others from a dead letter.
