@@ -4,6 +4,7 @@ mod fail;
 mod handler;
 mod job;
 mod middleware;
+mod order;
 mod running;
 #[cfg(feature = "testing")]
 mod test_job;

@@ -4,6 +4,7 @@ use super::fail::{Fail, chain};
 use super::handler::Handler;
 use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
+use super::order::{Order, Turn};
 use crate::config::BoxFuture;
 use crate::queue::consumer::failure::{self, Panic, caught, caught_while, message};
 use crate::queue::consumer::in_flight::InFlight;
@@ -19,7 +20,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,7 @@ where
     let mut tasks = JoinSet::new();
     let state = Arc::clone(&consumer.state);
     let mut failed = pin!(state.failed.cancelled());
-    let mut order = Order(None);
+    let mut order = Order::default();
     let result = loop {
         let turn = poll_fn(|cx| {
             if shutdown.as_mut().poll(cx).is_ready() {
@@ -130,37 +130,6 @@ where
     result.map(|()| consumer.report())
 }
 
-/// A job's place in the order in which the handlers are called: that of the deliveries. The runtime
-/// may run the tasks of several jobs in any order.
-struct Turn {
-    /// Ends when the job before it has had its turn; `None` if there is none.
-    before: Option<oneshot::Receiver<()>>,
-    /// Dropped when this job has had its turn.
-    had: oneshot::Sender<()>,
-}
-
-/// The place in the order of the next job.
-struct Order(Option<oneshot::Receiver<()>>);
-
-impl Order {
-    /// Returns the place of the next job.
-    fn next(&mut self) -> Turn {
-        let (had, next) = oneshot::channel();
-        Turn { before: self.0.replace(next), had }
-    }
-}
-
-impl Turn {
-    /// Waits until the job before it has had its turn. The turn lasts until the result is dropped.
-    async fn wait(self) -> oneshot::Sender<()> {
-        if let Some(before) = self.before {
-            // The sender is only dropped.
-            let _ = before.await;
-        }
-        self.had
-    }
-}
-
 /// The way in which an attempt ended.
 enum End {
     Done(Result<(), Fail>),
@@ -203,12 +172,12 @@ impl<H> Running<H> {
         job: Job<T>,
         info: &Arc<JobInfo>,
         shared: &Shared,
-        turn: Turn,
+        mut turn: Turn,
     ) -> End
     where
         H: Handler<T>,
     {
-        let turn = turn.wait().await;
+        turn.wait().await;
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
@@ -216,7 +185,7 @@ impl<H> Running<H> {
             Some(turn)
         } else {
             // Each job has its own time to wait.
-            drop(turn);
+            turn.end().await;
             if let Some(end) = self.wait(info).await {
                 return end;
             }
@@ -228,7 +197,9 @@ impl<H> Running<H> {
         let _ = shared;
         let work = self.handler.handle(job);
         // The next job does not wait for what this one does.
-        drop(turn);
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
         let end = if self.middleware.is_empty() {
             self.watch(work, info).await
         } else {
