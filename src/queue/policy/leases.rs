@@ -208,10 +208,13 @@ impl<M> Leases<M> {
         Some(self.next_check()? - self.lease / 3 + self.lease / 4 * 3)
     }
 
-    /// Records a heartbeat for these entries, sent at `sent` and confirmed `now`.
+    /// Records a heartbeat for these entries, sent at `sent` and confirmed `now`. A lease that is lost
+    /// stays lost, also if that was not reported yet: the handler may have been cancelled already.
     pub(crate) fn renewed(&mut self, sent: Instant, now: Instant, keys: &[Key]) {
+        let most = self.lease / 4 * 3;
         for key in keys {
-            if let Some(entry) = self.entries.get_mut(key) {
+            if let Some(entry) = self.entries.get_mut(key).filter(|entry| now < entry.since + most)
+            {
                 entry.since = entry.since.max(sent);
                 entry.idle_since = entry.idle_since.max(now);
             }
@@ -293,6 +296,16 @@ mod tests {
         assert_eq!(leases.expiry(key(1), ticket), Some(at(start, 13)));
         // The entry is idle since the reply.
         assert_eq!(leases.still_due(&[key(1)], at(start, 9)), [(key(1), at(start, 5))]);
+    }
+
+    #[test]
+    fn heartbeat_confirmed_after_the_lease_was_lost_does_not_renew_it() {
+        let start = Instant::now();
+        let mut leases = Leases::new(LEASE);
+        let ticket = leases.insert(key(1), start, start, ()).unwrap();
+        leases.renewed(at(start, 8), at(start, 9), &[key(1)]);
+        assert!(!leases.is_valid(key(1), ticket, at(start, 9)));
+        assert_eq!(leases.take_expired(at(start, 9)), [(key(1), ())]);
     }
 
     #[test]
