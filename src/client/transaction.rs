@@ -10,7 +10,7 @@ use std::future::Future;
 use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
@@ -18,13 +18,13 @@ const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 #[derive(Debug)]
 pub(super) struct Transaction<B> {
     batch: Measured<B>,
-    /// Whether it is not sent again after a refusal.
-    once: bool,
+    /// The connection on which it must be sent, if that matters.
+    on: Option<Instant>,
 }
 
 impl<B: Batch> Transaction<B> {
     pub(super) fn new(batch: B) -> Self {
-        Self { batch: Measured::new(batch), once: false }
+        Self { batch: Measured::new(batch), on: None }
     }
 
     /// Returns the results from the replies: OK, one QUEUED per command, and the reply of EXEC.
@@ -125,10 +125,11 @@ impl<B: Batch> Request for Transaction<B> {
 
     fn refused(&self, replies: &Replies) -> Option<ServerError> {
         let Replies::Many(frames) = replies else { return None };
-        if self.once {
-            return None;
-        }
         self.discarded(frames).map(|(error, _)| error)
+    }
+
+    fn connection(&self) -> Option<Instant> {
+        self.on
     }
 
     fn measure(&self) -> Result<(Size, ()), Unsent> {
@@ -182,10 +183,12 @@ impl<B: Batch> Transact<'_, B> {
         Self(self.0.within(time))
     }
 
-    /// Returns a refusal to the caller, who may have to look at something before another attempt:
-    /// that is often on another connection, to another server.
-    pub(crate) fn once(mut self) -> Self {
-        self.0.request_mut().once = true;
+    /// Sends the transaction only on this connection, by
+    /// [`Client::connected_since`](super::Client::connected_since): another one may be to another
+    /// server, which has not what the caller has seen. If it has ended,
+    /// [`Unsent::Reconnected`] is returned.
+    pub(crate) fn on(mut self, connection: Option<Instant>) -> Self {
+        self.0.request_mut().on = connection;
         self
     }
 }

@@ -36,6 +36,12 @@ pub(crate) trait Request {
         Safety::Write
     }
 
+    /// Returns the connection on which it must be sent, if that matters: the time at which that was
+    /// established.
+    fn connection(&self) -> Option<std::time::Instant> {
+        None
+    }
+
     /// Whether there is nothing to send and no reply to wait for.
     fn is_empty(&self) -> bool {
         false
@@ -180,7 +186,10 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         if !request.write(&measure, &mut encoded) {
             return Poll::Ready(Err(Unsent::Inconsistent));
         }
-        let queued = self.shared.queue(size, self.latest, due, self.line, cx, &mut encoded);
+        let queued = match request.connection() {
+            None => self.shared.queue(size, self.latest, due, self.line, cx, &mut encoded),
+            Some(on) => self.shared.queue_pinned(on, size, due, self.line, cx, &mut encoded),
+        };
         keep(encoded);
         match queued {
             Queued::In(slot) => {

@@ -16,12 +16,13 @@
 //!   would find one request instead of many.
 
 mod driving;
+mod queueing;
 mod state;
 
 use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::Publisher;
-use super::health::{Due, Owed};
+use super::health::Owed;
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
@@ -205,72 +206,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No user code runs while the lock is held, so poisoning is ignored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues an encoded request. The bytes of a large one are moved, those of others copied.
-    ///
-    /// A request with a ticket has waited for capacity. It is refused if more than `latest` replies
-    /// were requested.
-    #[inline]
-    pub(super) fn queue(
-        &self,
-        size: Size,
-        latest: u64,
-        due: Option<Due>,
-        ticket: Option<u64>,
-        cx: &Context<'_>,
-        encoded: &mut Vec<u8>,
-    ) -> Queued {
-        // A waker may be foreign code: it is cloned, woken and dropped without the lock.
-        let mut waker = Some(cx.waker().clone());
-        let _left;
-        let mut state = self.lock();
-        if state.closing {
-            return Queued::Not(Unsent::Closed);
-        }
-        if state.pipeline.sends() > latest {
-            // The caller knows: it was lost before.
-            return Queued::Not(Unsent::Closed);
-        }
-        let cost = Budget::cost(size.bytes);
-        let used = state.pipeline.cost();
-        let deadline = due.map(|due| due.at);
-        match state.budget.admit(cost, used, ticket, deadline, &mut waker) {
-            Ok(left) => _left = left,
-            Err(Some(ticket)) => {
-                let (driver, guard) = state.look_at(deadline);
-                drop(state);
-                driver.into_iter().chain(guard).for_each(Waker::wake);
-                return Queued::Wait(ticket);
-            }
-            Err(None) => return Queued::Not(Unsent::Full { limit: state.budget.limit() }),
-        }
-        state.backlog.add(encoded);
-        let slot = state.pipeline.push(size.replies, size.bytes, cost, due, waker);
-        let next = state.next_in_line();
-        let (driver, guard) = state.after_push(deadline);
-        drop(state);
-        // One by one: an iterator over the three costs every request.
-        if let Some(driver) = driver {
-            driver.wake();
-        }
-        if let Some(guard) = guard {
-            guard.wake();
-        }
-        if let Some(next) = next {
-            next.wake();
-        }
-        Queued::In(slot)
-    }
-
-    /// Leaves the line for capacity.
-    pub(crate) fn leave_line(&self, ticket: u64) {
-        let mut state = self.lock();
-        let left = state.budget.leave(ticket);
-        let next = state.next_in_line();
-        drop(state);
-        drop(left);
-        next.into_iter().for_each(Waker::wake);
     }
 
     /// Returns the result of a slot, if it is complete.

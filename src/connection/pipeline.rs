@@ -8,91 +8,18 @@
 //! future release the slot independently. A caller that was dropped leaves its waiter in the queue,
 //! so that its reply is discarded and never delivered to another caller.
 
+mod slot;
+
+pub(crate) use slot::{Failed, Failure, Replies, SlotId};
+
 use super::health::{Due, Owed};
-use super::window::{Place, Sends};
+use super::window::Sends;
 use crate::error::{Disconnect, Unsent};
 use crate::resp::{Frame, ProtocolError};
+use slot::{PROBE, Slot, Waiter};
 use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
-
-/// The slot that collects a caller's replies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SlotId(usize);
-
-/// The slot id of the connection's own PING. It has no slot, so its reply is not kept.
-const PROBE: SlotId = SlotId(usize::MAX);
-
-/// The replies that a waiter received.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) enum Replies {
-    #[default]
-    None,
-    Single(Frame),
-    Many(Vec<Frame>),
-}
-
-impl Replies {
-    /// Whether the only, the first or the last reply is an error: the whole request may have been
-    /// rejected.
-    #[inline]
-    pub(crate) fn is_refusal(&self) -> bool {
-        let is_error = |frame: &Frame| frame.error().is_some();
-        match self {
-            Self::None => false,
-            Self::Single(frame) => is_error(frame),
-            Self::Many(frames) => {
-                frames.last().is_some_and(is_error) || frames.first().is_some_and(is_error)
-            }
-        }
-    }
-}
-
-/// The reason why there are fewer replies than requests.
-#[derive(Debug, Clone)]
-pub(crate) enum Failure {
-    Unsent(Unsent),
-    Lost(Disconnect, Place),
-    /// `owed`: the connection that owes the reply is the one there is.
-    TimedOut {
-        owed: bool,
-        place: Place,
-    },
-}
-
-/// The failure, if there was one. Boxed, because failures are rare and the value is moved often.
-pub(crate) type Failed = Option<Box<Failure>>;
-
-/// A request that is queued and not fully answered.
-#[derive(Debug)]
-struct Waiter {
-    slot: SlotId,
-    /// The number of outstanding replies.
-    left: usize,
-    /// The request's bytes on the wire.
-    bytes: usize,
-    /// The request's cost in the budget.
-    cost: usize,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    replies: Replies,
-    failure: Failed,
-    done: bool,
-    /// The caller's future still holds the slot.
-    held: bool,
-    /// The waiter is still in the queue.
-    owed: bool,
-    waker: Option<Waker>,
-    due: Option<Due>,
-}
-
-impl Slot {
-    fn is_overdue(&self, now: Instant) -> bool {
-        self.due.is_some_and(|due| due.at <= now)
-    }
-}
 
 /// The content of a caller's slot.
 #[derive(Debug)]
@@ -162,16 +89,24 @@ impl Pipeline {
             SlotId(self.slots.len() - 1)
         });
         if let Some(slot) = self.slots.get_mut(id.0) {
-            // The other fields are as in a new slot: `release` resets them.
+            // The other fields are as in a new slot: `release` and `take` reset them.
             slot.held = true;
             slot.owed = true;
             slot.waker = waker;
             slot.due = due;
+            slot.is_pinned = false;
         }
         self.queue.push_back(Waiter { slot: id, left: replies, bytes, cost });
         self.cost += cost;
         self.sends.add(replies);
         id
+    }
+
+    /// Lets a request that is not sent not be kept for the next connection.
+    pub(super) fn pin(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(id.0) {
+            slot.is_pinned = true;
+        }
     }
 
     /// Inserts a PING of the connection's own before all unsent requests, as sent.
@@ -420,11 +355,12 @@ impl Pipeline {
         expired
     }
 
-    /// Removes the unsent requests whose callers were dropped or timed out, and an unsent PING.
-    pub(super) fn drop_abandoned(&mut self) -> Expired {
+    /// Removes the unsent requests that the next connection must not send: those without a caller
+    /// that waits, those for the last connection only, and a PING.
+    pub(super) fn next_connection(&mut self) -> Expired {
         let mut expired = Expired::default();
-        let abandoned = |slot: &Slot| !slot.held || slot.done;
-        self.cut(&mut expired, || Unsent::Closed, |slot| slot.is_none_or(abandoned));
+        let leaves = |slot: &Slot| !slot.held || slot.done || slot.is_pinned;
+        self.cut(&mut expired, || Unsent::Reconnected, |slot| slot.is_none_or(leaves));
         expired
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn run(
                 shared.set_greeting(established.greeting.clone());
                 shared.events().emit(Event::Connected { server: shared.server() });
             }
-            shared.drop_abandoned();
+            shared.before_next_connection();
         }
         let Some(Established { io, input, credentials, .. }) = next.take() else { break };
         backoff.connected(Instant::now().into_std());

@@ -355,6 +355,8 @@ pub enum Unsent {
     },
     /// The command wrote different arguments from those it had measured.
     Inconsistent,
+    /// The connection on which it had to be sent has ended. Only the queue sends such commands.
+    Reconnected,
 }
 
 impl fmt::Display for Unsent {
@@ -373,6 +375,7 @@ impl fmt::Display for Unsent {
             Self::Closed => f.write_str("the client is closed"),
             Self::Refused { reason } => f.write_str(reason),
             Self::Inconsistent => f.write_str("its arguments changed while they were written"),
+            Self::Reconnected => f.write_str("the connection on which it had to be sent has ended"),
         }
     }
 }

@@ -74,6 +74,10 @@ fn error_texts_name_the_command_the_cause_and_the_outcome() {
             "XADD was not sent: its arguments changed while they were written",
         ),
         (
+            unsent(Unsent::Reconnected),
+            "XADD was not sent: the connection on which it had to be sent has ended",
+        ),
+        (
             lost(Disconnect::Eof),
             "connection lost before the reply to XADD: the server closed the connection; the \
              command may have run",

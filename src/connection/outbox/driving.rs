@@ -39,14 +39,14 @@ impl Shared {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Removes abandoned requests before the next connection would send them.
-    pub(in crate::connection) fn drop_abandoned(&self) {
+    /// Removes the requests that the next connection must not send.
+    pub(in crate::connection) fn before_next_connection(&self) {
         let mut state = self.lock();
-        let expired = state.pipeline.drop_abandoned();
+        let mut expired = state.pipeline.next_connection();
         state.cut(&expired.cuts);
-        let next = state.next_in_line();
+        expired.wakers.extend(state.next_in_line());
         drop(state);
-        next.into_iter().for_each(Waker::wake);
+        expired.wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Records the error of a failed attempt to connect.

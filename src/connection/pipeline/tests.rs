@@ -136,7 +136,7 @@ fn unsent_probe_is_not_kept_for_the_next_connection() {
     assert!(line.pipeline.is_probed());
     let expired = line.pipeline.expire(Instant::now(), || Unsent::Closed);
     assert!(expired.cuts.is_empty(), "it has no caller whose deadline passed");
-    let expired = line.pipeline.drop_abandoned();
+    let expired = line.pipeline.next_connection();
     assert_eq!(expired.cuts.last().map(|cut| cut.1), Some(14));
     assert!(!line.pipeline.is_probed() && line.pipeline.len() == unsent);
     line.pipeline.sent_more(unsent);

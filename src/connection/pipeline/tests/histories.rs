@@ -20,6 +20,8 @@ struct Modelled {
     settled: bool,
     /// The caller still holds the slot.
     held: bool,
+    /// For one connection only.
+    pinned: bool,
 }
 
 struct Naive {
@@ -99,7 +101,14 @@ impl Naive {
 
     fn step(&mut self, (what, a, b): Event) {
         match what {
-            0..6 => self.push(1 + a % 3, 1 + a % 40, (b % 3 > 0).then_some(self.now + b)),
+            0..6 => {
+                self.push(1 + a % 3, 1 + a % 40, (b % 3 > 0).then_some(self.now + b));
+                if b % 5 == 0 {
+                    let asked = self.asked.last_mut().expect("it was pushed");
+                    asked.pinned = true;
+                    self.line.pipeline.pin(asked.slot);
+                }
+            }
             6..9 => {
                 self.line.pipeline.sent_more(usize::MAX >> 1);
                 self.sent.append(&mut self.unsent);
@@ -117,8 +126,8 @@ impl Naive {
             17 => self.expire(b),
             18 => {
                 let before = self.out.clone();
-                self.cut(|asked| !asked.held || asked.settled, "closed");
-                let expired = self.line.pipeline.drop_abandoned();
+                self.cut(|asked| !asked.held || asked.settled || asked.pinned, "reconnected");
+                let expired = self.line.pipeline.next_connection();
                 assert_eq!(Self::cut_out(&before, &expired.cuts), self.out);
                 self.line.wakers.extend(expired.wakers);
             }
@@ -148,6 +157,7 @@ impl Naive {
             failure,
             settled,
             held,
+            pinned: false,
         });
         let owed = |n: &usize| self.sent.contains(n) || self.unsent.contains(n);
         let live = (0..=n).filter(|n| self.asked[*n].held || owed(n)).count();
@@ -188,6 +198,7 @@ impl Naive {
         assert_eq!(replies, asked.got);
         let failure = failure.map(|failure| match failure {
             Failure::Unsent(Unsent::Closed) => "closed",
+            Failure::Unsent(Unsent::Reconnected) => "reconnected",
             Failure::Unsent(_) => "unsent",
             Failure::Lost(..) => "lost",
             Failure::TimedOut { owed: said, .. } => {
