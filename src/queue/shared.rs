@@ -17,7 +17,7 @@ use crate::queue::policy::window::Window;
 use crate::queue::settings::Settings;
 use crate::resp::ProtocolError;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
@@ -52,7 +52,6 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct WheelUse {
     used: CancellationToken,
-    announced: AtomicBool,
     consumers: AtomicU32,
 }
 
@@ -70,17 +69,6 @@ impl WheelUse {
     /// Waits until jobs are delayed.
     pub(crate) async fn wait_for_use(&self) {
         self.used.cancelled().await;
-    }
-
-    /// Whether this process has announced it to the others.
-    pub(crate) fn is_announced(&self) -> bool {
-        self.announced.load(Ordering::Relaxed)
-    }
-
-    /// Records that this process has announced it to the others.
-    pub(crate) fn announced(&self) {
-        self.announced.store(true, Ordering::Relaxed);
-        self.used();
     }
 
     /// Returns the number of consumers of the group, as last seen.

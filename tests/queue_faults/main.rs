@@ -48,6 +48,7 @@ mod lanes;
 mod lazy;
 #[cfg(test)]
 mod lost_copies;
+mod lost_timers;
 #[cfg(all(test, feature = "metrics"))]
 mod metrics;
 #[cfg(test)]

@@ -12,19 +12,19 @@ use tokio::time::{Instant, sleep};
 
 const STREAM: &str = "email";
 
-fn ms(ms: u64) -> Duration {
+pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 /// The keys of the wheel with entries.
-fn in_wheel(server: &Server) -> Vec<String> {
+pub(crate) fn in_wheel(server: &Server) -> Vec<String> {
     let keys = ["jobs:1m", "jobs:1h", "jobs:1d", "jobs:long"];
     let keys = keys.map(|key| format!("{{email}}:delay:{key}"));
     keys.into_iter().filter(|key| len(server, key) > 0).collect()
 }
 
 /// The number of timers in the wheel.
-fn timers(server: &Server) -> i64 {
+pub(crate) fn timers(server: &Server) -> i64 {
     let mut hop = 1_000_u64;
     let mut timers = 0;
     for _ in 0..37 {

@@ -115,10 +115,7 @@ impl Mover {
                 break;
             }
             let is_uncertain = due.iter().any(|(.., timer)| timer.due <= self.uncertain_until);
-            if !wheel::move_jobs(shared, &due, is_uncertain).await? {
-                self.begin_again();
-                break;
-            }
+            wheel::move_jobs(shared, &due, is_uncertain).await?;
             due.into_iter().for_each(|placed| self.timers.moved(placed));
         }
         let now = clock::now();

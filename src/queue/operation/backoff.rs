@@ -40,7 +40,7 @@ pub(crate) fn is_transient(error: &Error) -> bool {
         Error::Server(error) => error.code().is_retryable(),
         Error::TooOld(_) | Error::Config(_) => false,
         Error::Unsent { reason, .. } => {
-            matches!(reason, Unsent::TimedOut { .. } | Unsent::Full { .. })
+            matches!(reason, Unsent::TimedOut { .. } | Unsent::Full { .. } | Unsent::Reconnected)
         }
         _ => true,
     }

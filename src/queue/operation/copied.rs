@@ -25,6 +25,12 @@ impl Copied {
         Self { id, connection }
     }
 
+    /// Returns the connection on which it was confirmed or looked up. What must not be done without
+    /// the copy is sent on that.
+    pub(crate) fn connection(&self) -> Option<Instant> {
+        self.connection
+    }
+
     /// Whether the copy is in the stream `key`, for all that the server can have lost.
     pub(crate) async fn exists(
         &mut self,

@@ -150,7 +150,7 @@ pub(crate) async fn send(
         Some(dlq) => move_to(shared, dlq, me, job, expiry).await?,
         // The retention decides whether it is deleted: other groups may not have read it.
         None => {
-            let is_removed = remove_job(shared, job, expiry).await?;
+            let is_removed = remove_job(shared, job, None, expiry).await?;
             if is_removed || job.removal_unknown { Acked::Done } else { Acked::AlreadyGone }
         }
     };
@@ -193,7 +193,7 @@ async fn move_to(
 ) -> Result<Acked, Error> {
     let client = &shared.client;
     let left = || expiry.saturating_duration_since(clock::now());
-    let copy = loop {
+    let copied = loop {
         let mut copied = match job.copy {
             Some(copied) => copied,
             None => copy(shared, dlq, me, job, left()).await?,
@@ -207,16 +207,16 @@ async fn move_to(
         let exists = copied.exists(client, dlq, left()).await?;
         job.copy = exists.then_some(copied);
         if exists {
-            break copied.id;
+            break copied;
         }
     };
     // It was pending when its owner was asked.
     let is_settled = !job.was_pending && !job.is_unsettled;
-    let is_removed = !is_settled && remove_job(shared, job, expiry).await?;
+    let is_removed = !is_settled && remove_job(shared, job, copied.connection(), expiry).await?;
     if is_removed || job.removal_unknown || job.has_replaced {
         return Ok(Acked::Done);
     }
-    client.send(XDel::new(dlq, copy)).await?;
+    client.send(XDel::new(dlq, copied.id)).await?;
     Ok(Acked::AlreadyGone)
 }
 
@@ -258,16 +258,22 @@ async fn copy(
 /// settled it: it was not pending; or not in the stream, where the retention deletes.
 ///
 /// Transactions are not repeated by the client after an unknown outcome. The second reply would
-/// look as if another consumer had finished the job, and the only copy would be deleted. Nor is this
-/// one after a refusal: the server that takes it then may not have the copy.
-pub(crate) async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Result<bool, Error> {
+/// look as if another consumer had finished the job, and the only copy would be deleted. This one is
+/// sent only on the connection on which the copy is known to exist: the server of another one may
+/// not have the copy.
+pub(crate) async fn remove(
+    shared: &Shared,
+    id: EntryId,
+    on: Option<Instant>,
+    within: Duration,
+) -> Result<bool, Error> {
     let until = clock::now() + within;
     let left = || until.saturating_duration_since(clock::now());
     let ack_del = shared.capabilities().ack_del;
-    match remove_entry(shared, id, left(), ack_del).await {
+    match remove_entry(shared, id, on, left(), ack_del).await {
         Err(error) if ack_del && is_denied(&error) => {
             shared.denied.ack_del();
-            remove_entry(shared, id, left(), false).await
+            remove_entry(shared, id, on, left(), false).await
         }
         result => result,
     }
@@ -276,16 +282,18 @@ pub(crate) async fn remove(shared: &Shared, id: EntryId, within: Duration) -> Re
 async fn remove_job(
     shared: &Shared,
     job: &mut DeadLetterMove,
+    on: Option<Instant>,
     expiry: Instant,
 ) -> Result<bool, Error> {
     let left = expiry.saturating_duration_since(clock::now());
-    let removed = remove(shared, job.id(), left).await;
+    let removed = remove(shared, job.id(), on, left).await;
     removed.inspect_err(|error| job.removal_unknown |= error.outcome() == Outcome::Unknown)
 }
 
 async fn remove_entry(
     shared: &Shared,
     id: EntryId,
+    on: Option<Instant>,
     within: Duration,
     ack_del: bool,
 ) -> Result<bool, Error> {
@@ -295,7 +303,7 @@ async fn remove_entry(
     match settings.retention {
         Retention::DeleteOnAck if ack_del => {
             let delete = XDelEx::new(stream, id).refs(Refs::Acked);
-            let removing = client.transact((ack, delete)).within(within).once();
+            let removing = client.transact((ack, delete)).within(within).on(on);
             let (acked, outcomes) = removing.await?;
             let acked = acked? > 0;
             Ok(match outcomes?.first() {
@@ -309,17 +317,17 @@ async fn remove_entry(
             // A group that was created again has lost its pending entries: an entry still in the
             // stream was not finished.
             let (acked, deleted) =
-                client.transact((ack, XDel::new(stream, id))).within(within).once().await?;
+                client.transact((ack, XDel::new(stream, id))).within(within).on(on).await?;
             acked?;
             Ok(deleted? > 0)
         }
         Retention::KeepUntilAllAcked if ack_del => {
             let ack = XAckDel::new(stream, group, id).refs(Refs::Acked);
-            let (outcomes,) = client.transact((ack,)).within(within).once().await?;
+            let (outcomes,) = client.transact((ack,)).within(within).on(on).await?;
             Ok(outcomes?.first().is_some_and(|outcome| *outcome != DeleteOutcome::Missing))
         }
         _ => {
-            let (acked,) = client.transact((ack,)).within(within).once().await?;
+            let (acked,) = client.transact((ack,)).within(within).on(on).await?;
             Ok(acked? > 0)
         }
     }

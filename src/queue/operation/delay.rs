@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! XADD {s}:delay:jobs:1m [IDMP <stream and group> id/token] * _wait 5000 _id ... <own fields>
-//! XGROUP CREATECONSUMER s g ~delay                                          once per process
 //! MULTI
+//! XGROUP CREATECONSUMER s g ~delay                                          the marker
 //! XADD {s}:delay:after:3375 * job 1m/<id> due <ms> bytes <bytes>            the timer
 //! XCLAIM s g me 0 id RETRYCOUNT 2000000000+n JUSTID                         the mark
 //! EXEC
@@ -99,18 +99,18 @@ pub(crate) async fn send(
             continue;
         }
         if job.is_marked {
-            remove(shared, job.entry.id(), left()).await?;
+            remove(shared, job.entry.id(), copied.connection(), left()).await?;
             return Ok(Acked::Done);
         }
-        announce(shared).await?;
         // XCLAIM JUSTID of such a server returns entries that were deleted.
         if !shared.capabilities().deleted && !job.may_be_marked && is_deleted(shared, job).await? {
             discard(shared, job).await?;
             return Ok(Acked::AlreadyGone);
         }
-        let is_pending = mark(shared, me, job, timer, left()).await.inspect_err(|error| {
-            job.may_be_marked |= error.outcome() == Outcome::Unknown;
-        })?;
+        let is_pending =
+            mark(shared, me, job, timer, copied, left()).await.inspect_err(|error| {
+                job.may_be_marked |= error.outcome() == Outcome::Unknown;
+            })?;
         // An entry that we have marked before may be gone for that reason.
         if !is_pending && !job.may_be_marked {
             discard(shared, job).await?;
@@ -154,23 +154,15 @@ async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<(Timer, Co
     Ok((Timer { class, job: copy, due, bytes }, Copied::new(copy, connection)))
 }
 
-/// Lets all consumers of the group know that the wheel is used, once per process.
-pub(crate) async fn announce(shared: &Shared) -> Result<(), Error> {
-    if !shared.wheel.is_announced() {
-        let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-        shared.client.send(XGroupCreateConsumer::new(stream, group, MARKER)).await?;
-        shared.wheel.announced();
-    }
-    Ok(())
-}
-
-/// Adds the timer, and marks the entry. False if the entry was not pending: another consumer had
+/// Adds the timer, and marks the entry, on the connection on which the copy is known to exist. All
+/// consumers of the group learn from the marker that the wheel is used. False if the entry was not pending: another consumer had
 /// finished the job.
 async fn mark(
     shared: &Shared,
     me: &[u8],
     job: &Delay,
     timer: Timer,
+    copied: Copied,
     left: Duration,
 ) -> Result<bool, Error> {
     let (stream, group, id) = (&shared.settings.stream, &shared.settings.group, job.entry.id());
@@ -183,13 +175,15 @@ async fn mark(
     };
     let before = origin::attempts_before(job.entry.fields(), stream);
     let deliveries = job.attempts.saturating_sub(before);
-    let marked = shared.client.transact((add, claim(mark::delayed(deliveries)))).within(left);
-    let (added, claimed) = marked.await?;
+    let marker = XGroupCreateConsumer::new(stream, group, MARKER);
+    let marked = shared.client.transact((marker, add, claim(mark::delayed(deliveries))));
+    // The group may be missing: its entries are delivered again, unless they are removed.
+    let (_, added, claimed) = marked.within(left).on(copied.connection()).await?;
+    shared.wheel.used();
     if let Err(error) = added {
         shared.client.send(claim(deliveries)).within(left).await?;
         return Err(error);
     }
-    // The group may be missing: its entries are delivered again, unless they are removed.
     Ok(claimed.map_or(true, |ids| !ids.is_empty()))
 }
 

@@ -279,13 +279,14 @@ impl<'a> Relay<'a> {
 
     /// Removes the entry, of which there is a copy.
     async fn remove(&mut self, copy: Copy, within: Duration) -> Result<Relayed, Error> {
+        let on = copy.copied.and_then(|copied| copied.connection());
         let is_removed = match self.origin {
-            Origin::Next { shared, .. } => remove(shared, self.id, within).await,
+            Origin::Next { shared, .. } => remove(shared, self.id, on, within).await,
             Origin::Redriven(_) => {
                 let ack = XAck::new(self.from, self.group, self.id);
                 let both = self.client.transact((ack, XDel::new(self.from, self.id)));
                 both.within(within)
-                    .once()
+                    .on(on)
                     .await
                     .and_then(|(acked, deleted)| Ok(acked? > 0 || deleted? > 0))
             }

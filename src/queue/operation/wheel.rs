@@ -7,7 +7,7 @@
 //! | keep it, each second | `MULTI`, the look, `XADD {s}:delay:mover MAXLEN 1 * by me`, `EXEC` |
 //! | read the rungs, each second | `XREAD COUNT 1 STREAMS` of all rungs; `XRANGE` of those with timers |
 //! | move a timer to a shorter rung | `XADD`, then `XDEL` |
-//! | move jobs, up to 64 at once | `XRANGE {s}:delay:jobs:1m id id`; `XADD s`; then `XDEL` of the job and the timer |
+//! | move jobs, up to 64 at once | `XRANGE {s}:delay:jobs:1m id id`; `XADD s`; then `MULTI`, `XDEL` of the jobs and the timers, `EXEC` |
 //!
 //! A job is added to its stream first, and deleted after. A mover that dies in between leaves both.
 //! With IDMP (Redis 8.6) the next mover adds the same entry again. Without it, the next mover looks
@@ -113,7 +113,8 @@ pub(crate) async fn read(shared: &Shared, timers: &mut Timers, now: u64) -> Resu
     Ok(has_more && timers.has_room())
 }
 
-/// Moves timers of this rung to shorter ones. If the connection changes, the old ones stay.
+/// Moves timers of this rung to shorter ones. If the connection changes, the old ones stay: the
+/// server may have lost the new ones.
 async fn shorten(
     shared: &Shared,
     from: &[u8],
@@ -126,21 +127,19 @@ async fn shorten(
     for added in shared.client.send_all(timers.iter().map(add)).await {
         added?;
     }
-    if shared.client.connected_since() != connection {
-        return Ok(());
-    }
     let ids: Vec<EntryId> = timers.iter().map(|(id, _)| *id).collect();
-    shared.client.send(XDel::new(from, &ids)).await.map(drop)
+    let (deleted,) = shared.client.transact((XDel::new(from, &ids),)).on(connection).await?;
+    deleted.map(drop)
 }
 
 /// Moves these jobs to their stream. Those that may have been moved before are looked for first, if
-/// `is_uncertain`. False if the connection has changed: the server may have lost what was added, and
-/// nothing is deleted.
+/// `is_uncertain`. If the connection changes, the server may have lost what was added: nothing is
+/// deleted then, and an error is returned.
 pub(crate) async fn move_jobs(
     shared: &Shared,
     due: &[Placed],
     is_uncertain: bool,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let settings = &shared.settings;
     let connection = shared.client.connected_since();
     let mut ids: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
@@ -181,16 +180,13 @@ pub(crate) async fn move_jobs(
     for added in shared.client.send_all(adds.collect::<Vec<_>>()).await {
         added?;
     }
-    if shared.client.connected_since() != connection {
-        return Ok(false);
+    let jobs = ids.iter().map(|(class, ids)| (settings.waiting_key(*class), ids));
+    let timers = rungs.iter().map(|(rung, ids)| (settings.rung_key(*rung), ids));
+    let deletes: Vec<_> = jobs.chain(timers).map(|(key, ids)| XDel::new(key, ids)).collect();
+    for deleted in shared.client.transact(deletes).on(connection).await? {
+        deleted?;
     }
-    for (class, ids) in &ids {
-        shared.client.send(XDel::new(settings.waiting_key(*class), ids)).await?;
-    }
-    for (rung, ids) in &rungs {
-        shared.client.send(XDel::new(settings.rung_key(*rung), ids)).await?;
-    }
-    Ok(true)
+    Ok(())
 }
 
 /// Returns the job and the number of its attempts, which no two entries of a group have in common.
