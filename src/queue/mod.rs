@@ -94,6 +94,7 @@ mod consumer;
 mod error;
 mod event;
 mod first;
+mod lanes;
 mod maintenance;
 mod operation;
 mod other_groups;

@@ -10,6 +10,7 @@ use crate::queue::codec::propagate::Propagator;
 use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
+use crate::queue::lanes::Lanes;
 use crate::queue::other_groups::{self, OtherGroup};
 use crate::queue::policy::capabilities::{Capabilities, Denied, is_denied};
 use crate::queue::policy::server_time::ServerTime;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) letters: Arc<Mutex<LetterCount>>,
     /// Whether delayed jobs wait at the server.
     pub(crate) wheel: Arc<WheelUse>,
+    /// The producer ids with which jobs are added on the connection of this client.
+    pub(crate) lanes: Arc<Lanes>,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
@@ -113,6 +116,7 @@ impl Shared {
             denied: Arc::default(),
             letters: Arc::default(),
             wheel: Arc::default(),
+            lanes: Arc::default(),
             opened: OnceCell::new(),
             events,
             pending: Arc::default(),
@@ -130,6 +134,7 @@ impl Shared {
             denied: Arc::clone(&self.denied),
             letters: Arc::clone(&self.letters),
             wheel: Arc::clone(&self.wheel),
+            lanes: Arc::default(),
             opened: self.opened.clone(),
             events: self.events.clone(),
             pending: Arc::clone(&self.pending),

@@ -30,19 +30,23 @@ pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
 
 /// The allowed imports of each file and folder of the queue from others of it. `guide` pages and
 /// the module's own list of public items are exempt.
-pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 15] = [
+pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 16] = [
     ("first", &[]),
+    ("lanes", &[]),
     ("codec", &[]),
     ("policy", &[]),
     ("error", &["codec"]),
     ("event", &[]),
     ("settings", &["codec", "policy"]),
     ("other_groups", &["policy", "settings"]),
-    ("shared", &["codec", "policy", "error", "event", "settings", "other_groups"]),
+    ("shared", &["lanes", "codec", "policy", "error", "event", "settings", "other_groups"]),
     ("builder", &["codec", "policy", "error", "settings", "shared"]),
     ("operation", &["codec", "policy", "event", "settings", "shared"]),
-    ("producer", &["codec", "error", "settings", "shared", "operation"]),
-    ("admin", &["codec", "policy", "error", "settings", "other_groups", "shared", "operation"]),
+    ("producer", &["lanes", "codec", "error", "settings", "shared", "operation"]),
+    (
+        "admin",
+        &["first", "codec", "policy", "error", "settings", "other_groups", "shared", "operation"],
+    ),
     ("maintenance", &["first", "policy", "event", "settings", "shared", "operation", "admin"]),
     (
         "consumer",

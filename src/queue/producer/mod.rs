@@ -4,12 +4,11 @@
 //! With IDMP each job is sent with the name of a lane and a number in it. Sending it again does not
 //! add another entry, so an unknown outcome is resolved by sending the job again. A server
 //! remembers the last 100 numbers of a lane for 100 s. Therefore a lane has at most 64 jobs in
-//! flight, and gets no new jobs after an unknown outcome.
+//! flight, and gets no new jobs after an unknown outcome. All producers of a queue share its lanes; a
+//! large batch takes several of them at once.
 //!
 //! Only an id resolves an unknown outcome. A later refusal, such as LOADING, does not say whether
 //! the first attempt was applied: the job is sent again until its time is over.
-
-mod lanes;
 
 use crate::client::Client;
 use crate::command::{Trim, XAdd};
@@ -17,21 +16,21 @@ use crate::error::{Code, Error, Outcome};
 use crate::id::EntryId;
 use crate::queue::codec::FieldList;
 use crate::queue::error::{QueueError, SettingsError};
+use crate::queue::lanes::{LANE, LANES, Number, Numbers};
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::operation::failures::Failures;
-use crate::queue::producer::lanes::{LANE, Lanes, Number, Numbers};
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time for which a job is sent again under its number, since it was first sent. The server
 /// forgets the number after 100 s.
 const RETRY_TIME: Duration = Duration::from_secs(60);
 
-/// Adds jobs to a queue. Clones are cheap.
+/// Adds jobs to a queue. It costs nothing to create one for each job, or to clone it: all producers
+/// of a queue share the names by which the server recognises a job that is sent again.
 ///
 /// ```no_run
 /// # async fn f(queue: &bourn::queue::Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
@@ -46,7 +45,6 @@ const RETRY_TIME: Duration = Duration::from_secs(60);
 /// ```
 pub struct Producer<T> {
     queue: Queue<T>,
-    lanes: Lanes,
 }
 
 /// Options of a job: headers and a unique key.
@@ -98,7 +96,7 @@ impl<T: 'static> Queue<T> {
 
 impl<T: 'static> Producer<T> {
     fn new(queue: Queue<T>) -> Self {
-        Self { queue, lanes: Arc::default() }
+        Self { queue }
     }
 
     /// Adds a job: `XADD`.
@@ -174,7 +172,7 @@ impl<T: 'static> Producer<T> {
         }
     }
 
-    /// Adds many jobs in one pipeline. Each has its own result, in order.
+    /// Adds many jobs, up to 4,096 in one pipeline where the server has IDMP, otherwise all. Each has its own result, in order.
     ///
     /// A server that loads its data, or is not ready in another way, is waited for, as
     /// [`Producer::enqueue`] does.
@@ -233,13 +231,13 @@ impl<T: 'static> Producer<T> {
         }
         let mut results = Vec::with_capacity(jobs.len());
         let mut not_ready_until = None;
-        for jobs in jobs.chunks(LANE) {
+        for jobs in jobs.chunks(LANE * LANES) {
             results.extend(self.send_numbered(jobs, &mut not_ready_until).await);
         }
         results
     }
 
-    /// Adds at most as many jobs as a lane takes, and sends those with an unknown outcome again.
+    /// Adds as many jobs as are in flight at once at most, and sends those with an unknown outcome again.
     async fn send_numbered(
         &self,
         jobs: &[FieldList],
@@ -247,7 +245,7 @@ impl<T: 'static> Producer<T> {
     ) -> Vec<Result<EntryId, QueueError>> {
         let shared = self.queue.shared();
         let until = clock::now() + RETRY_TIME;
-        let numbers = Numbers::take(&self.lanes, jobs.len());
+        let numbers = Numbers::take(&shared.lanes, jobs.len());
         let mut results = match (&*numbers.all, jobs) {
             // A single command is retried by the client itself.
             ([number], [job]) => vec![shared.client.send(add_numbered(shared, number, job)).await],
@@ -275,7 +273,7 @@ impl<T: 'static> Producer<T> {
             if left.is_zero() {
                 break;
             }
-            numbers.close();
+            unresolved.iter().for_each(|place| numbers.close(*place));
             backoff.wait().await;
             let of = |place: &usize| Some((numbers.all.get(*place)?, jobs.get(*place)?));
             let adds = unresolved.iter().filter_map(of);
@@ -350,7 +348,7 @@ fn is_not_ready(error: &Error) -> bool {
 
 /// Returns the command that adds the job under this number.
 fn add_numbered<'a>(shared: &'a Shared, number: &'a Number, job: &'a FieldList) -> XAdd<'a> {
-    add(shared, job).idmp(&number.lane, &number.iid)
+    add(shared, job).idmp(&*number.lane, number.iid)
 }
 
 /// Returns the command that adds the job, trimmed as the queue's retention requires.
@@ -369,7 +367,7 @@ fn add<'a>(shared: &'a Shared, fields: &'a FieldList) -> XAdd<'a> {
 
 impl<T> Clone for Producer<T> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), lanes: Arc::clone(&self.lanes) }
+        Self { queue: self.queue.clone() }
     }
 }
 
