@@ -1,4 +1,4 @@
-//! Waits for the first of two futures. No I/O.
+//! Waits for the first of two futures, or for all of several. No I/O.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -37,4 +37,24 @@ pub(crate) async fn either<A: Future + Unpin, B: Future>(
         Either::Left(left) => Either::Left(left),
         Either::Right(right) => Either::Right((right, a)),
     }
+}
+
+/// Waits for all of these futures, which run at the same time, and returns their outputs in order.
+/// Each is polled first in its turn, so commands that they send first are sent in this order.
+pub(crate) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
+    let mut outputs: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        let mut is_ready = true;
+        for (slot, output) in running.iter_mut().zip(&mut outputs) {
+            match slot.as_mut().map(|future| future.as_mut().poll(cx)) {
+                Some(Poll::Ready(value)) => (*slot, *output) = (None, Some(value)),
+                Some(Poll::Pending) => is_ready = false,
+                None => {}
+            }
+        }
+        if is_ready { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) const LANE: usize = 64;
 
 /// The maximum number of lanes that one batch takes at once.
-pub(crate) const LANES: usize = 64;
+pub(crate) const LANES: usize = 160;
 
 /// The lanes of a queue.
 #[derive(Debug, Default)]

@@ -66,6 +66,8 @@ mod producer;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod redrive;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod relay_crashes;

@@ -122,11 +122,11 @@ impl<T: 'static> DeadLetters<T> {
     ///
     /// # Cancel safety
     ///
-    /// Jobs that were moved stay moved. The one in progress may stay claimed for 30 s.
+    /// Jobs that were moved stay moved. Up to 32 in progress may stay claimed for 30 s.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Redis`]: the jobs before the failed one are moved.
+    /// [`QueueError::Redis`]: jobs that were moved before the error stay moved.
     pub async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
         let Some(key) = self.key() else { return Ok(0) };
         Ok(redrive(self.shared(), key, &which).await?)

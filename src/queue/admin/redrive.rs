@@ -1,18 +1,19 @@
 //! Redrive: moves dead letters back to their queue. An operation.
 //!
-//! Each letter is claimed in the group `bourn-redrive` of the dead-letter stream, which keeps other
-//! operators from it. Its job is added to the queue first, and the letter is removed after that. If
-//! the operator dies in between, the claim stays, with a mark: the next redrive looks for the job in
-//! the queue before it adds one.
+//! Letters are moved in batches, each letter on its own. It is claimed in the group `bourn-redrive` of
+//! the dead-letter stream, which keeps other operators from it. Its job is added to the queue first,
+//! and the letter is removed after that. If the operator dies in between, the claim stays, with a
+//! mark: the next redrive looks for the job in the queue before it adds one.
 
 use crate::command::{
     XClaim, XDel, XGroupCreate, XGroupDelConsumer, XPendingRange, XRange, XRevRange,
 };
-use crate::entry::{EntryRef, Fields};
+use crate::entry::{Entries, EntryRef, Fields};
 use crate::error::Error;
 use crate::id::{EntryId, StartAt};
 use crate::queue::admin::letter::{is_foreign, own};
 use crate::queue::codec::origin::{Address, Letter};
+use crate::queue::first::all;
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::relay::{Origin, Relay};
@@ -21,7 +22,7 @@ use crate::queue::policy::plan::PAGE;
 use crate::queue::settings::{OPERATORS, Settings};
 use crate::queue::shared::Shared;
 use crate::random;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// The dead letters to redrive, and the rate.
@@ -37,8 +38,8 @@ use std::time::Duration;
 pub struct Redrive {
     reason: Option<String>,
     since: Option<Duration>,
-    ids: Option<Vec<EntryId>>,
-    jobs: Option<Vec<EntryId>>,
+    ids: Option<BTreeSet<EntryId>>,
+    jobs: Option<BTreeSet<EntryId>>,
     rate: Option<f64>,
     most: Option<u64>,
     foreign: bool,
@@ -55,7 +56,7 @@ impl Redrive {
         Self { reason: Some(text.into()), ..Self::default() }
     }
 
-    /// Selects those with these ids in the dead-letter stream: [`DeadLetter::id`].
+    /// Selects those with these ids in the dead-letter stream: [`DeadLetter::id`]. Only they are read.
     ///
     /// [`DeadLetter::id`]: crate::queue::DeadLetter::id
     pub fn ids(ids: impl IntoIterator<Item = EntryId>) -> Self {
@@ -133,13 +134,20 @@ impl Redrive {
     }
 }
 
-/// Returns whether the id is one of these, or all are selected.
-fn is_in(selected: &Option<Vec<EntryId>>, id: EntryId) -> bool {
+/// Whether the id is one of these, or all are selected.
+fn is_in(selected: &Option<BTreeSet<EntryId>>, id: EntryId) -> bool {
     selected.as_ref().is_none_or(|ids| ids.contains(&id))
 }
 
 /// The time for which one operator's claim keeps others from a dead letter.
 const CLAIM: Duration = Duration::from_secs(30);
+
+/// The maximum number of letters that are moved at once. The server recognises the copies of the
+/// last hundred letters, of all operators together.
+const BATCH: usize = 32;
+
+/// The time for which jobs are added at once, with a rate.
+const BATCH_TIME: Duration = Duration::from_millis(100);
 
 /// Moves the selected dead letters from this stream to the queue. Returns their number.
 pub(crate) async fn redrive(shared: &Shared, key: &[u8], which: &Redrive) -> Result<u64, Error> {
@@ -149,35 +157,47 @@ pub(crate) async fn redrive(shared: &Shared, key: &[u8], which: &Redrive) -> Res
     let mut operator = Operator {
         shared,
         key,
+        which,
         name: format!("operator-{}", random::name()),
+        pace: Pace::new(which.rate),
+        moved: BTreeSet::new(),
+        added: 0,
         is_interrupted: false,
     };
-    let result = operator.redrive(which).await;
+    let result = operator.redrive().await;
     if !operator.is_interrupted {
         // This removes its claims too: jobs that were not moved can be claimed again at once.
         let _ = shared.client.send(XGroupDelConsumer::new(key, OPERATORS, &operator.name)).await;
     }
-    result
+    result.map(|()| operator.added)
 }
 
 /// One run of a redrive.
 struct Operator<'a> {
     shared: &'a Shared,
     key: &'a [u8],
+    which: &'a Redrive,
     /// Its consumer in the group of the operators.
     name: String,
+    pace: Pace,
+    /// The jobs that were moved.
+    moved: BTreeSet<EntryId>,
+    added: u64,
     /// Whether a letter stays of which the job may have been added: its claim is needed.
     is_interrupted: bool,
 }
 
+/// A selected letter: its id, its job's origin and fields.
+type Selected<'a> = (EntryId, Address<'a>, Fields<'a>);
+
 impl Operator<'_> {
-    async fn redrive(&mut self, which: &Redrive) -> Result<u64, Error> {
+    async fn redrive(&mut self) -> Result<(), Error> {
         let (shared, key) = (self.shared, self.key);
         let client = &shared.client;
         // Jobs that are dead-lettered from now on come after this entry.
         let last = client.send(XRevRange::new(key, ..).count(1)).await?;
-        let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(0) };
-        let first = match which.since {
+        let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(()) };
+        let first = match self.which.since {
             Some(since) => {
                 clock::id_seen(shared, last);
                 clock::ask(shared).await?;
@@ -185,64 +205,114 @@ impl Operator<'_> {
             }
             None => EntryId::MIN,
         };
+        if let Some(ids) = &self.which.ids {
+            let ids: Vec<EntryId> = ids.iter().copied().filter(|id| *id >= first).collect();
+            for ids in ids.chunks(PAGE) {
+                let found = client.send_all(ids.iter().map(|id| XRange::new(key, *id..=*id))).await;
+                let found = found.into_iter().collect::<Result<Vec<Entries>, Error>>()?;
+                if !self.move_page(found.iter().flatten()).await? {
+                    break;
+                }
+            }
+            return Ok(());
+        }
         let mut next = Some(first);
-        let mut pace = Pace::new(which.rate);
-        let mut added = 0;
-        let mut moved = BTreeSet::new();
         while let Some(from) = next.filter(|from| *from <= last) {
             let page = client.send(XRange::new(key, from..=last).count(PAGE as u64)).await?;
             next = page.last().and_then(|entry| entry.id().next());
-            for entry in &page {
-                if which.most.is_some_and(|most| added >= most) {
-                    return Ok(added);
-                }
-                let Some((address, fields)) = which.select(&shared.settings, entry) else {
-                    continue;
-                };
-                if moved.contains(&address.id) {
+            if !self.move_page(&page).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the selected ones of these letters; false if there are to be no more.
+    async fn move_page<'e>(
+        &mut self,
+        page: impl IntoIterator<Item = EntryRef<'e>>,
+    ) -> Result<bool, Error> {
+        let (which, settings) = (self.which, &self.shared.settings);
+        let mut letters: VecDeque<Selected<'_>> = VecDeque::new();
+        for entry in page {
+            if let Some((address, fields)) = which.select(settings, entry) {
+                letters.push_back((entry.id(), address, fields));
+            }
+        }
+        while !letters.is_empty() {
+            let left = which.most.map_or(u64::MAX, |most| most.saturating_sub(self.added));
+            let most = self.pace.batch().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if most == 0 {
+                return Ok(false);
+            }
+            let (mut batch, mut jobs) = (Vec::new(), BTreeSet::new());
+            while batch.len() < most {
+                let Some((id, address, fields)) = letters.pop_front() else { break };
+                if self.moved.contains(&address.id) {
                     // A second copy, left by a worker that died during its move.
-                    client.send(XDel::new(key, entry.id())).await?;
-                    continue;
+                    self.shared.client.send(XDel::new(self.key, id)).await?;
+                } else if jobs.insert(address.id) {
+                    batch.push((id, address, fields));
+                } else {
+                    // Whether it is a second copy is known when the first one was moved.
+                    letters.push_front((id, address, fields));
+                    break;
                 }
-                pace.wait().await;
-                if self.move_one(entry.id(), address, fields).await? {
-                    moved.insert(address.id);
-                    added += 1;
+            }
+            if !batch.is_empty() {
+                self.pace.wait(batch.len()).await;
+                self.move_batch(batch).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Moves these jobs, except those that another operator has claimed.
+    async fn move_batch(&mut self, batch: Vec<Selected<'_>>) -> Result<(), Error> {
+        let (shared, key, me) = (self.shared, self.key, self.name.as_str());
+        let ids: Vec<EntryId> = batch.iter().map(|(id, ..)| *id).collect();
+        // FORCE creates the claim, and the minimum idle time keeps other operators from it.
+        let claim = XClaim::new(key, OPERATORS, me, CLAIM, &ids).force().just_id();
+        let expiry = clock::now() + CLAIM / 2;
+        // With the counts, which have the marks that operators have left who died.
+        let range =
+            ids.first().copied().unwrap_or_default()..=ids.last().copied().unwrap_or_default();
+        let counts = XPendingRange::new(key, OPERATORS, range, PAGE as u64).consumer(me);
+        let (claimed, counts) = shared.client.send_all((claim, counts)).await;
+        let (claimed, counts) = (claimed?, counts?);
+        let left = || Some(expiry).filter(|expiry| clock::now() < *expiry);
+        let claimed = batch.into_iter().filter(|(id, ..)| claimed.contains(id));
+        let moves = claimed.map(|(id, address, fields)| {
+            let count = counts.iter().find(|claimed| claimed.id == id);
+            let count = count.map_or(0, |claimed| claimed.deliveries);
+            let (count, mark) = split_count(u32::try_from(count).unwrap_or(u32::MAX));
+            let mut relay = Relay::new(
+                &shared.client,
+                (key, OPERATORS.as_bytes(), me.as_bytes()),
+                (id, count, mark == Mark::Copied),
+                (&shared.settings.stream, shared.capabilities().idmp),
+                Origin::Redriven(address),
+            );
+            async move {
+                let moved = relay.send_until_known(fields, left, CLAIM / 2).await;
+                (address.id, moved, relay.is_begun())
+            }
+        });
+        let mut failed = None;
+        for (job, moved, is_begun) in all(moves).await {
+            match moved {
+                Ok(Some((Acked::Done, _))) => {
+                    self.moved.insert(job);
+                    self.added += 1;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.is_interrupted |= is_begun;
+                    failed.get_or_insert(error);
                 }
             }
         }
-        Ok(added)
-    }
-
-    /// Moves one job; false if another operator has claimed it.
-    async fn move_one(
-        &mut self,
-        id: EntryId,
-        address: Address<'_>,
-        fields: Fields<'_>,
-    ) -> Result<bool, Error> {
-        let (shared, key, me) = (self.shared, self.key, self.name.as_str());
-        // FORCE creates the claim, and the minimum idle time keeps other operators from it.
-        let claim = XClaim::new(key, OPERATORS, me, CLAIM, id).force().just_id();
-        let expiry = clock::now() + CLAIM / 2;
-        if shared.client.send(claim).await?.is_empty() {
-            return Ok(false);
-        }
-        // The mark that an operator has left who died.
-        let claimed = shared.client.send(XPendingRange::new(key, OPERATORS, id..=id, 1)).await?;
-        let count = claimed.first().map_or(0, |claimed| claimed.deliveries);
-        let (count, mark) = split_count(u32::try_from(count).unwrap_or(u32::MAX));
-        let mut relay = Relay::new(
-            &shared.client,
-            (key, OPERATORS.as_bytes(), me.as_bytes()),
-            (id, count, mark == Mark::Copied),
-            (&shared.settings.stream, shared.capabilities().idmp),
-            Origin::Redriven(address),
-        );
-        let left = || Some(expiry).filter(|expiry| clock::now() < *expiry);
-        let moved = relay.send_until_known(fields, left, CLAIM / 2).await;
-        self.is_interrupted |= moved.is_err() && relay.is_begun();
-        Ok(moved?.is_some_and(|(acked, _)| acked == Acked::Done))
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -258,10 +328,18 @@ impl Pace {
         Self { between: between.unwrap_or_default(), next: tokio::time::Instant::now() }
     }
 
-    async fn wait(&mut self) {
+    /// Returns how many jobs may be added at once.
+    fn batch(&self) -> usize {
+        let jobs = BATCH_TIME.as_nanos().checked_div(self.between.as_nanos());
+        jobs.map_or(BATCH, |jobs| usize::try_from(jobs).unwrap_or(BATCH).clamp(1, BATCH))
+    }
+
+    /// Waits until this many jobs may be added.
+    async fn wait(&mut self, jobs: usize) {
         if !self.between.is_zero() {
             tokio::time::sleep_until(self.next).await;
-            self.next = self.next.max(tokio::time::Instant::now()) + self.between;
+            let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
+            self.next = self.next.max(tokio::time::Instant::now()) + self.between * jobs;
         }
     }
 }

@@ -172,7 +172,8 @@ impl<T: 'static> Producer<T> {
         }
     }
 
-    /// Adds many jobs, up to 4,096 in one pipeline where the server has IDMP, otherwise all. Each has its own result, in order.
+    /// Adds many jobs in one pipeline. Each has its own result, in order. Where the server has IDMP,
+    /// there are at most 10,240 in flight.
     ///
     /// A server that loads its data, or is not ready in another way, is waited for, as
     /// [`Producer::enqueue`] does.
