@@ -104,6 +104,12 @@ pub enum QueueEvent {
         /// the server does not report it.
         window: Option<(Duration, u64)>,
     },
+    /// The server may evict the whole stream when its memory is full. Set `maxmemory-policy` to
+    /// `noeviction`. Emitted when the queue is opened, where CONFIG GET is allowed.
+    MayBeEvicted {
+        /// The policy of the server.
+        policy: Arc<str>,
+    },
     /// An abandoned consumer was removed. It had nothing pending.
     ConsumerRemoved {
         /// Its name.
@@ -157,6 +163,9 @@ impl QueueEvent {
             }
             Self::ShortDedupeWindow { window } => {
                 warn!(target: "bourn", %stream, ?window, "the stream forgets ids of jobs too soon");
+            }
+            Self::MayBeEvicted { policy } => {
+                warn!(target: "bourn", %stream, %policy, "the server may evict the stream");
             }
             Self::Missed { .. } => {}
         }

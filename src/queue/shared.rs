@@ -189,10 +189,8 @@ impl Shared {
         }
         self.record_retention().await?;
         self.set_window().await?;
-        #[cfg(feature = "tracing")]
         if let Some(policy) = self.evicting().await {
-            let stream = stream.escape_ascii();
-            tracing::warn!(target: "bourn", %stream, policy, "the server may evict the stream");
+            self.emit(QueueEvent::MayBeEvicted { policy: policy.into() });
         }
         Ok(())
     }

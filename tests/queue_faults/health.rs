@@ -1,7 +1,7 @@
 //! Health and counts: workers that are gone, entries that are left or lost.
 
 use crate::support::{Email, in_paused_time};
-use bourn::queue::{Fail, Flat, Health, Job, Queue, QueueBuilder, Retention};
+use bourn::queue::{Fail, Flat, Health, Job, Queue, QueueBuilder, QueueEvent, Retention};
 use bourn::testing::Server;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -151,7 +151,14 @@ fn at_most_once_job_lost_between_read_and_delete_is_not_ready() {
 fn eviction_policy_that_may_delete_the_stream_is_reported() {
     in_paused_time(async {
         let server = Server::builder().setting("maxmemory-policy", "allkeys-lru").build();
-        let queue = open(&server, |queue| queue).await;
+        let client = server.client().await.unwrap();
+        let queue: Queue<Email> = Queue::builder(&client, "email").open_lazy(Flat).unwrap();
+        let mut events = queue.events();
+        enqueue(&queue, 1).await;
+        let Some(QueueEvent::MayBeEvicted { policy }) = events.next().await else {
+            panic!("it is reported when the queue is opened");
+        };
+        assert_eq!(&*policy, "allkeys-lru");
         assert!(problems(&queue).await.contains("allkeys-lru"));
         let server = Server::builder().setting("maxmemory-policy", "volatile-lru").build();
         let queue = open(&server, |queue| queue).await;
