@@ -14,7 +14,6 @@ use crate::queue::policy::delay::is_reserved;
 use crate::queue::policy::retention_kind::RetentionKind;
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
-use crate::server::{Flavour, Version};
 use bytes::Bytes;
 use std::ops::Bound;
 use std::time::{Duration, SystemTime};
@@ -31,17 +30,23 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
-    /// Jobs that were not delivered yet. With [`Retention::DeleteOnAck`] it is the stream's length
-    /// minus the pending entries, or the server's lag if that is known and less (Redis 7.0): entries
-    /// that a crash left are never delivered. With other retentions it is the
-    /// lag, and `None` if that is unknown: before Redis 7.0, after some deletions, and before Redis
-    /// 8.0 with a lossy retention.
+    /// Jobs that were not delivered yet; `None` if the server does not know.
+    ///
+    /// It is the server's lag (Redis 7.0). The server does not know it after some deletions, and for
+    /// a group that was created in the middle of the stream. With [`Retention::DeleteOnAck`] it is
+    /// then the stream's length minus the pending entries, unless the stream begins with entries
+    /// that are never delivered: left by a crash, acknowledged by another client, or older than the
+    /// group.
+    ///
+    /// Before Redis 8.0 the lag contains entries that were trimmed or deleted unread. So it is not
+    /// used with a lossy retention. With the others, entries that another client has deleted unread
+    /// may be counted. Before Redis 7.0, entries are counted that are never delivered and behind a
+    /// pending one.
     pub ready: Option<u64>,
     /// Entries that were acknowledged and are still in the stream: those that the group has read,
     /// and that are not pending. With [`Retention::DeleteOnAck`] another client has acknowledged them
     /// without deleting them, or has deleted a consumer with pending entries; they are not delivered
-    /// again. `None` if [`QueueStats::ready`] is. Before Redis 7.0 they count as ready while there are
-    /// unread entries.
+    /// again. `None` if [`QueueStats::ready`] is.
     pub acknowledged: Option<u64>,
     /// Jobs that are pending for consumers, including abandoned consumers, and jobs that wait with
     /// them for a retry in less than 2 s.
@@ -160,10 +165,15 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
         Err(error) => return Err(error.into()),
     };
     let own = groups.into_iter().find(|info| info.name == group);
+    let is_place = shared.capabilities().place;
     let skipped = own.as_ref().and_then(|own| skipped(own, info.as_ref()?));
     let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();
     let first = info.as_ref().and_then(|info| info.first_entry.as_ref());
     let is_all_unread = first.is_some_and(|first| first.id() > last);
+    // An entry that the group has passed and that is not pending is never delivered.
+    let has_rest = first.is_some_and(|first| {
+        first.id() <= last && pending.min.is_none_or(|pending| first.id() < pending)
+    });
     let lag = own.and_then(|info| u64::try_from(info.lag?).ok());
 
     clock::id_seen(shared, last);
@@ -184,7 +194,9 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
         Some(None) => Some(0),
         // Nothing that the group has read is left.
         _ if is_all_unread => Some(length),
-        _ => ready(settings.retention, length, pending.count, lag, is_exact(shared)),
+        // Before Redis 8.0 the lag contains what was trimmed unread, indefinitely.
+        _ if settings.retention.is_lossy() && !is_place => None,
+        _ => ready(settings.retention, (length, pending.count), has_rest, lag),
     };
     Ok(QueueStats {
         ready,
@@ -211,28 +223,16 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
 /// Returns how many entries were not delivered yet, where some of the stream were.
 fn ready(
     retention: Retention,
-    length: u64,
-    pending: u64,
+    (length, pending): (u64, u64),
+    has_rest: bool,
     lag: Option<u64>,
-    is_exact: bool,
 ) -> Option<u64> {
-    match retention {
-        Retention::DeleteOnAck => {
-            let left = length.saturating_sub(pending);
-            Some(lag.map_or(left, |lag| lag.min(left)))
-        }
-        // Entries that were trimmed unread count as lag until the group has passed them, and on
-        // older servers for ever.
-        _ => lag.filter(|lag| *lag <= length && (is_exact || !retention.is_lossy())),
+    if retention != Retention::DeleteOnAck {
+        return lag.filter(|lag| *lag <= length);
     }
-}
-
-/// Whether the server's lag is right after a group has passed entries that were trimmed unread.
-fn is_exact(shared: &Shared) -> bool {
-    let server = shared.client.server();
-    server.is_some_and(|server| {
-        server.flavour() == Flavour::Redis && server.version() >= Version::new(8, 0, 0)
-    })
+    let left = length.saturating_sub(pending);
+    let known = lag.filter(|lag| *lag <= left);
+    if has_rest { known } else { known.or(Some(left)) }
 }
 
 /// Returns the id of the first entry in this range, if there is one; `None` if it is not known,

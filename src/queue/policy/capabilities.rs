@@ -8,6 +8,7 @@
 //! | `idmp` (8.6) | XADD IDMP: an unknown outcome is resolved by sending the job again | the outcome stays unknown |
 //! | `max_count` (8.10) | one read in order of priority | one read per stream |
 //! | `max_size` (8.10) | the server limits the bytes of a reply | the number of entries is estimated from earlier ones |
+//! | `place` (8.0, Valkey) | `entries-read` of a group is the place of the last entry delivered | it counts deliveries |
 //! | `deleted` (7.0) | XAUTOCLAIM removes entries that were deleted while pending | they are claimed as nulls, and acknowledged |
 //!
 //! The result is the same with all of them. For a server that is neither Redis nor Valkey, no
@@ -28,6 +29,7 @@ pub(crate) struct Capabilities {
     pub(crate) max_count: bool,
     pub(crate) max_size: bool,
     pub(crate) deleted: bool,
+    pub(crate) place: bool,
 }
 
 impl Capabilities {
@@ -43,6 +45,11 @@ impl Capabilities {
             max_size: can(Feature::MaxSize),
             deleted: match server.flavour() {
                 Flavour::Redis => server.version() >= Version::new(7, 0, 0),
+                Flavour::Valkey => true,
+                Flavour::Other => false,
+            },
+            place: match server.flavour() {
+                Flavour::Redis => server.version() >= Version::new(8, 0, 0),
                 Flavour::Valkey => true,
                 Flavour::Other => false,
             },
@@ -108,15 +115,17 @@ mod tests {
         let of = |name, version| Capabilities::of(Some(&Server::new(name, version)));
         let none = Capabilities::default();
         let deleted = Capabilities { deleted: true, ..none };
-        let ack_del = Capabilities { ack_del: true, ..deleted };
+        let place = Capabilities { place: true, ..deleted };
+        let ack_del = Capabilities { ack_del: true, ..place };
         let claim = Capabilities { claim: true, ..ack_del };
         let idmp = Capabilities { idmp: true, ..claim };
         let nack = Capabilities { nack: true, ..idmp };
         let rows = [
             ("redis", "6.2.5", none),
             ("redis", "7.0.15", deleted),
-            ("valkey", "8.1.8", deleted),
-            ("valkey", "9.1.2", deleted),
+            ("redis", "7.4.1", deleted),
+            ("valkey", "8.1.8", place),
+            ("valkey", "9.1.2", place),
             ("redis", "8.2.3", ack_del),
             ("redis", "8.4.0", claim),
             ("redis", "8.6.2", idmp),

@@ -9,6 +9,7 @@ const OLD: Capabilities = Capabilities {
     max_count: false,
     max_size: false,
     deleted: true,
+    place: false,
 };
 const NEW: Capabilities = Capabilities {
     claim: true,
@@ -18,6 +19,7 @@ const NEW: Capabilities = Capabilities {
     max_count: true,
     max_size: true,
     deleted: true,
+    place: true,
 };
 
 fn plan_settings() -> PlanSettings {
