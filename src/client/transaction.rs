@@ -1,9 +1,10 @@
 //! MULTI ... EXEC around a batch: one request, one typed reply.
 
-use super::batch::{Batch, Measured, frames};
+use super::batch::{Batch, IntoBatch, Measured, frames};
 use crate::command::Safety;
 use crate::connection::{Call, Failed, Replies, Request, ServerLookup, Size, error};
 use crate::error::{Code, Error, Outcome, Refusal, ServerError, Unsent};
+use crate::reader::Reader;
 use crate::resp::{DecodeError, Frame, Token};
 use crate::server::Features;
 use std::future::Future;
@@ -156,6 +157,14 @@ impl<B: Batch> Request for Transaction<B> {
             None => self.results(frames(replies), waited, server),
             failure => Err(error("EXEC", failure, waited, (Safety::Write, 0))),
         }
+    }
+}
+
+impl Reader {
+    /// Sends several commands as one transaction on this connection, as
+    /// [`Client::transact`](super::Client::transact) does.
+    pub(crate) fn transact<K, B: IntoBatch<K>>(&mut self, commands: B) -> Transact<'_, B::Batch> {
+        Transact(self.connection().call(Transaction::new(commands.into_batch())))
     }
 }
 

@@ -180,7 +180,10 @@ impl Shared {
                 result => drop(result?),
             }
         }
-        let create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
+        let mut create = XGroupCreate::new(stream, group, StartAt::START).mk_stream();
+        if let Some(read) = self.trimmed_before().await? {
+            create = create.entries_read(read);
+        }
         match self.client.send(create.if_missing()).await {
             Err(error) if error.code() == Some(&Code::WrongType) => {
                 return Err(SettingsError::NotAStream(show(stream)).into());
@@ -193,6 +196,21 @@ impl Shared {
             self.emit(QueueEvent::MayBeEvicted { policy: policy.into() });
         }
         Ok(())
+    }
+
+    /// Returns how many entries were trimmed before a group begins at the start of the stream, so
+    /// that the group has not missed them. `None` if trimmed entries are not counted, or the number
+    /// is not known.
+    pub(crate) async fn trimmed_before(&self) -> Result<Option<u64>, Error> {
+        if !self.settings.retention.is_lossy() || !self.capabilities().deleted {
+            return Ok(None);
+        }
+        match self.client.send(XInfoStream::new(&self.settings.stream)).await {
+            Ok(info) => Ok(info.entries_added.map(|added| added.saturating_sub(info.length))),
+            Err(error) if is_missing(&error) => Ok(Some(0)),
+            Err(error) if is_withheld(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the other groups that read the stream.
@@ -258,10 +276,7 @@ impl Shared {
                 Ok(info.idmp.map(|idmp| Window { time: idmp.duration, ids: idmp.max_size }))
             }
             // It was deleted just now: a new one has the server's default.
-            Err(Error::Server(error)) if error.message() == b"no such key" => Ok(None),
-            // The reply has the first and the last entry, and is too large.
-            Err(Error::Protocol { source: ProtocolError::TooLarge { .. }, .. }) => Ok(None),
-            Err(error) if is_denied(&error) => Ok(None),
+            Err(error) if is_missing(&error) || is_withheld(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -337,6 +352,18 @@ impl Shared {
     pub(crate) fn listen(&self) -> broadcast::Receiver<QueueEvent> {
         self.events.subscribe()
     }
+}
+
+/// Whether there is no such stream.
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Server(error) if error.message() == b"no such key")
+}
+
+/// Whether the reply to XINFO STREAM cannot be had: it has the first and the last entry, and is too
+/// large, or the command is refused.
+fn is_withheld(error: &Error) -> bool {
+    let is_large = matches!(error, Error::Protocol { source: ProtocolError::TooLarge { .. }, .. });
+    is_large || is_denied(error)
 }
 
 /// A queue: a stream, a consumer group, and the policies for its jobs. Clones are cheap.

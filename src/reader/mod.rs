@@ -79,6 +79,10 @@ impl Reader {
         Ok(Self { connection, grace, in_flight: None })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn repeats(&self) -> bool {
         self.connection.shared().repeats()
     }

@@ -2,7 +2,7 @@
 
 use crate::steps::{STREAM, enqueue, run, s};
 use crate::support::{Email, in_paused_time, queue};
-use bourn::queue::{Fail, Job};
+use bourn::queue::{Fail, Flat, Job, Queue, Retention};
 use bourn::testing::Server;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::time::sleep;
@@ -37,6 +37,29 @@ fn replaced_workers_share_one_series_and_other_clients_have_their_own() {
                 counts.push(text.lines().filter(|line| !line.starts_with('#')).count());
             }
             assert!(counts.windows(2).skip(1).all(|two| two[0] == two[1]), "{counts:?}");
+        });
+    });
+}
+
+#[test]
+fn names_that_say_how_much_was_lost_have_no_series() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        in_paused_time(async {
+            let server = Server::new();
+            let client = server.client().await.expect("a connection");
+            let queue = Queue::builder(&client, STREAM).retention(Retention::LossyMaxLen(9));
+            let queue: Queue<Email> = queue.open(Flat).await.expect("it opens");
+            for _ in 0..5 {
+                enqueue(&queue).await;
+            }
+            run(&server, &format!("XTRIM {STREAM} MAXLEN = 1"));
+            let done = |_: Job<Email>| async { Ok::<_, Fail>(()) };
+            let report = queue.worker().run(sleep(s(30)), done).await.expect("no error");
+            assert_eq!((report.done, report.lost), (1, 4));
+            let text = handle.render();
+            assert!(text.contains("consumer=\"bourn\"") && !text.contains('~'), "{text}");
         });
     });
 }

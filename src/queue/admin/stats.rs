@@ -12,6 +12,7 @@ use crate::queue::operation::claim::reply_limit;
 use crate::queue::operation::{clock, delay};
 use crate::queue::policy::delay::is_reserved;
 use crate::queue::policy::retention_kind::RetentionKind;
+use crate::queue::policy::unread;
 use crate::queue::settings::Retention;
 use crate::queue::shared::{Queue, Shared};
 use bytes::Bytes;
@@ -165,8 +166,11 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
         Err(error) => return Err(error.into()),
     };
     let own = groups.into_iter().find(|info| info.name == group);
+    // Before Redis 8.0, what was lost before the group's position is in the server's counts too.
     let is_place = shared.capabilities().place;
-    let skipped = own.as_ref().and_then(|own| skipped(own, info.as_ref()?));
+    let counted = consumers.iter().filter_map(|info| unread::counted(&info.name)).max();
+    let counted = counted.filter(|_| !is_place).unwrap_or_default();
+    let skipped = own.as_ref().and_then(|own| skipped(own, info.as_ref()?, counted));
     let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();
     let first = info.as_ref().and_then(|info| info.first_entry.as_ref());
     let is_all_unread = first.is_some_and(|first| first.id() > last);
@@ -214,6 +218,7 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
             .into_iter()
             .filter(|info| !waits(&info.name))
             .filter(|info| RetentionKind::of_marker(&info.name).is_none())
+            .filter(|info| unread::counted(&info.name).is_none())
             .map(|info| ConsumerStats { name: info.name, pending: info.pending, idle: info.idle })
             .collect(),
         server_time: clock::at_server(shared),
@@ -249,17 +254,15 @@ async fn oldest(
     }
 }
 
-/// Returns how many entries directly after the group's position were deleted before delivery.
-///
-/// The group has read up to some id, and the first entry of the stream is behind it. Entries added
-/// since then and missing from the stream were skipped.
-pub(crate) fn skipped(group: &GroupInfo, stream: &StreamInfo) -> Option<u64> {
-    let read = group.entries_read?;
+/// Returns how many entries directly after the group's position were deleted before delivery, where
+/// `counted` entries before it were.
+fn skipped(group: &GroupInfo, stream: &StreamInfo, counted: u64) -> Option<u64> {
+    group.entries_read?;
     let first = stream.first_entry.as_ref().map(Entry::id);
     if first.is_some_and(|first| first <= group.last_delivered_id) {
         return Some(0);
     }
-    Some(stream.entries_added?.saturating_sub(read).saturating_sub(stream.length))
+    Some(unread::missing(group, stream)?.saturating_sub(counted))
 }
 
 #[cfg(feature = "serde")]

@@ -1,12 +1,15 @@
 //! Carries out the plan, and delivers the entries that it reads or claims. A task.
 
 mod claiming;
+mod command;
+mod unread;
 
+use self::command::command;
 use crate::client::Client;
-use crate::command::{ClientUnblock, XGroupCreate, XInfoStream, XReadGroup};
+use crate::command::{ClientUnblock, XGroupCreate, XInfoStream};
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
-use crate::id::{EntryId, GroupFrom, StartAt};
+use crate::id::{EntryId, StartAt};
 use crate::queue::codec::origin::Address;
 use crate::queue::consumer::in_flight::{InFlight, Out, Settler};
 use crate::queue::consumer::state::State;
@@ -20,6 +23,7 @@ use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::mark::{Mark, moving, split_count};
 use crate::queue::policy::plan::{Failure, Plan, Read, Step};
+use crate::queue::policy::unread::Unread;
 use crate::random;
 use crate::reader::Reader;
 use crate::server::Server;
@@ -54,6 +58,8 @@ pub(crate) struct Fetch {
     /// For each stream, whether the reply to its last check was too large.
     unchecked: Vec<bool>,
     batch: Batch,
+    /// For each stream, the counts of unread entries that were trimmed.
+    unread: Vec<Unread>,
     /// The time of the server's last reply.
     answered: Instant,
     /// The queue's own client: nothing is fetched once it is closed.
@@ -76,6 +82,7 @@ impl Fetch {
         Self {
             batch: Batch::new(reply_bytes, capabilities.max_size),
             unchecked,
+            unread: vec![Unread::default(); state.levels.len()],
             state,
             plan,
             reader,
@@ -274,7 +281,12 @@ impl Fetch {
                 // The ids of another stream may be lower.
                 after = if last < after { EntryId::MIN } else { after };
             }
-            let create = XGroupCreate::new(stream, group, StartAt::After(after)).mk_stream();
+            let mut create = XGroupCreate::new(stream, group, StartAt::After(after)).mk_stream();
+            if after == EntryId::MIN {
+                if let Some(read) = shared.trimmed_before().await? {
+                    create = create.entries_read(read);
+                }
+            }
             if shared.client.send(create.if_missing()).await? {
                 shared.emit(QueueEvent::Created { after });
                 shared.record_retention().await?;
@@ -293,28 +305,18 @@ impl Fetch {
         capabilities: Capabilities,
         taken: impl Future<Output = ()>,
     ) -> Result<(), QueueError> {
+        let counts = |level: &usize| self.counts_unread(*level, capabilities);
+        if read.levels.iter().any(counts) {
+            let count = self.read_counted(&read, capabilities).await?;
+            if count > 0 || read.block.is_none() {
+                self.plan.read_done(count, capabilities);
+                return Ok(());
+            }
+        }
         let state = Arc::clone(&self.state);
         let (me, since) = (state.name(), clock::now());
-        let Some(settings) = state.settings() else { return Ok(()) };
-        let mut command = XReadGroup::new(&settings.group, &*me).count(read.count as u64);
-        for shared in read.levels.iter().filter_map(|level| state.shared(*level)) {
-            command = command.stream(&shared.settings.stream, GroupFrom::New);
-        }
-        // The server rejects a MAXCOUNT or MAXSIZE of 0.
-        if let Some(most) = read.max_count.filter(|most| *most > 0) {
-            command = command.max_count(most as u64);
-        }
-        if let Some(bytes) =
-            Some(state.room_bytes()).filter(|bytes| *bytes > 0 && capabilities.max_size)
-        {
-            command = command.max_size(self.batch.max_size(bytes) as u64);
-        }
-        if let Some(idle) = read.claim {
-            command = command.claim(idle);
-        }
-        if settings.at_most_once {
-            command = command.no_ack();
-        }
+        let command = command(&state, &me, &read, &self.batch, capabilities);
+        let Some(command) = command else { return Ok(()) };
         let id = self.reader.connection_id();
         let streams = match read.block {
             None => self.reader.read(command).await?,
@@ -344,6 +346,14 @@ impl Fetch {
                 }
             }
         };
+        let count = self.receive(streams, since).await?;
+        self.plan.read_done(count, capabilities);
+        Ok(())
+    }
+
+    /// Delivers the entries of a reply. Returns their number.
+    async fn receive(&mut self, streams: Streams, since: Instant) -> Result<usize, QueueError> {
+        let state = Arc::clone(&self.state);
         let mut count = 0;
         for stream in streams.into_streams() {
             let mut levels = state.levels.iter().enumerate();
@@ -352,7 +362,7 @@ impl Fetch {
             let entries = stream.into_entries();
             count += entries.len();
             self.note_seen(level, &entries);
-            if settings.at_most_once {
+            if shared.settings.at_most_once {
                 claim::delete(shared, &entries).await?;
             }
             let attempt = |delivered: u64| u32::try_from(delivered.saturating_add(1));
@@ -366,8 +376,7 @@ impl Fetch {
             });
             self.deliver(level, claimed.collect());
         }
-        self.plan.read_done(count, capabilities);
-        Ok(())
+        Ok(count)
     }
 
     fn note_seen(&mut self, level: usize, entries: &Entries) {

@@ -24,11 +24,11 @@ use crate::command::XInfoConsumers;
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::first::first;
-use crate::queue::operation::claim::reply_limit;
 use crate::queue::operation::clock;
 use crate::queue::policy::delay::MARKER;
 use crate::queue::policy::plan::with_jitter;
 use crate::queue::policy::retention_kind::RetentionKind;
+use crate::queue::policy::unread;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
 use crate::random;
@@ -48,10 +48,6 @@ const PROGRESS: Duration = Duration::from_secs(1);
 struct Progress {
     /// The cursor of the scan for deleted entries.
     cursor: Option<EntryId>,
-    /// Entries that were deleted before they were delivered to the group.
-    skipped: u64,
-    /// Whether the reply to XINFO STREAM, with its first and last entry, was too large.
-    unreadable: bool,
     /// Consumers that have a gauge.
     #[cfg(feature = "metrics")]
     gauges: Vec<String>,
@@ -119,7 +115,9 @@ async fn run_once(
     let settings = &shared.settings;
     let list = XInfoConsumers::new(&settings.stream, &settings.group);
     let mut consumers = shared.client.send(list).await?;
-    consumers.retain(|info| RetentionKind::of_marker(&info.name).is_none());
+    consumers.retain(|info| {
+        RetentionKind::of_marker(&info.name).is_none() && unread::counted(&info.name).is_none()
+    });
     #[cfg(feature = "metrics")]
     crate::queue::admin::metrics::measure(shared, &consumers, &mut progress.gauges).await?;
     if !settings.retention.deletes() {
@@ -147,12 +145,5 @@ async fn run_once(
         stuck::free(shared, &mut progress.stuck).await?;
     }
     consumers::remove_abandoned(shared, me, &consumers, &mut progress.abandoned).await?;
-    if settings.retention.is_lossy() && !progress.unreadable {
-        let skipped = trimming::skipped(shared).await;
-        progress.unreadable = skipped.as_ref().is_err_and(|error| reply_limit(error).is_some());
-        let skipped = skipped?;
-        lost(skipped.saturating_sub(progress.skipped));
-        progress.skipped = skipped;
-    }
     trimming::trim(shared).await
 }

@@ -1,10 +1,8 @@
-//! Trims entries that no group needs any more, or that exceed the retention, and counts those that
-//! were lost. An operation.
+//! Trims entries that no group needs any more, or that exceed the retention. An operation.
 
-use crate::command::{Trim, XInfoGroups, XInfoStream, XPending, XTrim};
+use crate::command::{Trim, XInfoGroups, XPending, XTrim};
 use crate::error::Error;
 use crate::id::EntryId;
-use crate::queue::admin::stats;
 use crate::queue::operation::clock;
 use crate::queue::settings::{OPERATORS, Retention, Settings};
 use crate::queue::shared::Shared;
@@ -61,15 +59,4 @@ pub(crate) async fn note_progress(shared: &Shared) -> Result<(), Error> {
         shared.note_acknowledged(done);
     }
     Ok(())
-}
-
-/// Returns how many entries directly after the group's position were deleted before they were
-/// delivered.
-pub(crate) async fn skipped(shared: &Shared) -> Result<u64, Error> {
-    let Settings { stream, group, .. } = &shared.settings;
-    let ask = (XInfoGroups::new(stream), XInfoStream::new(stream));
-    let (groups, info) = shared.client.transact(ask).await?;
-    let (groups, info) = (groups?, info?);
-    let own = groups.iter().find(|info| info.name == **group);
-    Ok(own.and_then(|own| stats::skipped(own, &info)).unwrap_or_default())
 }

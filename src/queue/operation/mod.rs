@@ -8,6 +8,7 @@
 //! | `wheel` | XREAD, XRANGE of timers; XADD to the stream, XDEL from the wheel |
 //! | `claim` | XCLAIM and XPENDING: claimed entries with their attempts, heartbeats |
 //! | `dead_letter` | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
+//! | `lost` | MULTI: XINFO CONSUMERS, XGROUP CREATECONSUMER: which consumer counts lost entries |
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
 //! | `relay` | MULTI: XADD to another stream, XCLAIM; then MULTI: XACK, XDEL |
 //!
@@ -24,6 +25,7 @@ pub(crate) mod copies;
 pub(crate) mod dead_letter;
 pub(crate) mod delay;
 pub(crate) mod failures;
+pub(crate) mod lost;
 pub(crate) mod nack;
 pub(crate) mod oversized;
 pub(crate) mod relay;

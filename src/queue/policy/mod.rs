@@ -12,4 +12,5 @@ pub(crate) mod retry_policy;
 pub(crate) mod server_time;
 pub(crate) mod timers;
 pub(crate) mod turn;
+pub(crate) mod unread;
 pub(crate) mod window;
