@@ -1,6 +1,7 @@
 //! Retentions that keep entries or lose them: ages by the server's clock, lost groups, unread
 //! entries that are trimmed.
 
+use crate::steps::run;
 use crate::support::{Email, VERSIONS, in_paused_time};
 use bourn::queue::{Fail, Flat, Job, Queue, QueueEvent, Report, Retention};
 use bourn::testing::{Fault, Server};
@@ -230,6 +231,26 @@ fn unread_jobs_of_a_stream_that_was_deleted_and_added_again_are_counted() {
             let report = queue.worker().concurrency(1).run(adding, slow).await.unwrap();
             // The one that ran was trimmed too. Its heartbeat or the maintenance has found that.
             assert!((15..=16).contains(&report.lost), "{version}: {report}");
+        });
+    }
+}
+
+/// Its worker died between the copy and the removal, and the entry was trimmed meanwhile.
+#[test]
+fn job_in_the_wheel_is_not_lost_with_its_entry() {
+    for version in VERSIONS {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
+            enqueue(&queue, 2).await;
+            run(&server, "XREADGROUP GROUP workers bourn-dead STREAMS email >");
+            let first = run(&server, "XPENDING email workers");
+            let first = first.as_list().and_then(|summary| summary.get(1)?.as_str());
+            let first = first.expect("the least id");
+            run(&server, &format!("XCLAIM email workers a 0 {first} RETRYCOUNT 2000000001"));
+            run(&server, "XTRIM email MAXLEN = 0");
+            let report = work(&queue, sleep(120 * SECOND)).await;
+            assert_eq!((report.done, report.lost), (0, 1), "{version}: {report}");
         });
     }
 }

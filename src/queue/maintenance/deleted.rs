@@ -3,6 +3,7 @@
 use crate::command::{XAutoClaim, XClaim};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::operation::claim;
 use crate::queue::policy::delay::RETRY;
 use crate::queue::shared::Shared;
 use std::time::Duration;
@@ -10,11 +11,14 @@ use std::time::Duration;
 /// The number of pages of pending entries to scan each time.
 const PAGES: usize = 10;
 
+/// The number of entries of a page. The server looks at ten times as many.
+const COUNT: u64 = 100;
+
 /// Longer than any idle time, in milliseconds that a server accepts.
 const NEVER: Duration = Duration::from_millis(9_000_000_000_000_000);
 
 /// Removes pending entries that are no longer in the stream, continuing at the cursor. Adds their
-/// ids to `missing`.
+/// ids to `missing`, unless their jobs are in the wheel.
 pub(crate) async fn clear(
     shared: &Shared,
     me: &[u8],
@@ -24,10 +28,11 @@ pub(crate) async fn clear(
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     for _ in 0..PAGES {
         let start = cursor.unwrap_or(EntryId::MIN);
-        // The server uses 100 without COUNT.
-        let scan = XAutoClaim::new(stream, group, me, NEVER, start).just_id();
+        let waiting = claim::in_wheel(shared, start, 10 * COUNT).await?;
+        let scan = XAutoClaim::new(stream, group, me, NEVER, start).count(COUNT).just_id();
         let page = shared.client.send(scan).await?;
-        missing.extend(page.deleted.unwrap_or_default());
+        let deleted = page.deleted.unwrap_or_default();
+        missing.extend(deleted.into_iter().filter(|id| !waiting.contains(id)));
         if !page.entries.is_empty() {
             // XNACK has made them older than any idle time. Any consumer may have them.
             let lease = shared.settings.lease;

@@ -16,11 +16,13 @@ use crate::id::EntryId;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::policy::capabilities::is_denied;
+use crate::queue::policy::mark::{Mark, split_count};
 use crate::queue::policy::plan::{LIST, PAGE};
+use crate::queue::settings::Settings;
 use crate::queue::shared::Shared;
 use crate::reader::Reader;
 use crate::resp::ProtocolError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,8 +101,29 @@ pub(crate) async fn recover(
     Ok((claimed, true))
 }
 
-/// Acknowledges deleted entries, and returns their ids. Redis 6.2 claims them without their ids:
-/// they are the ones that are pending for us and not in the stream.
+/// Returns the ids of entries whose jobs are in the wheel, among the first pending ones from this id
+/// on: such a job is not lost with its entry. None with delete on ack, where missing entries are not
+/// counted.
+pub(crate) async fn in_wheel(
+    shared: &Shared,
+    start: EntryId,
+    most: u64,
+) -> Result<BTreeSet<EntryId>, Error> {
+    let Settings { stream, group, retention, .. } = &shared.settings;
+    if retention.deletes() {
+        return Ok(BTreeSet::new());
+    }
+    let list = shared.client.send(XPendingRange::new(stream, group, start.., most)).await?;
+    Ok(list.iter().filter(|entry| is_in_wheel(entry)).map(|entry| entry.id).collect())
+}
+
+fn is_in_wheel(entry: &PendingEntry) -> bool {
+    let count = u32::try_from(entry.deliveries).unwrap_or(u32::MAX);
+    split_count(count).1 == Mark::Delayed
+}
+
+/// Acknowledges deleted entries, and returns the ids of those whose jobs are not in the wheel. Redis
+/// 6.2 claims them without their ids: they are the ones that are pending for us and not in the stream.
 pub(crate) async fn ack_missing(
     shared: &Shared,
     me: &[u8],
@@ -109,17 +132,17 @@ pub(crate) async fn ack_missing(
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     let mine = XPendingRange::new(stream, group, .., LIST).consumer(me);
     let mine = shared.client.send(mine).await?;
-    let unknown = mine.iter().map(|entry| entry.id).filter(|id| !is_held(*id));
-    let unknown: Vec<EntryId> = unknown.collect();
-    let ask = |id: &EntryId| XRange::new(stream, *id..=*id);
+    let unknown: Vec<&PendingEntry> = mine.iter().filter(|entry| !is_held(entry.id)).collect();
+    let ask = |entry: &&PendingEntry| XRange::new(stream, entry.id..=entry.id);
     let found = shared.client.send_all(unknown.iter().map(ask)).await;
-    let mut missing = Vec::new();
-    for (id, found) in unknown.iter().zip(found) {
+    let (mut deleted, mut missing) = (Vec::new(), Vec::new());
+    for (entry, found) in unknown.into_iter().zip(found) {
         if found?.is_empty() {
-            missing.push(*id);
+            deleted.push(entry.id);
+            missing.extend(Some(entry.id).filter(|_| !is_in_wheel(entry)));
         }
     }
-    for ids in missing.chunks(PAGE) {
+    for ids in deleted.chunks(PAGE) {
         shared.client.send(XAck::new(stream, group, ids)).await?;
     }
     Ok(missing)

@@ -135,12 +135,15 @@ impl Fetch {
         let Some(shared) = state.shared(level) else { return Ok(()) };
         let (me, since) = (state.name(), clock::now());
         let settings = &shared.settings;
+        // The server rejects a COUNT of 0, and looks at ten times as many entries.
+        let most = count.max(1) as u64;
+        let waiting = claim::in_wheel(shared, cursor, most.saturating_mul(10)).await?;
         let claim =
             XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
-        // The server rejects a COUNT of 0.
-        let swept = self.reader.send(claim.count(count.max(1) as u64)).await?;
+        let swept = self.reader.send(claim.count(most)).await?;
         self.plan.sweep_done(level, swept.cursor, swept.entries.len() >= count);
-        state.count_missing(level, swept.deleted.as_deref().unwrap_or_default());
+        let deleted = swept.deleted.into_iter().flatten().filter(|id| !waiting.contains(id));
+        state.count_missing(level, &deleted.collect::<Vec<_>>());
         let claimed = claim::with_attempts(shared, &me, since, &swept.entries).await;
         let claimed = self.or_recover(claimed)?;
         self.deliver(level, claimed);
