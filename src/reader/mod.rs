@@ -20,7 +20,7 @@ use crate::connection::{
     ServerLookup, Shared, Size, Ticket, error, sendable,
 };
 use crate::entry::Streams;
-use crate::error::{Disconnect, Error, Refusal, ServerError, Unsent};
+use crate::error::{Code, Disconnect, Error, Refusal, ServerError, Unsent};
 use crate::random;
 use crate::resp::{Args, Frame, Measure, Writer};
 use crate::server::{Features, Server};
@@ -180,6 +180,10 @@ impl Reader {
             (Replies::Single(frame), None) => match frame.error() {
                 Some(text) => {
                     let error = ServerError::without(secret, command, text).meaning(refusal);
+                    if *error.code() == Code::ReadOnly {
+                        // Also where nothing is sent again: later commands need the master.
+                        shared.leave(Disconnect::Stale);
+                    }
                     Err(Error::refusal(error, needs, || shared.server()))
                 }
                 None => Ok(frame),

@@ -3,7 +3,8 @@
 use crate::{in_paused_time, settle};
 use bourn::testing::{Fault, Server};
 use bourn::{
-    Client, Code, Config, Error, Outcome, Ping, ReadFrom, Retry, XAdd, XGroupCreate, XLen, XRead,
+    Client, Code, Config, EntryId, Error, GroupFrom, Outcome, Ping, ReadFrom, Retry, StartAt, XAdd,
+    XAutoClaim, XGroupCreate, XLen, XRead, XReadGroup,
 };
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -298,6 +299,34 @@ fn connection_to_an_old_master_is_replaced_after_any_refused_write() {
                 sleep(SECOND).await;
                 client.send(add(3)).within(SECOND / 20).await.expect("the new master");
                 assert_eq!(len(&server), 1, "{row}, {retry:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn reader_at_an_old_master_gets_another_connection_after_any_refused_command() {
+    for is_read in [false, true] {
+        for retry in [Retry::Safe, Retry::Never] {
+            in_paused_time(async {
+                let server = Server::new();
+                let client = server.connect(server.config().retry(retry)).await.unwrap();
+                client.send(XGroupCreate::new("k", "g", StartAt::START).mk_stream()).await.unwrap();
+                let mut reader = client.reader().await.unwrap();
+                server.replicate();
+                sleep(10 * SECOND).await;
+                server.fail_over();
+                let read = || XReadGroup::new("g", "me").stream("k", GroupFrom::New);
+                let claim = || XAutoClaim::new("k", "g", "me", SECOND, EntryId::MIN);
+                let is_refused = if is_read {
+                    reader.read(read()).within(SECOND / 20).await.is_err()
+                } else {
+                    reader.send(claim()).await.is_err()
+                };
+                assert!(is_refused, "{is_read}, {retry:?}");
+                sleep(SECOND).await;
+                reader.read(read()).within(SECOND / 20).await.expect("the new master");
+                reader.send(claim()).await.expect("the new master");
             });
         }
     }
