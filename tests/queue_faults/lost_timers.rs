@@ -1,6 +1,6 @@
 //! What a server loses of delayed jobs: their timers, and the marker that says that there are some.
 
-use crate::steps::{STREAM, enqueue, len, next, s};
+use crate::steps::{STREAM, enqueue, len, next, run, s};
 use crate::support::{VERSIONS, in_paused_time, on_each_version, queue};
 use crate::wheel::{in_wheel, ms, timers};
 use bourn::queue::Nack;
@@ -68,4 +68,29 @@ fn marker_that_a_crashed_server_lost_is_added_again() {
         let left = (len(&server, STREAM), timers(&server), in_wheel(&server));
         assert_eq!(left, (0, 0, Vec::new()));
     });
+}
+
+#[test]
+fn timers_without_a_group_and_a_record_are_found() {
+    for is_running in [false, true] {
+        on_each_version(move |server| async move {
+            let (first, other) = (queue(&server, STREAM).await, queue(&server, STREAM).await);
+            enqueue(&first).await;
+            let mut consumer = first.consumer().start().await.unwrap();
+            let delivery = next(&mut consumer, s(9)).await.expect("the job");
+            let early =
+                if is_running { Some(other.consumer().start().await.unwrap()) } else { None };
+            delivery.nack(Nack::after(s(60))).await.unwrap();
+            let _ = consumer.close().await;
+            run(&server, "DEL {email}:delay:mover");
+            run(&server, "XGROUP DESTROY email workers");
+            let mut second = match early {
+                Some(consumer) => consumer,
+                None => other.consumer().start().await.unwrap(),
+            };
+            next(&mut second, s(100)).await.expect("it comes again").ack().await.unwrap();
+            let left = (len(&server, STREAM), timers(&server), in_wheel(&server));
+            assert_eq!(left, (0, 0, Vec::new()));
+        });
+    }
 }

@@ -17,7 +17,7 @@ use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, either, first};
 use crate::queue::operation::claim::{self, Claimed};
-use crate::queue::operation::clock;
+use crate::queue::operation::{clock, wheel};
 use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
@@ -290,6 +290,10 @@ impl Fetch {
             if shared.client.send(create.if_missing()).await? {
                 shared.emit(QueueEvent::Created { after });
                 shared.record_retention().await?;
+                // The marker was lost with the group, and others may have added timers since.
+                if wheel::is_used(shared).await.unwrap_or(true) {
+                    shared.wheel.used();
+                }
             }
             // A new stream has the server's default.
             shared.set_window().await?;

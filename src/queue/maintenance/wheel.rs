@@ -2,7 +2,7 @@
 //!
 //! Each consumer has this task, and one of them has the turn. The others look about every four
 //! seconds whether it is still there; with many of them, each looks less often. While a queue has
-//! never delayed a job for longer than its consumers wait themselves, the task sends one command
+//! never delayed a job for longer than its consumers wait themselves, the task sends two commands
 //! at its start, and then none.
 
 use crate::error::Error;

@@ -2,6 +2,7 @@
 //!
 //! | step | commands |
 //! |---|---|
+//! | look at the start, and when the group was created, whether the wheel is used | the next two commands in one exchange |
 //! | look who has the turn | `XREVRANGE {s}:delay:mover + - COUNT 1` |
 //! | take it | `XADD {s}:delay:mover <the next id> by me`: of several consumers one succeeds |
 //! | keep it, each second | `MULTI`, the look, `XADD {s}:delay:mover MAXLEN 1 * by me`, `EXEC` |
@@ -84,7 +85,7 @@ pub(crate) async fn leave(shared: &Shared) -> Result<(), Error> {
 /// Reads the timers whose rungs end now, and moves those of jobs that are due much later. `now` is
 /// the time of the server. Returns whether there may be more.
 pub(crate) async fn read(shared: &Shared, timers: &mut Timers, now: u64) -> Result<bool, Error> {
-    let keys: Vec<Vec<u8>> = (0..RUNGS).map(|rung| shared.settings.rung_key(rung)).collect();
+    let keys = rungs(shared);
     let mut heads = XRead::new().count(1);
     for (rung, key) in keys.iter().enumerate() {
         heads = heads.stream(key, ReadFrom::After(timers.read(rung)));
@@ -208,7 +209,18 @@ async fn find_copies(shared: &Shared, from: EntryId) -> Result<BTreeSet<(EntryId
     Ok(copies)
 }
 
-/// Whether the wheel of this queue was ever used.
+/// Whether the wheel of this queue was ever used. A server that has lost data may have timers and no
+/// record.
 pub(crate) async fn is_used(shared: &Shared) -> Result<bool, Error> {
-    Ok(look(shared).await?.is_some())
+    let (key, rungs) = (shared.settings.mover_key(), rungs(shared));
+    let mut timers = XRead::new().count(1);
+    for rung in &rungs {
+        timers = timers.stream(rung, ReadFrom::START);
+    }
+    let (last, timers) = shared.client.send_all((last_record(&key), timers)).await;
+    Ok(!last?.is_empty() || !timers?.is_empty())
+}
+
+fn rungs(shared: &Shared) -> Vec<Vec<u8>> {
+    (0..RUNGS).map(|rung| shared.settings.rung_key(rung)).collect()
 }
