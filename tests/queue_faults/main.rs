@@ -47,6 +47,7 @@ mod lanes;
 #[cfg(test)]
 mod lazy;
 #[cfg(test)]
+mod lost_acknowledgements;
 mod lost_copies;
 mod lost_timers;
 #[cfg(all(test, feature = "metrics"))]

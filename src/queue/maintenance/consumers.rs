@@ -6,6 +6,7 @@ use crate::command::{
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::event::QueueEvent;
+use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::policy::delay;
 use crate::queue::policy::plan::LIST;
@@ -58,13 +59,15 @@ pub(crate) async fn leave(levels: &[Arc<Shared>], me: &[u8]) {
 async fn remove(shared: &Shared, name: &[u8]) -> Result<bool, Error> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
     let list = || XPendingRange::new(stream, group, .., LIST);
+    // After a failover it may have entries pending that it had acknowledged.
+    let connection = shared.client.connected_since();
     if !shared.client.send(list().consumer(name)).await?.is_empty() {
         return Ok(false);
     }
     let del = XGroupDelConsumer::new(stream, group, name);
     let known = XInfoConsumers::new(stream, group);
     let (held, known, deleted) =
-        shared.client.transact((list().consumer(name), known, del)).await?;
+        shared.client.transact((list().consumer(name), known, del)).on(connection).await?;
     let (held, _): (Vec<PendingEntry>, u64) = (held?, deleted?);
     let is_removed = known?.iter().any(|consumer| consumer.name == *name);
     let mut counts: BTreeMap<u64, Vec<EntryId>> = BTreeMap::new();
@@ -74,7 +77,15 @@ async fn remove(shared: &Shared, name: &[u8]) -> Result<bool, Error> {
     for (count, ids) in counts {
         let claim = XClaim::new(stream, group, delay::RETRY, Duration::ZERO, &ids);
         let claim = claim.retry_count(count).force();
-        shared.client.send(claim.just_id()).await?;
+        let claim = claim.just_id();
+        let mut backoff = Backoff::default();
+        // Nobody else knows of them now.
+        while let Err(error) = shared.client.send(claim.clone()).await {
+            if !is_transient(&error) {
+                return Err(error);
+            }
+            backoff.wait().await;
+        }
     }
     Ok(is_removed)
 }

@@ -8,7 +8,11 @@ use crate::queue::settings::{OPERATORS, Retention, Settings};
 use crate::queue::shared::Shared;
 
 /// Trims entries that no group needs any more, or that exceed the retention.
+///
+/// After a failover the groups may need entries that they had acknowledged: what is not needed is
+/// trimmed only on the connection on which that was seen.
 pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
+    let connection = shared.client.connected_since();
     let stream = &shared.settings.stream;
     let trim = match shared.settings.retention {
         // Before XACKDEL there is nothing left to be trimmed.
@@ -23,7 +27,9 @@ pub(crate) async fn trim(shared: &Shared) -> Result<(), Error> {
             None => return Ok(()),
         },
     };
-    shared.client.send(XTrim::new(stream, trim.approximate())).await.map(drop)
+    let trim = XTrim::new(stream, trim.approximate());
+    let (trimmed,) = shared.client.transact((trim,)).on(connection).await?;
+    trimmed.map(drop)
 }
 
 /// Returns the lowest id that any group still needs, pending or not yet read. `None` if there is no

@@ -130,6 +130,8 @@ pub(crate) async fn ack_missing(
     is_held: impl Fn(EntryId) -> bool,
 ) -> Result<Vec<EntryId>, Error> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    // The server of another connection may have them.
+    let connection = shared.client.connected_since();
     let mine = XPendingRange::new(stream, group, .., LIST).consumer(me);
     let mine = shared.client.send(mine).await?;
     let unknown: Vec<&PendingEntry> = mine.iter().filter(|entry| !is_held(entry.id)).collect();
@@ -143,7 +145,9 @@ pub(crate) async fn ack_missing(
         }
     }
     for ids in deleted.chunks(PAGE) {
-        shared.client.send(XAck::new(stream, group, ids)).await?;
+        let ack = XAck::new(stream, group, ids);
+        let (acked,) = shared.client.transact((ack,)).on(connection).await?;
+        acked?;
     }
     Ok(missing)
 }

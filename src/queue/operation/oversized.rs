@@ -24,6 +24,7 @@ pub(crate) async fn dead_letter(
     attempts: u32,
     limit: usize,
 ) -> Result<(), Error> {
+    let connection = shared.client.connected_since();
     let settings = &shared.settings;
     let (stream, group) = (&*settings.stream, &*settings.group);
     let reason = format!(
@@ -44,7 +45,8 @@ pub(crate) async fn dead_letter(
         let add = XAdd::new(dlq).fields(letter.fields());
         shared.client.send(add).await?;
     }
-    shared.client.send(XAck::new(stream, group, id)).await?;
+    let (acked,) = shared.client.transact((XAck::new(stream, group, id),)).on(connection).await?;
+    acked?;
     shared.emit(QueueEvent::DeadLettered { id, attempts, reason: reason.into() });
     Ok(())
 }
