@@ -48,7 +48,9 @@ mod lanes;
 mod lazy;
 #[cfg(test)]
 mod lost_acknowledgements;
+#[cfg(test)]
 mod lost_copies;
+#[cfg(test)]
 mod lost_timers;
 #[cfg(all(test, feature = "metrics"))]
 mod metrics;
