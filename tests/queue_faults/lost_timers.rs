@@ -1,9 +1,9 @@
 //! What a server loses of delayed jobs: their timers, and the marker that says that there are some.
 
 use crate::steps::{STREAM, enqueue, len, next, run, s};
-use crate::support::{VERSIONS, in_paused_time, on_each_version, queue};
+use crate::support::{Email, VERSIONS, in_paused_time, on_each_version, queue};
 use crate::wheel::{in_wheel, ms, timers};
-use bourn::queue::Nack;
+use bourn::queue::{Flat, Nack, Queue, Redrive, Retention};
 use bourn::testing::Server;
 use tokio::time::sleep;
 
@@ -93,4 +93,29 @@ fn timers_without_a_group_and_a_record_are_found() {
             assert_eq!(left, (0, 0, Vec::new()));
         });
     }
+}
+
+/// A mover that does not know what its predecessor has moved looks for copies of what is due.
+#[test]
+fn redriven_job_is_not_taken_for_its_earlier_attempt() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let builder = Queue::builder(&client, STREAM).retention(Retention::KeepUntilAllAcked);
+        let queue = builder.open::<Email, _>(Flat).await.unwrap();
+        enqueue(&queue).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        for end in [Nack::after(s(60)), Nack::dead("no"), Nack::after(s(60))] {
+            queue.dead_letters().redrive(Redrive::all()).await.unwrap();
+            next(&mut consumer, s(100)).await.expect("the job").nack(end).await.unwrap();
+        }
+        let _ = consumer.close().await;
+        // The timer of a job that was moved is left, as after a crash.
+        run(&server, "XADD {email}:delay:after:1000 * job 1m/5-0 due 1 bytes 60");
+        sleep(s(100)).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let again = next(&mut consumer, s(100)).await.expect("it is not lost");
+        assert_eq!(again.attempt(), 2);
+        again.ack().await.unwrap();
+        assert_eq!((timers(&server), in_wheel(&server)), (0, Vec::new()));
+    });
 }

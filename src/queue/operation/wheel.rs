@@ -24,7 +24,7 @@ use crate::queue::policy::plan::{LIST, PAGE};
 use crate::queue::policy::timers::{Placed, Timers};
 use crate::queue::policy::turn::Record;
 use crate::queue::shared::Shared;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The field of a record; without a value the consumer has left.
 const BY: &str = "by";
@@ -145,7 +145,9 @@ pub(crate) async fn move_jobs(
     let connection = shared.client.connected_since();
     let mut ids: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
     let mut rungs: BTreeMap<usize, Vec<EntryId>> = BTreeMap::new();
+    let mut times = BTreeMap::new();
     for (rung, timer_id, timer) in due {
+        times.insert((timer.class, timer.job), timer.due);
         ids.entry(timer.class).or_default().push(timer.job);
         rungs.entry(*rung).or_default().push(*timer_id);
     }
@@ -161,7 +163,7 @@ pub(crate) async fn move_jobs(
             jobs.extend(found?.first().map(|entry| (*class, entry.to_entry())));
         }
     }
-    let mut copied = BTreeSet::new();
+    let mut copied = BTreeMap::new();
     let idmp = shared.capabilities().idmp;
     if is_uncertain && !idmp {
         let first = due.iter().map(|(.., timer)| timer.due).min().unwrap_or_default();
@@ -170,9 +172,12 @@ pub(crate) async fn move_jobs(
     let pid = producer_id("due", &settings.stream, &settings.group);
     let iids: Vec<String> =
         jobs.iter().map(|(class, entry)| format!("{class}/{}", entry.id())).collect();
-    let adds = jobs.iter().zip(&iids).filter_map(|((_, entry), iid)| {
+    let adds = jobs.iter().zip(&iids).filter_map(|((class, entry), iid)| {
         let fields = origin::without_wait(entry.fields())?;
-        if copied.contains(&attempt_of(shared, fields.clone())?) {
+        let copy = copied.get(&attempt_of(shared, fields.clone())?);
+        let due = times.get(&(*class, entry.id())).copied().unwrap_or_default();
+        // One from before is of an attempt before a redrive.
+        if copy.is_some_and(|copy| copy.ms() >= due.saturating_sub(1)) {
             return None;
         }
         let add = XAdd::new(&settings.stream).fields(fields);
@@ -190,20 +195,26 @@ pub(crate) async fn move_jobs(
     Ok(())
 }
 
-/// Returns the job and the number of its attempts, which no two entries of a group have in common.
+/// Returns the job and the number of its attempts, which only entries before and after a redrive have
+/// in common.
 fn attempt_of(shared: &Shared, fields: Fields<'_>) -> Option<(EntryId, u32)> {
     let (address, _) = Address::split(fields, &shared.settings.stream)?;
     (*address.group == *shared.settings.group).then_some((address.id, address.tried))
 }
 
-/// Returns the jobs that were added to the stream from this id on, and are still in it.
-async fn find_copies(shared: &Shared, from: EntryId) -> Result<BTreeSet<(EntryId, u32)>, Error> {
-    let (mut copies, mut next) = (BTreeSet::new(), Some(from));
+/// Returns the jobs that were added to the stream from this id on, and are still in it: the last id of
+/// each.
+async fn find_copies(
+    shared: &Shared,
+    from: EntryId,
+) -> Result<BTreeMap<(EntryId, u32), EntryId>, Error> {
+    let (mut copies, mut next) = (BTreeMap::new(), Some(from));
     for _ in 0..PAGES {
         let Some(from) = next else { break };
         let page = XRange::new(&shared.settings.stream, from..).count(PAGE as u64);
         let page = shared.client.send(page).await?;
-        copies.extend(page.iter().filter_map(|entry| attempt_of(shared, entry.fields())));
+        let found = page.iter();
+        copies.extend(found.filter_map(|it| Some((attempt_of(shared, it.fields())?, it.id()))));
         next = page.last().and_then(|entry| entry.id().next());
     }
     Ok(copies)
