@@ -1,8 +1,8 @@
 //! Redrives of many dead letters: how many are read and moved at once.
 
-use crate::steps::{DEAD, STREAM, len, requests, run};
+use crate::steps::{DEAD, STREAM, len, next, requests, run, s};
 use crate::support::{Email, VERSIONS, in_paused_time, on_each_version, queue};
-use bourn::queue::{Queue, Redrive};
+use bourn::queue::{Nack, Queue, Redrive};
 use bourn::testing::{Fault, Server};
 use bourn::{EntryId, XRange};
 use std::time::Duration;
@@ -119,5 +119,35 @@ fn letters_that_cannot_be_removed_are_found_as_moved_by_the_next_redrive() {
         tokio::time::sleep(Duration::from_secs(101)).await;
         assert_eq!(queue.dead_letters().redrive(Redrive::all()).await.unwrap(), 20);
         assert_eq!((jobs(&queue).await, len(&server, DEAD)), ((1..21).collect(), 0));
+    });
+}
+
+/// A failover brings the letter back, and its job, which was added, fails again.
+#[test]
+fn letter_of_a_later_failure_is_no_second_copy() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        add_letters(&server, 1..2);
+        server.set_latency(Duration::from_millis(5));
+        let letters = queue.dead_letters();
+        let redrive = tokio::spawn(async move { letters.redrive(Redrive::all()).await });
+        while len(&server, STREAM) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.replicate();
+        redrive.await.unwrap().unwrap();
+        assert_eq!(len(&server, DEAD), 0);
+        server.fail_over();
+        server.disconnect_all();
+        assert_eq!((len(&server, STREAM), len(&server, DEAD)), (1, 1));
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        delivery.nack(Nack::dead("no")).await.unwrap();
+        assert_eq!((len(&server, STREAM), len(&server, DEAD)), (0, 2));
+        // The claim of the first run was brought back as well.
+        tokio::time::sleep(s(60)).await;
+        queue.dead_letters().redrive(Redrive::all()).await.unwrap();
+        next(&mut consumer, s(9)).await.expect("it is not lost").ack().await.unwrap();
+        assert_eq!(len(&server, DEAD), 0);
     });
 }

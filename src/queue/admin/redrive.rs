@@ -6,10 +6,10 @@
 //! mark: the next redrive looks for the job in the queue before it adds one.
 
 use crate::command::{
-    XClaim, XDel, XGroupCreate, XGroupDelConsumer, XPendingRange, XRange, XRevRange,
+    XClaim, XDel, XGroupCreate, XGroupDelConsumer, XInfoStream, XPendingRange, XRange, XRevRange,
 };
 use crate::entry::{Entries, EntryRef, Fields};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::id::{EntryId, StartAt};
 use crate::queue::admin::letter::{is_foreign, own};
 use crate::queue::codec::origin::{Address, Letter};
@@ -23,7 +23,7 @@ use crate::queue::settings::{OPERATORS, Settings};
 use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The dead letters to redrive, and the rate.
 ///
@@ -160,6 +160,8 @@ pub(crate) async fn redrive(shared: &Shared, key: &[u8], which: &Redrive) -> Res
         which,
         name: format!("operator-{}", random::name()),
         pace: Pace::new(which.rate),
+        newest: EntryId::MAX,
+        connection: None,
         moved: BTreeSet::new(),
         added: 0,
         is_interrupted: false,
@@ -180,7 +182,12 @@ struct Operator<'a> {
     /// Its consumer in the group of the operators.
     name: String,
     pace: Pace,
-    /// The jobs that were moved.
+    /// The last id of the queue before this run. The server may recognise a copy that was added
+    /// before, and that job may have been dead-lettered again since.
+    newest: EntryId,
+    /// The connection on which they were added; on another one they may be lost.
+    connection: Option<Instant>,
+    /// The jobs that were added in this run.
     moved: BTreeSet<EntryId>,
     added: u64,
     /// Whether a letter stays of which the job may have been added: its claim is needed.
@@ -197,6 +204,13 @@ impl Operator<'_> {
         // Jobs that are dead-lettered from now on come after this entry.
         let last = client.send(XRevRange::new(key, ..).count(1)).await?;
         let Some(last) = last.first().map(|entry| entry.id()) else { return Ok(()) };
+        self.newest = match client.send(XInfoStream::new(&shared.settings.stream)).await {
+            Ok(info) => info.last_generated_id,
+            // There is no such key.
+            Err(error) if error.code() == Some(&Code::Err) => EntryId::MIN,
+            // The reply is too large, or is refused.
+            Err(_) => EntryId::MAX,
+        };
         let first = match self.which.since {
             Some(since) => {
                 clock::id_seen(shared, last);
@@ -240,6 +254,11 @@ impl Operator<'_> {
             }
         }
         while !letters.is_empty() {
+            let connection = self.shared.client.connected_since();
+            if connection != self.connection {
+                self.moved.clear();
+                self.connection = connection;
+            }
             let left = which.most.map_or(u64::MAX, |most| most.saturating_sub(self.added));
             let most = self.pace.batch().min(usize::try_from(left).unwrap_or(usize::MAX));
             if most == 0 {
@@ -250,7 +269,8 @@ impl Operator<'_> {
                 let Some((id, address, fields)) = letters.pop_front() else { break };
                 if self.moved.contains(&address.id) {
                     // A second copy, left by a worker that died during its move.
-                    self.shared.client.send(XDel::new(self.key, id)).await?;
+                    let delete = self.shared.client.transact((XDel::new(self.key, id),));
+                    delete.on(self.connection).await?.0?;
                 } else if jobs.insert(address.id) {
                     batch.push((id, address, fields));
                 } else {
@@ -301,8 +321,10 @@ impl Operator<'_> {
         let mut failed = None;
         for (job, moved, is_begun) in all(moves).await {
             match moved {
-                Ok(Some((Acked::Done, _))) => {
-                    self.moved.insert(job);
+                Ok(Some((Acked::Done, copy))) => {
+                    if copy.is_some_and(|copy| copy > self.newest) {
+                        self.moved.insert(job);
+                    }
                     self.added += 1;
                 }
                 Ok(_) => {}
