@@ -1,8 +1,8 @@
 //! Health and counts: workers that are gone, entries that are left or lost.
 
-use crate::steps::run;
+use crate::steps::{problems, run};
 use crate::support::{Email, in_paused_time};
-use bourn::queue::{Fail, Flat, Health, Job, Queue, QueueBuilder, QueueEvent, Retention};
+use bourn::queue::{Fail, Flat, Job, Queue, QueueBuilder, QueueEvent, Retention};
 use bourn::testing::Server;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -18,13 +18,6 @@ async fn open(server: &Server, with: impl Fn(QueueBuilder) -> QueueBuilder) -> Q
 async fn enqueue(queue: &Queue<Email>, jobs: usize) {
     for added in queue.producer().enqueue_all(&vec![Email::new(); jobs]).await {
         added.unwrap();
-    }
-}
-
-async fn problems(queue: &Queue<Email>) -> String {
-    match queue.health().await.unwrap() {
-        Health::Degraded(problems) => problems.join("; "),
-        _ => String::new(),
     }
 }
 

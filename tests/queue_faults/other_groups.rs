@@ -1,11 +1,11 @@
 //! Several groups on one stream: no group deletes what another has not read, whatever it does with
 //! its jobs, and groups with different retentions are refused or reported.
 
-use crate::steps::{LEASE, STREAM, len, requests, run, s};
+use crate::steps::{LEASE, STREAM, len, problems, requests, run, s};
 use crate::support::{Email, VERSIONS, in_paused_time, on_each_version};
 use bourn::queue::{
-    Fail, Flat, Health, Job, Queue, QueueBuilder, QueueError, Retention, RetryPolicy,
-    SettingsError, Undecodable,
+    Fail, Flat, Job, Queue, QueueBuilder, QueueError, Retention, RetryPolicy, SettingsError,
+    Undecodable,
 };
 use bourn::testing::{Fault, Server};
 use bourn::{Client, XAdd};
@@ -13,6 +13,25 @@ use tokio::time::sleep;
 
 /// The versions with XACKDEL.
 const KEEPING: [&str; 3] = ["redis-8.2", "redis-8.6", "redis-8.10"];
+
+/// Runs a test on each of these versions.
+fn on_each_keeping(test: impl AsyncFn(Server, Client)) {
+    for version in KEEPING {
+        println!("{version}");
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let client = server.client().await.unwrap();
+            test(server, client).await;
+        });
+    }
+}
+
+/// Opens a queue. Another client creates the group `audit` after that.
+async fn open_before_audit(server: &Server, client: &Client, with: With) -> Queue<Email> {
+    let queue = open(client, "workers", with).await;
+    run(server, "XGROUP CREATE email audit 0");
+    queue
+}
 
 type With = fn(QueueBuilder) -> QueueBuilder;
 
@@ -37,13 +56,6 @@ fn unread(server: &Server, group: &str) -> i64 {
     run(server, &format!("XREADGROUP GROUP {group} a COUNT 100 STREAMS email >"));
     let pending = run(server, &format!("XPENDING email {group}"));
     pending.as_list().and_then(|summary| summary.first()?.as_integer()).expect("a number")
-}
-
-async fn problems(queue: &Queue<Email>) -> String {
-    match queue.health().await.unwrap() {
-        Health::Degraded(problems) => problems.join("; "),
-        _ => String::new(),
-    }
 }
 
 async fn done(_: Job<Email>) -> Result<(), Fail> {
@@ -92,93 +104,74 @@ fn job_is_kept_for_a_group_that_another_client_creates_later() {
         ("dropped", |queue| queue.no_dead_letter()),
         ("at most once", QueueBuilder::at_most_once),
     ];
-    for version in KEEPING {
+    on_each_keeping(async |server, client| {
         for (way, with) in ways {
-            println!("{way} on {version}");
-            in_paused_time(async {
-                let server = Server::builder().version(version).build();
-                let client = server.client().await.unwrap();
-                let queue = open(&client, "workers", with).await;
-                run(&server, "XGROUP CREATE email audit 0");
-                add(&client, 10).await;
-                let worker = queue.worker();
-                let report = if way == "done" || way == "at most once" {
-                    worker.run(sleep(s(10)), done).await
-                } else {
-                    worker.run(sleep(s(10)), fails).await
-                };
-                let report = report.unwrap();
-                assert_eq!(report.done + report.dead, 10, "{way} on {version}: {report}");
-                assert_eq!(unread(&server, "audit"), 10, "{way} on {version}");
-                assert_eq!(queue.stats().await.unwrap().ready, Some(0), "{way} on {version}");
-            });
+            println!("{way}");
+            run(&server, "DEL email");
+            let queue = open_before_audit(&server, &client, with).await;
+            add(&client, 10).await;
+            let (worker, stop) = (queue.worker(), sleep(s(10)));
+            let report = if way == "done" || way == "at most once" {
+                worker.run(stop, done).await
+            } else {
+                worker.run(stop, fails).await
+            };
+            let report = report.unwrap();
+            assert_eq!(report.done + report.dead, 10, "{way}: {report}");
+            assert_eq!(unread(&server, "audit"), 10, "{way}");
+            assert_eq!(queue.stats().await.unwrap().ready, Some(0), "{way}");
         }
-    }
+    });
 }
 
 #[test]
 fn job_with_a_next_one_is_kept_for_a_group_that_another_client_creates_later() {
-    for version in KEEPING {
-        for denied in [false, true] {
-            in_paused_time(async {
-                let server = Server::builder().version(version).build();
-                if denied {
-                    run(&server, "ACL SETUSER default -xdelex");
-                }
-                let client = server.client().await.unwrap();
-                let queue = open(&client, "workers", |queue| queue).await;
-                let out: Queue<Email> = Queue::builder(&client, "next").open(Flat).await.unwrap();
-                run(&server, "XGROUP CREATE email audit 0");
-                add(&client, 1).await;
-                let mut consumer = queue.consumer().start().await.unwrap();
-                let delivery = consumer.next().await.unwrap().unwrap();
-                delivery.ack_then(&out, &Email::new()).await.unwrap();
-                assert_eq!(len(&server, "next"), 1, "{version}, {denied}");
-                assert_eq!(unread(&server, "audit"), i64::from(!denied), "{version}, {denied}");
-            });
-        }
+    for denied in [false, true] {
+        on_each_keeping(async |server, client| {
+            if denied {
+                run(&server, "ACL SETUSER default -xdelex");
+            }
+            let queue = open_before_audit(&server, &client, |queue| queue).await;
+            let out: Queue<Email> = Queue::builder(&client, "next").open(Flat).await.unwrap();
+            add(&client, 1).await;
+            let mut consumer = queue.consumer().start().await.unwrap();
+            let delivery = consumer.next().await.unwrap().unwrap();
+            delivery.ack_then(&out, &Email::new()).await.unwrap();
+            assert_eq!(len(&server, "next"), 1, "{denied}");
+            assert_eq!(unread(&server, "audit"), i64::from(!denied), "{denied}");
+        });
     }
 }
 
 #[test]
 fn job_that_another_client_acknowledged_is_kept_for_a_third_group() {
-    for version in KEEPING {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let client = server.client().await.unwrap();
-            let queue = open(&client, "workers", |queue| queue).await;
-            run(&server, "XGROUP CREATE email audit 0");
-            add(&client, 1).await;
-            let mut consumer = queue.consumer().start().await.unwrap();
-            let delivery = consumer.next().await.unwrap().unwrap();
-            run(&server, &format!("XACK email workers {}", delivery.id()));
-            delivery.ack().await.unwrap();
-            assert_eq!(unread(&server, "audit"), 1, "{version}");
-        });
-    }
+    on_each_keeping(async |server, client| {
+        let queue = open_before_audit(&server, &client, |queue| queue).await;
+        add(&client, 1).await;
+        let mut consumer = queue.consumer().start().await.unwrap();
+        let delivery = consumer.next().await.unwrap().unwrap();
+        run(&server, &format!("XACK email workers {}", delivery.id()));
+        delivery.ack().await.unwrap();
+        assert_eq!(unread(&server, "audit"), 1);
+    });
 }
 
 #[test]
 fn entries_that_another_client_has_acknowledged_are_trimmed() {
-    for version in KEEPING {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let client = server.client().await.unwrap();
-            let queue = open(&client, "workers", |queue| queue).await;
-            run(&server, "XGROUP CREATE email audit 0");
-            add(&client, 500).await;
-            let read = async {
-                sleep(s(20)).await;
-                assert_eq!(len(&server, STREAM), 500, "{version}: audit has read nothing");
-                run(&server, "XREADGROUP GROUP audit a NOACK COUNT 500 STREAMS email >");
-                sleep(s(30)).await;
-            };
-            let report = queue.worker().run(read, done).await.unwrap();
-            assert_eq!(report.done, 500, "{version}: {report}");
-            // Whole nodes are trimmed.
-            assert!(len(&server, STREAM) < 200, "{version}: {}", len(&server, STREAM));
-        });
-    }
+    on_each_keeping(async |server, client| {
+        let queue = open_before_audit(&server, &client, |queue| queue).await;
+        add(&client, 500).await;
+        let read = async {
+            sleep(s(20)).await;
+            assert_eq!(len(&server, STREAM), 500, "audit has read nothing");
+            run(&server, "XREADGROUP GROUP audit a NOACK COUNT 500 STREAMS email >");
+            sleep(s(30)).await;
+        };
+        let report = queue.worker().run(read, done).await.unwrap();
+        assert_eq!(report.done, 500, "{report}");
+        // Whole nodes are trimmed.
+        assert!(len(&server, STREAM) < 200, "{}", len(&server, STREAM));
+    });
 }
 
 /// The three kinds of retention.
@@ -316,19 +309,15 @@ fn name_that_records_the_retention_is_no_consumer_and_stays() {
 
 #[test]
 fn server_that_refuses_xdelex_gets_xdel() {
-    for version in KEEPING {
-        for with in [QueueBuilder::at_most_once, |queue: QueueBuilder| queue] {
-            in_paused_time(async {
-                let server = Server::builder().version(version).build();
-                run(&server, "ACL SETUSER default -xdelex");
-                let client = server.client().await.unwrap();
-                let queue = open(&client, "workers", with).await;
-                add(&client, 10).await;
-                queue.worker().run(sleep(s(10)), fails).await.unwrap();
-                assert_eq!(len(&server, STREAM), 0, "{version}");
-                assert!(!requests(&server, &["XDEL"]).is_empty(), "{version}");
-            });
-        }
+    for with in [QueueBuilder::at_most_once, |queue: QueueBuilder| queue] {
+        on_each_keeping(async |server, client| {
+            run(&server, "ACL SETUSER default -xdelex");
+            let queue = open(&client, "workers", with).await;
+            add(&client, 10).await;
+            queue.worker().run(sleep(s(10)), fails).await.unwrap();
+            assert_eq!(len(&server, STREAM), 0);
+            assert!(!requests(&server, &["XDEL"]).is_empty());
+        });
     }
 }
 

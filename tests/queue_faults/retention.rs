@@ -23,6 +23,13 @@ async fn enqueue(queue: &Queue<Email>, jobs: usize) {
     }
 }
 
+/// Runs a test on each version that reports how many entries were ever added.
+fn on_each_counting(test: impl AsyncFn(&str, Server)) {
+    for version in VERSIONS.into_iter().filter(|version| *version != "redis-6.2") {
+        in_paused_time(test(version, Server::builder().version(version).build()));
+    }
+}
+
 async fn work(queue: &Queue<Email>, shutdown: impl Future<Output = ()>) -> Report {
     let done = |_: Job<Email>| async { Ok::<_, Fail>(()) };
     queue.worker().run(shutdown, done).await.unwrap()
@@ -95,89 +102,78 @@ fn lost_group_starts_again_after_the_jobs_that_are_known_to_be_done() {
 /// Several gaps, two workers, and a third one later, which has nothing more to count.
 #[test]
 fn unread_jobs_that_are_trimmed_are_counted_once() {
-    for version in VERSIONS.into_iter().filter(|version| *version != "redis-6.2") {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let queue = open(&server, Retention::LossyMaxLen(200)).await;
-            enqueue(&queue, 1_000).await;
-            let other = open(&server, Retention::LossyMaxLen(200)).await;
-            // The workers have no time for all of what is added later.
-            let slow = |_: Job<Email>| async {
-                sleep(SECOND / 2).await;
-                Ok::<_, Fail>(())
-            };
-            let adding = async {
-                for _ in 0..5 {
-                    sleep(20 * SECOND).await;
-                    enqueue(&queue, 600).await;
-                }
-                sleep(120 * SECOND).await;
-            };
-            let (first, second) = tokio::join!(
-                queue.worker().concurrency(2).run(adding, slow),
-                other.worker().concurrency(2).run(sleep(220 * SECOND), slow),
-            );
-            let (first, second) = (first.unwrap(), second.unwrap());
-            assert_eq!(
-                first.done + second.done + first.lost + second.lost,
-                4_000,
-                "{version}: {first}; {second}"
-            );
-            assert!(first.lost + second.lost > 2_000, "{version}: {first}; {second}");
-            let stats = queue.stats().await.unwrap();
-            assert!(stats.consumers.is_empty(), "{version}: {stats:?}");
-            assert!(stats.skipped.is_none_or(|skipped| skipped == 0), "{version}: {stats:?}");
-            assert_eq!(work(&queue, sleep(30 * SECOND)).await.lost, 0, "{version}");
-        });
-    }
+    on_each_counting(async |version, server| {
+        let queue = open(&server, Retention::LossyMaxLen(200)).await;
+        enqueue(&queue, 1_000).await;
+        let other = open(&server, Retention::LossyMaxLen(200)).await;
+        // The workers have no time for all of what is added later.
+        let slow = |_: Job<Email>| async {
+            sleep(SECOND / 2).await;
+            Ok::<_, Fail>(())
+        };
+        let adding = async {
+            for _ in 0..5 {
+                sleep(20 * SECOND).await;
+                enqueue(&queue, 600).await;
+            }
+            sleep(120 * SECOND).await;
+        };
+        let (first, second) = tokio::join!(
+            queue.worker().concurrency(2).run(adding, slow),
+            other.worker().concurrency(2).run(sleep(220 * SECOND), slow),
+        );
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert_eq!(
+            first.done + second.done + first.lost + second.lost,
+            4_000,
+            "{version}: {first}; {second}"
+        );
+        assert!(first.lost + second.lost > 2_000, "{version}: {first}; {second}");
+        let stats = queue.stats().await.unwrap();
+        assert!(stats.consumers.is_empty(), "{version}: {stats:?}");
+        assert!(stats.skipped.is_none_or(|skipped| skipped == 0), "{version}: {stats:?}");
+        assert_eq!(work(&queue, sleep(30 * SECOND)).await.lost, 0, "{version}");
+    });
 }
 
 /// The workers wait in a read that blocks, with nothing left of what they have missed.
 #[test]
 fn unread_jobs_are_counted_once_where_the_whole_stream_was_trimmed() {
-    for version in VERSIONS.into_iter().filter(|version| *version != "redis-6.2") {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
-            enqueue(&queue, 10).await;
-            assert_eq!(server.command("XTRIM email MAXLEN = 0").as_integer(), Some(10));
-            let other = open(&server, Retention::LossyMaxLen(1_000)).await;
-            let adding = async {
-                for _ in 0..3 {
-                    sleep(20 * SECOND).await;
-                    enqueue(&queue, 1).await;
-                }
+    on_each_counting(async |version, server| {
+        let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
+        enqueue(&queue, 10).await;
+        assert_eq!(server.command("XTRIM email MAXLEN = 0").as_integer(), Some(10));
+        let other = open(&server, Retention::LossyMaxLen(1_000)).await;
+        let adding = async {
+            for _ in 0..3 {
                 sleep(20 * SECOND).await;
-            };
-            let (first, second) =
-                tokio::join!(work(&queue, adding), work(&other, sleep(70 * SECOND)));
-            let (done, lost) = (first.done + second.done, first.lost + second.lost);
-            assert_eq!((done, lost), (3, 10), "{version}: {first}; {second}");
-        });
-    }
+                enqueue(&queue, 1).await;
+            }
+            sleep(20 * SECOND).await;
+        };
+        let (first, second) = tokio::join!(work(&queue, adding), work(&other, sleep(70 * SECOND)));
+        let (done, lost) = (first.done + second.done, first.lost + second.lost);
+        assert_eq!((done, lost), (3, 10), "{version}: {first}; {second}");
+    });
 }
 
 #[test]
 fn unread_jobs_are_counted_once_although_a_command_is_refused() {
-    for version in VERSIONS.into_iter().filter(|version| *version != "redis-6.2") {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
-            enqueue(&queue, 12).await;
-            assert_eq!(server.command("XTRIM email MAXLEN = 2").as_integer(), Some(10));
-            let other = open(&server, Retention::LossyMaxLen(1_000)).await;
-            server.inject(Fault::error("ERR refused").on_command("XGROUP CREATECONSUMER").times(1));
-            let adding = async {
-                sleep(20 * SECOND).await;
-                enqueue(&queue, 1).await;
-                sleep(20 * SECOND).await;
-            };
-            let (first, second) =
-                tokio::join!(work(&queue, adding), work(&other, sleep(30 * SECOND)));
-            let (done, lost) = (first.done + second.done, first.lost + second.lost);
-            assert_eq!((done, lost), (3, 10), "{version}: {first}; {second}");
-        });
-    }
+    on_each_counting(async |version, server| {
+        let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
+        enqueue(&queue, 12).await;
+        assert_eq!(server.command("XTRIM email MAXLEN = 2").as_integer(), Some(10));
+        let other = open(&server, Retention::LossyMaxLen(1_000)).await;
+        server.inject(Fault::error("ERR refused").on_command("XGROUP CREATECONSUMER").times(1));
+        let adding = async {
+            sleep(20 * SECOND).await;
+            enqueue(&queue, 1).await;
+            sleep(20 * SECOND).await;
+        };
+        let (first, second) = tokio::join!(work(&queue, adding), work(&other, sleep(30 * SECOND)));
+        let (done, lost) = (first.done + second.done, first.lost + second.lost);
+        assert_eq!((done, lost), (3, 10), "{version}: {first}; {second}");
+    });
 }
 
 #[test]
@@ -207,32 +203,29 @@ fn lossy_queue_is_read_where_its_counts_are_refused_or_too_large() {
 /// The numbers of the second stream are lower than those of the first.
 #[test]
 fn unread_jobs_of_a_stream_that_was_deleted_and_added_again_are_counted() {
-    for version in VERSIONS.into_iter().filter(|version| *version != "redis-6.2") {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
-            enqueue(&queue, 10).await;
-            assert_eq!(server.command("XTRIM email MAXLEN = 0").as_integer(), Some(10));
-            let adding = async {
-                sleep(20 * SECOND).await;
-                assert_eq!(server.command("DEL email").as_integer(), Some(1));
-                sleep(20 * SECOND).await;
-                // While the first one runs, the others are trimmed.
-                enqueue(&queue, 1).await;
-                sleep(SECOND).await;
-                enqueue(&queue, 5).await;
-                assert!(server.command("XTRIM email MAXLEN = 0").as_integer() >= Some(5));
-                sleep(20 * SECOND).await;
-            };
-            let slow = |_: Job<Email>| async {
-                sleep(5 * SECOND).await;
-                Ok::<_, Fail>(())
-            };
-            let report = queue.worker().concurrency(1).run(adding, slow).await.unwrap();
-            // The one that ran was trimmed too. Its heartbeat or the maintenance has found that.
-            assert!((15..=16).contains(&report.lost), "{version}: {report}");
-        });
-    }
+    on_each_counting(async |version, server| {
+        let queue = open(&server, Retention::LossyMaxLen(1_000)).await;
+        enqueue(&queue, 10).await;
+        assert_eq!(server.command("XTRIM email MAXLEN = 0").as_integer(), Some(10));
+        let adding = async {
+            sleep(20 * SECOND).await;
+            assert_eq!(server.command("DEL email").as_integer(), Some(1));
+            sleep(20 * SECOND).await;
+            // While the first one runs, the others are trimmed.
+            enqueue(&queue, 1).await;
+            sleep(SECOND).await;
+            enqueue(&queue, 5).await;
+            assert!(server.command("XTRIM email MAXLEN = 0").as_integer() >= Some(5));
+            sleep(20 * SECOND).await;
+        };
+        let slow = |_: Job<Email>| async {
+            sleep(5 * SECOND).await;
+            Ok::<_, Fail>(())
+        };
+        let report = queue.worker().concurrency(1).run(adding, slow).await.unwrap();
+        // The one that ran was trimmed too. Its heartbeat or the maintenance has found that.
+        assert!((15..=16).contains(&report.lost), "{version}: {report}");
+    });
 }
 
 /// Its worker died between the copy and the removal, and the entry was trimmed meanwhile.
@@ -258,40 +251,37 @@ fn job_in_the_wheel_is_not_lost_with_its_entry() {
 /// Their copies in the wheel are not trimmed, and their entries are removed and added again.
 #[test]
 fn delayed_jobs_of_a_lossy_queue_are_done_or_counted_once() {
-    for version in VERSIONS.into_iter().filter(|version| *version != "redis-6.2") {
-        in_paused_time(async {
-            let server = Server::builder().version(version).build();
-            let queue = open(&server, Retention::LossyMaxLen(100)).await;
-            let other = open(&server, Retention::LossyMaxLen(100)).await;
-            // Every second job needs another attempt, and waits for it in the wheel.
-            let slow = |job: Job<Email>| async move {
-                sleep(SECOND / 10).await;
-                if job.attempt() == 1 && job.id().seq() % 2 == 0 {
-                    return Err(Fail::retry_after(10 * SECOND, "later"));
-                }
-                Ok(())
-            };
-            let adding = async {
-                for _ in 0..5 {
-                    enqueue(&queue, 300).await;
-                    sleep(20 * SECOND).await;
-                }
-                sleep(120 * SECOND).await;
-            };
-            let (first, second) = tokio::join!(
-                queue.worker().concurrency(2).run(adding, slow),
-                other.worker().concurrency(2).run(sleep(220 * SECOND), slow),
-            );
-            let (first, second) = (first.unwrap(), second.unwrap());
-            let (done, lost) = (first.done + second.done, first.lost + second.lost);
-            let retried = first.retried + second.retried;
-            // Jobs that were trimmed while they ran are lost, or only already gone.
-            let gone = first.already_gone + second.already_gone;
-            let is_exact = (1_500 - gone..=1_500).contains(&(done + lost));
-            assert!(is_exact && gone <= 20, "{version}: {first}; {second}");
-            assert!(retried > 100 && lost > 500, "{version}: {first}; {second}");
-        });
-    }
+    on_each_counting(async |version, server| {
+        let queue = open(&server, Retention::LossyMaxLen(100)).await;
+        let other = open(&server, Retention::LossyMaxLen(100)).await;
+        // Every second job needs another attempt, and waits for it in the wheel.
+        let slow = |job: Job<Email>| async move {
+            sleep(SECOND / 10).await;
+            if job.attempt() == 1 && job.id().seq() % 2 == 0 {
+                return Err(Fail::retry_after(10 * SECOND, "later"));
+            }
+            Ok(())
+        };
+        let adding = async {
+            for _ in 0..5 {
+                enqueue(&queue, 300).await;
+                sleep(20 * SECOND).await;
+            }
+            sleep(120 * SECOND).await;
+        };
+        let (first, second) = tokio::join!(
+            queue.worker().concurrency(2).run(adding, slow),
+            other.worker().concurrency(2).run(sleep(220 * SECOND), slow),
+        );
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let (done, lost) = (first.done + second.done, first.lost + second.lost);
+        let retried = first.retried + second.retried;
+        // Jobs that were trimmed while they ran are lost, or only already gone.
+        let gone = first.already_gone + second.already_gone;
+        let is_exact = (1_500 - gone..=1_500).contains(&(done + lost));
+        assert!(is_exact && gone <= 20, "{version}: {first}; {second}");
+        assert!(retried > 100 && lost > 500, "{version}: {first}; {second}");
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Steps that many tests share: jobs, consumers, and what the server saw.
 
 use crate::support::{Email, queue};
-use bourn::queue::{Consumer, Delivery, Queue};
+use bourn::queue::{Consumer, Delivery, Health, Queue};
 use bourn::resp::Value;
 use bourn::testing::{Request, Server};
 use bourn::{Client, EntryId};
@@ -50,6 +50,14 @@ pub(crate) async fn next(
 ) -> Option<Delivery<Email>> {
     let next = timeout(within, consumer.next()).await.ok()?;
     Some(next.expect("it is open").expect("no permanent error"))
+}
+
+/// Returns the problems that the health of the queue names.
+pub(crate) async fn problems(queue: &Queue<Email>) -> String {
+    match queue.health().await.unwrap() {
+        Health::Degraded(problems) => problems.join("; "),
+        _ => String::new(),
+    }
 }
 
 /// Runs a command as another client, which must not fail.

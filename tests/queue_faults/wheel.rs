@@ -1,7 +1,7 @@
 //! Delays of any length: exact on each version, with other jobs pending, over crashes of workers and
 //! of the mover.
 
-use crate::steps::{enqueue, len, next, requests, run, s};
+use crate::steps::{delivered, enqueue, len, next, requests, run, s};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
 use crate::test_queue::{Run, number, on_each, until};
 use bourn::queue::{Consumer, Delivery, Fail, Flat, Nack, Queue, Retention};
@@ -138,10 +138,7 @@ fn queue_that_delays_nothing_sends_one_look() {
 fn mover_that_dies_is_replaced_and_one_that_leaves_at_once() {
     on_each_version(|server| async move {
         for dies in [true, false] {
-            let queue = queue(&server, STREAM).await;
-            enqueue(&queue).await;
-            let mut first = queue.consumer().start().await.unwrap();
-            let delivery = next(&mut first, s(9)).await.expect("the job");
+            let (_queue, first, delivery) = delivered(&server).await;
             delivery.nack(Nack::after(s(60))).await.unwrap();
             let start = Instant::now();
             sleep(s(3)).await;
@@ -151,7 +148,7 @@ fn mover_that_dies_is_replaced_and_one_that_leaves_at_once() {
             } else {
                 let _ = first.close().await;
             }
-            let other = self::queue(&server, STREAM).await;
+            let other = queue(&server, STREAM).await;
             let mut second = other.consumer().start().await.unwrap();
             sleep(s(50)).await;
             let again = next(&mut second, s(60)).await.expect("it comes again");
@@ -190,14 +187,11 @@ fn consumers_of_other_processes_learn_of_the_first_delayed_job() {
 #[test]
 fn one_consumer_moves_at_a_time_and_the_others_look_rarely() {
     on_each_version(|server| async move {
-        let queue = queue(&server, STREAM).await;
-        enqueue(&queue).await;
-        let mut consumer = queue.consumer().start().await.unwrap();
-        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        let (_queue, _consumer, delivery) = delivered(&server).await;
         delivery.nack(Nack::after(s(2_000))).await.unwrap();
         let mut others = Vec::new();
         for _ in 0..3 {
-            others.push(self::queue(&server, STREAM).await.consumer().start().await.unwrap());
+            others.push(queue(&server, STREAM).await.consumer().start().await.unwrap());
         }
         sleep(s(20)).await;
         let count = |words: &[&str]| requests(&server, words).len();
@@ -223,11 +217,8 @@ fn worker_lost_at_any_point_loses_no_delayed_job_and_runs_none_early() {
         for after in moments {
             in_paused_time(async {
                 let server = Server::builder().version(version).build();
-                let queue = queue(&server, STREAM).await;
-                enqueue(&queue).await;
+                let (queue, consumer, delivery) = delivered(&server).await;
                 server.set_latency(ms(5));
-                let mut consumer = queue.consumer().start().await.unwrap();
-                let delivery = next(&mut consumer, s(9)).await.expect("the job");
                 let start = Instant::now();
                 let nack = tokio::spawn(delivery.nack(Nack::after(s(60))));
                 sleep(ms(after)).await;
@@ -294,10 +285,7 @@ fn closing_consumer_keeps_the_rest_of_a_short_delay() {
 #[test]
 fn delayed_job_that_a_failover_brings_back_is_moved_again() {
     on_each_version(|server| async move {
-        let queue = queue(&server, STREAM).await;
-        enqueue(&queue).await;
-        let mut consumer = queue.consumer().start().await.unwrap();
-        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
         delivery.nack(Nack::after(s(60))).await.unwrap();
         sleep(s(30)).await;
         server.replicate();
@@ -315,10 +303,8 @@ fn delayed_job_that_a_failover_brings_back_is_moved_again() {
 #[test]
 fn delayed_job_whose_mark_has_an_unknown_outcome_is_kept() {
     on_each_version(|server| async move {
-        let queue = queue(&server, STREAM).await;
-        let id = enqueue(&queue).await;
-        let mut consumer = queue.consumer().start().await.unwrap();
-        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
+        let id = delivery.id();
         server.inject(Fault::lose_reply().on_command("EXEC"));
         server.inject(Fault::refuse_connection().times(u64::MAX));
         let start = Instant::now();
@@ -361,14 +347,11 @@ fn copy_for_another_group_is_not_taken_for_our_own() {
 #[test]
 fn mover_that_leaves_is_followed_soon() {
     on_each_version(|server| async move {
-        let queue = queue(&server, STREAM).await;
-        enqueue(&queue).await;
-        let mut first = queue.consumer().start().await.unwrap();
-        let delivery = next(&mut first, s(9)).await.expect("the job");
+        let (_queue, first, delivery) = delivered(&server).await;
         delivery.nack(Nack::after(s(60))).await.unwrap();
         let start = Instant::now();
         sleep(s(5)).await;
-        let mut second = self::queue(&server, STREAM).await.consumer().start().await.unwrap();
+        let mut second = queue(&server, STREAM).await.consumer().start().await.unwrap();
         sleep(ms(53_500)).await;
         let _ = first.close().await;
         next(&mut second, s(60)).await.expect("it comes again");
@@ -420,10 +403,7 @@ fn retries_beyond_the_slots_are_given_back() {
 #[test]
 fn delay_to_any_horizon_is_accepted() {
     on_each_version(|server| async move {
-        let queue: Queue<Email> = queue(&server, STREAM).await;
-        enqueue(&queue).await;
-        let mut consumer = queue.consumer().start().await.unwrap();
-        let delivery = next(&mut consumer, s(9)).await.expect("the job");
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
         delivery.nack(Nack::after(Duration::MAX)).await.unwrap();
         assert_eq!(in_wheel(&server), ["{email}:delay:jobs:long"]);
         assert!(next(&mut consumer, s(200)).await.is_none());
