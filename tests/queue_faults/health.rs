@@ -90,10 +90,12 @@ fn health_is_ok_with_a_worker_that_waits_or_runs_a_long_job() {
 
 #[test]
 fn ready_of_a_lossy_queue_is_right_or_unknown() {
-    for (version, server) in servers() {
+    // Also where less was trimmed than is left.
+    let rows = [5_000, 1_500].into_iter().flat_map(|jobs| servers().map(move |row| (jobs, row)));
+    for (jobs, (version, server)) in rows {
         in_paused_time(async {
             let queue = open(&server, |queue| queue.retention(Retention::LossyMaxLen(1_000))).await;
-            enqueue(&queue, 5_000).await;
+            enqueue(&queue, jobs).await;
             let mut unknown = 0;
             for _ in 0..12 {
                 let stats = queue.stats().await.unwrap();
@@ -131,6 +133,27 @@ fn position(server: &Server) -> String {
 fn unread(server: &Server) -> u64 {
     let after = format!("XRANGE email ({} +", position(server));
     server.command(&after).as_list().unwrap().len() as u64
+}
+
+#[test]
+fn ready_is_right_or_unknown_where_another_client_has_trimmed() {
+    for (version, server) in servers() {
+        in_paused_time(async {
+            let keep = |queue: QueueBuilder| queue.retention(Retention::KeepUntilAllAcked);
+            let queue = open(&server, keep).await;
+            enqueue(&queue, 5).await;
+            let read = "XREADGROUP GROUP workers a COUNT 1 STREAMS email >";
+            run(&server, read);
+            run(&server, "XTRIM email MAXLEN = 2");
+            for _ in 0..3 {
+                let stats = queue.stats().await.unwrap();
+                let left = unread(&server);
+                let is_right = stats.ready.is_none_or(|ready| ready == left);
+                assert!(is_right, "{version}: {stats:?}, not {left}");
+                run(&server, read);
+            }
+        });
+    }
 }
 
 /// Entries before the group's start, and those that a crash left, are never delivered.
