@@ -201,27 +201,87 @@ fn next_job_that_is_done_before_the_lost_reply_is_not_added_again() {
     });
 }
 
-/// The entry keeps its mark while other decisions are made.
+/// A relay whose machine is lost after the next job was added.
+async fn interrupted(server: &Server) -> Relaying {
+    let relaying = Relaying::begin(server).await;
+    while entries(server, NEXT) == 0 {
+        sleep(MS).await;
+    }
+    relaying.machine.lose(server);
+    relaying
+}
+
+/// The job keeps its mark while other decisions are made: given back, waiting with its consumer,
+/// with no free slot after that, in the wheel.
 #[test]
 fn next_job_of_an_interrupted_relay_is_recognised_after_a_retry() {
     on_each_version(|server| async move {
-        let relaying = Relaying::begin(&server).await;
-        while entries(&server, NEXT) == 0 {
-            sleep(MS).await;
-        }
-        relaying.machine.lose(&server);
-        let (from, out) = pair(&server).await;
-        let mut consumer = from.consumer().start().await.unwrap();
-        for (attempt, nack) in [(2, Nack::now()), (3, Nack::release()), (3, Nack::now())] {
+        let rows: [&[(u32, Nack)]; 4] = [
+            &[(2, Nack::now()), (3, Nack::release()), (3, Nack::now())],
+            &[(2, Nack::after(100 * MS)), (3, Nack::after(100 * MS))],
+            &[(2, Nack::after(s(5))), (3, Nack::after(s(5)))],
+            &[(2, Nack::after(s(5))), (3, Nack::now())],
+        ];
+        for row in rows {
+            run(&server, &format!("DEL {NEXT}"));
+            let _relaying = interrupted(&server).await;
+            let (from, out) = pair(&server).await;
+            let mut consumer = from.consumer().start().await.unwrap();
+            for (attempt, nack) in row {
+                let delivery = next(&mut consumer, s(100)).await.expect("the job");
+                assert_eq!(delivery.attempt(), *attempt);
+                delivery.nack(nack.clone()).await.unwrap();
+            }
             let delivery = next(&mut consumer, s(100)).await.expect("the job");
-            assert_eq!(delivery.attempt(), attempt);
-            delivery.nack(nack).await.unwrap();
+            assert_eq!(delivery.attempt(), row.last().map_or(0, |(attempt, _)| attempt + 1));
+            delivery.ack_then(&out, &payload()).await.unwrap();
+            assert_eq!((len(&server, STREAM), len(&server, NEXT)), (0, 1), "{row:?}");
+            consumer.close().await;
         }
+    });
+}
+
+/// Without a free slot the job is given back.
+#[test]
+fn next_job_is_recognised_after_a_retry_that_found_no_slot() {
+    on_each_version(|server| async move {
+        let _relaying = interrupted(&server).await;
+        let (from, out) = pair(&server).await;
+        let mut consumer = from.consumer().prefetch(1).start().await.unwrap();
         let delivery = next(&mut consumer, s(100)).await.expect("the job");
-        assert_eq!(delivery.attempt(), 4);
+        delivery.nack(Nack::after(s(1))).await.unwrap();
+        // They take the only place, before the delay is over.
+        enqueue(&from).await;
+        sleep(s(10)).await;
+        let other = next(&mut consumer, s(1)).await.expect("another job");
+        assert_eq!(other.attempt(), 1);
+        other.ack().await.unwrap();
+        let delivery = next(&mut consumer, s(100)).await.expect("the job");
+        assert_eq!(delivery.attempt(), 3);
         delivery.ack_then(&out, &payload()).await.unwrap();
         assert_eq!((len(&server, STREAM), len(&server, NEXT)), (0, 1));
     });
+}
+
+/// A server with IDMP recognises the next job by the first entry of the job.
+#[test]
+fn next_job_that_was_done_already_is_recognised_after_a_delay_in_the_wheel() {
+    for version in ["redis-8.6", "redis-8.10"] {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let _relaying = interrupted(&server).await;
+            let (from, out) = pair(&server).await;
+            let mut nexts = out.consumer().start().await.unwrap();
+            next(&mut nexts, s(100)).await.expect("the next job").ack().await.unwrap();
+            let mut consumer = from.consumer().start().await.unwrap();
+            let delivery = next(&mut consumer, s(100)).await.expect("the job");
+            delivery.nack(Nack::after(s(5))).await.unwrap();
+            let delivery = next(&mut consumer, s(100)).await.expect("the job");
+            delivery.ack_then(&out, &payload()).await.unwrap();
+            assert!(next(&mut nexts, s(60)).await.is_none(), "{version}: it runs once");
+            assert_eq!((len(&server, STREAM), len(&server, NEXT)), (0, 0), "{version}");
+        });
+    }
 }
 
 /// Another worker relies on the copy of one that is only slow.

@@ -6,7 +6,7 @@
 //! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_reason`, `_at`, `_token` |
 //! | redriven job | `_id`, `_stream`, `_to`: for this group only |
 //! | next job | `_id`, `_from`, `_group`: the job before it; after the fields of a redrive |
-//! | job after a delay in the wheel | the same, and `_tried`: the attempts that it had before |
+//! | job after a delay in the wheel | the same, and `_tried`: the attempts that it had before; `7+copied` if its next job may be there |
 //! | job in the wheel | `_wait`, then all fields that it will have |
 //!
 //! The job's own fields follow. An entry whose first fields are others is not ours, also if one of
@@ -34,6 +34,9 @@ const TO: &str = "_to";
 
 /// The number of attempts before this entry was added.
 const TRIED: &str = "_tried";
+
+/// Follows that number if the next job may be there.
+const COPIED: &[u8] = b"+copied";
 
 /// The delay of a job in the wheel, in milliseconds.
 pub(crate) const WAIT: &str = "_wait";
@@ -111,8 +114,8 @@ impl<'a> Address<'a> {
         let ([id, at, group], own) = leading(fields, ADDRESS)?;
         let id = entry_id(id).filter(|_| at == stream)?;
         let tried = leading(own.clone(), [TRIED]).and_then(|([tried], own)| {
-            let tried = number(tried)?.try_into().ok()?;
-            Some((tried, own))
+            let tried = number(tried.strip_suffix(COPIED).unwrap_or(tried))?;
+            Some((tried.try_into().ok()?, own))
         });
         let (tried, own) = tried.unwrap_or((0, own));
         Some((Self { id, group, tried }, own))
@@ -159,10 +162,22 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Returns the name and the value of the field after an address, for a job that had this many
-/// attempts. `tried` is the number as text.
-pub(crate) fn tried(tried: &str) -> (&'static [u8], &[u8]) {
-    (TRIED.as_bytes(), tried.as_bytes())
+/// Returns the name and the value of the field after an address: [`attempts_text`].
+pub(crate) fn tried(text: &[u8]) -> (&'static [u8], &[u8]) {
+    (TRIED.as_bytes(), text)
+}
+
+/// Returns the value for a job that had this many attempts, and whose next job may be there.
+pub(crate) fn attempts_text(attempts: u32, is_copied: bool) -> Vec<u8> {
+    let copied = if is_copied { COPIED } else { &[] };
+    [attempts.to_string().as_bytes(), copied].concat()
+}
+
+/// Whether the next job of a job of `stream` may have been there before its entry was added.
+pub(crate) fn was_copied(fields: Fields<'_>, stream: &[u8]) -> bool {
+    let has_tried = attempts_before(fields.clone(), stream) > 0;
+    let rest = leading(fields, ADDRESS).filter(|_| has_tried).map(|(_, rest)| rest);
+    rest.and_then(|rest| leading(rest, [TRIED])).is_some_and(|([text], _)| text.ends_with(COPIED))
 }
 
 /// Returns the number of attempts that a job of `stream` had before its entry was added.
@@ -333,20 +348,26 @@ mod tests {
             entry(address.iter().copied().chain(more.iter().copied()))
         };
         let own: (&[u8], &[u8]) = (b"a", b"1");
-        let rows: [(&str, &[(&[u8], &[u8])], u32, usize); 4] = [
-            ("a number", &[tried("7"), own], 7, 1),
-            ("no number", &[tried("x"), own], 0, 2),
-            ("behind another field", &[own, tried("7")], 0, 2),
-            ("none", &[own], 0, 1),
+        let rows: [(&str, &[(&[u8], &[u8])], u32, bool, usize); 6] = [
+            ("a number", &[tried(b"7"), own], 7, false, 1),
+            ("a number and a copy", &[tried(b"7+copied"), own], 7, true, 1),
+            ("no number", &[tried(b"x"), own], 0, false, 2),
+            ("only a copy", &[tried(b"+copied"), own], 0, false, 2),
+            ("behind another field", &[own, tried(b"7")], 0, false, 2),
+            ("none", &[own], 0, false, 1),
         ];
-        for (row, more, expected, left) in rows {
+        assert_eq!(attempts_text(7, true), b"7+copied");
+        assert_eq!(attempts_text(7, false), b"7");
+        for (row, more, expected, is_copied, left) in rows {
             let found = with(more);
+            assert_eq!(was_copied(found.fields(), b"email"), is_copied, "{row}");
+            assert!(!was_copied(found.fields(), b"other"), "{row}");
             assert_eq!(attempts_before(found.fields(), b"email"), expected, "{row}");
             assert_eq!(attempts_before(found.fields(), b"other"), 0, "{row}");
             let (_, own) = of_job(found.fields(), EntryId::MIN, b"email");
             assert_eq!(own.len(), left, "{row}");
         }
-        assert_eq!(attempts_before(entry([tried("7")]).fields(), b"email"), 0, "no address");
+        assert_eq!(attempts_before(entry([tried(b"7")]).fields(), b"email"), 0, "no address");
         let waiting = entry([(WAIT.as_bytes(), b"500".as_slice()), own]);
         assert!(without_wait(waiting.fields()).is_some_and(|rest| rest.eq([own])));
         assert!(without_wait(entry([own]).fields()).is_none());

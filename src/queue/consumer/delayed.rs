@@ -87,7 +87,7 @@ async fn put_into_wheel(
     due: Option<Instant>,
     failures: &mut Failures,
 ) -> Result<Acked, QueueError> {
-    let mut whole = Delay::new(job.entry.clone(), job.attempt, due);
+    let mut whole = Delay::new(job.entry.clone(), (job.attempt, job.is_copied), due);
     let mut backoff = Backoff::default();
     loop {
         let Some(expiry) = job.expiry() else {
@@ -143,14 +143,13 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
     let mut backoff = Backoff::default();
     let since = loop {
         let since = clock::now();
-        let deliveries = job.deliveries().saturating_add(1);
         let error = match job.expiry() {
             None => QueueError::LeaseLost,
             Some(expiry) => {
                 let me = state.name();
                 let delivered = match owner(&job, shared).await {
                     Ok(Owner::Us | Owner::Unsettled) => {
-                        claim::deliver_again(shared, &me, job.key.1, deliveries, expiry).await
+                        claim::deliver_again(shared, &me, job.key.1, job.next_count(), expiry).await
                     }
                     Ok(Owner::None) => Ok(false),
                     Ok(Owner::Other) => {
@@ -182,8 +181,10 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
     let (times, attempt) = ((since, clock::now()), job.attempt.saturating_add(1));
     let entry = (job.entry.clone(), memory);
     let again = InFlight::claim(&state, &redelivery.settler, job.key, times, attempt, entry);
+    let is_copied = job.is_copied;
     drop(job);
-    if let Some(again) = again {
+    if let Some(mut again) = again {
+        again.is_copied = is_copied;
         if shared.settings.retry.is_exhausted(attempt) {
             let reason = format!("delivered {} times and never finished", attempt - 1);
             again.settle(Decision::DeadLetter(reason.into()));
@@ -207,7 +208,7 @@ async fn give_back(job: &InFlight, shared: &Shared) {
     let now = GiveBack::Retry(Duration::ZERO);
     let result = match (job.expiry(), owner(job, shared).await) {
         (Some(expiry), Ok(Owner::Us | Owner::Unsettled)) => {
-            nack::send(shared, job.key.1, job.deliveries(), now, expiry).await
+            nack::send(shared, job.key.1, job.count(), now, expiry).await
         }
         (_, Err(error)) => Err(error),
         _ => Ok(()),

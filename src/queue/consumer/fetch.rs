@@ -443,7 +443,7 @@ impl Fetch {
             let job =
                 InFlight::claim(&self.state, &self.settler, key, times, count, (entry, memory));
             let Some(mut job) = job else { continue };
-            job.is_copied = mark == Mark::Copied;
+            job.is_copied = mark == Mark::Copied || job.was_copied();
             if is_exhausted {
                 let reason = format!("delivered {attempts} times and never finished");
                 job.settle(Decision::DeadLetter(reason.into()));

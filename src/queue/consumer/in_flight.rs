@@ -221,14 +221,30 @@ impl InFlight {
 
     /// Returns the delivery count of its entry, with its mark.
     pub(crate) fn count(&self) -> u32 {
-        if self.is_copied { mark::copied(self.deliveries()) } else { self.deliveries() }
+        self.count_of(self.deliveries())
+    }
+
+    /// Returns the delivery count of its next delivery, with its mark.
+    pub(crate) fn next_count(&self) -> u32 {
+        self.count_of(self.deliveries().saturating_add(1))
+    }
+
+    fn count_of(&self, deliveries: u32) -> u32 {
+        if self.is_copied { mark::copied(deliveries) } else { deliveries }
     }
 
     /// Returns the number of deliveries of its entry, as the server counts.
     pub(crate) fn deliveries(&self) -> u32 {
-        let stream =
-            self.state.shared(self.key.0).map_or(&[][..], |shared| &shared.settings.stream);
-        self.attempt.saturating_sub(origin::attempts_before(self.entry.fields(), stream))
+        self.attempt.saturating_sub(origin::attempts_before(self.entry.fields(), self.stream()))
+    }
+
+    /// Whether its next job may have been there before a delay in the wheel.
+    pub(crate) fn was_copied(&self) -> bool {
+        origin::was_copied(self.entry.fields(), self.stream())
+    }
+
+    fn stream(&self) -> &[u8] {
+        self.state.shared(self.key.0).map_or(&[], |shared| &shared.settings.stream)
     }
 
     /// Sends the decision to the settler. No caller waits for the result.

@@ -43,6 +43,8 @@ pub(crate) struct Delay {
     entry: Entry,
     /// Its attempts, including the one that failed.
     attempts: u32,
+    /// Whether its next job may be there.
+    is_copied: bool,
     /// The time at which it is due; `None` if that is beyond all time.
     due: Option<Instant>,
     token: String,
@@ -57,10 +59,16 @@ pub(crate) struct Delay {
 }
 
 impl Delay {
-    pub(crate) fn new(entry: Entry, attempts: u32, due: Option<Instant>) -> Self {
+    /// Creates the delay of an entry whose job had this many attempts, and whose next job may be
+    /// there.
+    pub(crate) fn new(
+        entry: Entry,
+        (attempts, is_copied): (u32, bool),
+        due: Option<Instant>,
+    ) -> Self {
         let token = format!("{:016x}", random::bits());
         let (timer, copied, is_marked, may_be_marked) = (None, None, false, false);
-        Self { entry, attempts, due, token, timer, copied, is_marked, may_be_marked }
+        Self { entry, attempts, is_copied, due, token, timer, copied, is_marked, may_be_marked }
     }
 
     /// Whether there may be a copy.
@@ -138,7 +146,8 @@ async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<(Timer, Co
     let class = delay::class(wait);
     let key = shared.settings.waiting_key(class);
     let (id, own) = origin::of_job(job.entry.fields(), job.entry.id(), stream);
-    let (id, attempts, text) = (id.to_string(), job.attempts.to_string(), wait.to_string());
+    let (id, text) = (id.to_string(), wait.to_string());
+    let attempts = origin::attempts_text(job.attempts, job.is_copied);
     let fields = [(WAIT.as_bytes(), text.as_bytes())].into_iter();
     let fields = fields.chain(Address::fields(&id, stream, group));
     let fields = fields.chain([origin::tried(&attempts)]).chain(own);
@@ -181,7 +190,8 @@ async fn mark(
     let (_, added, claimed) = marked.within(left).on(copied.connection()).await?;
     shared.wheel.used();
     if let Err(error) = added {
-        shared.client.send(claim(deliveries)).within(left).await?;
+        let before = if job.is_copied { mark::copied(deliveries) } else { deliveries };
+        shared.client.send(claim(before)).within(left).await?;
         return Err(error);
     }
     Ok(claimed.map_or(true, |ids| !ids.is_empty()))

@@ -12,9 +12,9 @@
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
 //! | `relay` | MULTI: XADD to another stream, XCLAIM; then MULTI: XACK, XDEL |
 //!
-//! `copied` tells whether a copy is still there, `copies` finds copies, `backoff` is the pause between two tries of an
-//! operation, `clock` the time that they use, `failures` the error that is returned after several
-//! tries.
+//! `copied` checks whether a copy is still there, and `copies` finds copies. `backoff` is the pause
+//! between two tries of an operation, `clock` the time that they use, and `failures` the error that
+//! is returned after several tries.
 
 pub(crate) mod ack;
 pub(crate) mod backoff;

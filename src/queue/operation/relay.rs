@@ -204,7 +204,7 @@ impl<'a> Relay<'a> {
         }
         let connection = self.client.connected_since();
         let found = self.find().await?;
-        // Whose mark it is can be told only if there was none before.
+        // The mark is ours only if there was none before.
         let is_taken = found.is_none() && self.copy_unknown && !self.idmp && !self.is_resumed;
         if is_taken && self.is_marked().await? {
             // Beside the mark, XADD failed only if the key was no stream.
@@ -218,7 +218,7 @@ impl<'a> Relay<'a> {
     /// Finds the first copy of the entry.
     async fn find(&self) -> Result<Option<EntryId>, Error> {
         let mut found = None;
-        let oldest = |_| EntryId::new(self.id.ms(), 0);
+        let oldest = |_| EntryId::new(self.first().ms(), 0);
         let visit = |entry: EntryRef<'_>| {
             if self.is_copy(entry.fields()) {
                 found = Some(entry.id());
@@ -227,6 +227,14 @@ impl<'a> Relay<'a> {
         };
         copies::search(self.client, self.to, oldest, visit).await?;
         Ok(found)
+    }
+
+    /// Returns the id of the job's first entry: after a delay it has another one.
+    fn first(&self) -> EntryId {
+        match self.origin {
+            Origin::Next { source, .. } => source.id,
+            Origin::Redriven(_) => self.id,
+        }
     }
 
     fn is_copy(&self, fields: Fields<'_>) -> bool {
@@ -257,7 +265,7 @@ impl<'a> Relay<'a> {
     where
         'a: 'f,
     {
-        let (pid, iid) = (producer_id("then", self.from, self.group), self.id.to_string());
+        let (pid, iid) = (producer_id("then", self.from, self.group), self.first().to_string());
         let claim = XClaim::new(self.from, self.group, self.me, Duration::ZERO, self.id);
         let claim = claim.retry_count(mark::copied(self.attempt).into()).just_id();
         let origin = match self.origin {
