@@ -54,9 +54,10 @@
 //!   and some worker lives for longer than a lease.
 //! * **No job is acknowledged before it is done.**
 //! * **A job has one `original_id`** for all its attempts. Handlers can use it to be idempotent.
-//! * **No more attempts than the policy allows**, also for a job that crashes its worker. The
-//!   server counts the attempts. If a failover resets the count, attempts are counted again. A
-//!   released delivery does not count.
+//! * **No more attempts than the policy allows**, and one more for a job that crashes its workers:
+//!   it runs alone then, so that only the job that crashes them is dead-lettered. The server counts
+//!   the attempts. If a failover resets the count, attempts are counted again. A released delivery
+//!   does not count.
 //! * **A job can run twice only if** its lease expired (the process or connection stalled for three
 //!   quarters of it), the server lost an acknowledgement in a failover or a restart, or the job was
 //!   enqueued again after an unknown outcome. A delayed job also if the worker that moves it back

@@ -1,7 +1,7 @@
 //! One history, from its seed, and the judgement at its end.
 
 use crate::plan::{self, STEPS};
-use crate::scene::{Kind, Scene};
+use crate::scene::{Kind, Nature, Scene};
 use crate::world::World;
 use bourn::queue::Retention;
 use fastrand::Rng;
@@ -147,7 +147,12 @@ fn judge(world: &World) -> Report {
             ledger.wrong(place, "is lost");
         }
         let exact = scene.kind == Kind::Calm && fate.redrives == 0;
+        let in_time = scene.job_timeout.is_none_or(|most| scene.jobs[job].time < most);
+        let succeeds = matches!(scene.jobs[job].nature, Nature::Succeeds) && in_time;
         for letter in &letters {
+            if letter.attempts < ledger.most_attempts() && succeeds {
+                ledger.wrong(place, "is a dead letter, and was not run alone");
+            }
             if letter.attempts < scene.attempts && !fate.dies {
                 ledger
                     .wrong(place, &format!("is a dead letter after {} attempts", letter.attempts));

@@ -23,8 +23,8 @@ pub(crate) struct Fate {
     /// The attempt of the last run, whether a later one may have the same, and the moment before
     /// which there is no other.
     last: (u32, bool, Duration),
-    /// The processes that run it now, each with the entry.
-    running: Vec<(usize, EntryId)>,
+    /// The processes that run it now, each with the entry and the attempt.
+    running: Vec<(usize, EntryId, u32)>,
     /// The number of times that it may have been redriven.
     pub(crate) redrives: u32,
     /// The handler said that it never succeeds, or that it is not needed.
@@ -107,17 +107,22 @@ impl Ledger {
     ) -> u32 {
         let (kind, losses, disturbed) = (self.kind, self.losses, self.disturbed);
         let excused = self.excused >= now;
-        let allowed = if self.at_most_once { 1 } else { self.attempts };
-        let fate = self.fates.entry(place).or_default();
+        let allowed = if self.at_most_once { 1 } else { self.most_attempts() };
         let mut wrong = Vec::new();
+        let is_alone = attempt > self.attempts && !self.at_most_once;
+        let others = self.runs_of(process);
+        if others.iter().any(|other| is_alone || *other > self.attempts && !self.at_most_once) {
+            wrong.push(format!("has attempt {attempt} beside the attempts {others:?}"));
+        }
+        let fate = self.fates.entry(place).or_default();
         fate.runs += 1;
-        let other = fate.running.iter().find(|(_, other)| *other == id);
-        if let Some((other, _)) = other.filter(|_| !excused) {
+        let other = fate.running.iter().find(|(_, other, _)| *other == id);
+        if let Some((other, ..)) = other.filter(|_| !excused) {
             wrong.push(format!("is run by two at once: {other} and {process}"));
         }
-        fate.running.push((process, id));
-        if attempt > self.attempts && !self.at_most_once {
-            wrong.push(format!("has attempt {attempt} of {}", self.attempts));
+        fate.running.push((process, id, attempt));
+        if attempt > allowed && !self.at_most_once {
+            wrong.push(format!("has attempt {attempt} of {allowed}"));
         }
         let (last, repeats) = fate.entries.get(&id).copied().unwrap_or_default();
         if attempt < last + u32::from(!repeats) && losses == 0 && !excused && !self.at_most_once {
@@ -160,6 +165,17 @@ impl Ledger {
         run
     }
 
+    /// The attempts that a job may have. The last one is run alone.
+    pub(crate) fn most_attempts(&self) -> u32 {
+        self.attempts + u32::from(self.attempts > 1)
+    }
+
+    /// Returns the attempts that this process runs now.
+    fn runs_of(&self, process: usize) -> Vec<u32> {
+        let runs = self.fates.values().flat_map(|fate| &fate.running);
+        runs.filter(|(other, ..)| *other == process).map(|(.., attempt)| *attempt).collect()
+    }
+
     pub(crate) fn wrong(&mut self, (group, job): Place, text: &str) {
         let fate = self.fates.get(&(group, job)).cloned().unwrap_or_default();
         let (nature, sent) = (self.natures[job], self.sent[job]);
@@ -170,7 +186,8 @@ impl Ledger {
     /// A run ended: with a result, because its worker stops, or otherwise.
     pub(crate) fn end(&mut self, place: Place, process: usize, id: EntryId, stopped: bool) {
         let Some(fate) = self.fates.get_mut(&place) else { return };
-        if let Some(index) = fate.running.iter().position(|run| *run == (process, id)) {
+        let is_it = |(other, entry, _): &(usize, EntryId, u32)| (*other, *entry) == (process, id);
+        if let Some(index) = fate.running.iter().position(is_it) {
             fate.running.remove(index);
         }
         if stopped {

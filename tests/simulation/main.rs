@@ -5,7 +5,10 @@
 //!   operator deleted it;
 //! * no two workers run a job at once, unless the server's clock jumped, it lost data, or a heartbeat
 //!   arrived late;
-//! * a job is run no more often than its attempts, and each attempt has a higher number;
+//! * a job is run no more often than its attempts, and once more if its workers died; each attempt
+//!   has a higher number;
+//! * that further attempt runs alone in its process, and no job that succeeds is a dead letter
+//!   without it;
 //! * no retry comes before its delay has ended, unless a fault kept the delay from being written;
 //! * a job that was done is run again only after a fault, a loss or a redrive;
 //! * no dead letter before all attempts were made, or the handler said so;

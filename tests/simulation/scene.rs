@@ -148,8 +148,8 @@ impl Scene {
         };
         let one: Duration = self.jobs.iter().map(longest).max().unwrap_or_default();
         // One job is run at a time at least.
-        let work: Duration = self.jobs.iter().map(|job| job.time * self.attempts).sum();
-        one * (self.attempts + 1) * 2 + work + Duration::from_secs(120)
+        let work: Duration = self.jobs.iter().map(|job| job.time * (self.attempts + 1)).sum();
+        one * (self.attempts + 2) * 2 + work + Duration::from_secs(120)
     }
 }
 

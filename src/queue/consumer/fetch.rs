@@ -21,7 +21,7 @@ use crate::queue::operation::{clock, wheel};
 use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
-use crate::queue::policy::mark::{Mark, moving, split_count};
+use crate::queue::policy::mark::{Mark, moving, split_count, was_alone};
 use crate::queue::policy::plan::{Failure, Plan, Read, Step};
 use crate::queue::policy::unread::Unread;
 use crate::random;
@@ -406,7 +406,7 @@ impl Fetch {
         let settings = &shared.settings;
         let now = clock::now();
         self.state.expire(now);
-        for Claimed { entry, attempt, since } in claimed {
+        for Claimed { entry, attempt: count, since } in claimed {
             if entry.is_deleted() {
                 continue;
             }
@@ -415,7 +415,7 @@ impl Fetch {
             let is_for_others =
                 address.as_ref().is_some_and(|(to, _)| *to.group != *settings.group);
             // Its worker died before it could remove the entry.
-            let is_in_wheel = split_count(attempt).1 == Mark::Delayed;
+            let is_in_wheel = split_count(count).1 == Mark::Delayed;
             let skips = is_for_others || is_in_wheel;
             if skips || self.state.is_done(key) {
                 let decision = if skips { Decision::Skip } else { Decision::Done };
@@ -428,13 +428,21 @@ impl Fetch {
                 }
                 continue;
             }
-            let (deliveries, mark) = split_count(attempt);
+            let (deliveries, mark) = split_count(count);
             let is_moving = mark == Mark::Moving;
             // The count of a job that is being moved includes the attempts before this entry.
             let before = address.map_or(0, |(address, _)| address.tried);
             let attempt = if is_moving { deliveries } else { deliveries.saturating_add(before) };
-            let is_exhausted =
-                !settings.at_most_once && (is_moving || settings.retry.is_exhausted(attempt));
+            let is_over = !settings.at_most_once && settings.retry.is_exhausted(attempt);
+            // Its workers died: it may have only run beside the job that killed them.
+            let is_alone = is_over
+                && self.state.limits.runs_alone
+                && settings.retry.attempts() > 1
+                && !is_moving
+                && !was_alone(count);
+            let is_exhausted = is_moving && !settings.at_most_once || is_over && !is_alone;
+            // A delivery that did not run does not count as an attempt.
+            let attempt = if is_alone { settings.retry.attempts() + 1 } else { attempt };
             // A delivery that is not run does not count as an attempt. The mark of a move contains
             // the attempts, and may have been set after this delivery.
             let attempts = attempt.saturating_sub(u32::from(is_exhausted && !is_moving));
@@ -444,6 +452,7 @@ impl Fetch {
                 InFlight::claim(&self.state, &self.settler, key, times, count, (entry, memory));
             let Some(mut job) = job else { continue };
             job.is_copied = mark == Mark::Copied || job.was_copied();
+            job.is_alone = is_alone;
             if is_exhausted {
                 let reason = format!("delivered {attempts} times and never finished");
                 job.settle(Decision::DeadLetter(reason.into()));

@@ -51,6 +51,8 @@ pub(crate) struct InFlight {
     pub(crate) attempt: u32,
     /// Whether its next job may be there already.
     pub(crate) is_copied: bool,
+    /// Whether it must run alone: its workers died during all its attempts.
+    pub(crate) is_alone: bool,
     pub(crate) entry: Entry,
     pub(crate) lease: Lease,
     is_buffered: bool,
@@ -177,13 +179,14 @@ impl InFlight {
         state.undecided.fetch_add(1, Ordering::AcqRel);
         let lease = Lease::new(Arc::downgrade(state), key, ticket, token);
         let (state, place, memory) = (Arc::clone(state), Some(place), Some(memory));
-        let is_copied = false;
+        let (is_copied, is_alone) = (false, false);
         Self {
             state,
             key,
             ticket,
             attempt,
             is_copied,
+            is_alone,
             entry,
             lease,
             is_buffered: true,
@@ -231,6 +234,11 @@ impl InFlight {
 
     fn count_of(&self, deliveries: u32) -> u32 {
         if self.is_copied { mark::copied(deliveries) } else { deliveries }
+    }
+
+    /// Returns the delivery count of its entry while it is run alone.
+    pub(crate) fn count_alone(&self) -> u32 {
+        mark::alone(self.count())
     }
 
     /// Returns the number of deliveries of its entry, as the server counts.
@@ -342,6 +350,7 @@ impl Drop for InFlight {
             ticket: self.ticket,
             attempt: self.attempt,
             is_copied: self.is_copied,
+            is_alone: self.is_alone,
             entry: self.entry.clone(),
             lease: self.lease.clone(),
             is_buffered: false,
@@ -366,7 +375,13 @@ mod tests {
         let mut settings = Settings::new(b"s");
         settings.at_most_once = at_most_once;
         let shared = Arc::new(Shared::new(client.clone(), settings));
-        let limits = Limits { buffered: 9, bytes: 1_000, until_settled: true, undecided: 9 };
+        let limits = Limits {
+            buffered: 9,
+            bytes: 1_000,
+            until_settled: true,
+            undecided: 9,
+            runs_alone: false,
+        };
         Arc::new(State::new(vec![shared], client, limits))
     }
 

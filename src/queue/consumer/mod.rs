@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `state`, `lease`, `in_flight`, `report` | values that the tasks share |
 //! | `delivery` | a job that was delivered to a caller |
+//! | `alone` | a job that is run alone: the mark at the server |
 //! | `failure` | a failed attempt; panics in the caller's code |
 //! | `fetch`, `heartbeat`, `settle`, `delayed` | the tasks |
 //! | `conclude` | how a settlement ended |
 //! | `threads` | the runtime on which the tasks run |
 
+pub(crate) mod alone;
 mod conclude;
 pub(crate) mod delayed;
 pub(crate) mod delivery;
@@ -110,8 +112,14 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
     /// password, invalid settings.
     pub async fn start(self) -> Result<Consumer<T>, QueueError> {
         let Self { queue, prefetch, bytes } = self;
-        let limits =
-            Limits { buffered: prefetch, bytes, until_settled: false, undecided: usize::MAX };
+        let limits = Limits {
+            buffered: prefetch,
+            bytes,
+            until_settled: false,
+            undecided: usize::MAX,
+            // The caller decides which deliveries it works on at the same time.
+            runs_alone: false,
+        };
         Consumer::start(vec![queue], 0, limits).await
     }
 }

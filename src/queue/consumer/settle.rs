@@ -326,7 +326,8 @@ async fn carry_out(
             (JobOutcome::Retried, give_back(job, shared, GiveBack::Retry(wait)).await)
         }
         Decision::Release => {
-            (JobOutcome::Released, give_back(job, shared, GiveBack::Release).await)
+            let how = if job.is_alone { GiveBack::ReleaseAlone } else { GiveBack::Release };
+            (JobOutcome::Released, give_back(job, shared, how).await)
         }
         Decision::Drop | Decision::Done | Decision::Discard | Decision::Skip => {
             let now = GiveBack::Retry(Duration::ZERO);

@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) until_settled: bool,
     /// Entries that are not decided yet, including buffered ones.
     pub(crate) undecided: usize,
+    /// Whether a job can be run alone.
+    pub(crate) runs_alone: bool,
 }
 
 /// The shared state of one consumer's tasks.

@@ -5,6 +5,7 @@
 //! | retry now | `XNACK FAIL` | `XCLAIM ~retry 0 id IDLE lease JUSTID` |
 //! | retry later, below the lease | | `XCLAIM ~retry 0 id IDLE lease-wait JUSTID` |
 //! | release | `XNACK SILENT` | `XCLAIM ~retry 0 id IDLE lease RETRYCOUNT attempt-1 JUSTID` |
+//! | release of a job that was run alone | | the same, without its mark |
 //!
 //! With more than 10,000 pending entries, from Redis 8.4 on, `IDLE` is omitted, because it would be
 //! slow at the server. The job then waits for a whole lease.
@@ -33,6 +34,8 @@ pub(crate) enum GiveBack {
     Retry(Duration),
     /// As if it had never been delivered.
     Release,
+    /// The same, for a job whose count at the server has the mark of one that was run alone.
+    ReleaseAlone,
 }
 
 /// Gives the entry back, if that can be sent before the lease expires. `deliveries` is the number
@@ -50,7 +53,7 @@ pub(crate) async fn send(
     let nacks = shared.capabilities().nack;
     let mode = match give_back {
         GiveBack::Retry(Duration::ZERO) => Some(NackMode::Fail),
-        GiveBack::Retry(_) => None,
+        GiveBack::Retry(_) | GiveBack::ReleaseAlone => None,
         GiveBack::Release => Some(NackMode::Silent),
     };
     if let Some(mode) = mode.filter(|_| nacks) {
@@ -67,7 +70,9 @@ pub(crate) async fn send(
     };
     let claim = match give_back {
         GiveBack::Retry(wait) => claim(lease.saturating_sub(wait)),
-        GiveBack::Release => claim(lease).retry_count(deliveries.saturating_sub(1).into()),
+        GiveBack::Release | GiveBack::ReleaseAlone => {
+            claim(lease).retry_count(deliveries.saturating_sub(1).into())
+        }
     };
     shared.client.send(claim.just_id()).within(left()).await.map(drop)
 }

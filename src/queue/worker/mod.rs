@@ -210,8 +210,12 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     /// | an error of the last attempt | dead-lettered |
     /// | the lease is lost | cancelled; another worker may have it |
     ///
-    /// A job that was delivered more often than the policy allows, because it crashed its workers,
-    /// is dead-lettered too. A panic in a middleware, the codec or the classifier counts as a panic
+    /// An attempt that ended with its worker's death counts. If that was the last one, the job is run
+    /// once more, alone: the worker starts no other job until it ends. If the worker dies again, the
+    /// job is dead-lettered, and jobs that only ran beside it are not. A policy with one attempt has
+    /// no such further one.
+    ///
+    /// A panic in a middleware, the codec or the classifier counts as a panic
     /// of the handler.
     ///
     /// Reads, heartbeats and acknowledgements have connections of their own. They run on a thread
@@ -387,8 +391,13 @@ impl<T: Send + 'static> WorkerBuilder<T> {
             Priority::StrictWithAging(every) => every,
         };
         let most = self.concurrency.saturating_add(self.prefetch);
-        let limits =
-            Limits { buffered: most, bytes: self.bytes, until_settled: true, undecided: most };
+        let limits = Limits {
+            buffered: most,
+            bytes: self.bytes,
+            until_settled: true,
+            undecided: most,
+            runs_alone: true,
+        };
         let shutdown = pin!(shutdown);
         let start = Consumer::start(self.queues, ageing, limits);
         // Without a server this takes until there is one.

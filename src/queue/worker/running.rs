@@ -6,6 +6,7 @@ use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
 use super::order::{Order, Turn};
 use crate::config::BoxFuture;
+use crate::queue::consumer::alone::{self, Marked};
 use crate::queue::consumer::failure::{self, Panic, caught, caught_while, message};
 use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::report::{JobOutcome, Report};
@@ -20,6 +21,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,8 @@ pub(crate) struct Running<H> {
     job_timeout: Option<Duration>,
     /// Whether running jobs are cancelled when the grace period is over. A thread cannot be.
     is_cancellable: bool,
+    /// Locked by each job that runs; for writing, by one that runs alone.
+    running: RwLock<()>,
     /// Cancelled when no more jobs start.
     stopping: CancellationToken,
     /// Cancelled when the grace period is over.
@@ -54,7 +58,8 @@ impl<H> Running<H> {
         is_cancellable: bool,
     ) -> Self {
         let (stopping, cancel) = (CancellationToken::new(), CancellationToken::new());
-        Self { handler, middleware, job_timeout, is_cancellable, stopping, cancel }
+        let running = RwLock::new(());
+        Self { handler, middleware, job_timeout, is_cancellable, running, stopping, cancel }
     }
 }
 
@@ -130,6 +135,14 @@ where
     result.map(|()| consumer.report())
 }
 
+/// Held by a job while it runs.
+enum Place<'a> {
+    /// Beside others.
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    /// Alone.
+    Alone { _guard: RwLockWriteGuard<'a, ()> },
+}
+
 /// The way in which an attempt ended.
 enum End {
     Done(Result<(), Fail>),
@@ -151,12 +164,13 @@ impl<H> Running<H> {
             return;
         };
         let info = Arc::new(JobInfo::of(&acker, Arc::clone(&shared)));
-        let work = self.attempt(Job::new(payload, Arc::clone(&info)), &info, &shared, turn);
         #[cfg(feature = "tracing")]
         let span = match caught(|| super::trace::span(&info)) {
             Ok(span) => span,
             Err(panic) => return settle(&shared, acker.job, End::Panicked(panic)),
         };
+        let job = Job::new(payload, Arc::clone(&info));
+        let work = self.attempt(job, &info, (&shared, &acker.job), turn);
         #[cfg(feature = "tracing")]
         let work = tracing::Instrument::instrument(work, span.clone());
         // Handler, middleware, and the destructors of what they own.
@@ -171,7 +185,7 @@ impl<H> Running<H> {
         &self,
         job: Job<T>,
         info: &Arc<JobInfo>,
-        shared: &Shared,
+        (shared, in_flight): (&Shared, &InFlight),
         mut turn: Turn,
     ) -> End
     where
@@ -181,6 +195,10 @@ impl<H> Running<H> {
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
+        let _place = match self.place(info, in_flight).await {
+            Ok(place) => place,
+            Err(end) => return end,
+        };
         let turn = if self.middleware.is_empty() {
             Some(turn)
         } else {
@@ -214,23 +232,46 @@ impl<H> Running<H> {
         end
     }
 
+    /// Waits until the job may run beside the others, or alone. Returns its end if it must not start.
+    async fn place(&self, info: &JobInfo, job: &InFlight) -> Result<Place<'_>, End> {
+        if !job.is_alone {
+            if let Ok(guard) = self.running.try_read() {
+                return Ok(Place::Shared { _guard: guard });
+            }
+            let guard = self.until(info, self.running.read()).await?;
+            return Ok(Place::Shared { _guard: guard });
+        }
+        let guard = self.until(info, self.running.write()).await?;
+        match alone::mark(job).await {
+            Marked::Done => Ok(Place::Alone { _guard: guard }),
+            Marked::NotOurs => Err(End::LeaseLost),
+            Marked::Refused => Err(End::Cancelled),
+        }
+    }
+
     /// Waits until the middleware lets the job start. Returns its end if it must not start.
     async fn wait(&self, info: &JobInfo) -> Option<End> {
-        let mut may_start = pin!(async {
+        let may_start = async {
             for layer in &self.middleware {
                 layer.before(info).await;
             }
-        });
+        };
+        self.until(info, may_start).await.err()
+    }
+
+    /// Waits for what the job needs to start. Returns its end if it must not start.
+    async fn until<T>(&self, info: &JobInfo, needed: impl Future<Output = T>) -> Result<T, End> {
+        let mut needed = pin!(needed);
         let mut lost = pin!(info.lease().lost());
         let mut stopping = pin!(self.stopping.cancelled());
         poll_fn(|cx| {
             if lost.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(End::LeaseLost));
+                return Poll::Ready(Err(End::LeaseLost));
             }
             if stopping.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(End::Cancelled));
+                return Poll::Ready(Err(End::Cancelled));
             }
-            may_start.as_mut().poll(cx).map(|()| None)
+            needed.as_mut().poll(cx).map(Ok)
         })
         .await
     }
