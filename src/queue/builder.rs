@@ -81,6 +81,24 @@ impl QueueBuilder {
         self
     }
 
+    /// Sets how many dead letters of this queue are kept. Default: all. Beyond that **the oldest ones
+    /// are deleted**, about every ten seconds, while a worker or consumer runs:
+    /// [`QueueEvent::DeadLettersDropped`](crate::queue::QueueEvent::DeadLettersDropped).
+    ///
+    /// In a dead-letter stream that several queues share, each counts and deletes only its own
+    /// letters. Entries of other producers stay.
+    pub fn dead_letter_limit(mut self, letters: u64) -> Self {
+        self.settings.letters.most = Some(letters);
+        self
+    }
+
+    /// Sets how long dead letters of this queue are kept, by the server's clock. Default: indefinitely.
+    /// Older ones are deleted as with [`dead_letter_limit`](Self::dead_letter_limit).
+    pub fn dead_letter_age(mut self, age: Duration) -> Self {
+        self.settings.letters.age = Some(age);
+        self
+    }
+
     /// Sets when completed entries are deleted. Default [`Retention::DeleteOnAck`]. The queues of all
     /// groups of a stream must have the same.
     pub fn retention(mut self, retention: Retention) -> Self {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::cause::DeadLetterCause;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -64,8 +65,17 @@ pub enum QueueEvent {
         id: EntryId,
         /// The number of attempts.
         attempts: u32,
+        /// The cause.
+        cause: DeadLetterCause,
         /// The last error.
         reason: Arc<str>,
+    },
+    /// Dead letters were deleted: they were older, or more, than the queue keeps
+    /// ([`QueueBuilder::dead_letter_limit`](crate::queue::QueueBuilder::dead_letter_limit),
+    /// [`QueueBuilder::dead_letter_age`](crate::queue::QueueBuilder::dead_letter_age)).
+    DeadLettersDropped {
+        /// The number of letters.
+        letters: u64,
     },
     /// A job cannot be moved to the dead-letter stream: its key holds another type, or the server
     /// is out of memory. The job stays pending and is not run again. The move is tried again later.
@@ -129,8 +139,11 @@ impl QueueEvent {
         use tracing::{debug, error, warn};
         let stream = stream.escape_ascii();
         match self {
-            Self::DeadLettered { id, attempts, reason } => {
-                error!(target: "bourn", %stream, %id, attempts, %reason, "job dead-lettered");
+            Self::DeadLettered { id, attempts, cause, reason } => {
+                error!(target: "bourn", %stream, %id, attempts, %cause, %reason, "job dead-lettered");
+            }
+            Self::DeadLettersDropped { letters } => {
+                warn!(target: "bourn", %stream, letters, "dead letters beyond the limit deleted");
             }
             Self::DeadLetterBlocked { id, error } => {
                 error!(target: "bourn", %stream, %id, %error, "job cannot be dead-lettered");

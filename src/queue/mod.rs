@@ -90,6 +90,7 @@
 
 mod admin;
 mod builder;
+mod cause;
 mod codec;
 mod consumer;
 mod error;
@@ -111,6 +112,7 @@ pub use admin::letter::DeadLetter;
 pub use admin::redrive::Redrive;
 pub use admin::stats::{ConsumerStats, QueueStats};
 pub use builder::QueueBuilder;
+pub use cause::DeadLetterCause;
 pub use codec::headers::Headers;
 #[cfg(feature = "tracing")]
 pub use codec::propagate::Propagate;

@@ -122,6 +122,13 @@ pub enum Undecodable {
     DeadLetter,
 }
 
+/// The limits of the letters of one queue in its dead-letter stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LetterLimit {
+    pub(crate) most: Option<u64>,
+    pub(crate) age: Option<Duration>,
+}
+
 /// The names and policies of a queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -130,6 +137,7 @@ pub(crate) struct Settings {
     pub(crate) dead_letter: Option<Box<[u8]>>,
     /// Whether the name of the dead-letter stream follows from those of stream and group.
     pub(crate) is_default_dead_letter: bool,
+    pub(crate) letters: LetterLimit,
     /// The prefix of the keys of the wheel.
     wheel: Box<[u8]>,
     pub(crate) lease: Duration,
@@ -149,6 +157,7 @@ impl Settings {
             group: DEFAULT_GROUP.into(),
             dead_letter: Some(own_key(stream, DEFAULT_GROUP, b":dlq")),
             is_default_dead_letter: true,
+            letters: LetterLimit::default(),
             wheel: own_key(stream, DEFAULT_GROUP, b":delay"),
             lease: Duration::from_secs(30),
             retry: RetryPolicy::default(),
@@ -228,6 +237,8 @@ impl Settings {
             Some("the names of stream and group must not be empty")
         } else if self.dead_letter.as_deref() == Some(&self.stream) {
             Some("dead_letter must name another stream than the queue")
+        } else if self.letters.most == Some(0) || self.letters.age == Some(Duration::ZERO) {
+            Some("dead_letter_limit and dead_letter_age must not be zero; see no_dead_letter")
         } else if self.lease < least || self.lease > most {
             Some("lease must be between 100 ms and 24 h")
         } else if self.dedupe.is_some_and(|window| !window.covers(Window::LEAST)) {
@@ -361,6 +372,8 @@ mod tests {
         assert!(with(&|s| s.group = Box::default()));
         assert!(with(&|s| s.stream = Box::default()));
         assert!(with(&|s| s.dead_letter = Some(b"s"[..].into())));
+        assert!(with(&|s| s.letters.most = Some(0)) && !with(&|s| s.letters.most = Some(1)));
+        assert!(with(&|s| s.letters.age = Some(Duration::ZERO)));
         assert!(with(&|s| s.lease = Duration::from_millis(99)));
         assert!(with(&|s| s.lease = Duration::MAX));
         assert!(

@@ -30,28 +30,40 @@ pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
 
 /// The allowed imports of each file and folder of the queue from others of it. `guide` pages and
 /// the module's own list of public items are exempt.
-pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 16] = [
+pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 17] = [
     ("first", &[]),
+    ("cause", &[]),
     ("lanes", &[]),
-    ("codec", &[]),
-    ("policy", &[]),
+    ("codec", &["cause"]),
+    ("policy", &["cause"]),
     ("error", &["codec"]),
-    ("event", &[]),
+    ("event", &["cause"]),
     ("settings", &["codec", "policy"]),
     ("other_groups", &["policy", "settings"]),
     ("shared", &["lanes", "codec", "policy", "error", "event", "settings", "other_groups"]),
     ("builder", &["codec", "policy", "error", "settings", "shared"]),
-    ("operation", &["codec", "policy", "event", "settings", "shared"]),
+    ("operation", &["cause", "codec", "policy", "event", "settings", "shared"]),
     ("producer", &["lanes", "codec", "error", "settings", "shared", "operation"]),
     (
         "admin",
-        &["first", "codec", "policy", "error", "settings", "other_groups", "shared", "operation"],
+        &[
+            "first",
+            "cause",
+            "codec",
+            "policy",
+            "error",
+            "settings",
+            "other_groups",
+            "shared",
+            "operation",
+        ],
     ),
     ("maintenance", &["first", "policy", "event", "settings", "shared", "operation", "admin"]),
     (
         "consumer",
         &[
             "first",
+            "cause",
             "codec",
             "policy",
             "error",
@@ -63,11 +75,14 @@ pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 16] = [
             "maintenance",
         ],
     ),
-    ("worker", &["first", "codec", "policy", "error", "settings", "shared", "consumer", "admin"]),
+    (
+        "worker",
+        &["first", "cause", "codec", "policy", "error", "settings", "shared", "consumer", "admin"],
+    ),
 ];
 
 /// Files and folders that must do no I/O, and say so in their module doc.
-pub(crate) const NO_IO: [&str; 31] = [
+pub(crate) const NO_IO: [&str; 32] = [
     "record",
     "resp",
     "server",
@@ -81,6 +96,7 @@ pub(crate) const NO_IO: [&str; 31] = [
     "connection/handshake_history",
     "connection/backoff",
     "connection/window",
+    "queue/cause",
     "queue/codec",
     "queue/error",
     "queue/policy",

@@ -47,6 +47,8 @@ mod lanes;
 #[cfg(test)]
 mod lazy;
 #[cfg(test)]
+mod letters;
+#[cfg(test)]
 mod lost_acknowledgements;
 #[cfg(test)]
 mod lost_copies;

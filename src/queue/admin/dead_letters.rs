@@ -4,6 +4,7 @@ use crate::command::{XDel, XRange, XRevRange};
 use crate::id::EntryId;
 use crate::queue::admin::letter::{DeadLetter, own};
 use crate::queue::admin::letter_count;
+use crate::queue::admin::oldest;
 use crate::queue::admin::redrive::{Redrive, redrive};
 use crate::queue::error::QueueError;
 use crate::queue::operation::clock;
@@ -192,18 +193,7 @@ impl<T: 'static> DeadLetters<T> {
             let Some(end) = least else { return Ok(0) };
             end
         };
-        let (mut next, mut deleted) = (Some(EntryId::MIN), 0);
-        while let Some(first) = next.filter(|first| *first <= end) {
-            let page = XRange::new(key, first..=end).count(PAGE as u64);
-            let page = shared.client.send(page).await?;
-            next = page.last().and_then(|entry| entry.id().next()).filter(|_| page.len() >= PAGE);
-            let own = page.iter().filter(|entry| own(&shared.settings, *entry).is_some());
-            let ids: Vec<EntryId> = own.map(|entry| entry.id()).collect();
-            if !ids.is_empty() {
-                deleted += shared.client.send(XDel::new(key, &ids)).await?;
-            }
-        }
-        Ok(deleted)
+        Ok(oldest::delete(shared, key, end, u64::MAX).await?)
     }
 }
 

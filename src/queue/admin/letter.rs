@@ -2,6 +2,7 @@
 
 use crate::entry::{Entry, EntryRef, Fields};
 use crate::id::EntryId;
+use crate::queue::cause::DeadLetterCause;
 use crate::queue::codec::CodecError;
 use crate::queue::codec::headers::Headers;
 use crate::queue::codec::origin::{self, Letter};
@@ -26,6 +27,8 @@ pub struct DeadLetter<T> {
     pub original: EntryId,
     /// The number of attempts.
     pub attempts: u32,
+    /// The cause for which it was dead-lettered.
+    pub cause: DeadLetterCause,
     /// The last error.
     pub reason: String,
     /// The time of its move to the dead-letter stream, by the clock of the worker that moved it.
@@ -42,6 +45,7 @@ impl<T> DeadLetter<T> {
             id: entry.id(),
             original: letter.id,
             attempts: letter.attempts,
+            cause: letter.cause,
             reason: String::from_utf8_lossy(letter.reason).into_owned(),
             at: at.unwrap_or(UNIX_EPOCH),
             payload,

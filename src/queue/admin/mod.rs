@@ -6,5 +6,6 @@ pub(crate) mod letter;
 pub(crate) mod letter_count;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+pub(crate) mod oldest;
 pub(crate) mod redrive;
 pub(crate) mod stats;

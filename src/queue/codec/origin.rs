@@ -3,7 +3,7 @@
 //!
 //! | entry | its first fields, in this order |
 //! |---|---|
-//! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_reason`, `_at`, `_token` |
+//! | dead letter | `_id`, `_stream`, `_group`, `_attempt`, `_cause`, `_reason`, `_at`, `_token`; without `_cause` if its cause is unknown |
 //! | redriven job | `_id`, `_stream`, `_to`: for this group only |
 //! | next job | `_id`, `_from`, `_group`: the job before it; after the fields of a redrive |
 //! | job after a delay in the wheel | the same, and `_tried`: the attempts that it had before; `7+copied` if its next job may be there |
@@ -15,6 +15,7 @@
 use crate::command::Arg;
 use crate::entry::Fields;
 use crate::id::EntryId;
+use crate::queue::cause::DeadLetterCause;
 
 /// The id of the job's first entry.
 const ID: &str = "_id";
@@ -25,6 +26,7 @@ const FROM: &str = "_from";
 /// The group in which the job failed.
 const GROUP: &str = "_group";
 const ATTEMPT: &str = "_attempt";
+const CAUSE: &str = "_cause";
 const REASON: &str = "_reason";
 const AT: &str = "_at";
 const TOKEN: &str = "_token";
@@ -43,7 +45,9 @@ pub(crate) const WAIT: &str = "_wait";
 
 const ADDRESS: [&str; 3] = [ID, STREAM, TO];
 const SOURCE: [&str; 3] = [ID, FROM, GROUP];
-const LETTER: [&str; 7] = [ID, STREAM, GROUP, ATTEMPT, REASON, AT, TOKEN];
+const LETTER: [&str; 8] = [ID, STREAM, GROUP, ATTEMPT, CAUSE, REASON, AT, TOKEN];
+/// A letter without a cause.
+const NO_CAUSE: [&str; 7] = [ID, STREAM, GROUP, ATTEMPT, REASON, AT, TOKEN];
 
 /// The origin of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,7 @@ pub(crate) struct Letter<'a> {
     pub(crate) stream: &'a [u8],
     pub(crate) group: &'a [u8],
     pub(crate) attempts: u32,
+    pub(crate) cause: DeadLetterCause,
     pub(crate) reason: &'a [u8],
     /// The time of the move, in milliseconds since 1970.
     pub(crate) at_ms: u64,
@@ -64,12 +69,18 @@ impl<'a> Letter<'a> {
     /// Returns the origin of a dead letter with these fields, and the job's own fields. `None` if
     /// the entry is not a dead letter of a queue.
     pub(crate) fn split(fields: Fields<'a>) -> Option<(Self, Fields<'a>)> {
-        let ([id, stream, group, attempts, reason, at_ms, token], own) = leading(fields, LETTER)?;
+        let ([id, stream, group, attempts, cause, reason, at_ms, token], own) =
+            leading(fields.clone(), LETTER).or_else(|| {
+                let ([id, stream, group, attempts, rest @ ..], own) = leading(fields, NO_CAUSE)?;
+                let [reason, at_ms, token] = rest;
+                Some(([id, stream, group, attempts, b"", reason, at_ms, token], own))
+            })?;
         let letter = Self {
             id: entry_id(id)?,
             stream,
             group,
             attempts: number(attempts)?.try_into().ok()?,
+            cause: DeadLetterCause::of(cause),
             reason,
             at_ms: number(at_ms)?,
             token,
@@ -83,12 +94,13 @@ impl<'a> Letter<'a> {
     }
 
     /// Returns the fields that go before the job's own.
-    pub(crate) fn fields(&self) -> [(&'static str, Arg<'a>); 7] {
+    pub(crate) fn fields(&self) -> [(&'static str, Arg<'a>); 8] {
         [
             (ID, self.id.into()),
             (STREAM, self.stream.into()),
             (GROUP, self.group.into()),
             (ATTEMPT, self.attempts.into()),
+            (CAUSE, self.cause.as_str().into()),
             (REASON, self.reason.into()),
             (AT, self.at_ms.into()),
             (TOKEN, self.token.into()),
@@ -250,11 +262,12 @@ mod tests {
     use crate::command::{XAdd, encode};
     use crate::queue::codec::tests::entry;
 
-    const FIELDS: [(&str, &str); 8] = [
+    const FIELDS: [(&str, &str); 9] = [
         ("_id", "1-2"),
         ("_stream", "email"),
         ("_group", "workers"),
         ("_attempt", "3"),
+        ("_cause", "timed-out"),
         ("_reason", "timeout"),
         ("_at", "1700000000000"),
         ("_token", "0a"),
@@ -268,6 +281,7 @@ mod tests {
             stream: b"email",
             group: b"workers",
             attempts: 3,
+            cause: DeadLetterCause::TimedOut,
             reason: b"timeout",
             at_ms: 1_700_000_000_000,
             token: b"0a",
@@ -279,7 +293,7 @@ mod tests {
         let add = |fields: Vec<_>| encode(&XAdd::new("dead").fields(fields));
         assert_eq!(
             add(letter.fields().to_vec()),
-            add(FIELDS[..7].iter().map(|(name, value)| (*name, (*value).into())).collect())
+            add(FIELDS[..8].iter().map(|(name, value)| (*name, (*value).into())).collect())
         );
 
         let without = |place: usize| {
@@ -303,13 +317,21 @@ mod tests {
             ("no id", with(0, "65a1f0c2e4b0")),
             ("no number of attempts", with(3, "many")),
             ("too many attempts", with(3, "4294967296")),
-            ("no time", with(5, "now")),
+            ("no time", with(6, "now")),
             ("only an id", vec![("_id", "1-2"), ("a", "1")]),
         ];
-        rows.extend((0..7).map(|place| ("a field is missing", without(place))));
+        let all_but_cause = (0..8).filter(|place| *place != 4);
+        rows.extend(all_but_cause.map(|place| ("a field is missing", without(place))));
         for (row, fields) in rows {
             let found = entry(fields);
             assert_eq!(Letter::split(found.fields()).map(|(letter, _)| letter), None, "{row}");
+        }
+        // Those of earlier versions, and of later ones, whose cause has no name here.
+        for fields in [without(4), with(4, "other")] {
+            let found = entry(fields);
+            let (split, own) = Letter::split(found.fields()).expect("a letter");
+            assert_eq!(split, Letter { cause: DeadLetterCause::Unknown, ..letter });
+            assert_eq!(own.len(), 1);
         }
     }
 

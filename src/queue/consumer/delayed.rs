@@ -8,6 +8,7 @@
 //! | that fails | it is tried again while the lease is valid: the job keeps its worker slot |
 
 use crate::error::{Code, Outcome};
+use crate::queue::cause::Reason;
 use crate::queue::consumer::conclude::{answer, failed, owner};
 use crate::queue::consumer::in_flight::{InFlight, Out, Settlement, Settler, WeakOut};
 use crate::queue::consumer::report::JobOutcome;
@@ -186,8 +187,7 @@ async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
     if let Some(mut again) = again {
         again.is_copied = is_copied;
         if shared.settings.retry.is_exhausted(attempt) {
-            let reason = format!("delivered {} times and never finished", attempt - 1);
-            again.settle(Decision::DeadLetter(reason.into()));
+            again.settle(Decision::DeadLetter(Reason::worker_lost(attempt - 1)));
         } else {
             // If the receiver is closed, the entry is released.
             let _ = out.send(Ok(again));

@@ -2,6 +2,7 @@
 
 use crate::entry::Entry;
 use crate::id::EntryId;
+use crate::queue::cause::{DeadLetterCause, Reason};
 use crate::queue::codec::headers::Headers;
 use crate::queue::codec::origin;
 use crate::queue::consumer::failure;
@@ -232,7 +233,8 @@ impl Acker {
                 let shared = self.job.state.shared(self.job.key.0).cloned();
                 if let Some(shared) = shared {
                     let retry = &shared.settings.retry;
-                    failure::failed(self.job, retry, Verdict::Retry, &error.to_string());
+                    let reason = (DeadLetterCause::Failed, &*error.to_string());
+                    failure::failed(self.job, retry, Verdict::Retry, reason);
                 }
                 Err(error)
             }
@@ -270,7 +272,8 @@ impl Acker {
         let retry = self.job.state.shared(self.job.key.0).map(|shared| &shared.settings.retry);
         let on_failure = |verdict| match retry {
             Some(retry) => {
-                let reason = || why.unwrap_or_else(|| "nack".into());
+                let text = || why.unwrap_or_else(|| "nack".into());
+                let reason = || Reason::new(DeadLetterCause::Failed, text());
                 Decision::on_failure(retry, verdict, self.job.attempt, random::fraction(), reason)
             }
             None => Decision::Drop,

@@ -1,5 +1,6 @@
 //! Decides on a failed attempt, and runs code of the caller that may panic. Part of the tasks.
 
+use crate::queue::cause::{DeadLetterCause, Reason};
 use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::report::JobOutcome;
 use crate::queue::policy::decision::Decision;
@@ -15,10 +16,16 @@ use std::task::Poll;
 pub(crate) type Panic = Box<dyn Any + Send>;
 
 /// Settles a job whose attempt failed: retries, dead-letters or discards it.
-pub(crate) fn failed(job: InFlight, retry: &RetryPolicy, verdict: Verdict, reason: &str) {
+pub(crate) fn failed(
+    job: InFlight,
+    retry: &RetryPolicy,
+    verdict: Verdict,
+    (cause, reason): (DeadLetterCause, &str),
+) {
     let attempt = job.attempt;
-    let decision =
-        Decision::on_failure(retry, verdict, attempt, random::fraction(), || reason.into());
+    let decision = Decision::on_failure(retry, verdict, attempt, random::fraction(), || {
+        Reason::new(cause, reason)
+    });
     #[cfg(feature = "tracing")]
     if decision != Decision::Discard {
         tracing::warn!(target: "bourn", attempt, of = retry.attempts(), reason, "attempt failed");

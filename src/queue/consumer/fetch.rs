@@ -10,6 +10,7 @@ use crate::command::{ClientUnblock, XGroupCreate, XInfoStream};
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, StartAt};
+use crate::queue::cause::Reason;
 use crate::queue::codec::origin::Address;
 use crate::queue::consumer::in_flight::{InFlight, Out, Settler};
 use crate::queue::consumer::state::State;
@@ -454,8 +455,7 @@ impl Fetch {
             job.is_copied = mark == Mark::Copied || job.was_copied();
             job.is_alone = is_alone;
             if is_exhausted {
-                let reason = format!("delivered {attempts} times and never finished");
-                job.settle(Decision::DeadLetter(reason.into()));
+                job.settle(Decision::DeadLetter(Reason::worker_lost(attempts)));
             } else if let Err(mpsc::error::SendError(job)) = self.out.send(Ok(job)) {
                 // The receiver is closed: the entry is released.
                 drop(job);

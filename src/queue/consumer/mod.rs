@@ -25,6 +25,7 @@ pub(crate) mod state;
 mod threads;
 
 use crate::error::Error;
+use crate::queue::cause::DeadLetterCause;
 use crate::queue::consumer::delayed::Redelivery;
 use crate::queue::consumer::delivery::Delivery;
 use crate::queue::consumer::fetch::Fetch;
@@ -336,11 +337,16 @@ pub(crate) fn open<T: 'static>(queues: &[Queue<T>], job: InFlight) -> Option<Del
         (Undecodable::DeadLetter, Ok(_)) => Verdict::Dead,
         _ => Verdict::Retry,
     };
-    if text.is_err() {
-        failure::panicked(&job);
-    }
+    let cause = match text {
+        Ok(_) => DeadLetterCause::Undecodable,
+        Err(_) => {
+            failure::panicked(&job);
+            DeadLetterCause::Panicked
+        }
+    };
     let (Ok(text) | Err(text)) = text;
-    failure::failed(job, retry, verdict, &format!("the payload cannot be read: {text}"));
+    let reason = format!("the payload cannot be read: {text}");
+    failure::failed(job, retry, verdict, (cause, &reason));
     None
 }
 

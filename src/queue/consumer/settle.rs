@@ -16,6 +16,7 @@
 
 use crate::error::{Code, Error, Outcome, Repeat};
 use crate::id::EntryId;
+use crate::queue::cause::{DeadLetterCause, Reason};
 use crate::queue::codec::FieldList;
 use crate::queue::codec::origin::{self, Source};
 use crate::queue::consumer::conclude::{answer, failed, owner};
@@ -295,7 +296,7 @@ fn is_refused(error: &QueueError) -> bool {
 
 /// Returns the decision on a job whose next job was refused: that of a failed attempt.
 fn after_refusal(job: &InFlight, shared: &Shared, error: &QueueError) -> Decision {
-    let reason = || error.to_string().into();
+    let reason = || Reason::new(DeadLetterCause::Failed, error.to_string());
     let (retry, random) = (&shared.settings.retry, random::fraction());
     let decision = Decision::on_failure(retry, Verdict::Retry, job.attempt, random, reason);
     if matches!(decision, Decision::Retry(_)) {

@@ -11,11 +11,13 @@
 //! | entries that stay young, because the server's clock was set back | `XPENDING`, `XCLAIM ... IDLE` |
 //! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
 //! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again; every second, while this consumer settles jobs |
+//! | dead letters beyond the limits of the queue | `XRANGE`, `XDEL` of its own letters |
 //! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs, where there are several |
 //! | entries beyond a lossy retention | `XTRIM s MAXLEN ~ n`, `XTRIM s MINID ~ now-age`, by the server's clock |
 
 pub(crate) mod consumers;
 mod deleted;
+mod letters;
 mod stuck;
 mod trimming;
 pub(crate) mod wheel;
@@ -144,6 +146,7 @@ async fn run_once(
     if !settings.at_most_once {
         stuck::free(shared, &mut progress.stuck).await?;
     }
+    letters::limit(shared).await?;
     consumers::remove_abandoned(shared, me, &consumers, &mut progress.abandoned).await?;
     trimming::trim(shared).await
 }

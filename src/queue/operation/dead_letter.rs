@@ -34,6 +34,7 @@ use crate::command::{DeleteOutcome, Refs, XAck, XAckDel, XAdd, XClaim, XDel, XDe
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
 use crate::id::EntryId;
+use crate::queue::cause::{DeadLetterCause, Reason};
 use crate::queue::codec::origin::{self, Letter, producer_id};
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::ack::Acked;
@@ -44,12 +45,15 @@ use crate::queue::policy::mark::{Mark, moving, split_count};
 use crate::queue::settings::Retention;
 use crate::queue::shared::Shared;
 use crate::random;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The reason of a letter whose first copy is not found.
 const INTERRUPTED: &str =
     "its move to the dead-letter stream was interrupted, and the reason is lost";
+
+fn interrupted() -> Reason {
+    Reason::new(DeadLetterCause::Unknown, INTERRUPTED)
+}
 
 /// Allows for the time that a command is on its way.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -58,7 +62,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct DeadLetterMove {
     attempts: u32,
-    reason: Arc<str>,
+    reason: Reason,
     at_ms: u64,
     /// Identifies the copy.
     token: String,
@@ -84,12 +88,12 @@ pub(crate) struct DeadLetterMove {
 impl DeadLetterMove {
     /// Creates the move of an entry. `count` is its number of attempts, marked if an earlier move
     /// was interrupted.
-    pub(crate) fn new(entry: Entry, count: u32, reason: Arc<str>) -> Self {
+    pub(crate) fn new(entry: Entry, count: u32, reason: Reason) -> Self {
         let (attempts, mark) = split_count(count);
         let is_resumed = mark == Mark::Moving;
         Self {
             attempts,
-            reason: if is_resumed { INTERRUPTED.into() } else { reason },
+            reason: if is_resumed { interrupted() } else { reason },
             at_ms: clock::unix_ms(),
             token: format!("{:016x}", random::bits()),
             entry,
@@ -123,7 +127,8 @@ impl DeadLetterMove {
             stream,
             group,
             attempts: self.attempts,
-            reason: self.reason.as_bytes(),
+            cause: self.reason.cause,
+            reason: self.reason.text.as_bytes(),
             at_ms: self.at_ms,
             token: self.token.as_bytes(),
         };
@@ -155,8 +160,8 @@ pub(crate) async fn send(
         }
     };
     if acked == Acked::Done {
-        let (attempts, reason) = (job.attempts, Arc::clone(&job.reason));
-        shared.emit(QueueEvent::DeadLettered { id: job.id(), attempts, reason });
+        let (attempts, Reason { cause, text }) = (job.attempts, job.reason.clone());
+        shared.emit(QueueEvent::DeadLettered { id: job.id(), attempts, cause, reason: text });
     }
     Ok(acked)
 }
@@ -346,8 +351,8 @@ async fn find_older(shared: &Shared, dlq: &[u8], job: &mut DeadLetterMove) -> Re
         |copy, letter| {
             if letter.id == id {
                 older.push(copy);
-                let reason = String::from_utf8_lossy(letter.reason);
-                first = Some((letter.attempts, Arc::from(reason), letter.at_ms));
+                let reason = Reason::new(letter.cause, String::from_utf8_lossy(letter.reason));
+                first = Some((letter.attempts, reason, letter.at_ms));
             }
             false
         },

@@ -11,6 +11,7 @@
 use crate::command::{XAck, XAdd};
 use crate::error::Error;
 use crate::id::EntryId;
+use crate::queue::cause::DeadLetterCause;
 use crate::queue::codec::origin::Letter;
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::clock;
@@ -38,6 +39,7 @@ pub(crate) async fn dead_letter(
             stream,
             group,
             attempts,
+            cause: DeadLetterCause::TooLarge,
             reason: reason.as_bytes(),
             at_ms: clock::unix_ms(),
             token: token.as_bytes(),
@@ -47,6 +49,7 @@ pub(crate) async fn dead_letter(
     }
     let (acked,) = shared.client.transact((XAck::new(stream, group, id),)).on(connection).await?;
     acked?;
-    shared.emit(QueueEvent::DeadLettered { id, attempts, reason: reason.into() });
+    let (cause, reason) = (DeadLetterCause::TooLarge, reason.into());
+    shared.emit(QueueEvent::DeadLettered { id, attempts, cause, reason });
     Ok(())
 }

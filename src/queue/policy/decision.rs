@@ -1,7 +1,7 @@
 //! The decision on a job after its delivery. No I/O.
 
+use crate::queue::cause::{DeadLetterCause, Reason};
 use crate::queue::policy::retry_policy::{Next, RetryPolicy, Verdict};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The decision on a delivered job.
@@ -19,22 +19,30 @@ pub(crate) enum Decision {
     Release,
     /// Retry at once: the delivery was dropped without a decision.
     Drop,
-    /// Move to the dead-letter stream, with this reason.
-    DeadLetter(Arc<str>),
+    /// Move to the dead-letter stream, for this reason.
+    DeadLetter(Reason),
 }
 
 impl Decision {
-    /// Returns the decision on a failed attempt. `random` is between 0 and 1.
+    /// Returns the decision on a failed attempt. `random` is between 0 and 1. `reason` is that of the
+    /// failure: an error that is no other failure becomes [`DeadLetterCause::Rejected`] if the verdict
+    /// is `Dead`.
     pub(crate) fn on_failure(
         policy: &RetryPolicy,
         verdict: Verdict,
         attempt: u32,
         random: f64,
-        reason: impl FnOnce() -> Arc<str>,
+        reason: impl FnOnce() -> Reason,
     ) -> Self {
         match policy.after(verdict, attempt, random) {
             Next::Retry(wait) => Self::Retry(wait),
-            Next::Dead => Self::DeadLetter(reason()),
+            Next::Dead => {
+                let mut reason = reason();
+                if verdict == Verdict::Dead && reason.cause == DeadLetterCause::Failed {
+                    reason.cause = DeadLetterCause::Rejected;
+                }
+                Self::DeadLetter(reason)
+            }
             Next::Discard => Self::Discard,
         }
     }
@@ -53,15 +61,18 @@ mod tests {
     fn failed_attempt_is_retried_dead_lettered_or_discarded() {
         let policy = RetryPolicy::default().max_attempts(2);
         let wait = Duration::from_secs(3);
-        let dead = Decision::DeadLetter("bad".into());
+        let dead = |cause| Decision::DeadLetter(Reason::new(cause, "bad"));
+        use DeadLetterCause::{Failed, Panicked, Rejected};
         let rows = [
-            (Verdict::RetryAfter(wait), 1, Decision::Retry(wait)),
-            (Verdict::RetryAfter(wait), 2, dead.clone()),
-            (Verdict::Dead, 1, dead),
-            (Verdict::Discard, 2, Decision::Discard),
+            (Verdict::RetryAfter(wait), Failed, 1, Decision::Retry(wait)),
+            (Verdict::RetryAfter(wait), Failed, 2, dead(Failed)),
+            (Verdict::Dead, Failed, 1, dead(Rejected)),
+            (Verdict::Dead, Panicked, 1, dead(Panicked)),
+            (Verdict::Discard, Failed, 2, Decision::Discard),
         ];
-        for (verdict, attempt, expected) in rows {
-            let decision = Decision::on_failure(&policy, verdict, attempt, 0.5, || "bad".into());
+        for (verdict, cause, attempt, expected) in rows {
+            let reason = || Reason::new(cause, "bad");
+            let decision = Decision::on_failure(&policy, verdict, attempt, 0.5, reason);
             assert_eq!(decision, expected, "{verdict:?}, attempt {attempt}");
             assert_eq!(decision.acknowledges(), verdict == Verdict::Discard, "{decision:?}");
         }

@@ -6,6 +6,7 @@ use super::job::{Job, JobInfo};
 use super::middleware::Middleware;
 use super::order::{Order, Turn};
 use crate::config::BoxFuture;
+use crate::queue::cause::DeadLetterCause;
 use crate::queue::consumer::alone::{self, Marked};
 use crate::queue::consumer::failure::{self, Panic, caught, caught_while, message};
 use crate::queue::consumer::in_flight::InFlight;
@@ -314,6 +315,7 @@ impl<H> Running<H> {
 /// Settles a job whose attempt ended this way.
 fn settle(shared: &Shared, job: InFlight, end: End) {
     let retry = &shared.settings.retry;
+    let mut cause = DeadLetterCause::Failed;
     let fail = match end {
         End::Done(Ok(())) => return job.settle(Decision::Done),
         // Another worker has the job, or will get it.
@@ -321,10 +323,12 @@ fn settle(shared: &Shared, job: InFlight, end: End) {
         End::Done(Err(fail)) => fail,
         End::Panicked(panic) => {
             failure::panicked(&job);
+            cause = DeadLetterCause::Panicked;
             Fail::Retry(format!("panicked: {}", message(&*panic)).into())
         }
         End::TimedOut(time) => {
             job.state.outcomes.add(job.key.0, JobOutcome::TimedOut, 1);
+            cause = DeadLetterCause::TimedOut;
             Fail::Retry(format!("took longer than {time:?}").into())
         }
         End::Cancelled => Fail::Release,
@@ -344,5 +348,5 @@ fn settle(shared: &Shared, job: InFlight, end: End) {
         failure::panicked(&job);
         reason = format!("{reason} (the classifier panicked: {})", message(&*panic));
     }
-    failure::failed(job, retry, verdict, &reason);
+    failure::failed(job, retry, verdict, (cause, &reason));
 }
