@@ -2,9 +2,9 @@
 
 use crate::steps::{LEASE, STREAM, delivered, enqueue, len, next, number, requests, run, s};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
-use bourn::queue::{Acked, Flat, Queue, Retention};
+use bourn::queue::{Acked, Consumer, Delivery, Flat, Queue, Retention};
 use bourn::testing::{Fault, Server};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The command that acknowledges with this version.
 fn command(server: &Server) -> &'static str {
@@ -168,5 +168,56 @@ fn queue_that_deletes_is_not_opened_beside_another_group() {
         let client = server.client().await.unwrap();
         let other = Queue::builder(&client, STREAM).group("other").open::<Email, _>(Flat).await;
         assert!(other.is_err(), "it would delete entries that the first group needs");
+    });
+}
+
+/// Adds two jobs, which the consumer takes.
+async fn two_jobs(queue: &Queue<Email>, consumer: &mut Consumer<Email>) -> [Delivery<Email>; 2] {
+    enqueue(queue).await;
+    enqueue(queue).await;
+    let one = next(consumer, s(3)).await.expect("a job");
+    [one, next(consumer, s(3)).await.expect("a job")]
+}
+
+/// Settles the job as another client.
+fn finish_elsewhere(server: &Server, delivery: &Delivery<Email>) {
+    for command in ["XACK email workers", "XDEL email"] {
+        run(server, &format!("{command} {}", delivery.id()));
+    }
+}
+
+#[test]
+fn job_whose_lease_was_lost_does_not_change_the_result_of_others() {
+    for retention in [Retention::DeleteOnAck, Retention::LossyMaxLen(1_000)] {
+        on_each_version(|server| async move {
+            let queue = with_retention(&server, "workers", retention).await;
+            let mut consumer = queue.consumer().prefetch(2).start().await.unwrap();
+            let [one, two] = two_jobs(&queue, &mut consumer).await;
+            sleep(s(2)).await;
+            run(&server, &format!("XCLAIM email workers other 1000 {} JUSTID", one.id()));
+            one.lease().lost().await;
+            finish_elsewhere(&server, &one);
+            let (one, two) = tokio::join!(one.ack(), two.ack());
+            assert_eq!((one.unwrap(), two.unwrap()), (Acked::AlreadyGone, Acked::Done));
+        });
+    }
+}
+
+/// Only the jobs that are acknowledged together with the first such job may get its result.
+#[test]
+fn job_that_another_client_settles_changes_the_result_of_others_once() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, STREAM).await;
+        let mut consumer = queue.consumer().prefetch(2).start().await.unwrap();
+        for is_first in [true, false, false] {
+            let [one, two] = two_jobs(&queue, &mut consumer).await;
+            finish_elsewhere(&server, &one);
+            let (one, two) = tokio::join!(one.ack(), two.ack());
+            assert_eq!(one.unwrap(), Acked::AlreadyGone);
+            let is_exact = !requests(&server, &["XACKDEL"]).is_empty();
+            let two = two.unwrap();
+            let expected = if is_first && !is_exact { Acked::AlreadyGone } else { Acked::Done };
+            assert_eq!(two, expected, "is_first: {is_first}");
+        }
     });
 }

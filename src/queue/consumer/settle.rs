@@ -184,9 +184,15 @@ async fn acknowledge_once(
     let Some(shared) = state.shared(level) else { return Ok(()) };
     let ids: Vec<EntryId> = jobs.iter().map(|settlement| settlement.job.key.1).collect();
     let sent = clock::now();
-    let sending = pin!(ack::send(shared, &ids));
+    let is_held = |job: &InFlight| !state.may_be_gone(job.key, job.ticket, sent);
+    let held: Vec<bool> = jobs.iter().map(|settlement| is_held(&settlement.job)).collect();
+    let sending = pin!(ack::send(shared, &ids, held.contains(&false)));
     let error = match either(sending, time_is_over(state, &jobs)).await {
         Either::Left(Ok(results)) => {
+            let is_gone = |(acked, held): (&Acked, &bool)| *acked == Acked::AlreadyGone && *held;
+            if results.iter().zip(&held).any(is_gone) {
+                state.others_settle(sent);
+            }
             for (settlement, acked) in jobs.into_iter().zip(results) {
                 acknowledged(state, settlement, Ok(acked));
             }

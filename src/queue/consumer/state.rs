@@ -60,6 +60,9 @@ pub(crate) struct State {
     gone: Mutex<BTreeMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<BTreeMap<Key, Instant>>,
+    /// The time until which jobs with a valid lease may no longer be pending: another client has
+    /// settled some.
+    others_settle: Mutex<Option<Instant>>,
     /// The ticket of the last delivery before a group was missing.
     before_missing: AtomicU64,
     /// Locked while heartbeats are on their way.
@@ -121,6 +124,7 @@ impl State {
             run: Mutex::default(),
             gone: Mutex::default(),
             done: Mutex::default(),
+            others_settle: Mutex::default(),
             before_missing: AtomicU64::new(0),
             heartbeat: tokio::sync::Mutex::default(),
             buffered: AtomicUsize::new(0),
@@ -284,6 +288,17 @@ impl State {
     /// delivery when it is claimed.
     pub(crate) fn was_run(&self, key: Key) -> bool {
         lock(&self.run).contains_key(&key)
+    }
+
+    /// Whether the entry of this delivery may no longer be pending for us.
+    pub(crate) fn may_be_gone(&self, key: Key, ticket: u64, now: Instant) -> bool {
+        let others_settle = lock(&self.others_settle).is_some_and(|until| now < until);
+        others_settle || self.was_group_missing(ticket) || !self.leases().is_valid(key, ticket, now)
+    }
+
+    /// Records that jobs with a valid lease were not pending.
+    pub(crate) fn others_settle(&self, now: Instant) {
+        *lock(&self.others_settle) = Some(now + self.lease() * 10);
     }
 
     /// Records that the job is done, and could not be acknowledged.

@@ -9,6 +9,9 @@
 //! ACKED keeps an entry that another group has not acknowledged. With delete on ack there is no other
 //! group, unless another client has created one.
 //!
+//! XACK reports how many of the entries were pending, not which. So those that may not be pending are
+//! acknowledged by a command each.
+//!
 //! A server that refuses XACKDEL, by its ACL or because it was renamed, is treated as an older one.
 //!
 //! XDEL comes first: if the pipeline is interrupted, a pending entry without a payload is left,
@@ -42,13 +45,20 @@ pub enum Acked {
     /// The job was no longer pending. Another worker finished it after this lease was lost, or this
     /// acknowledgement was applied before and its reply was lost.
     ///
-    /// Before Redis 8.2 the server reports how many of the jobs acknowledged together were pending,
-    /// not which. If some were not, all of them get this result.
+    /// Before Redis 8.2, and with a lossy retention, the server reports how many of the jobs
+    /// acknowledged together were pending, not which. A job whose lease was lost is acknowledged by a
+    /// command of its own. If another client settles a job whose lease is valid, all jobs that are
+    /// acknowledged together with it get this result; those after them do not.
     AlreadyGone,
 }
 
-/// Acknowledges these entries. Returns a result for each.
-pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>, Error> {
+/// Acknowledges these entries. Returns a result for each. `may_be_gone` says whether some of them may
+/// not be pending.
+pub(crate) async fn send(
+    shared: &Shared,
+    ids: &[EntryId],
+    may_be_gone: bool,
+) -> Result<Vec<Acked>, Error> {
     let settings = &shared.settings;
     let (stream, group) = (&settings.stream, &settings.group);
     if !settings.retention.is_lossy() && shared.capabilities().ack_del {
@@ -64,6 +74,15 @@ pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>,
             Err(error) => return Err(error),
         }
     }
+    let one = |acked| if acked { Acked::Done } else { Acked::AlreadyGone };
+    if may_be_gone && ids.len() > 1 {
+        if settings.retention.deletes() {
+            shared.client.send(XDel::new(stream, ids)).await?;
+        }
+        let each = ids.iter().map(|id| XAck::new(stream, group, *id));
+        let acked = shared.client.send_all(each).await;
+        return acked.into_iter().map(|acked| Ok(one(acked? > 0))).collect();
+    }
     let ack = XAck::new(stream, group, ids);
     let acked = if settings.retention.deletes() {
         let (deleted, acked) = shared.client.send_all((XDel::new(stream, ids), ack)).await;
@@ -72,11 +91,8 @@ pub(crate) async fn send(shared: &Shared, ids: &[EntryId]) -> Result<Vec<Acked>,
     } else {
         shared.client.send(ack).await?
     };
-    // The server reports how many were pending, not which. All of them were, unless a lease was
-    // lost.
     let all = u64::try_from(ids.len()).is_ok_and(|count| count == acked);
-    let outcome = if all { Acked::Done } else { Acked::AlreadyGone };
-    Ok(vec![outcome; ids.len()])
+    Ok(vec![one(all); ids.len()])
 }
 
 /// Deletes the entries that were not pending: XACKDEL leaves them in the stream. Another client has
