@@ -134,3 +134,34 @@ fn job_delivered_too_often_is_dead_lettered_without_a_run() {
         assert_eq!(letters[0].attempts, 25);
     });
 }
+
+/// It makes the entry pending for its consumer again, which looks like a delivery whose reply was
+/// lost. The consumer has no room when the job is given back.
+#[test]
+fn job_given_back_before_a_late_heartbeat_arrives_counts_as_run() {
+    on_each_version(|server| async move {
+        for nack in [Nack::now(), Nack::after(s(1))] {
+            run(&server, "DEL email");
+            let queue = queue(&server, STREAM).await;
+            let id = enqueue(&queue).await;
+            let mut consumer = queue.consumer().start().await.unwrap();
+            let delivery = next(&mut consumer, s(1)).await.expect("the job");
+            enqueue(&queue).await;
+            // The reply to a heartbeat is lost.
+            server.inject(Fault::lose_reply().on_command("XCLAIM"));
+            sleep(s(15)).await;
+            delivery.nack(nack).await.unwrap();
+            sleep(s(2)).await;
+            let name = name(&consumer);
+            assert_ne!(owner(&server, id).map(|(owner, _)| owner), Some(name.clone()));
+            run(&server, &format!("XCLAIM email workers {name} 0 {id} JUSTID"));
+            server.disconnect_all();
+            sleep(s(2)).await;
+            next(&mut consumer, s(1)).await.expect("the other job").ack().await.unwrap();
+            let again = next(&mut consumer, 2 * LEASE).await.expect("it comes again");
+            assert_eq!((again.id(), again.attempt()), (id, 2));
+            again.ack().await.unwrap();
+            consumer.close().await;
+        }
+    });
+}

@@ -173,16 +173,30 @@ fn job_that_another_client_settled_is_neither_retried_nor_dead_lettered() {
                         assert!(!has_lost_its_lease(&events), "{case}: {events:?}");
                         assert_eq!(len(&server, DEAD), 0, "{case}");
                         assert_eq!((report.dead, report.lease_lost), (0, 0), "{case}: {report}");
-                        // An entry that was only deleted is found to be gone when the retry is due, and by
-                        // Redis 6.2 not even then: it is retried.
-                        let is_known =
-                            report.already_gone == 1 || (how == "XDEL" && report.retried == 1);
-                        assert!(is_known, "{case}: {report}");
+                        assert_eq!((report.already_gone, report.done), (1, 0), "{case}: {report}");
+                        // The first retry waits with the consumer, which looks when it is due.
+                        let waits = result == "failed";
+                        assert_eq!(report.retried, u64::from(waits), "{case}: {report}");
+                        let pending = run(&server, &format!("XPENDING {STREAM} workers - + 9"));
+                        assert!(pending.as_list().is_some_and(|list| list.is_empty()), "{case}");
                     }
                 }
             }
         });
     }
+}
+
+#[test]
+fn job_that_another_client_deleted_is_not_put_into_the_wheel() {
+    on_each_version(|server| async move {
+        let (_queue, mut consumer, delivery) = delivered(&server).await;
+        run(&server, &format!("XDEL {STREAM} {}", delivery.id()));
+        delivery.nack(Nack::after(s(5))).await.unwrap();
+        let report = consumer.report();
+        assert_eq!((report.already_gone, report.retried), (1, 0), "{report}");
+        assert_eq!(len(&server, "{email}:delay:jobs:1m"), 0);
+        assert!(next(&mut consumer, s(60)).await.is_none());
+    });
 }
 
 #[test]

@@ -198,7 +198,7 @@ pub(crate) async fn renew(
 }
 
 /// Delivers an entry of ours to us again, and sets its number of deliveries, if that can be sent
-/// before the lease expires. False if the entry is no longer pending.
+/// before the lease expires. False if the entry is no longer pending, or was deleted.
 pub(crate) async fn deliver_again(
     shared: &Shared,
     me: &[u8],
@@ -206,10 +206,18 @@ pub(crate) async fn deliver_again(
     deliveries: u32,
     expiry: Instant,
 ) -> Result<bool, Error> {
-    let left = expiry.saturating_duration_since(clock::now());
+    let left = || expiry.saturating_duration_since(clock::now());
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    // XCLAIM JUSTID of Redis 6.2 returns entries that were deleted, and they stay pending.
+    if !shared.capabilities().deleted {
+        let look = XRange::new(stream, id..=id).count(1);
+        if shared.client.send(look).within(left()).await?.is_empty() {
+            shared.client.send(XAck::new(stream, group, id)).within(left()).await?;
+            return Ok(false);
+        }
+    }
     let claim = XClaim::new(stream, group, me, Duration::ZERO, id).retry_count(deliveries.into());
-    Ok(!shared.client.send(claim.just_id()).within(left).await?.is_empty())
+    Ok(!shared.client.send(claim.just_id()).within(left()).await?.is_empty())
 }
 
 /// Renews one lease that expires then. False if the entry is no longer pending.
