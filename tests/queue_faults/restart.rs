@@ -90,7 +90,8 @@ fn planned_failover_loses_nothing() {
             let log = run_log.job(n, |log| log.clone());
             assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {log:?}");
             assert_eq!(log.done > 0, n % 50 != 7, "job {n}: {log:?}");
-            assert!(log.attempts.iter().all(|attempt| *attempt <= 5), "job {n}: {log:?}");
+            // Once more, alone, if the failover hid how the last attempt ended.
+            assert!(log.attempts.iter().all(|attempt| *attempt <= 6), "job {n}: {log:?}");
         }
     });
 }
