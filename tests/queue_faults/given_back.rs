@@ -115,6 +115,10 @@ fn job_that_was_given_back_is_not_kept_by_maintenance() {
         delivery.ack().await.unwrap();
         let again = next(&mut consumer, s(2)).await.expect("it comes at once");
         assert_eq!((again.id(), again.attempt()), (id, 1));
+        // For our own name it would look like a lost delivery at that moment.
+        let scans = requests(&server, &["XAUTOCLAIM", "9000000000000000"]);
+        assert!(!scans.is_empty(), "it is scanned for");
+        assert!(scans.iter().all(|scan| scan.to_string().contains(" ~retry ")), "{scans:?}");
     });
 }
 

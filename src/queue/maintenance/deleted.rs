@@ -26,10 +26,13 @@ pub(crate) async fn clear(
     missing: &mut Vec<EntryId>,
 ) -> Result<(), Error> {
     let (stream, group) = (&shared.settings.stream, &shared.settings.group);
+    // An entry that XNACK gave back is claimed by the scan. Under our own name it would look like one
+    // whose delivery was lost, which is no attempt.
+    let scanner = if shared.capabilities().nack { RETRY } else { me };
     for _ in 0..PAGES {
         let start = cursor.unwrap_or(EntryId::MIN);
         let waiting = claim::in_wheel(shared, start, 10 * COUNT).await?;
-        let scan = XAutoClaim::new(stream, group, me, NEVER, start).count(COUNT).just_id();
+        let scan = XAutoClaim::new(stream, group, scanner, NEVER, start).count(COUNT).just_id();
         let page = shared.client.send(scan).await?;
         let deleted = page.deleted.unwrap_or_default();
         missing.extend(deleted.into_iter().filter(|id| !waiting.contains(id)));
