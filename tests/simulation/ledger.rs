@@ -60,8 +60,8 @@ pub(crate) struct Ledger {
     pub(crate) disturbed: Option<Duration>,
     /// The moment until which a job may be run by two workers at once.
     excused: Duration,
-    /// The number of times that the server lost data, or that its clock jumped: it may forget
-    /// attempts.
+    /// The number of times that the server lost data, that its clock jumped, or that commands may
+    /// have come after their lease: it may forget attempts.
     pub(crate) losses: u32,
     /// The number of processes that ended at any point.
     pub(crate) killed: u32,

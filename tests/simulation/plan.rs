@@ -193,9 +193,11 @@ pub(crate) async fn happen(world: &Arc<World>, step: &Step) {
             if let Some(link) = world.choose_link(step.process) {
                 link.delay(server, time, requests);
             }
-            // A heartbeat that arrives this late takes a lease back.
+            // A heartbeat that arrives this late takes a lease back, and a retry sets the number of
+            // attempts back: no command can depend on the owner.
             if time >= lease / 4 {
                 world.excuse(time + lease * 2);
+                world.ledger().losses += u32::from(requests);
             }
         }
         Event::Suspend(time) => tokio::time::advance(time).await,
