@@ -103,7 +103,9 @@ pub(crate) struct Plan {
     create: bool,
     /// For each stream, whether a reply was lost.
     recover: Vec<bool>,
+    /// When the next sweep begins.
     sweep_at: Option<Instant>,
+    sweeping: bool,
     /// For each stream, the cursor of the sweep, and the number of calls left in it.
     cursors: Vec<(EntryId, u32)>,
     passes: u32,
@@ -127,6 +129,7 @@ impl Plan {
             create: false,
             recover: vec![false; levels],
             sweep_at: None,
+            sweeping: false,
             cursors: vec![(EntryId::MIN, 0); levels],
             passes: 0,
             reads: 0,
@@ -175,11 +178,18 @@ impl Plan {
     }
 
     fn sweep_step(&mut self, now: Instant, room: usize, random: f64) -> Option<Step> {
-        if self.sweep_at.is_none_or(|at| at <= now) {
-            self.sweep_at = Some(now + with_jitter(SWEEP, random));
+        if !self.sweeping && self.sweep_at.is_none_or(|at| at <= now) {
+            self.sweeping = true;
             self.cursors.iter_mut().for_each(|(_, calls)| *calls = CALLS);
         }
-        let level = self.cursors.iter().position(|(_, calls)| *calls > 0)?;
+        let Some(level) = self.cursors.iter().position(|(_, calls)| *calls > 0) else {
+            // From its end on: at a distant server a sweep takes longer than that, and reads would
+            // never have their turn.
+            if std::mem::take(&mut self.sweeping) {
+                self.sweep_at = Some(now + with_jitter(SWEEP, random));
+            }
+            return None;
+        };
         let (cursor, _) = self.cursors.get(level)?;
         Some(Step::Sweep { level, cursor: *cursor, count: room.min(PAGE) })
     }

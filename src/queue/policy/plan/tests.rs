@@ -168,3 +168,21 @@ fn new_connection_is_checked_first_and_a_failed_check_waits_too() {
     plan.checked();
     assert_eq!(plan.next(now + PAUSE.0, 7, NEW, 0.5), Step::Recover(0));
 }
+
+#[test]
+fn sweeps_that_take_longer_than_their_interval_leave_time_for_reads() {
+    let mut now = Instant::now();
+    let mut plan = Plan::new(PlanSettings { levels: 2, ..plan_settings() });
+    let mut reads = 0;
+    for _ in 0..40 {
+        match plan.next(now, 1, OLD, 0.5) {
+            Step::Sweep { level, .. } => plan.sweep_done(level, None, false),
+            _ => {
+                reads += 1;
+                plan.read_done(0, OLD);
+            }
+        }
+        now += SWEEP;
+    }
+    assert!(reads >= 13, "{reads} reads, and a sweep of two streams after each");
+}
