@@ -1,7 +1,7 @@
 //! The future of a request.
 
 use super::health::Due;
-use super::outbox::{Queued, Shared, Size};
+use super::outbox::{Conditions, Queued, Shared, Size};
 use super::pipeline::{Failed, Failure, Replies, SlotId};
 use super::retry::Attempts;
 use super::scratch::{keep, scratch};
@@ -186,10 +186,8 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         if !request.write(&measure, &mut encoded) {
             return Poll::Ready(Err(Unsent::Inconsistent));
         }
-        let queued = match request.connection() {
-            None => self.shared.queue(size, self.latest, due, self.line, cx, &mut encoded),
-            Some(on) => self.shared.queue_pinned(on, size, due, self.line, cx, &mut encoded),
-        };
+        let only = Conditions { latest: self.latest, on: request.connection() };
+        let queued = self.shared.queue(size, only, due, self.line, cx, &mut encoded);
         keep(encoded);
         match queued {
             Queued::In(slot) => {

@@ -119,6 +119,16 @@ pub(crate) struct Size {
     pub(crate) bytes: usize,
 }
 
+/// The conditions of a request, checked when it is queued.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conditions {
+    /// No more than this many replies were requested.
+    pub(crate) latest: u64,
+    /// The connection is the one that was established at this time. If it ends before the request is
+    /// sent, the request is not sent.
+    pub(crate) on: Option<Instant>,
+}
+
 /// The result of an attempt to queue a request.
 #[derive(Debug)]
 pub(crate) enum Queued {

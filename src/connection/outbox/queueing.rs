@@ -2,39 +2,20 @@
 
 use super::super::budget::Budget;
 use super::super::health::Due;
-use super::{Link, Queued, Shared, Size};
+use super::{Conditions, Link, Queued, Shared, Size};
 use crate::error::Unsent;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
 /// The caller's side.
 impl Shared {
-    /// Queues an encoded request. The bytes of a large one are moved, those of others copied.
-    ///
-    /// A request with a ticket has waited for capacity. It is refused if more than `latest` replies
-    /// were requested.
+    /// Queues an encoded request, if the conditions are met. The bytes of a large one are moved, those
+    /// of others copied. A request with a ticket has waited for capacity.
     #[inline]
     pub(in crate::connection) fn queue(
         &self,
         size: Size,
-        latest: u64,
-        due: Option<Due>,
-        ticket: Option<u64>,
-        cx: &Context<'_>,
-        encoded: &mut Vec<u8>,
-    ) -> Queued {
-        self.queue_on(None, size, latest, due, ticket, cx, encoded)
-    }
-
-    /// Queues an encoded request that is sent only on the connection that was established at this
-    /// time, if that is given. If that connection ends before, the request is not sent.
-    #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "queue, and the connection")]
-    fn queue_on(
-        &self,
-        on: Option<Instant>,
-        size: Size,
-        latest: u64,
+        only: Conditions,
         due: Option<Due>,
         ticket: Option<u64>,
         cx: &Context<'_>,
@@ -47,11 +28,12 @@ impl Shared {
         if state.closing {
             return Queued::Not(Unsent::Closed);
         }
-        if state.pipeline.sends() > latest {
+        if state.pipeline.sends() > only.latest {
             // The caller knows: it was lost before.
             return Queued::Not(Unsent::Closed);
         }
-        if on.is_some_and(|on| state.since != Some(on) || !matches!(state.link, Link::Up(_))) {
+        let is_other = |on| state.since != Some(on) || !matches!(state.link, Link::Up(_));
+        if only.on.is_some_and(is_other) {
             return Queued::Not(Unsent::Reconnected);
         }
         let cost = Budget::cost(size.bytes);
@@ -69,7 +51,7 @@ impl Shared {
         }
         state.backlog.add(encoded);
         let slot = state.pipeline.push(size.replies, size.bytes, cost, due, waker);
-        if on.is_some() {
+        if only.on.is_some() {
             state.pipeline.pin(slot);
         }
         let next = state.next_in_line();
@@ -86,20 +68,6 @@ impl Shared {
             next.wake();
         }
         Queued::In(slot)
-    }
-
-    /// Queues an encoded request that is sent only on this connection.
-    #[cold]
-    pub(in crate::connection) fn queue_pinned(
-        &self,
-        on: Instant,
-        size: Size,
-        due: Option<Due>,
-        ticket: Option<u64>,
-        cx: &Context<'_>,
-        encoded: &mut Vec<u8>,
-    ) -> Queued {
-        self.queue_on(Some(on), size, u64::MAX, due, ticket, cx, encoded)
     }
 
     /// Leaves the line for capacity.
@@ -126,7 +94,8 @@ mod tests {
         let queue = |on| {
             let size = Size { replies: 1, bytes: 4 };
             let cx = Context::from_waker(Waker::noop());
-            shared.queue_pinned(on, size, None, None, &cx, &mut b"PING".to_vec())
+            let only = Conditions { latest: u64::MAX, on: Some(on) };
+            shared.queue(size, only, None, None, &cx, &mut b"PING".to_vec())
         };
         let is_refused = |queued| matches!(queued, Queued::Not(Unsent::Reconnected));
         assert!(is_refused(queue(Instant::now())), "there was none yet");

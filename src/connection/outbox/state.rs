@@ -49,7 +49,7 @@ mod tests {
     use crate::command::XLen;
     use crate::config::Config;
     use crate::connection::call::{Enqueue, Patience};
-    use crate::connection::outbox::{Queued, Size};
+    use crate::connection::outbox::{Conditions, Queued, Size};
     use crate::connection::single::Single;
     use crate::connection::transport::Direct;
     use crate::error::Unsent;
@@ -86,7 +86,8 @@ mod tests {
         let queue = |latest| {
             let size = Size { replies: 1, bytes: 4 };
             let cx = Context::from_waker(Waker::noop());
-            shared.queue(size, latest, None, None, &cx, &mut b"PING".to_vec())
+            let only = Conditions { latest, on: None };
+            shared.queue(size, only, None, None, &cx, &mut b"PING".to_vec())
         };
         assert!(matches!(queue(0), Queued::In(_)));
         assert!(matches!(queue(1), Queued::In(_)));

@@ -102,15 +102,15 @@ pub(crate) async fn recover(
 }
 
 /// Returns the ids of entries whose jobs are in the wheel, among the first pending ones from this id
-/// on: such a job is not lost with its entry. None while the wheel is not used, and none with delete
-/// on ack, where missing entries are not counted.
+/// on: such a job is not lost with its entry. None with delete on ack, where missing entries are not
+/// counted.
 pub(crate) async fn in_wheel(
     shared: &Shared,
     start: EntryId,
     most: u64,
 ) -> Result<BTreeSet<EntryId>, Error> {
     let Settings { stream, group, retention, .. } = &shared.settings;
-    if retention.deletes() || !shared.wheel.is_used() {
+    if retention.deletes() {
         return Ok(BTreeSet::new());
     }
     let list = shared.client.send(XPendingRange::new(stream, group, start.., most)).await?;
