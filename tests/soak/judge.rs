@@ -21,8 +21,9 @@ use bourn::EntryId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One in this many jobs may lose its workers until it is dead-lettered.
-const MOST_LOST: usize = 10_000;
+/// One job in so many may be dead-lettered because its workers died each time. Those that a
+/// `Consumer` takes have no attempt alone.
+const MOST_LOST: usize = 4_000;
 
 /// The findings about a history.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 //!
 //! | rule | broken if |
 //! |---|---|
-//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow |
+//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow; one more if the last one did not end |
 //! | `same-attempt` | two attempts have the same number, without a restart or release between them |
 //! | `twice` | a job that was done ran again, although its worker could have acknowledged it |
 //! | `acked` | a job ran again after its end was confirmed, and the server had not rolled back |
@@ -61,7 +61,11 @@ fn overstays(history: &History, verdict: &mut Verdict) {
 
 impl Job<'_> {
     fn attempts(&self, verdict: &mut Verdict) {
-        for run in self.runs.iter().filter(|run| run.attempt > MAX_ATTEMPTS) {
+        // A job whose worker died during the last attempt, or before its run, has another one, alone.
+        let is_finished = |run: &Run| matches!(run.end, End::Done | End::Failed);
+        let mut at_limit = self.runs.iter().filter(|run| run.attempt == MAX_ATTEMPTS);
+        let limit = MAX_ATTEMPTS + u32::from(!at_limit.any(is_finished));
+        for run in self.runs.iter().filter(|run| run.attempt > limit) {
             let how = format!("attempt {} by w{}", run.attempt, run.worker);
             verdict.wrong("attempts", self.id, &how);
         }
@@ -71,7 +75,7 @@ impl Job<'_> {
         let meanwhile = first.from..last.from;
         let restarts = self.history.restarts.iter();
         let restarts = restarts.filter(|restart| meanwhile.contains(&restart.killed));
-        let most = MAX_ATTEMPTS as usize + releases + restarts.count();
+        let most = limit as usize + releases + restarts.count();
         if self.runs.len() > most {
             let how = format!("{} runs, at most {most} are allowed", self.runs.len());
             verdict.wrong("attempts", self.id, &how);

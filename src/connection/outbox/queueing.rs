@@ -5,7 +5,6 @@ use super::super::health::Due;
 use super::{Conditions, Link, Queued, Shared, Size};
 use crate::error::Unsent;
 use std::task::{Context, Waker};
-use std::time::Instant;
 
 /// The caller's side.
 impl Shared {
@@ -87,6 +86,7 @@ mod tests {
     use crate::config::Config;
     use crate::connection::pipeline::Failure;
     use crate::error::Disconnect;
+    use std::time::Instant;
 
     #[test]
     fn request_for_one_connection_is_sent_on_no_other() {
