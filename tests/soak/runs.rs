@@ -123,7 +123,10 @@ impl Job<'_> {
             let Some(acked) = run.acked else { continue };
             let rolled_back = self.rolled_back_at(acked);
             // A run that was delivered before may start a little later; it needs a cause, too.
-            let later = self.runs.iter().filter(|other| other.from > acked + RECONNECTED);
+            // So may one of a process that was halted between the check of its lease and the run.
+            let is_late = |other: &&Run| other.from > acked + RECONNECTED;
+            let later = self.runs.iter().filter(is_late);
+            let later = later.filter(|other| !self.halted(other, other.from));
             let again = self.runs[place + 1..].iter().filter(|other| other.acked.is_some());
             if let (false, Some(other)) = (rolled_back, later.chain(again).next()) {
                 let how = format!("ended by w{}, then run by w{}", run.worker, other.worker);
