@@ -193,8 +193,8 @@ impl<B: Batch> Transact<'_, B> {
     }
 
     /// Sends the transaction only on this connection, by
-    /// [`Client::connected_since`](super::Client::connected_since): another one may be to another
-    /// server, which has not what the caller has seen. If it has ended,
+    /// [`Client::connected_since`](super::Client::connected_since): the server of another
+    /// one may not have what the caller has seen. If the connection has ended,
     /// [`Unsent::Reconnected`] is returned.
     pub(crate) fn on(mut self, connection: Option<Instant>) -> Self {
         self.0.request_mut().on = connection;

@@ -21,8 +21,8 @@ use bourn::EntryId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One job in so many may be dead-lettered because its workers died each time. Those that a
-/// `Consumer` takes have no attempt alone.
+/// The number of jobs of which one may be dead-lettered because its workers died each time. A job
+/// that a `Consumer` takes has no attempt alone.
 const MOST_LOST: usize = 4_000;
 
 /// The findings about a history.

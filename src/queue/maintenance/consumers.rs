@@ -79,7 +79,7 @@ async fn remove(shared: &Shared, name: &[u8]) -> Result<bool, Error> {
         let claim = claim.retry_count(count).force();
         let claim = claim.just_id();
         let mut backoff = Backoff::default();
-        // Nobody else knows of them now.
+        // They are pending for no consumer until they are put back.
         while let Err(error) = shared.client.send(claim.clone()).await {
             if !is_transient(&error) {
                 return Err(error);

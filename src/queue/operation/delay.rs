@@ -164,8 +164,8 @@ async fn copy(shared: &Shared, job: &Delay, left: Duration) -> Result<(Timer, Co
 }
 
 /// Adds the timer, and marks the entry, on the connection on which the copy is known to exist. All
-/// consumers of the group learn from the marker that the wheel is used. False if the entry was not pending: another consumer had
-/// finished the job.
+/// consumers of the group learn from the marker that the wheel is used. False if the entry was not
+/// pending: another consumer had finished the job.
 async fn mark(
     shared: &Shared,
     me: &[u8],

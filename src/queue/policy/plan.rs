@@ -103,7 +103,7 @@ pub(crate) struct Plan {
     create: bool,
     /// For each stream, whether a reply was lost.
     recover: Vec<bool>,
-    /// When the next sweep begins.
+    /// The time at which the next sweep begins.
     sweep_at: Option<Instant>,
     sweeping: bool,
     /// For each stream, the cursor of the sweep, and the number of calls left in it.
