@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod acknowledgements;
 #[cfg(test)]
+mod alone;
+#[cfg(test)]
 mod caller_code;
 #[cfg(test)]
 mod claims;
