@@ -1,7 +1,7 @@
 //! The faults that affected a run, and whether they explain an event.
 
-use crate::history::{DeadLetter, End, Fault, History, Life, Run, Target, What};
-use crate::job::{Kind, LEASE, MAX_ATTEMPTS};
+use crate::history::{DeadLetter, End, Fault, History, Run, Target, What};
+use crate::job::{Kind, LEASE};
 use bourn::EntryId;
 use std::time::Duration;
 
@@ -73,12 +73,7 @@ impl Job<'_> {
             (_, Some(until)) => self.cause(run, self.lapsing(until)).is_some(),
             (_, None) => false,
         };
-        // Its workers may have died each time before it began, while it was buffered.
-        let from = Duration::from_millis(self.id.ms());
-        let is_death = |life: &&Life| life.dying.is_some_and(|at| from <= at && at <= dead.at);
-        let deaths = || self.history.workers.values().filter(is_death).count();
-        let may_be_unstarted = || deaths() >= MAX_ATTEMPTS as usize;
-        (!self.runs.is_empty() || may_be_unstarted()) && self.runs.iter().zip(next).all(affected)
+        !self.runs.is_empty() && self.runs.iter().zip(next).all(affected)
     }
 
     /// Whether a kill of the server may have lost a write of this time. Its log line may be a

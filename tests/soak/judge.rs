@@ -21,9 +21,9 @@ use bourn::EntryId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The number of jobs of which one may be dead-lettered because its workers died each time. A job
-/// that a `Consumer` takes has no attempt alone.
-const MOST_LOST: usize = 4_000;
+/// The number of jobs of which one may be dead-lettered because its workers died each time: also the
+/// last one, in which it ran alone.
+const MOST_LOST: usize = 20_000;
 
 /// The findings about a history.
 #[derive(Debug, Default)]

@@ -396,7 +396,7 @@ impl Fetch {
     /// Delivers entries of one reply to the consumer. Those that were delivered too often are dead-lettered.
     fn deliver(&mut self, level: usize, claimed: Vec<Claimed>) {
         let Some(shared) = self.state.shared(level) else { return };
-        let (mut bytes, mut largest) = (0, 0);
+        let (mut bytes, mut largest, mut alone) = (0, 0, Vec::new());
         for Claimed { entry, .. } in &claimed {
             let payload = entry.fields().map(|(name, value)| name.len() + value.len()).sum();
             bytes += payload;
@@ -436,11 +436,8 @@ impl Fetch {
             let attempt = if is_moving { deliveries } else { deliveries.saturating_add(before) };
             let is_over = !settings.at_most_once && settings.retry.is_exhausted(attempt);
             // Its workers died: it may have only run beside the job that killed them.
-            let is_alone = is_over
-                && self.state.limits.runs_alone
-                && settings.retry.attempts() > 1
-                && !is_moving
-                && !was_alone(count);
+            let is_alone =
+                is_over && settings.retry.attempts() > 1 && !is_moving && !was_alone(count);
             let is_exhausted = is_moving && !settings.at_most_once || is_over && !is_alone;
             // A delivery that did not run does not count as an attempt.
             let attempt = if is_alone { settings.retry.attempts() + 1 } else { attempt };
@@ -453,11 +450,19 @@ impl Fetch {
                 InFlight::claim(&self.state, &self.settler, key, times, count, (entry, memory));
             let Some(mut job) = job else { continue };
             job.is_copied = mark == Mark::Copied || job.was_copied();
-            job.is_alone = is_alone;
             if is_exhausted {
                 job.settle(Decision::DeadLetter(Reason::worker_lost(attempts)));
+            } else if is_alone {
+                job.set_alone();
+                alone.push(job);
             } else if let Err(mpsc::error::SendError(job)) = self.out.send(Ok(job)) {
                 // The receiver is closed: the entry is released.
+                drop(job);
+            }
+        }
+        // Last: what is buffered is given back when one of them is received.
+        for job in alone {
+            if let Err(mpsc::error::SendError(job)) = self.out.send(Ok(job)) {
                 drop(job);
             }
         }

@@ -7,6 +7,7 @@ use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::queue::codec::{FieldList, origin};
 use crate::queue::consumer::lease::Lease;
+use crate::queue::consumer::pause::Pause;
 use crate::queue::consumer::report::JobOutcome;
 use crate::queue::consumer::state::{Memory, Occupied, State};
 use crate::queue::error::QueueError;
@@ -53,6 +54,8 @@ pub(crate) struct InFlight {
     pub(crate) is_copied: bool,
     /// Whether it must run alone: its workers died during all its attempts.
     pub(crate) is_alone: bool,
+    /// Lifted when it is decided; `None` if others are fetched meanwhile.
+    pub(crate) pause: Option<Arc<Pause>>,
     pub(crate) entry: Entry,
     pub(crate) lease: Lease,
     is_buffered: bool,
@@ -179,7 +182,7 @@ impl InFlight {
         state.undecided.fetch_add(1, Ordering::AcqRel);
         let lease = Lease::new(Arc::downgrade(state), key, ticket, token);
         let (state, place, memory) = (Arc::clone(state), Some(place), Some(memory));
-        let (is_copied, is_alone) = (false, false);
+        let (is_copied, is_alone, pause) = (false, false, None);
         Self {
             state,
             key,
@@ -187,12 +190,19 @@ impl InFlight {
             attempt,
             is_copied,
             is_alone,
+            pause,
             entry,
             lease,
             is_buffered: true,
             memory,
             place,
         }
+    }
+
+    /// Makes it a job that is run alone: no more jobs are fetched until it is decided.
+    pub(crate) fn set_alone(&mut self) {
+        self.is_alone = true;
+        self.pause = Some(Pause::new(&self.state));
     }
 
     /// Marks the job as delivered: it no longer counts as buffered.
@@ -294,7 +304,18 @@ impl InFlight {
     pub(crate) fn abandon(mut self) {
         self.mark_delivered();
         if self.place.take().is_some() {
-            self.state.decided();
+            self.decided();
+        }
+    }
+
+    fn decided(&mut self) {
+        self.lift_pause();
+        self.state.decided();
+    }
+
+    fn lift_pause(&mut self) {
+        if let Some(pause) = self.pause.take() {
+            pause.lift();
         }
     }
 
@@ -307,6 +328,7 @@ impl InFlight {
         let state = Arc::clone(&self.state);
         self.mark_delivered();
         let place = self.place.take()?;
+        self.lift_pause();
         let settler = match &action {
             // At most once: the entry was removed when it was delivered.
             Action::Decide(decision) if state.at_most_once() => {
@@ -339,7 +361,7 @@ impl Drop for InFlight {
         self.mark_delivered();
         let Some(place) = self.place.take() else { return };
         if self.state.at_most_once() {
-            self.state.decided();
+            self.decided();
             return;
         }
         // A delivery that was never returned to the caller does not count as an attempt.
@@ -351,6 +373,7 @@ impl Drop for InFlight {
             attempt: self.attempt,
             is_copied: self.is_copied,
             is_alone: self.is_alone,
+            pause: self.pause.take(),
             entry: self.entry.clone(),
             lease: self.lease.clone(),
             is_buffered: false,
@@ -380,7 +403,7 @@ mod tests {
             bytes: 1_000,
             until_settled: true,
             undecided: 9,
-            runs_alone: false,
+            alone_within: None,
         };
         Arc::new(State::new(vec![shared], client, limits))
     }

@@ -4,13 +4,13 @@
 //! |---|---|
 //! | `state`, `lease`, `in_flight`, `report` | values that the tasks share |
 //! | `delivery` | a job that was delivered to a caller |
-//! | `alone` | a job that is run alone: the mark at the server |
+//! | `alone`, `pause` | a job that is run alone: its turn, its mark at the server, no fetching |
 //! | `failure` | a failed attempt; panics in the caller's code |
 //! | `fetch`, `heartbeat`, `settle`, `delayed` | the tasks |
 //! | `conclude` | how a settlement ended |
 //! | `threads` | the runtime on which the tasks run |
 
-pub(crate) mod alone;
+mod alone;
 mod conclude;
 pub(crate) mod delayed;
 pub(crate) mod delivery;
@@ -19,6 +19,7 @@ pub(crate) mod fetch;
 pub(crate) mod heartbeat;
 pub(crate) mod in_flight;
 pub(crate) mod lease;
+mod pause;
 pub(crate) mod report;
 pub(crate) mod settle;
 pub(crate) mod state;
@@ -26,6 +27,7 @@ mod threads;
 
 use crate::error::Error;
 use crate::queue::cause::DeadLetterCause;
+use crate::queue::consumer::alone::Alone;
 use crate::queue::consumer::delayed::Redelivery;
 use crate::queue::consumer::delivery::Delivery;
 use crate::queue::consumer::fetch::Fetch;
@@ -118,8 +120,8 @@ impl<T: Send + 'static> ConsumerBuilder<T> {
             bytes,
             until_settled: false,
             undecided: usize::MAX,
-            // The caller decides which deliveries it works on at the same time.
-            runs_alone: false,
+            // The caller may keep deliveries until others arrive.
+            alone_within: Some(queue.shared().settings.lease),
         };
         Consumer::start(vec![queue], 0, limits).await
     }
@@ -141,6 +143,10 @@ impl<T: 'static> fmt::Debug for ConsumerBuilder<T> {
 /// Such an error of an acknowledgement does the same. Jobs whose payload cannot be decoded are not
 /// returned: the attempt counts as failed, as [`Undecodable`](crate::queue::Undecodable) describes.
 ///
+/// A job whose workers died during all its attempts is returned once more, alone: when all other
+/// deliveries are settled, and the next one when it is settled. The consumer waits for one lease at
+/// most for each.
+///
 /// Dropping it has the effect of [`Consumer::close`], in the background. Deliveries in flight can
 /// still be settled after that.
 ///
@@ -160,6 +166,7 @@ pub struct Consumer<T> {
     /// The runtime of its tasks.
     runtime: Handle,
     jobs: mpsc::UnboundedReceiver<Result<InFlight, QueueError>>,
+    alone: Alone,
 }
 
 impl<T: Send + 'static> Consumer<T> {
@@ -189,7 +196,7 @@ impl<T: Send + 'static> Consumer<T> {
         let settlements = (settlements, Redelivery::new(&settler, &out));
         let fetch = Fetch::new(Arc::clone(&state), plan, reader, settler, out, origin);
         runtime.spawn(supervise(Arc::clone(&state), fetch, settlements));
-        Ok(Self { queues, state, runtime, jobs })
+        Ok(Self { queues, state, runtime, jobs, alone: Alone::No })
     }
 
     /// Returns the next job; `None` when the consumer is closed.
@@ -230,9 +237,17 @@ impl<T: Send + 'static> Consumer<T> {
                 self.stop_fetching();
                 return Poll::Ready(self.state.take_failure().map(Err));
             }
+            if let Some(job) = self.alone.poll(&self.runtime, cx) {
+                return Poll::Ready(Some(Ok(job)));
+            }
             let next = std::task::ready!(self.jobs.poll_recv(cx));
             match next {
                 Some(Ok(job)) if job.lease.is_lost() => drop(job),
+                // Given back, it loses no attempt if the job that runs alone ends the process.
+                Some(Ok(job)) if self.alone.is_any() => drop(job),
+                Some(Ok(job)) if job.is_alone => {
+                    self.alone = Alone::wait(job, &self.runtime);
+                }
                 Some(Ok(mut job)) => {
                     job.mark_delivered();
                     return Poll::Ready(Some(Ok(job)));
@@ -292,6 +307,7 @@ impl<T: Send + 'static> Consumer<T> {
     /// Stops fetching, and releases prefetched jobs.
     pub(crate) fn stop_fetching(&mut self) {
         self.state.closing.cancel();
+        self.alone = Alone::No;
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {
             drop(job);

@@ -40,8 +40,9 @@ pub(crate) struct Limits {
     pub(crate) until_settled: bool,
     /// Entries that are not decided yet, including buffered ones.
     pub(crate) undecided: usize,
-    /// Whether a job can be run alone.
-    pub(crate) runs_alone: bool,
+    /// How long others wait for a job that is to run alone, and it for others; `None`: as long as
+    /// it takes.
+    pub(crate) alone_within: Option<Duration>,
 }
 
 /// The shared state of one consumer's tasks.
@@ -78,6 +79,8 @@ pub(crate) struct State {
     unanswered: AtomicBool,
     /// Jobs that wait here for a retry.
     waiting: AtomicUsize,
+    /// Jobs that are to run alone: nothing is fetched.
+    pub(crate) pauses: AtomicUsize,
     /// Notified when a job that waited here has taken room.
     taken: Notify,
     /// The permanent error that ended the consumer, until it is returned.
@@ -133,6 +136,7 @@ impl State {
             settling: AtomicUsize::new(0),
             unanswered: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            pauses: AtomicUsize::new(0),
             taken: Notify::new(),
             failure: Mutex::default(),
             failed: CancellationToken::new(),
@@ -198,7 +202,7 @@ impl State {
 
     /// Returns how many more entries may be fetched.
     pub(crate) fn room(&self) -> usize {
-        if self.room_bytes() == 0 {
+        if self.room_bytes() == 0 || self.pauses.load(Ordering::Acquire) > 0 {
             return 0;
         }
         let Limits { buffered, undecided, .. } = self.limits;
@@ -392,6 +396,12 @@ impl State {
     /// Whether all entries are decided.
     pub(crate) fn is_idle(&self) -> bool {
         self.undecided.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether all jobs but one are settled, or wait here for a retry.
+    pub(crate) fn is_only_one_left(&self) -> bool {
+        let waiting = self.waiting.load(Ordering::Acquire);
+        self.undecided.load(Ordering::Acquire) <= 1 && self.leases().len() <= 1 + waiting
     }
 
     /// Waits until an entry is delivered or decided. Create this, then check the condition, then

@@ -80,6 +80,10 @@ impl<M> Leases<M> {
         self.entries.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn contains(&self, key: Key) -> bool {
         self.entries.contains_key(&key)
     }

@@ -7,7 +7,6 @@ use super::middleware::Middleware;
 use super::order::{Order, Turn};
 use crate::config::BoxFuture;
 use crate::queue::cause::DeadLetterCause;
-use crate::queue::consumer::alone::{self, Marked};
 use crate::queue::consumer::failure::{self, Panic, caught, caught_while, message};
 use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::report::{JobOutcome, Report};
@@ -22,7 +21,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +41,6 @@ pub(crate) struct Running<H> {
     job_timeout: Option<Duration>,
     /// Whether running jobs are cancelled when the grace period is over. A thread cannot be.
     is_cancellable: bool,
-    /// Locked by each job that runs; for writing, by one that runs alone.
-    running: RwLock<()>,
     /// Cancelled when no more jobs start.
     stopping: CancellationToken,
     /// Cancelled when the grace period is over.
@@ -59,8 +55,7 @@ impl<H> Running<H> {
         is_cancellable: bool,
     ) -> Self {
         let (stopping, cancel) = (CancellationToken::new(), CancellationToken::new());
-        let running = RwLock::new(());
-        Self { handler, middleware, job_timeout, is_cancellable, running, stopping, cancel }
+        Self { handler, middleware, job_timeout, is_cancellable, stopping, cancel }
     }
 }
 
@@ -136,14 +131,6 @@ where
     result.map(|()| consumer.report())
 }
 
-/// Held by a job while it runs.
-enum Place<'a> {
-    /// Beside others.
-    Shared { _guard: RwLockReadGuard<'a, ()> },
-    /// Alone.
-    Alone { _guard: RwLockWriteGuard<'a, ()> },
-}
-
 /// The way in which an attempt ended.
 enum End {
     Done(Result<(), Fail>),
@@ -171,7 +158,7 @@ impl<H> Running<H> {
             Err(panic) => return settle(&shared, acker.job, End::Panicked(panic)),
         };
         let job = Job::new(payload, Arc::clone(&info));
-        let work = self.attempt(job, &info, (&shared, &acker.job), turn);
+        let work = self.attempt(job, &info, &shared, turn);
         #[cfg(feature = "tracing")]
         let work = tracing::Instrument::instrument(work, span.clone());
         // Handler, middleware, and the destructors of what they own.
@@ -186,7 +173,7 @@ impl<H> Running<H> {
         &self,
         job: Job<T>,
         info: &Arc<JobInfo>,
-        (shared, in_flight): (&Shared, &InFlight),
+        shared: &Shared,
         mut turn: Turn,
     ) -> End
     where
@@ -196,10 +183,6 @@ impl<H> Running<H> {
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
-        let _place = match self.place(info, in_flight).await {
-            Ok(place) => place,
-            Err(end) => return end,
-        };
         let turn = if self.middleware.is_empty() {
             Some(turn)
         } else {
@@ -231,23 +214,6 @@ impl<H> Running<H> {
         #[cfg(feature = "metrics")]
         timer.stop(matches!(end, End::Done(Ok(()))));
         end
-    }
-
-    /// Waits until the job may run beside the others, or alone. Returns its end if it must not start.
-    async fn place(&self, info: &JobInfo, job: &InFlight) -> Result<Place<'_>, End> {
-        if !job.is_alone {
-            if let Ok(guard) = self.running.try_read() {
-                return Ok(Place::Shared { _guard: guard });
-            }
-            let guard = self.until(info, self.running.read()).await?;
-            return Ok(Place::Shared { _guard: guard });
-        }
-        let guard = self.until(info, self.running.write()).await?;
-        match alone::mark(job).await {
-            Marked::Done => Ok(Place::Alone { _guard: guard }),
-            Marked::NotOurs => Err(End::LeaseLost),
-            Marked::Refused => Err(End::Cancelled),
-        }
     }
 
     /// Waits until the middleware lets the job start. Returns its end if it must not start.
