@@ -10,6 +10,7 @@ use crate::server::Features;
 use std::future::Future;
 use std::iter;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -165,6 +166,17 @@ impl Reader {
     /// [`Client::transact`](super::Client::transact) does.
     pub(crate) fn transact<K, B: IntoBatch<K>>(&mut self, commands: B) -> Transact<'_, B::Batch> {
         Transact(self.connection().call(Transaction::new(commands.into_batch())))
+    }
+
+    /// As [`Reader::transact`], for a transaction that is sent together with a read: it is polled
+    /// before that.
+    pub(crate) fn transact_before<K, B: IntoBatch<K>>(
+        &self,
+        commands: B,
+    ) -> impl Future<Output = Result<<B::Batch as Batch>::Results, Error>> + use<K, B> {
+        let shared = Arc::clone(self.connection().shared());
+        let batch = commands.into_batch();
+        async move { Transact(Call::new(&shared, Transaction::new(batch))).await }
     }
 }
 

@@ -39,6 +39,23 @@ pub(crate) async fn either<A: Future + Unpin, B: Future>(
     }
 }
 
+/// Waits for both futures, which run at the same time, and returns the output of the second one. The
+/// first is polled first: a command that it sends first is sent before one of the second.
+pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> B::Output {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut is_over, mut output) = (false, None);
+    poll_fn(|cx| {
+        is_over = is_over || a.as_mut().poll(cx).is_ready();
+        if output.is_none() {
+            if let Poll::Ready(value) = b.as_mut().poll(cx) {
+                output = Some(value);
+            }
+        }
+        if is_over { output.take().map_or(Poll::Pending, Poll::Ready) } else { Poll::Pending }
+    })
+    .await
+}
+
 /// Waits for all of these futures, which run at the same time, and returns their outputs in order.
 /// Each is polled first in its turn, so commands that they send first are sent in this order.
 pub(crate) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {

@@ -61,11 +61,10 @@ pub enum Retention {
     /// 7.0 on, each once, by a consumer that reads further. Before, the server does not report how
     /// many entries were added: only pending entries are counted.
     ///
-    /// For that, each read is a transaction with XINFO GROUPS and XINFO STREAM, and a name in the
-    /// group, `~lost:n`, says up to where they are counted. Entries that are too large for
+    /// For that, each read is a transaction with XINFO GROUPS and XINFO STREAM, and up to eight names
+    /// in the group, such as `~lost:1200-6990`, say which are counted. Entries that are too large for
     /// [`Config::reply_bytes`](crate::Config::reply_bytes) end the counting. From Redis 8.0 on, entries
-    /// are not counted that are added and trimmed in the round trip in which a consumer begins to wait,
-    /// or in one transaction that ends its wait.
+    /// are not counted that are added and trimmed in one transaction while a consumer waits.
     ///
     /// A job in flight may be trimmed too. From Redis 7.0 on its next heartbeat detects that: the
     /// job is cancelled, and counts as [`already_gone`](crate::queue::Report::already_gone).

@@ -168,7 +168,7 @@ pub(crate) async fn stats(shared: &Shared) -> Result<QueueStats, QueueError> {
     let own = groups.into_iter().find(|info| info.name == group);
     // Before Redis 8.0, what was lost before the group's position is in the server's counts too.
     let is_place = shared.capabilities().place;
-    let counted = consumers.iter().filter_map(|info| unread::counted(&info.name)).max();
+    let counted = consumers.iter().filter_map(|info| Some(unread::counted(&info.name)?.to)).max();
     let counted = counted.filter(|_| !is_place).unwrap_or_default();
     let skipped = own.as_ref().and_then(|own| skipped(own, info.as_ref()?, counted));
     let last = own.as_ref().map(|info| info.last_delivered_id).unwrap_or_default();

@@ -2,9 +2,11 @@
 
 mod claiming;
 mod command;
+mod counts;
 mod unread;
 
 use self::command::command;
+use self::counts::Counts;
 use crate::client::Client;
 use crate::command::{ClientUnblock, XGroupCreate, XInfoStream};
 use crate::entry::{Entries, Streams};
@@ -16,7 +18,7 @@ use crate::queue::consumer::in_flight::{InFlight, Out, Settler};
 use crate::queue::consumer::state::State;
 use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
-use crate::queue::first::{Either, either, first};
+use crate::queue::first::{Either, both, either, first};
 use crate::queue::operation::claim::{self, Claimed};
 use crate::queue::operation::{clock, wheel};
 use crate::queue::policy::batch::{self, Batch};
@@ -24,7 +26,6 @@ use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::mark::{Mark, moving, split_count, was_alone};
 use crate::queue::policy::plan::{Failure, Plan, Read, Step};
-use crate::queue::policy::unread::Unread;
 use crate::random;
 use crate::reader::Reader;
 use crate::server::Server;
@@ -59,8 +60,7 @@ pub(crate) struct Fetch {
     /// For each stream, whether the reply to its last check was too large.
     unchecked: Vec<bool>,
     batch: Batch,
-    /// For each stream, the counts of unread entries that were trimmed.
-    unread: Vec<Unread>,
+    unread: Counts,
     /// The time of the server's last reply.
     answered: Instant,
     /// The queue's own client: nothing is fetched once it is closed.
@@ -83,7 +83,7 @@ impl Fetch {
         Self {
             batch: Batch::new(reply_bytes, capabilities.max_size),
             unchecked,
-            unread: vec![Unread::default(); state.levels.len()],
+            unread: Counts::new(state.levels.len()),
             state,
             plan,
             reader,
@@ -326,7 +326,13 @@ impl Fetch {
         let streams = match read.block {
             None => self.reader.read(command).await?,
             Some(time) => {
-                let reading = pin!(self.reader.read(command.block(time)));
+                let looks = self.look(&state, &read, capabilities);
+                let Self { reader, unread, .. } = self;
+                let count = async {
+                    let looked = looks.await;
+                    unread.count_looked(&state, looked, capabilities.place).await;
+                };
+                let reading = pin!(both(count, reader.read(command.block(time))));
                 match either(reading, first(state.closing.cancelled(), taken)).await {
                     Either::Left(streams) => streams?,
                     Either::Right(((), reading)) => {

@@ -4,22 +4,21 @@
 //! ```text
 //! MULTI
 //! XINFO CONSUMERS s g
-//! XGROUP CREATECONSUMER s g ~lost:total
+//! XGROUP CREATECONSUMER s g ~lost:after-to
 //! EXEC
-//! XGROUP DELCONSUMER s g ~lost:less
+//! XGROUP DELCONSUMER s g ~lost:after-less                   and those of the oldest gaps
 //! ```
 
 use crate::command::{XGroupCreateConsumer, XGroupDelConsumer, XInfoConsumers};
 use crate::error::Error;
-use crate::queue::policy::unread::{counted, counted_name};
+use crate::queue::policy::unread::{Gap, counted, counted_name, superseded, uncounted};
 use crate::queue::settings::Settings;
 use crate::queue::shared::Shared;
 
-/// Returns by how much this total exceeds the one up to which entries are counted. They are counted
-/// from now on.
-pub(crate) async fn claim(shared: &Shared, total: u64) -> Result<u64, Error> {
+/// Returns how many entries of this gap are not counted yet. They are counted from now on.
+pub(crate) async fn claim(shared: &Shared, gap: Gap) -> Result<u64, Error> {
     let Settings { stream, group, .. } = &shared.settings;
-    let name = counted_name(total);
+    let name = counted_name(gap);
     let both = (
         XInfoConsumers::new(stream, group),
         XGroupCreateConsumer::new(stream, group, name.as_bytes()),
@@ -27,13 +26,13 @@ pub(crate) async fn claim(shared: &Shared, total: u64) -> Result<u64, Error> {
     let (consumers, created) = shared.client.transact(both).await?;
     let consumers = consumers?;
     created?;
-    // Where another consumer has created the name, the difference is zero.
-    let before: Vec<u64> = consumers.iter().filter_map(|info| counted(&info.name)).collect();
-    let most = before.iter().copied().max().unwrap_or_default();
-    for less in before.into_iter().chain([total]).filter(|less| *less < most.max(total)) {
-        let name = counted_name(less);
+    // Where another consumer has created the name, nothing is left to count.
+    let before: Vec<Gap> = consumers.iter().filter_map(|info| counted(&info.name)).collect();
+    let all: Vec<Gap> = before.iter().copied().chain([gap]).collect();
+    for gap in superseded(&all) {
+        let name = counted_name(gap);
         // If it stays, the next consumer removes it.
         let _ = shared.client.send(XGroupDelConsumer::new(stream, group, name.as_bytes())).await;
     }
-    Ok(total.saturating_sub(most))
+    Ok(uncounted(gap, &before))
 }

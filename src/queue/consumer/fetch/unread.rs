@@ -9,20 +9,21 @@
 //! ```
 //!
 //! In one transaction, because between two commands more may be trimmed, and another consumer may
-//! read. A read that blocks cannot be in a transaction: it comes after one that found nothing.
+//! read. A read that blocks cannot be in a transaction. It comes after one that found nothing, and is
+//! sent in one piece with another look at the counts: what is added and trimmed meanwhile is counted.
 
 use super::Fetch;
 use super::command::command;
-use crate::command::{GroupInfo, StreamInfo, XInfoGroups, XInfoStream};
+use super::counts::Looked;
+use crate::command::{XInfoGroups, XInfoStream};
 use crate::entry::Streams;
-use crate::error::Error;
+use crate::queue::consumer::state::State;
 use crate::queue::error::QueueError;
-use crate::queue::operation::claim;
-use crate::queue::operation::{clock, lost};
+use crate::queue::first;
+use crate::queue::operation::clock;
 use crate::queue::policy::capabilities::{Capabilities, is_denied};
 use crate::queue::policy::plan::Read;
-use crate::queue::policy::unread;
-use crate::queue::shared::Shared;
+use std::future::Future;
 use std::sync::Arc;
 
 impl Fetch {
@@ -30,8 +31,7 @@ impl Fetch {
     pub(super) fn counts_unread(&self, level: usize, capabilities: Capabilities) -> bool {
         let is_lossy =
             self.state.shared(level).is_some_and(|shared| shared.settings.retention.is_lossy());
-        let is_readable = self.unread.get(level).is_some_and(|unread| !unread.is_unreadable);
-        is_lossy && is_readable && capabilities.deleted
+        is_lossy && self.unread.is_readable(level) && capabilities.deleted
     }
 
     /// Reads the streams one after the other without blocking, and counts what was trimmed before
@@ -60,7 +60,7 @@ impl Fetch {
                 let stream = &shared.settings.stream;
                 let all = (XInfoGroups::new(stream), XInfoStream::new(stream), command);
                 let (groups, info, streams) = match self.reader.transact(all).await {
-                    Err(error) if self.is_unreadable(*level, &error) => {
+                    Err(error) if self.unread.is_refused(*level, &error) => {
                         // Nothing ran. It is read without a transaction from now on.
                         if is_denied(&error) {
                             continue;
@@ -71,7 +71,8 @@ impl Fetch {
                 };
                 let streams = streams?;
                 if let (Ok(groups), Ok(info)) = (groups, info) {
-                    self.count_unread(*level, shared, &groups, &info, &streams).await;
+                    let how = (capabilities.place, has_new(&streams));
+                    self.unread.count(&state, *level, (&groups, &info), how).await;
                 }
                 streams
             } else {
@@ -82,41 +83,21 @@ impl Fetch {
         Ok(count)
     }
 
-    /// Whether the reply is too large, or a command is refused. Then counting stops.
-    fn is_unreadable(&mut self, level: usize, error: &Error) -> bool {
-        let is_unreadable = claim::reply_limit(error).is_some() || is_denied(error);
-        if let Some(unread) = self.unread.get_mut(level) {
-            unread.is_unreadable |= is_unreadable;
-        }
-        is_unreadable
-    }
-
-    /// Counts entries that were missing before this read, and that no consumer has counted.
-    async fn count_unread(
-        &mut self,
-        level: usize,
-        shared: &Shared,
-        groups: &[GroupInfo],
-        info: &StreamInfo,
-        streams: &Streams,
-    ) {
-        let own = groups.iter().find(|group| group.name == *shared.settings.group);
-        let missing = own.and_then(|own| unread::missing(own, info)).unwrap_or_default();
-        let is_place = Capabilities::of(self.reader.server().as_deref()).place;
-        let total = unread::total(missing, info, is_place);
-        let Some(unread) = self.unread.get_mut(level) else { return };
-        // It is less only in a group that was created again.
-        if missing == 0 || total == unread.total {
-            return;
-        }
-        let lost = match lost::claim(shared, total).await {
-            Ok(fresh) => fresh.min(missing),
-            // The group is past them now, and the next read does not find them.
-            Err(_) if is_place && has_new(streams) => missing,
-            Err(_) => return,
-        };
-        unread.total = total;
-        self.state.count_lost(level, lost);
+    /// Looks at the counts of the streams of a read that blocks and is sent together with this.
+    pub(super) fn look<'a>(
+        &self,
+        state: &'a State,
+        read: &Read,
+        capabilities: Capabilities,
+    ) -> impl Future<Output = Vec<(usize, Looked)>> + use<'a> {
+        let levels = read.levels.iter().filter(|level| self.counts_unread(**level, capabilities));
+        let looks = levels.filter_map(|level| {
+            let (level, stream) = (*level, &state.shared(*level)?.settings.stream);
+            let both = (XInfoGroups::new(stream), XInfoStream::new(stream));
+            let looking = self.reader.transact_before(both);
+            Some(async move { (level, looking.await) })
+        });
+        first::all(looks.collect::<Vec<_>>())
     }
 }
 
