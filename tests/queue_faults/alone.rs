@@ -143,7 +143,7 @@ fn job_with_one_attempt_has_no_further_one() {
 
 /// It may end the process: no other job loses an attempt then.
 #[test]
-fn worker_gives_its_other_jobs_back_before_a_job_runs_alone() {
+fn worker_holds_no_other_job_while_one_runs_alone() {
     on_each(async |test| {
         let queue = test.queue().await;
         test.enqueue(&queue, 1).await;

@@ -84,7 +84,7 @@ pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
 #[test]
 fn judge_accepts_valid_histories() {
     let unknown = "1 producer sent 2 plain\n2 producer unknown 2";
-    let cases: [(&str, &[Lines], Option<What>); 14] = [
+    let cases: [(&str, &[Lines], Option<What>); 15] = [
         ("done", &[DONE], None),
         ("dead-lettered", &[POISON, "90000 conductor dead-letter 7-0 1 5 1412"], None),
         (
@@ -93,6 +93,16 @@ fn judge_accepts_valid_histories() {
                 SENT,
                 "1010 w0 started 7-0 1 1\n1011 conductor killing w0\n1012 conductor ended w0 signal 9",
                 "90000 conductor dead-letter 7-0 1 5 8000",
+            ],
+            None,
+        ),
+        (
+            "killed before the dead letter of the last failure, and run alone",
+            &[
+                POISON,
+                "1411 conductor killing w0\n1412 conductor ended w0 signal 9",
+                "3510 w1 started 7-0 1 6\n3511 w1 failed 7-0 6",
+                "90000 conductor dead-letter 7-0 1 6 3512",
             ],
             None,
         ),

@@ -2,7 +2,7 @@
 //!
 //! | rule | broken if |
 //! |---|---|
-//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow; one more if the last one did not end |
+//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow; one more if the last one was not settled, with a cause |
 //! | `same-attempt` | two attempts have the same number, without a restart or release between them |
 //! | `twice` | a job that was done ran again, although its worker could have acknowledged it |
 //! | `acked` | a job ran again after its end was confirmed, and the server had not rolled back |
@@ -61,10 +61,15 @@ fn overstays(history: &History, verdict: &mut Verdict) {
 
 impl Job<'_> {
     fn attempts(&self, verdict: &mut Verdict) {
-        // A job whose worker died during the last attempt, or before its run, has another one, alone.
-        let is_finished = |run: &Run| matches!(run.end, End::Done | End::Failed);
-        let mut at_limit = self.runs.iter().filter(|run| run.attempt == MAX_ATTEMPTS);
-        let limit = MAX_ATTEMPTS + u32::from(!at_limit.any(is_finished));
+        // A job that could not be settled after its last attempt, or whose worker died during it or
+        // before its run, has another one, alone.
+        let is_settled = |(run, next): (&Run, &Run)| {
+            let until = run.until.filter(|_| matches!(run.end, End::Done | End::Failed));
+            let is_last = run.attempt == MAX_ATTEMPTS;
+            is_last && until.is_some_and(|until| self.undone(run, until, next.from).is_none())
+        };
+        let is_over = self.runs.iter().zip(self.runs.iter().skip(1)).any(is_settled);
+        let limit = MAX_ATTEMPTS + u32::from(!is_over);
         for run in self.runs.iter().filter(|run| run.attempt > limit) {
             let how = format!("attempt {} by w{}", run.attempt, run.worker);
             verdict.wrong("attempts", self.id, &how);

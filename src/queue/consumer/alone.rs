@@ -1,11 +1,11 @@
 //! A job that is run alone: its turn, and its mark at the server. A task.
 //!
 //! A job whose attempts were all used up by workers that died is delivered once more. It may have
-//! killed them, or have only run beside the job that did. So the consumer stops fetching, gives back
-//! what it has buffered, waits until its other jobs are settled, and delivers this one with no other
-//! beside it: if the process dies then, no other job loses an attempt. From then on the delivery count
-//! says so, and the next death dead-letters the job. Before, the job keeps its right to run alone: this
-//! process may die while the job waits for its turn.
+//! killed them, or have only run beside the job that did. So the consumer stops fetching, waits until
+//! its other jobs are settled, and delivers this one with no other beside it: if the process dies
+//! then, no other job loses an attempt. From then on the delivery count says so, and the next death
+//! dead-letters the job. Until then it keeps its right to run alone: this process may die while the
+//! job waits for its turn.
 
 use crate::queue::consumer::conclude::owner;
 use crate::queue::consumer::in_flight::InFlight;

@@ -466,7 +466,7 @@ impl Fetch {
                 drop(job);
             }
         }
-        // Last: what is buffered is given back when one of them is received.
+        // Last: what is behind one of them is given back.
         for job in alone {
             if let Err(mpsc::error::SendError(job)) = self.out.send(Ok(job)) {
                 drop(job);

@@ -243,7 +243,8 @@ impl<T: Send + 'static> Consumer<T> {
             let next = std::task::ready!(self.jobs.poll_recv(cx));
             match next {
                 Some(Ok(job)) if job.lease.is_lost() => drop(job),
-                // Given back, it loses no attempt if the job that runs alone ends the process.
+                // One of several that are to run alone, or a retry that was due here. Given back, it
+                // loses no attempt if the one that runs alone ends the process.
                 Some(Ok(job)) if self.alone.is_any() => drop(job),
                 Some(Ok(job)) if job.is_alone => {
                     self.alone = Alone::wait(job, &self.runtime);

@@ -211,9 +211,9 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     /// | the lease is lost | cancelled; another worker may have it |
     ///
     /// An attempt that ended with its worker's death counts. If that was the last one, the job is run
-    /// once more, alone: the worker gives back the jobs that it has only fetched, and starts no other
-    /// until it ends. If the worker dies again, the job is dead-lettered, and jobs that only ran
-    /// beside it are not. A policy with one attempt has no such further one.
+    /// once more, alone: the worker waits until all jobs that it has are settled, and has no other
+    /// until this one ends. If the worker dies again, the job is dead-lettered, and jobs that only
+    /// ran beside it are not. A policy with one attempt has no such further one.
     ///
     /// A panic in a middleware, the codec or the classifier counts as a panic
     /// of the handler.
