@@ -83,15 +83,6 @@ impl OwnedBytes {
         })
     }
 
-    /// Returns the bytes of a slot, unless it is a number, a character or an id.
-    pub(super) fn bytes<'s>(&'s self, slot: &'s Slot<'_>) -> Option<&'s [u8]> {
-        match &slot.0 {
-            Repr::Bytes(bytes) => Some(bytes),
-            Repr::Owned(place) => self.0.get(*place).map(Vec::as_slice),
-            _ => None,
-        }
-    }
-
     #[inline]
     pub(super) fn list(&self, slot: &Slot<'_>, out: &mut impl Args) {
         match &slot.0 {

@@ -110,6 +110,15 @@ pub trait BlockingCommand: sealed::Sealed {
     /// Lists the arguments after the name.
     fn read_args(&self, out: &mut impl Args);
 
+    #[doc(hidden)]
+    fn read_args_within(&self, left: Option<Duration>, out: &mut impl Args) {
+        let _ = left;
+        self.read_args(out);
+    }
+
+    /// Lists the keys of the streams, as [`Command::keys`] does.
+    fn read_keys(&self, out: &mut impl Args);
+
     /// Returns how long the server may wait; `None` if it replies at once.
     fn waits(&self) -> Option<Block>;
 
@@ -129,19 +138,24 @@ pub trait BlockingCommand: sealed::Sealed {
     }
 }
 
-/// Lists the whole request, name first.
-pub(crate) fn read_request<C: BlockingCommand>(read: &C, out: &mut impl Args) {
+/// Lists the whole request, name first. It waits for as long as is left, if that is less than its
+/// BLOCK.
+pub(crate) fn read_request<C: BlockingCommand>(
+    read: &C,
+    left: Option<Duration>,
+    out: &mut impl Args,
+) {
     out.text(C::READ);
-    read.read_args(out);
+    read.read_args_within(left, out);
 }
 
 /// Encodes a read, blocking or not, as the bytes of its request.
 #[must_use]
 pub fn encode_read<C: BlockingCommand>(read: &C) -> Vec<u8> {
     let mut measure = Measure::default();
-    read_request(read, &mut measure);
+    read_request(read, None, &mut measure);
     let mut out = Vec::new();
-    read_request(read, &mut Writer::begin(&mut out, &measure));
+    read_request(read, None, &mut Writer::begin(&mut out, &measure));
     out
 }
 
@@ -157,7 +171,19 @@ impl<C: Blockable> BlockingCommand for Blocking<C> {
     const READ: &'static str = C::NAME;
 
     fn read_args(&self, out: &mut impl Args) {
-        self.command.args_with(Some(self.block), out);
+        self.read_args_within(None, out);
+    }
+
+    fn read_args_within(&self, left: Option<Duration>, out: &mut impl Args) {
+        let block = match (self.block, left) {
+            (Block::For(wait), Some(left)) => Block::For(wait.min(left)),
+            (block, _) => block,
+        };
+        self.command.args_with(Some(block), out);
+    }
+
+    fn read_keys(&self, out: &mut impl Args) {
+        self.command.keys(out);
     }
 
     fn waits(&self) -> Option<Block> {
@@ -180,6 +206,14 @@ impl<C: Blockable> BlockingCommand for &Blocking<C> {
         Blocking::read_args(self, out);
     }
 
+    fn read_args_within(&self, left: Option<Duration>, out: &mut impl Args) {
+        Blocking::read_args_within(self, left, out);
+    }
+
+    fn read_keys(&self, out: &mut impl Args) {
+        Blocking::read_keys(self, out);
+    }
+
     fn waits(&self) -> Option<Block> {
         Blocking::waits(self)
     }
@@ -200,6 +234,10 @@ impl<C: Blockable> BlockingCommand for C {
         self.args_with(None, out);
     }
 
+    fn read_keys(&self, out: &mut impl Args) {
+        self.keys(out);
+    }
+
     fn waits(&self) -> Option<Block> {
         None
     }
@@ -216,6 +254,8 @@ impl<C: Blockable> BlockingCommand for C {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::XRead;
+    use crate::id::ReadFrom;
 
     #[test]
     fn block_time_is_rounded_up_and_zero_is_not_without_limit() {
@@ -230,5 +270,26 @@ mod tests {
         for (block, ms) in rows {
             assert_eq!(block.ms(), ms, "{block:?}");
         }
+    }
+
+    #[test]
+    fn read_that_is_sent_again_waits_for_the_time_that_is_left() {
+        let text = |read: &Blocking<XRead<'_>>, left| {
+            let mut out = Vec::new();
+            let mut measure = Measure::default();
+            read_request(read, left, &mut measure);
+            read_request(read, left, &mut Writer::begin(&mut out, &measure));
+            String::from_utf8(out).unwrap()
+        };
+        let ms = Duration::from_millis;
+        let read = XRead::new().stream("s", ReadFrom::End);
+        let (short, endless) = (read.clone().block(ms(500)), read.block_forever());
+        for (left, expected) in [(None, "500"), (Some(ms(70)), "70"), (Some(ms(900)), "500")] {
+            assert!(
+                text(&short, left)
+                    .contains(&format!("BLOCK\r\n${}\r\n{expected}\r\n", expected.len()))
+            );
+        }
+        assert!(text(&endless, Some(ms(70))).contains("BLOCK\r\n$1\r\n0\r\n"));
     }
 }

@@ -46,6 +46,11 @@ pub trait DedicatedCommand: sealed::Sealed {
     /// Lists the arguments after the name.
     fn dedicated_args(&self, out: &mut impl Args);
 
+    /// Lists the keys among the arguments, as [`Command::keys`] does. By default there are none.
+    fn dedicated_keys(&self, out: &mut impl Args) {
+        let _ = out;
+    }
+
     /// Decodes the reply. Error replies are never passed here.
     ///
     /// # Errors
@@ -101,6 +106,10 @@ impl<C: Command> DedicatedCommand for C {
 
     fn dedicated_args(&self, out: &mut impl Args) {
         self.args(out);
+    }
+
+    fn dedicated_keys(&self, out: &mut impl Args) {
+        self.keys(out);
     }
 
     fn dedicated_reply(frame: Frame) -> Result<C::Reply, DecodeError> {

@@ -60,6 +60,7 @@ mod ping;
 mod raw;
 mod reply;
 mod role;
+mod slot;
 mod trim;
 mod unfit;
 mod wait;
@@ -108,6 +109,9 @@ pub use key::{Del, Exists, Expire, ExpireWhen, KeyType, PExpire, Type, Unlink};
 pub use ping::{Ping, PingText};
 pub use raw::Raw;
 pub use role::{ConnectedReplica, LinkState, Role, RoleReply};
+pub use slot::key_slot;
+#[cfg(feature = "tokio")]
+pub(crate) use slot::{EachKey, SLOTS, slot_of};
 pub use trim::{Refs, Trim};
 #[cfg(feature = "tokio")]
 pub(crate) use unfit::refused;
@@ -230,9 +234,13 @@ pub trait Command {
     #[doc(hidden)]
     const LISTING: listing::Listing = listing::Listing::FREE;
 
-    /// Returns the key that determines the cluster node; `None` if any node can serve the command.
-    fn key(&self) -> Option<&[u8]> {
-        None
+    /// Lists the keys among the arguments, as [`Command::args`] lists all arguments. In a cluster
+    /// they determine the node. By default there are none, and any node can serve the command.
+    ///
+    /// All keys of a command must be in one slot of the cluster: see
+    /// [`Unsent::TwoSlots`](crate::Unsent::TwoSlots).
+    fn keys(&self, out: &mut impl Args) {
+        let _ = out;
     }
 
     /// Returns the safety of this request: [`Command::SAFETY`], unless an argument makes it safer.
@@ -290,8 +298,8 @@ impl<C: Command> Command for &C {
         C::refusal(self)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        C::key(self)
+    fn keys(&self, out: &mut impl Args) {
+        C::keys(self, out);
     }
 
     fn safety(&self) -> Safety {

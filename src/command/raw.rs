@@ -12,7 +12,8 @@ use crate::resp::{Args, DecodeError, Frame, Value};
 /// Arguments are sent unchanged, spaces included. The only check protects the shared connection: a
 /// command that would block or change it is [refused](crate::Unsent::Refused).
 ///
-/// In a cluster it may be sent to any node: arguments are not searched for a key.
+/// In a cluster, name each key with [`Raw::key`]: arguments are not searched for keys. A command
+/// without a key is sent to any node.
 ///
 /// # Errors
 ///
@@ -32,18 +33,33 @@ use crate::resp::{Args, DecodeError, Frame, Value};
 pub struct Raw<'a> {
     name: Arg<'a>,
     args: Vec<Arg<'a>>,
+    /// The places of the arguments that are keys.
+    keys: Vec<usize>,
 }
 
 impl<'a> Raw<'a> {
     /// Creates a command with this name and no arguments.
     pub fn new(name: impl Into<Arg<'a>>) -> Self {
-        Self { name: name.into(), args: Vec::new() }
+        Self { name: name.into(), args: Vec::new(), keys: Vec::new() }
     }
 
     /// Adds an argument.
     pub fn arg(mut self, arg: impl Into<Arg<'a>>) -> Self {
         self.args.push(arg.into());
         self
+    }
+
+    /// Adds an argument that is a key. In a cluster the command is sent to the node of its keys.
+    ///
+    /// ```no_run
+    /// # use bourn::{Client, Error, Raw};
+    /// # async fn f(client: &Client) -> Result<(), Error> {
+    /// client.send(Raw::new("MEMORY USAGE").key("orders")).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn key(mut self, key: impl Into<Arg<'a>>) -> Self {
+        self.keys.push(self.args.len());
+        self.arg(key)
     }
 
     /// Adds several arguments, in order.
@@ -70,6 +86,10 @@ impl Command for Raw<'_> {
         }
         self.name_words().for_each(|word| out.bytes(word));
         self.args.iter().for_each(|arg| arg.list(out));
+    }
+
+    fn keys(&self, out: &mut impl Args) {
+        self.keys.iter().filter_map(|key| self.args.get(*key)).for_each(|key| key.list(out));
     }
 
     fn reply(frame: Frame) -> Result<Value, DecodeError> {

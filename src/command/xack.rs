@@ -64,8 +64,8 @@ impl Command for XAck<'_> {
         at_most(self.ids.len(), Self::reply(frame)?, COUNT)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -75,6 +75,7 @@ const COUNT: &str = "a number of acknowledged entries";
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -91,7 +92,7 @@ mod tests {
         ];
         for (ack, expected) in rows {
             assert_eq!(encode(&ack), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(ack.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&ack), ["s"]);
         }
     }
 

@@ -86,8 +86,8 @@ impl Command for XAckDel<'_> {
         outcomes_of(&self.ids, frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -95,6 +95,7 @@ impl Command for XAckDel<'_> {
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -112,7 +113,7 @@ mod tests {
         ];
         for (ack, expected) in rows {
             assert_eq!(encode(&ack), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(ack.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&ack), ["s"]);
             assert_eq!(ack.needs(), Feature::XAckDel.into(), "{expected}");
         }
     }

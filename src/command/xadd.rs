@@ -266,8 +266,8 @@ impl Command for XAdd<'_> {
         }
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.owned.bytes(&self.key)
+    fn keys(&self, out: &mut impl Args) {
+        self.owned.list(&self.key, out);
     }
 }
 
@@ -309,8 +309,8 @@ impl Command for XAddNoMkStream<'_> {
         frame.cursor().string_or_null(ID)?.map(id).transpose()
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.0.owned.bytes(&self.0.key)
+    fn keys(&self, out: &mut impl Args) {
+        self.0.owned.list(&self.0.key, out);
     }
 }
 

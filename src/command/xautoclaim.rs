@@ -169,8 +169,8 @@ impl Command for XAutoClaim<'_> {
         page(Cursor::at(&bytes, 0), |cursor| Entries::decode_at(&bytes, cursor))
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -192,8 +192,8 @@ impl Command for XAutoClaimJustId<'_> {
         page(frame.cursor(), ids)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.0.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.0.key.list(out);
     }
 }
 
@@ -214,6 +214,7 @@ fn page<'a, E>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -231,10 +232,10 @@ mod tests {
         ];
         for (claim, plain) in rows {
             assert_eq!(encode(&claim), encode(&Raw::new(plain)), "{plain}");
-            assert_eq!(claim.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&claim), ["s"]);
             let (just_id, plain) = (claim.just_id(), format!("{plain} JUSTID"));
             assert_eq!(encode(&just_id), encode(&Raw::new(&plain)), "{plain}");
-            assert_eq!(just_id.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&just_id), ["s"]);
         }
     }
 

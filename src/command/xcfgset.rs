@@ -83,14 +83,15 @@ impl Command for XCfgSet<'_> {
         ok(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -116,7 +117,7 @@ mod tests {
         ];
         for (set, expected) in rows {
             assert_eq!(encode(&set), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(set.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&set), ["s"]);
             assert_eq!(set.needs(), Feature::XCfgSet.into(), "{expected}");
         }
     }

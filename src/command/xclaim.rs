@@ -185,8 +185,8 @@ impl Command for XClaim<'_> {
         at_most(self.ids.len(), count as u64, "entries of the ids given").map(|_| entries)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -208,14 +208,15 @@ impl Command for XClaimJustId<'_> {
         at_most(self.0.ids.len(), ids.len() as u64, "ids of those given").map(|_| ids)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.0.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.0.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -265,10 +266,10 @@ mod tests {
         for (claim, head, tail) in rows {
             let plain = format!("{head}{tail}");
             assert_eq!(encode(&claim), encode(&Raw::new(&plain)), "{plain}");
-            assert_eq!(claim.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&claim), ["s"]);
             let (just_id, plain) = (claim.just_id(), format!("{head} JUSTID{tail}"));
             assert_eq!(encode(&just_id), encode(&Raw::new(&plain)), "{plain}");
-            assert_eq!(just_id.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&just_id), ["s"]);
         }
     }
 

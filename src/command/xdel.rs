@@ -56,8 +56,8 @@ impl Command for XDel<'_> {
         at_most(self.ids.len(), Self::reply(frame)?, COUNT)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -67,6 +67,7 @@ const COUNT: &str = "a number of removed entries";
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -77,7 +78,7 @@ mod tests {
             [(XDel::new("s", ids[0]), "XDEL s 1-2"), (XDel::new("s", &ids), "XDEL s 1-2 3-0")];
         for (del, expected) in rows {
             assert_eq!(encode(&del), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(del.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&del), ["s"]);
         }
     }
 

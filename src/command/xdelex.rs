@@ -75,8 +75,8 @@ impl Command for XDelEx<'_> {
         outcomes_of(&self.ids, frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -84,6 +84,7 @@ impl Command for XDelEx<'_> {
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -101,7 +102,7 @@ mod tests {
         ];
         for (del, expected) in rows {
             assert_eq!(encode(&del), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(del.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&del), ["s"]);
             assert_eq!(del.needs(), Feature::XDelEx.into(), "{expected}");
         }
     }

@@ -74,14 +74,15 @@ impl Command for XIdmpRecord<'_> {
         ok(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -94,7 +95,7 @@ mod tests {
         ];
         for (record, expected) in rows {
             assert_eq!(encode(&record), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(record.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&record), ["s"]);
             assert_eq!(record.needs(), Feature::XIdmpRecord.into(), "{expected}");
         }
     }

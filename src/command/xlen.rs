@@ -45,14 +45,15 @@ impl Command for XLen<'_> {
         frame.cursor().count("a number of entries")
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -60,7 +61,7 @@ mod tests {
     fn key_is_the_only_argument() {
         let len = XLen::new("orders");
         assert_eq!(encode(&len), encode(&Raw::new("XLEN orders")));
-        assert_eq!(len.key(), Some(&b"orders"[..]));
+        assert_eq!(listed_keys(&len), ["orders"]);
     }
 
     #[test]

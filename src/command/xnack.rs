@@ -131,8 +131,8 @@ impl Command for XNack<'_> {
         at_most(self.ids.len(), Self::reply(frame)?, COUNT)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -143,6 +143,7 @@ mod tests {
     use super::NackMode::{Fail, Fatal, Silent};
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -161,7 +162,7 @@ mod tests {
         ];
         for (nack, expected) in rows {
             assert_eq!(encode(&nack), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(nack.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&nack), ["s"]);
             assert_eq!(nack.needs(), Feature::XNack.into(), "{expected}");
         }
     }

@@ -198,8 +198,8 @@ impl Command for XPending<'_> {
         Ok(PendingSummary { count, min, max, consumers })
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -248,8 +248,8 @@ impl Command for XPendingRange<'_> {
         Ok(entries)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -266,6 +266,7 @@ crate::record::serialize_fields!(PendingEntry: id, consumer, idle as "idle_ms", 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
     use std::ops::Bound::{Excluded, Unbounded};
@@ -287,11 +288,11 @@ mod tests {
         ];
         for (range, expected) in rows {
             assert_eq!(encode(&range), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(range.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&range), ["s"]);
         }
         let summary = XPending::new("s", "g");
         assert_eq!(encode(&summary), encode(&Raw::new("XPENDING s g")));
-        assert_eq!(summary.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&summary), ["s"]);
     }
 
     #[test]

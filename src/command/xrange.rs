@@ -115,8 +115,8 @@ impl Command for XRange<'_> {
         Entries::decode(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -140,8 +140,8 @@ impl Command for XRevRange<'_> {
         Entries::decode(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 

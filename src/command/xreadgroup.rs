@@ -157,7 +157,7 @@ impl Command for XReadGroup<'_> {
         Streams::decode(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.streams.first().and_then(|(key, _)| key.as_bytes())
+    fn keys(&self, out: &mut impl Args) {
+        self.streams.iter().for_each(|(key, _)| key.list(out));
     }
 }

@@ -87,14 +87,15 @@ impl Command for XSetId<'_> {
         ok(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -118,7 +119,7 @@ mod tests {
         ];
         for (set, expected, needs) in rows {
             assert_eq!(encode(&set), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(set.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&set), ["s"]);
             assert_eq!(set.needs(), needs, "{expected}");
         }
     }

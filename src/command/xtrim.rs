@@ -74,8 +74,8 @@ impl Command for XTrim<'_> {
         frame.cursor().count("a number of removed entries")
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -83,6 +83,7 @@ impl Command for XTrim<'_> {
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -101,7 +102,7 @@ mod tests {
         ];
         for (trim, expected) in rows {
             assert_eq!(encode(&trim), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(trim.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&trim), ["s"]);
         }
     }
 

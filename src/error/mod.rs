@@ -357,6 +357,14 @@ pub enum Unsent {
     Inconsistent,
     /// The connection on which it had to be sent has ended. Only the queue sends such commands.
     Reconnected,
+    /// The keys of the command, or of the transaction, are in two slots of the cluster. Give them
+    /// one hash tag: `{orders}:new` and `{orders}:dead`.
+    TwoSlots {
+        /// The first key.
+        first: Box<[u8]>,
+        /// The first key that is in another slot.
+        other: Box<[u8]>,
+    },
 }
 
 impl fmt::Display for Unsent {
@@ -376,6 +384,14 @@ impl fmt::Display for Unsent {
             Self::Refused { reason } => f.write_str(reason),
             Self::Inconsistent => f.write_str("its arguments changed while they were written"),
             Self::Reconnected => f.write_str("the connection on which it had to be sent has ended"),
+            Self::TwoSlots { first, other } => {
+                let (first, other) = (first.escape_ascii(), other.escape_ascii());
+                write!(
+                    f,
+                    "the keys \"{first}\" and \"{other}\" are in two slots of the cluster: \
+                     give them one {{tag}}"
+                )
+            }
         }
     }
 }
@@ -412,6 +428,9 @@ pub enum Disconnect {
     /// The connection was closed after all replies had come: the server became a replica, or lost
     /// the session.
     Stale,
+    /// The node of a cluster has no slots any more. Its connection is made again when a command
+    /// needs it.
+    Unused,
     /// There is no connection yet: the client is lazy, and its first attempt is in progress.
     NotYet,
     /// The client was closed, or the runtime of the connection has ended.
@@ -427,6 +446,7 @@ impl fmt::Display for Disconnect {
             Self::Credentials(error) => write!(f, "the server rejected new credentials: {error}"),
             Self::Silent => f.write_str("the server did not respond for too long"),
             Self::Stale => f.write_str("server role changed or session lost (READONLY/NOAUTH)"),
+            Self::Unused => f.write_str("the node has no slots"),
             Self::NotYet => f.write_str("not connected yet"),
             Self::Closed => f.write_str("the client is closed"),
         }

@@ -32,6 +32,7 @@ pub trait Args: Sealed {
     fn id(&mut self, prefix: &str, ms: u64, seq: u64);
 
     /// Adds a text argument.
+    #[inline(always)]
     fn text(&mut self, arg: &str) {
         self.bytes(arg.as_bytes());
     }

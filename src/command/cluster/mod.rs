@@ -20,12 +20,10 @@ pub use shards::{ClusterShards, NodeHealth, NodeRole, Shard, ShardNode};
 pub use slots::{ClusterNode, ClusterSlots, SlotRange};
 
 use super::reply::{below, port};
+use super::slot::SLOTS;
 use crate::resp::{Cursor, DecodeError};
 use bytes::Bytes;
 use std::ops::RangeInclusive;
-
-/// Number of slots: a key's slot is its CRC16 modulo this.
-const SLOTS: u16 = 16_384;
 
 /// Decodes the first and the last slot of a range.
 fn slots(cursor: &mut Cursor<'_>) -> Result<RangeInclusive<u16>, DecodeError> {

@@ -63,8 +63,8 @@ impl Command for Del<'_> {
         at_most(self.keys.len(), Self::reply(frame)?, COUNT)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.keys.first.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.keys.list(out);
     }
 }
 
@@ -73,15 +73,16 @@ const COUNT: &str = "a number of keys";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
     #[test]
-    fn first_key_determines_the_node() {
+    fn every_key_is_listed() {
         let rows = [(Del::new("a"), "DEL a"), (Del::new("a").and("b").and("a"), "DEL a b a")];
         for (del, expected) in rows {
             assert_eq!(encode(&del), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(del.key(), Some(&b"a"[..]));
+            assert_eq!(listed_keys(&del), expected.split(' ').skip(1).collect::<Vec<_>>());
         }
     }
 

@@ -55,8 +55,8 @@ impl Command for Exists<'_> {
         at_most(self.keys.len(), Self::reply(frame)?, COUNT)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.keys.first.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.keys.list(out);
     }
 }
 
@@ -65,16 +65,17 @@ const COUNT: &str = "a number of keys";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
     #[test]
-    fn first_key_determines_the_node() {
+    fn every_key_is_listed() {
         let rows =
             [(Exists::new("a"), "EXISTS a"), (Exists::new("a").and("b").and("a"), "EXISTS a b a")];
         for (exists, expected) in rows {
             assert_eq!(encode(&exists), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(exists.key(), Some(&b"a"[..]));
+            assert_eq!(listed_keys(&exists), expected.split(' ').skip(1).collect::<Vec<_>>());
         }
     }
 

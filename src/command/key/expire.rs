@@ -146,8 +146,8 @@ impl Command for Expire<'_> {
         done(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -169,14 +169,15 @@ impl Command for PExpire<'_> {
         done(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     #[test]
@@ -194,11 +195,17 @@ mod tests {
             let expire = Expire::new("s", time);
             let raw = format!("EXPIRE s {seconds}");
             assert_eq!(encode(&expire), encode(&Raw::new(&raw)), "{raw}");
-            assert_eq!((expire.key(), expire.needs()), (Some(&b"s"[..]), Features::NONE));
+            assert_eq!(
+                (listed_keys(&expire), expire.needs()),
+                (vec!["s".to_owned()], Features::NONE)
+            );
             let expire = PExpire::new("s", time);
             let raw = format!("PEXPIRE s {ms}");
             assert_eq!(encode(&expire), encode(&Raw::new(&raw)), "{raw}");
-            assert_eq!((expire.key(), expire.needs()), (Some(&b"s"[..]), Features::NONE));
+            assert_eq!(
+                (listed_keys(&expire), expire.needs()),
+                (vec!["s".to_owned()], Features::NONE)
+            );
         }
     }
 

@@ -72,14 +72,15 @@ impl Command for Type<'_> {
         })
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -87,7 +88,7 @@ mod tests {
     fn key_is_the_only_argument() {
         let kind = Type::new("orders");
         assert_eq!(encode(&kind), encode(&Raw::new("TYPE orders")));
-        assert_eq!(kind.key(), Some(&b"orders"[..]));
+        assert_eq!(listed_keys(&kind), ["orders"]);
     }
 
     #[test]

@@ -58,8 +58,8 @@ impl Command for Unlink<'_> {
         at_most(self.keys.len(), Self::reply(frame)?, COUNT)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.keys.first.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.keys.list(out);
     }
 }
 
@@ -68,16 +68,17 @@ const COUNT: &str = "a number of keys";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
     #[test]
-    fn first_key_determines_the_node() {
+    fn every_key_is_listed() {
         let rows =
             [(Unlink::new("a"), "UNLINK a"), (Unlink::new("a").and("b").and("a"), "UNLINK a b a")];
         for (unlink, expected) in rows {
             assert_eq!(encode(&unlink), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(unlink.key(), Some(&b"a"[..]));
+            assert_eq!(listed_keys(&unlink), expected.split(' ').skip(1).collect::<Vec<_>>());
         }
     }
 

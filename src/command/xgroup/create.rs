@@ -106,8 +106,8 @@ impl Command for XGroupCreateIfMissing<'_> {
         error.starts_with(b"BUSYGROUP ").then_some(false)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.0.key()
+    fn keys(&self, out: &mut impl Args) {
+        self.0.keys(out);
     }
 }
 
@@ -135,8 +135,8 @@ impl Command for XGroupCreate<'_> {
         ok(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -144,6 +144,7 @@ impl Command for XGroupCreate<'_> {
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     #[test]
@@ -165,10 +166,10 @@ mod tests {
         ];
         for (create, expected) in rows {
             assert_eq!(encode(&create), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(create.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&create), ["s"]);
             let create = create.if_missing();
             assert_eq!(encode(&create), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(create.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&create), ["s"]);
         }
     }
 }

@@ -62,20 +62,21 @@ impl Command for XGroupCreateConsumer<'_> {
         done(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     #[test]
     fn consumer_is_the_last_argument() {
         let create = XGroupCreateConsumer::new("s", "g", "c");
         assert_eq!(encode(&create), encode(&Raw::new("XGROUP CREATECONSUMER s g c")));
-        assert_eq!(create.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&create), ["s"]);
     }
 }

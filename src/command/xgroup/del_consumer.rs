@@ -56,14 +56,15 @@ impl Command for XGroupDelConsumer<'_> {
         frame.cursor().count("a number of pending entries")
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use crate::resp::Limits;
 
@@ -71,7 +72,7 @@ mod tests {
     fn consumer_is_the_last_argument() {
         let del = XGroupDelConsumer::new("s", "g", "c");
         assert_eq!(encode(&del), encode(&Raw::new("XGROUP DELCONSUMER s g c")));
-        assert_eq!(del.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&del), ["s"]);
     }
 
     #[test]

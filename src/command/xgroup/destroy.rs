@@ -50,20 +50,21 @@ impl Command for XGroupDestroy<'_> {
         done(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     #[test]
     fn key_is_the_first_argument() {
         let destroy = XGroupDestroy::new("s", "g");
         assert_eq!(encode(&destroy), encode(&Raw::new("XGROUP DESTROY s g")));
-        assert_eq!(destroy.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&destroy), ["s"]);
     }
 }

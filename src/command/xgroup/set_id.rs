@@ -74,8 +74,8 @@ impl Command for XGroupSetId<'_> {
         ok(frame)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -83,6 +83,7 @@ impl Command for XGroupSetId<'_> {
 mod tests {
     use super::*;
     use crate::EntryId;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     #[test]
@@ -95,7 +96,7 @@ mod tests {
         ];
         for (set_id, expected) in rows {
             assert_eq!(encode(&set_id), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(set_id.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&set_id), ["s"]);
         }
     }
 }

@@ -101,8 +101,8 @@ impl Command for XInfoConsumers<'_> {
         list(&bytes, &mut Cursor::at(&bytes, 0), "consumers", ConsumerInfo::read)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -113,6 +113,7 @@ crate::record::serialize_fields!(ConsumerInfo: name, pending, idle as "idle_ms",
 mod tests {
     use super::super::wire::{maps, ms, orders, reply, with, without};
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     const FIELDS: [(&str, &str); 4] =
@@ -127,7 +128,7 @@ mod tests {
     fn group_follows_the_key() {
         let consumers = XInfoConsumers::new("s", "g");
         assert_eq!(encode(&consumers), encode(&Raw::new("XINFO CONSUMERS s g")));
-        assert_eq!(consumers.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&consumers), ["s"]);
     }
 
     #[test]

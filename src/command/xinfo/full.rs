@@ -132,8 +132,8 @@ impl Command for XInfoStreamFull<'_> {
         StreamInfoFull::read(&bytes, &mut Cursor::at(&bytes, 0))
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -142,6 +142,7 @@ mod tests {
     use super::super::XInfoStream;
     use super::super::wire::{maps, orders, reply, with, without};
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     const ENTRIES: &str = "*2\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n\
@@ -189,7 +190,7 @@ mod tests {
         ];
         for (full, expected) in rows {
             assert_eq!(encode(&full), encode(&Raw::new(expected)), "{expected}");
-            assert_eq!(full.key(), Some(&b"s"[..]));
+            assert_eq!(listed_keys(&full), ["s"]);
         }
     }
 

@@ -104,8 +104,8 @@ impl Command for XInfoGroups<'_> {
         list(&bytes, &mut Cursor::at(&bytes, 0), "groups", GroupInfo::read)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -116,6 +116,7 @@ crate::record::serialize_fields!(GroupInfo: name, consumers, pending, last_deliv
 mod tests {
     use super::super::wire::{maps, orders, reply, with, without};
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
 
     const FIELDS: [(&str, &str); 6] = [
@@ -143,7 +144,7 @@ mod tests {
     fn key_is_the_only_argument() {
         let groups = XInfoGroups::new("s");
         assert_eq!(encode(&groups), encode(&Raw::new("XINFO GROUPS s")));
-        assert_eq!(groups.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&groups), ["s"]);
     }
 
     #[test]

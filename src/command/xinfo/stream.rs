@@ -118,8 +118,8 @@ impl Command for XInfoStream<'_> {
         StreamInfo::read(&bytes, &mut Cursor::at(&bytes, 0))
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.as_bytes()
+    fn keys(&self, out: &mut impl Args) {
+        self.key.list(out);
     }
 }
 
@@ -130,6 +130,7 @@ crate::record::serialize_fields!(StreamInfo: length, radix_tree_keys, radix_tree
 mod tests {
     use super::super::wire::{maps, orders, reply, with, without};
     use super::*;
+    use crate::command::slot::listed_keys;
     use crate::command::{Raw, encode};
     use std::time::Duration;
 
@@ -186,7 +187,7 @@ mod tests {
     fn key_is_the_only_argument() {
         let stream = XInfoStream::new("s");
         assert_eq!(encode(&stream), encode(&Raw::new("XINFO STREAM s")));
-        assert_eq!(stream.key(), Some(&b"s"[..]));
+        assert_eq!(listed_keys(&stream), ["s"]);
     }
 
     #[test]
