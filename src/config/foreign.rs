@@ -14,9 +14,7 @@ pub(super) fn scheme(name: &str) -> Option<&'static str> {
         "redis-sentinel" | "rediss-sentinel" | "redis+sentinel" | "sentinel" => {
             Some("ask the sentinel for the master's address and write redis://host:port")
         }
-        "redis-srv" | "rediss-srv" | "redis+cluster" | "redis-cluster" => {
-            Some("write redis://host:port of one node")
-        }
+        "redis-srv" | "rediss-srv" => Some("write redis+cluster://host:port with one of the names"),
         "redis+tls" | "redis-tls" | "redis+ssl" | "tls" | "ssl" => Some("write rediss://host:port"),
         "tcp" => Some("write redis://host:port"),
         _ => None,

@@ -1,11 +1,13 @@
 //! The settings of a connection: address, identity, timeouts and limits. Parses URLs. No I/O.
 
+mod cluster;
 #[cfg(feature = "tokio")]
 mod credentials;
 mod foreign;
 #[cfg(feature = "tokio")]
 mod handle;
 mod identity;
+mod nodes;
 mod retry;
 #[cfg(feature = "tokio")]
 mod runtime;
@@ -14,6 +16,9 @@ mod secret;
 mod tls;
 mod url;
 
+pub(crate) use cluster::ClusterSettings;
+#[cfg(feature = "tokio")]
+pub(crate) use cluster::MapAddress;
 #[cfg(feature = "tokio")]
 pub(crate) use credentials::Provider;
 #[cfg(feature = "tokio")]
@@ -39,7 +44,8 @@ const SHARED_REPLY_BYTES: usize = 256 << 20;
 
 /// The address of a server, and the settings of a connection to it.
 ///
-/// Created from a URL, or with [`Config::tcp`] or [`Config::unix`]. Each setting is a method.
+/// Created from a URL, or with [`Config::tcp`], [`Config::unix`] or [`Config::cluster`]. Each
+/// setting is a method.
 ///
 /// | URL | meaning |
 /// |---|---|
@@ -48,6 +54,9 @@ const SHARED_REPLY_BYTES: usize = 256 << 20;
 /// | `rediss://`, `valkeys://` | the same with TLS (feature `tls`): `Config::tls(Tls::new())` |
 /// | `redis+unix:///path?db=1&user=u&password=p` | a Unix socket (Unix only) |
 /// | `valkey+unix://`, `unix://` | the same as `redis+unix://` |
+/// | `redis+cluster://[user[:password]@]host[:port][,host[:port]...]` | [`Config::cluster`] |
+/// | `valkey+cluster://`, `redis-cluster://` | the same as `redis+cluster://` |
+/// | `rediss+cluster://`, `valkeys+cluster://` | the same with TLS to each node (feature `tls`) |
 ///
 /// All accept the parameters `db`, `user`, `password`, `client_name`, `client_info` (`true` or
 /// `false`), `protocol` (2 or 3), `connect_timeout_ms` and `command_timeout_ms`. User, password,
@@ -71,6 +80,8 @@ const SHARED_REPLY_BYTES: usize = 256 << 20;
 #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only read when connecting"))]
 pub struct Config {
     pub(crate) address: Address,
+    /// `None` for a single server.
+    pub(crate) cluster: Option<ClusterSettings>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     #[cfg(feature = "tokio")]
@@ -209,6 +220,7 @@ impl Config {
     fn at(address: Address) -> Self {
         Self {
             address,
+            cluster: None,
             user: None,
             password: None,
             #[cfg(feature = "tokio")]
@@ -252,7 +264,7 @@ impl Config {
         config
     }
 
-    /// Returns the server's address.
+    /// Returns the server's address; of a cluster, that of the first node to begin with.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -317,7 +329,7 @@ impl Config {
     ///
     /// The budget bounds memory when a server is slow, silent or gone: commands that wait for a new
     /// connection count too. Each command counts with its bytes on the wire plus 128. A command
-    /// larger than the whole budget is sent alone.
+    /// larger than the whole budget is sent alone. In a cluster each node has this budget.
     #[must_use]
     pub fn budget_bytes(self, bytes: usize) -> Self {
         Self { budget_bytes: bytes, ..self }
@@ -435,6 +447,9 @@ impl Config {
             .is_some_and(|name| !name.bytes().all(|b| b.is_ascii_graphic()))
         {
             return Err(ConfigError::ClientName);
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.check()?;
         }
         #[cfg(all(unix, feature = "tls"))]
         if self.tls.is_some() && matches!(self.address, Address::Unix { .. }) {

@@ -1,6 +1,6 @@
 //! Parses URLs: `scheme://[user[:password]@]host[:port][/db][?parameters]`. No I/O.
 
-use super::{Config, Protocol, foreign};
+use super::{Address, Config, Protocol, foreign};
 use crate::error::ConfigError;
 use std::str::FromStr;
 use std::time::Duration;
@@ -65,6 +65,15 @@ fn parse(url: &str) -> Result<Config, ConfigError> {
         "rediss" | "valkeys" => tcp(place)?.tls(super::Tls::new()),
         #[cfg(not(feature = "tls"))]
         "rediss" | "valkeys" => return Err(ConfigError::Tls),
+        "redis+cluster" | "valkey+cluster" | "redis-cluster" | "valkey-cluster" => cluster(place)?,
+        #[cfg(feature = "tls")]
+        "rediss+cluster" | "valkeys+cluster" | "rediss-cluster" | "valkeys-cluster" => {
+            cluster(place)?.tls(super::Tls::new())
+        }
+        #[cfg(not(feature = "tls"))]
+        "rediss+cluster" | "valkeys+cluster" | "rediss-cluster" | "valkeys-cluster" => {
+            return Err(ConfigError::Tls);
+        }
         scheme => match foreign::scheme(scheme) {
             Some(instead) => return Err(unsupported(&format!("{scheme}://"), Some(instead))),
             None => return Err(ConfigError::Scheme),
@@ -80,12 +89,34 @@ fn parse(url: &str) -> Result<Config, ConfigError> {
 }
 
 fn tcp(place: &str) -> Result<Config, ConfigError> {
+    let (identity, servers, path) = parts(place);
+    let (host, port) = server(servers)?;
+    identified(Config::tcp(host, port), identity, path)
+}
+
+/// Parses the hosts of a cluster, separated by commas.
+fn cluster(place: &str) -> Result<Config, ConfigError> {
+    let (identity, servers, path) = parts(place);
+    let nodes = servers.split(',').map(|node| {
+        let (host, port) = server(node)?;
+        Ok(Address::Tcp { host, port }.to_string())
+    });
+    let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+    identified(Config::cluster(nodes), identity, path)
+}
+
+/// Splits `[identity@]servers[/path]`.
+fn parts(place: &str) -> (Option<&str>, &str, &str) {
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
     // A password may contain `@`, a host may not.
-    let (identity, server) = match authority.rsplit_once('@') {
-        Some((identity, server)) => (Some(identity), server),
-        None => (None, authority),
-    };
+    match authority.rsplit_once('@') {
+        Some((identity, servers)) => (Some(identity), servers, path),
+        None => (None, authority, path),
+    }
+}
+
+/// Parses `host[:port]`.
+fn server(server: &str) -> Result<(String, u16), ConfigError> {
     let (host, port) = if let Some(rest) = server.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(ConfigError::Host)?;
         let port = match port {
@@ -109,7 +140,15 @@ fn tcp(place: &str) -> Result<Config, ConfigError> {
         }
         Some(_) => return Err(ConfigError::Port),
     };
-    let mut config = Config::tcp(host, port);
+    Ok((host, port))
+}
+
+/// Sets user, password and database.
+fn identified(
+    mut config: Config,
+    identity: Option<&str>,
+    path: &str,
+) -> Result<Config, ConfigError> {
     if let Some(identity) = identity {
         let (user, password) = match identity.split_once(':') {
             Some((user, password)) => (user, Some(password)),
@@ -212,7 +251,6 @@ fn decode(text: &str) -> Result<String, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Address;
 
     #[test]
     fn url_sets_address_user_password_and_database() {
@@ -246,6 +284,30 @@ mod tests {
             assert_eq!(config.address, Address::Tcp { host: "h".into(), port: 6379 }, "{url:?}");
         }
         assert_eq!(parse("redis://h\nredis://i").unwrap_err(), ConfigError::Host);
+    }
+
+    #[test]
+    fn cluster_url_has_several_hosts_and_one_identity() {
+        for (url, seeds) in [
+            ("redis+cluster://a:7000,b", vec![("a", 7000), ("b", 6379)]),
+            (
+                "valkey+cluster://u:p%40s@[::1]:7000,b:1/0?client_name=n",
+                vec![("::1", 7000), ("b", 1)],
+            ),
+            ("redis-cluster://only", vec![("only", 6379)]),
+        ] {
+            let config = parse(url).expect(url);
+            let owned = |(host, port): (&str, u16)| (host.to_owned(), port);
+            let cluster = config.cluster.as_ref().expect("settings of a cluster");
+            assert_eq!(cluster.seeds, seeds.into_iter().map(owned).collect::<Vec<_>>(), "{url}");
+            let password = config.password.as_ref().map(|password| password.reveal());
+            let identity = (config.user.as_deref(), password);
+            let expected = (Some("u"), Some("p@s"));
+            assert_eq!(identity, if url.contains('@') { expected } else { (None, None) }, "{url}");
+        }
+        for url in ["redis+cluster://a,,b", "redis+cluster://", "redis+cluster://a, b"] {
+            assert_eq!(parse(url).expect_err(url), ConfigError::Host, "{url}");
+        }
     }
 
     #[test]
@@ -317,6 +379,9 @@ mod tests {
             ("valkey://h", false),
             ("rediss://u:p@h:6380/1", true),
             ("valkeys://h?db=1", true),
+            ("redis+cluster://h,i", false),
+            ("rediss+cluster://h,i", true),
+            ("valkeys+cluster://h", true),
         ] {
             assert_eq!(parse(url).expect(url).tls.is_some(), tls, "{url}");
         }

@@ -14,7 +14,8 @@
 pub enum ConfigError {
     /// The URL does not begin with a known scheme and `://`.
     #[error(
-        "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, valkey+unix or unix"
+        "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, valkey+unix, unix, \
+         redis+cluster, rediss+cluster, valkey+cluster or valkeys+cluster"
     )]
     Scheme,
     /// TLS was requested, and this build does not have the feature `tls`.
@@ -74,6 +75,10 @@ pub enum ConfigError {
         "no tokio runtime; create the client inside one, or pass a handle to `Config::runtime`"
     )]
     NoRuntime,
+    /// A client of a cluster was to be created with a dialler, which cannot know the node that a
+    /// connection is for.
+    #[error("a cluster has several addresses; use `Client::connect` and `Config::map_address`")]
+    ClusterDialler,
     /// The client name has a space or a control character, which no server accepts.
     #[error("client_name must not contain spaces or control characters")]
     ClientName,

@@ -78,6 +78,11 @@ fn error_texts_name_the_command_the_cause_and_the_outcome() {
             "XADD was not sent: the connection on which it had to be sent has ended",
         ),
         (
+            unsent(Unsent::TwoSlots { first: (*b"{a}1").into(), other: (*b"\xffb").into() }),
+            "XADD was not sent: the keys \"{a}1\" and \"\\xffb\" are in two slots of the cluster: \
+             give them one {tag}",
+        ),
+        (
             lost(Disconnect::Eof),
             "connection lost before the reply to XADD: the server closed the connection; the \
              command may have run",
@@ -200,7 +205,7 @@ fn texts_of_invalid_settings_say_what_to_write() {
         (
             ConfigError::Scheme,
             "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, \
-             valkey+unix or unix",
+             valkey+unix, unix, redis+cluster, rediss+cluster, valkey+cluster or valkeys+cluster",
         ),
         (
             ConfigError::Tls,
