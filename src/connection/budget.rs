@@ -78,6 +78,11 @@ impl Budget {
         Err(Some(self.next_ticket))
     }
 
+    /// Returns the last ticket that was given out.
+    pub(super) fn last_ticket(&self) -> u64 {
+        self.next_ticket
+    }
+
     /// Leaves the line; the waker is returned, to be dropped without the lock.
     pub(super) fn leave(&mut self, ticket: u64) -> Option<Waker> {
         self.line.remove(&ticket)?.waker

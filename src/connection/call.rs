@@ -1,221 +1,22 @@
 //! The future of a request.
 
-use super::health::Due;
-use super::outbox::{Conditions, Queued, Shared, Size};
-use super::pipeline::{Failed, Failure, Replies, SlotId};
+use super::enqueue::{Enqueue, Patience, Ticket};
+use super::outbox::Shared;
+use super::pipeline::{Failed, Failure, Replies};
+use super::request::Request;
 use super::retry::Attempts;
-use super::scratch::{keep, scratch};
+use super::route::{Route, without_asking};
 use super::window::Place;
 use crate::command::Safety;
-use crate::error::{Disconnect, ServerError, Unsent, Window};
+use crate::error::{Disconnect, Window};
 use crate::random;
 use crate::resp::Frame;
-use crate::server::Server;
 use std::future::Future;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// A unit of sending: a command, a pipeline, a transaction.
-pub(crate) trait Request {
-    type Output;
-
-    /// The measurement made before the request is written.
-    type Measure;
-
-    /// Returns the server's error, if the replies show that none of the request has run.
-    fn refused(&self, _: &Replies) -> Option<ServerError> {
-        None
-    }
-
-    /// Returns whether the request may be sent twice.
-    fn safety(&self) -> Safety {
-        Safety::Write
-    }
-
-    /// Returns the connection on which it must be sent, if that matters: the time at which that was
-    /// established.
-    fn connection(&self) -> Option<std::time::Instant> {
-        None
-    }
-
-    /// Whether there is nothing to send and no reply to wait for.
-    fn is_empty(&self) -> bool {
-        false
-    }
-
-    /// Returns the number of replies and bytes, or the reason why the request cannot be sent.
-    fn measure(&self) -> Result<(Size, Self::Measure), Unsent>;
-
-    /// Appends the request to the buffer; false if it differs from the measurement.
-    fn write(&self, measure: &Self::Measure, out: &mut Vec<u8>) -> bool;
-
-    /// Creates the result from the replies; `server` looks up the server.
-    fn finish(
-        &self,
-        replies: Replies,
-        failure: Failed,
-        waited: Duration,
-        server: ServerLookup<'_>,
-    ) -> Self::Output;
-}
-
-/// Looks up the server. Called only for a refusal, because it takes the lock.
-pub(crate) type ServerLookup<'a> = &'a dyn Fn() -> Option<Arc<Server>>;
-
-/// The timeout of a call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Patience {
-    /// After the connection's command timeout.
-    Usual,
-    /// After this long.
-    For(Duration),
-    /// No timeout.
-    Endless,
-    /// At this deadline, with this whole timeout: a request that was polled before or is retried.
-    Until(Option<Instant>, Duration),
-}
-
-/// A place in the pipeline, which receives replies. If it is dropped, they are discarded.
-#[derive(Debug)]
-pub(crate) struct Ticket<S: Deref<Target = Shared>> {
-    shared: S,
-    slot: SlotId,
-    done: bool,
-}
-
-impl<S: Deref<Target = Shared>> Ticket<S> {
-    /// Polls for the result: all replies, or the failure.
-    #[inline]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Replies, Failed)> {
-        match self.shared.take(self.slot, cx) {
-            Some(came) => {
-                self.done = true;
-                Poll::Ready(came)
-            }
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl<S: Deref<Target = Shared>> Ticket<S> {
-    /// Whether the result is final.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.shared.is_settled(self.slot)
-    }
-}
-
-impl<S: Deref<Target = Shared>> Drop for Ticket<S> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.shared.abandon(self.slot);
-        }
-    }
-}
-
-/// Queues a request: immediately, or when there is capacity.
-#[derive(Debug)]
-pub(crate) struct Enqueue<S: Deref<Target = Shared> + Clone> {
-    shared: S,
-    patience: Patience,
-    /// It may be queued while no more replies than this have been asked for.
-    latest: u64,
-    /// The place in the line for room.
-    line: Option<u64>,
-    waited: Duration,
-}
-
-impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
-    pub(crate) fn new(shared: S, patience: Patience) -> Self {
-        let waited = match patience {
-            Patience::Usual => shared.timeout(),
-            Patience::For(time) | Patience::Until(_, time) => time,
-            Patience::Endless => Duration::MAX,
-        };
-        Self { shared, patience, latest: u64::MAX, line: None, waited }
-    }
-
-    /// Whether it was not polled yet.
-    pub(crate) fn is_new(&self) -> bool {
-        !matches!(self.patience, Patience::Until(..))
-    }
-
-    /// Returns the request's whole timeout.
-    pub(crate) fn waited(&self) -> Duration {
-        self.waited
-    }
-
-    /// Returns the deadline, once it was polled.
-    #[inline]
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        if let Patience::Until(deadline, _) = self.patience { deadline } else { None }
-    }
-
-    #[inline]
-    pub(crate) fn poll<R: Request>(
-        &mut self,
-        request: &R,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Ticket<S>, Unsent>> {
-        // The driver or the guard wakes a caller that waits in line for too long. A request that
-        // gets capacity at its deadline has no time left for a reply.
-        if self.deadline().is_some_and(|at| Instant::now() >= at) {
-            self.leave_line();
-            let source = self.shared.connect_error();
-            return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source }));
-        }
-        let (size, measure) = match request.measure() {
-            Ok(measured) => measured,
-            Err(unsent) => return Poll::Ready(Err(unsent)),
-        };
-        let deadline = match self.patience {
-            Patience::Endless => None,
-            Patience::Until(deadline, _) => deadline,
-            _ => Instant::now().checked_add(self.waited),
-        };
-        if matches!(self.patience, Patience::For(Duration::ZERO)) {
-            return Poll::Ready(Err(Unsent::TimedOut { waited: self.waited, source: None }));
-        }
-        self.patience = Patience::Until(deadline, self.waited);
-        let due = deadline.map(|at| Due { at: at.into_std(), time: self.waited });
-        // A command's code, which may be the user's, runs before the shared lock is taken.
-        let mut encoded = scratch(size.bytes);
-        if !request.write(&measure, &mut encoded) {
-            return Poll::Ready(Err(Unsent::Inconsistent));
-        }
-        let only = Conditions { latest: self.latest, on: request.connection() };
-        let queued = self.shared.queue(size, only, due, self.line, cx, &mut encoded);
-        keep(encoded);
-        match queued {
-            Queued::In(slot) => {
-                self.line = None;
-                Poll::Ready(Ok(Ticket { shared: self.shared.clone(), slot, done: false }))
-            }
-            Queued::Not(unsent) => Poll::Ready(Err(unsent)),
-            Queued::Wait(ticket) => {
-                self.line = Some(ticket);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Leaves the line immediately: a future that timed out may be kept for long, and others wait
-    /// behind it.
-    fn leave_line(&mut self) {
-        if let Some(ticket) = self.line.take() {
-            self.shared.leave_line(ticket);
-        }
-    }
-}
-
-impl<S: Deref<Target = Shared> + Clone> Drop for Enqueue<S> {
-    fn drop(&mut self) {
-        self.leave_line();
-    }
-}
 
 /// A request, from queueing to its last reply.
 #[derive(Debug)]
@@ -224,8 +25,24 @@ pub(crate) struct Call<'a, R> {
     request: R,
     stage: Stage<'a>,
     attempts: Attempts,
+    /// Chooses its connections in a cluster; `None` on a single server.
+    route: Option<&'a Arc<dyn Route>>,
+    /// The state of a request that was lost or redirected.
+    detour: Option<Box<Detour>>,
+}
+
+/// The state of a request that was lost or redirected. Kept apart, because few requests have it.
+#[derive(Debug, Default)]
+struct Detour {
     /// Set once it was lost, and so may have run.
-    lost: Option<Box<Lost>>,
+    lost: Option<Lost>,
+    /// The slot that a server named.
+    slot: Option<u16>,
+    hops: u8,
+    /// The last attempt began with ASKING, or the next one will.
+    asking: bool,
+    /// The connection of the next attempt was named by a server.
+    named: bool,
 }
 
 #[derive(Debug)]
@@ -266,24 +83,34 @@ struct Time {
 }
 
 impl<'a, R: Request> Call<'a, R> {
-    #[inline]
-    pub(crate) fn new(shared: &'a Shared, request: R) -> Self {
+    /// Creates the future of a request. With a route its connection is chosen when it is first
+    /// polled.
+    #[inline(always)]
+    pub(crate) fn new(shared: &'a Shared, route: Option<&'a Arc<dyn Route>>, request: R) -> Self {
         let stage = Stage::Queueing(Enqueue::new(shared, Patience::Usual));
-        Self { shared, request, stage, attempts: Attempts::default(), lost: None }
+        Self { shared, request, stage, attempts: Attempts::default(), route, detour: None }
     }
 
     /// Sets a deadline, as part of a request with this whole timeout. Call it before polling.
     pub(crate) fn until(mut self, deadline: Option<Instant>, time: Duration) -> Self {
-        self.stage = Stage::Queueing(Enqueue::new(self.shared, Patience::Until(deadline, time)));
+        self.set(Patience::Until(deadline, time));
         self
     }
 
     /// Sets another timeout than the connection's. Call it before polling.
     pub(crate) fn within(mut self, time: Duration) -> Self {
-        if matches!(&self.stage, Stage::Queueing(enqueue) if enqueue.is_new()) {
-            self.stage = Stage::Queueing(Enqueue::new(self.shared, Patience::For(time)));
-        }
+        self.set(Patience::For(time));
         self
+    }
+
+    /// Sets the timeout, unless it was polled already.
+    fn set(&mut self, patience: Patience) {
+        match &self.stage {
+            Stage::Queueing(enqueue) if enqueue.is_new() => {
+                self.stage = Stage::Queueing(Enqueue::new(self.shared, patience));
+            }
+            _ => {}
+        }
     }
 
     pub(crate) fn request_mut(&mut self) -> &mut R {
@@ -302,39 +129,122 @@ impl<'a, R: Request> Call<'a, R> {
         if let Some(Failure::Lost(_, place) | Failure::TimedOut { place, .. }) =
             failure.as_deref_mut()
         {
-            let first = self.lost.as_ref().map(|lost| lost.place.clone());
+            let lost = self.detour.as_ref().and_then(|detour| detour.lost.as_ref());
+            let first = lost.map(|lost| lost.place.clone());
             let begun =
                 || time.and_then(|time| Some(time.deadline?.checked_sub(time.waited)?.into_std()));
             *place = first.unwrap_or_else(|| place.clone().begun(begun()));
         }
-        let Some(lost) = self.lost.take() else { return (replies, failure) };
+        let lost = self.detour.as_mut().and_then(|detour| detour.lost.take());
+        let Some(lost) = lost else { return (replies, failure) };
         let harmless = self.request.safety() == Safety::ReadOnly && failure.is_none();
         let not_run = match failure.as_deref() {
-            None | Some(Failure::Unsent(_)) => true,
+            None | Some(Failure::Unsent(_) | Failure::Elsewhere) => true,
             // The window was over, not its time.
             Some(Failure::TimedOut { .. }) => lost.deadline.is_none_or(|at| Instant::now() < at),
             Some(Failure::Lost(..)) => false,
         };
         if not_run && !harmless {
-            let Lost { reason, place, .. } = *lost;
+            let Lost { reason, place, .. } = lost;
             return (Replies::None, Some(Box::new(Failure::Lost(reason, place))));
         }
         (replies, failure)
     }
 
-    /// To the queue, once more.
-    fn queue(&self, time: Time) -> Stage<'a> {
+    /// Chooses the first connection of a request of a cluster. Returns the failure of one that no
+    /// node can serve.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self) -> Failed {
+        let Stage::Queueing(enqueue) = &mut self.stage else { return None };
+        let route = self.route.filter(|_| enqueue.is_new())?;
+        match self.request.slot() {
+            Ok(slot) => {
+                self.shared = route.connection(slot);
+                enqueue.move_to(self.shared);
+                None
+            }
+            Err(unsent) => Some(Box::new(Failure::Unsent(unsent))),
+        }
+    }
+
+    /// Whether a request that was not queued looks for another connection, at the next poll.
+    #[cold]
+    #[inline(never)]
+    fn is_elsewhere(&mut self, cx: &Context<'_>) -> bool {
+        let Stage::Queueing(enqueue) = &self.stage else { return false };
+        if self.route.is_none() || !enqueue.is_evicted() {
+            return false;
+        }
+        let time = Time { waited: enqueue.waited(), deadline: enqueue.deadline() };
+        self.stage = Stage::Pausing { until: Instant::now(), timer: None, time };
+        cx.waker().wake_by_ref();
+        true
+    }
+
+    /// To the queue, once more. In a cluster the connection may be another one by now.
+    #[cold]
+    #[inline(never)]
+    fn queue(&mut self, time: Time) -> Stage<'a> {
+        let asking = self.choose();
         let mut deadline = time.deadline;
         let mut latest = u64::MAX;
         let windowed = self.request.safety() == Safety::Windowed;
-        if let Some(Lost { place, .. }) = self.lost.as_deref().filter(|_| windowed) {
+        let lost = self.detour.as_ref().and_then(|detour| detour.lost.as_ref());
+        if let Some(Lost { place, .. }) = lost.filter(|_| windowed) {
             latest = place.latest();
             let until = place.until().map(Instant::from_std);
             deadline = deadline.into_iter().chain(until).min();
         }
         let mut enqueue = Enqueue::new(self.shared, Patience::Until(deadline, time.waited));
         enqueue.latest = latest;
-        Stage::Queueing(enqueue)
+        Stage::Queueing(enqueue.asking(asking))
+    }
+
+    /// Chooses the connection of the next attempt. Returns whether it begins with ASKING.
+    fn choose(&mut self) -> bool {
+        let Some(route) = self.route else { return false };
+        let mut slot = self.request.slot().unwrap_or_default();
+        if let Some(detour) = self.detour.as_deref_mut() {
+            if std::mem::take(&mut detour.named) {
+                return detour.asking;
+            }
+            detour.asking = false;
+            slot = slot.or(detour.slot);
+        }
+        self.shared = route.connection(slot);
+        false
+    }
+
+    /// Removes the reply to ASKING, if that was sent.
+    #[cold]
+    fn own(&self, replies: Replies) -> Replies {
+        let asking = self.detour.as_ref().is_some_and(|detour| detour.asking);
+        if asking { without_asking(replies) } else { replies }
+    }
+
+    /// Returns the next stage of a request that a server of a cluster redirects.
+    #[cold]
+    fn follow(&mut self, replies: &Replies, time: Time) -> Option<Stage<'a>> {
+        let route = self.route?;
+        let error = self.request.refused(replies)?;
+        let hops = self.detour.as_ref().map_or(0, |detour| detour.hops);
+        let hop = route.refused(self.shared, &error, hops)?;
+        let at = Instant::now().checked_add(hop.after)?;
+        if time.deadline.is_some_and(|deadline| at >= deadline) {
+            return None;
+        }
+        let detour = self.detour.get_or_insert_default();
+        detour.hops = hops.saturating_add(1);
+        detour.slot = detour.slot.or(hop.slot);
+        if let Some(shared) = hop.to {
+            self.shared = shared;
+            (detour.named, detour.asking) = (true, hop.asking);
+        }
+        if hop.after.is_zero() {
+            return Some(self.queue(time));
+        }
+        Some(Stage::Pausing { until: at, timer: None, time })
     }
 
     /// Returns the next stage of a failed request, if it may be retried in its time.
@@ -345,6 +255,18 @@ impl<'a, R: Request> Call<'a, R> {
         failure: Option<&Failure>,
         time: Time,
     ) -> Option<Stage<'a>> {
+        if let Some(route) = self.route {
+            match failure {
+                Some(Failure::Elsewhere) => return Some(self.queue(time)),
+                Some(Failure::TimedOut { .. }) => route.failed(),
+                Some(_) => {}
+                None => {
+                    if let Some(stage) = self.follow(replies, time) {
+                        return Some(stage);
+                    }
+                }
+            }
+        }
         if failure.is_none() && is_from_replica(replies) {
             // Also where nothing is sent again: later commands need the master.
             self.shared.retire();
@@ -363,15 +285,16 @@ impl<'a, R: Request> Call<'a, R> {
                     return None;
                 }
                 let begun = || Some(time.deadline?.checked_sub(time.waited)?.into_std());
-                let lost = self.lost.take().map_or_else(
+                let detour = self.detour.get_or_insert_default();
+                let lost = detour.lost.take().map_or_else(
                     || {
                         let place = place.clone().begun(begun());
                         Lost { reason: reason.clone(), place, deadline: time.deadline }
                     },
-                    |lost| Lost { reason: reason.clone(), ..*lost },
+                    |lost| Lost { reason: reason.clone(), ..lost },
                 );
                 let closed = safety == Safety::Windowed && !lost.place.is_open();
-                self.lost = Some(Box::new(lost));
+                detour.lost = Some(lost);
                 if closed {
                     return None;
                 }
@@ -414,7 +337,14 @@ impl<R: Request> Future for Call<'_, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Output> {
         let this = self.get_mut();
+        // On a single server this is all that a cluster adds.
+        let refused = if this.route.is_some() { this.begin() } else { None };
+        // A request that is being queued does not loop: otherwise values of the command are moved
+        // to registers before the loop, for each poll.
         let (replies, failure, waited) = loop {
+            if refused.is_some() {
+                break (Replies::None, refused, Duration::ZERO);
+            }
             match &mut this.stage {
                 Stage::Queueing(_) if this.request.is_empty() => {
                     break (Replies::None, None, Duration::ZERO);
@@ -428,6 +358,9 @@ impl<R: Request> Future for Call<'_, R> {
                     }
                     Poll::Ready(Err(unsent)) => {
                         let waited = enqueue.waited();
+                        if this.is_elsewhere(cx) {
+                            return Poll::Pending;
+                        }
                         let failure = Some(Box::new(Failure::Unsent(unsent)));
                         let (replies, failure) = this.conclude(Replies::None, failure, None);
                         break (replies, failure, waited);
@@ -435,8 +368,11 @@ impl<R: Request> Future for Call<'_, R> {
                     Poll::Pending => return Poll::Pending,
                 },
                 Stage::Waiting(ticket, time) => match ticket.poll(cx) {
-                    Poll::Ready((replies, failure)) => {
+                    Poll::Ready((mut replies, failure)) => {
                         let time = *time;
+                        if this.detour.is_some() {
+                            replies = this.own(replies);
+                        }
                         if failure.is_some() || replies.is_refusal() {
                             if let Some(stage) =
                                 this.next_attempt(&replies, failure.as_deref(), time)

@@ -74,6 +74,11 @@ impl Dialler {
         }
     }
 
+    /// Returns a dialler for another server: it has learnt nothing yet, and shares the TLS settings.
+    pub(crate) fn for_node(&self) -> Self {
+        Self { history: Arc::default(), ..self.clone() }
+    }
+
     /// Whether it dials the address of the settings.
     pub(crate) fn is_by_address(&self) -> bool {
         matches!(self.dial, Dial::Address(_))

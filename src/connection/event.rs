@@ -50,6 +50,24 @@ pub enum Event {
         /// The server's error, without the password.
         error: Arc<ConnectError>,
     },
+    /// An event of one node of a cluster.
+    Node {
+        /// The node's address.
+        address: Arc<str>,
+        /// The event of its connection.
+        event: Box<Self>,
+    },
+    /// The map of a cluster was read, and differs from the one before.
+    Topology {
+        /// The number of masters that have slots.
+        masters: usize,
+        /// The number of replicas.
+        replicas: usize,
+        /// The number of slots whose node is another one now.
+        slots_moved: usize,
+        /// The number of slots without a node.
+        unowned: usize,
+    },
     /// The oldest events were dropped, because they were not received in time.
     Missed {
         /// The number of dropped events.

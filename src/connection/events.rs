@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::Disconnect;
 use futures_core::Stream;
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
@@ -54,9 +55,19 @@ struct Mailbox {
     waker: Option<Waker>,
 }
 
+/// A function that is called with each event of a connection, after its listeners have it.
+pub(crate) struct Hook(pub(crate) Box<dyn Fn(&Event) + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
 /// The distributor of a connection's events.
 #[derive(Debug)]
 pub(crate) struct Publisher {
+    hook: Option<Hook>,
     limit: usize,
     address: String,
     #[cfg(feature = "tracing")]
@@ -73,10 +84,11 @@ struct Listeners {
 }
 
 impl Publisher {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, hook: Option<Hook>) -> Self {
         let now = Event::Disconnected { reason: Disconnect::NotYet };
         let listeners = Listeners { now, mailboxes: Vec::new(), ended: false };
         Self {
+            hook,
             limit: config.events_buffer,
             address: config.address.to_string(),
             #[cfg(feature = "tracing")]
@@ -86,12 +98,13 @@ impl Publisher {
     }
 
     /// Returns the address that is dialled.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Sends an event to every listener.
-    pub(super) fn emit(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
+        let told = self.hook.as_ref().map(|hook| (hook, event.clone()));
         // The user's subscriber may panic.
         #[cfg(feature = "tracing")]
         {
@@ -112,10 +125,13 @@ impl Publisher {
         }
         drop(listeners);
         wake_all(wakers);
+        if let Some((Hook(hook), event)) = told {
+            hook(&event);
+        }
     }
 
     /// Ends every listener's stream.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut wakers = Vec::new();
         let mut listeners = lock(&self.listeners);
         listeners.ended = true;
@@ -221,7 +237,7 @@ mod tests {
     }
 
     fn publisher(limit: usize) -> Publisher {
-        Publisher::new(&Config::tcp("localhost", 1).events_buffer(limit))
+        Publisher::new(&Config::tcp("localhost", 1).events_buffer(limit), None)
     }
 
     #[test]

@@ -70,7 +70,7 @@ mod tests {
         let guard = tokio::spawn(Guard::new(Arc::clone(&shared)));
         for _ in 0..2 {
             let start = tokio::time::Instant::now();
-            let call = Call::new(&shared, Single(XLen::new("s")));
+            let call = Call::new(&shared, None, Single(XLen::new("s")));
             let result = tokio::time::timeout(2 * time, call).await;
             assert!(result.expect("the guard settles it").is_err());
             assert_eq!(start.elapsed(), time + HEAD_START);

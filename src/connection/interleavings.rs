@@ -3,7 +3,8 @@
 //! `RUSTFLAGS="--cfg bourn_loom" cargo test --lib interleavings`. loom reports a hang as a
 //! deadlock, which fails the test.
 
-use super::call::{Call, Enqueue, Patience};
+use super::call::Call;
+use super::enqueue::{Enqueue, Patience};
 use super::event::Event;
 use super::outbox::{Shared, Turn};
 use super::single::Single;
@@ -67,7 +68,7 @@ fn answer(shared: &Shared, texts: &[&str]) {
 }
 
 fn send(shared: &Shared, key: &str) -> Result<u64, Error> {
-    block_on(Call::new(shared, Single(XLen::new(key))))
+    block_on(Call::new(shared, None, Single(XLen::new(key))))
 }
 
 #[test]

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `outbox` | the shared write buffer and the queue of waiting callers |
 //! | `backlog` | requests that no writer has taken yet |
+//! | `request` | what can be sent |
 //! | `pipeline` | matches replies to callers; deadlines |
 //! | `budget` | limits queued bytes; callers that wait for capacity |
 //! | `call` | the future that a caller awaits |
+//! | `enqueue` | queues a request; its place in the pipeline |
 //! | `driver` | the task that reads and writes |
 //! | `guard` | a second task that settles overdue callers if the driver cannot run |
 //! | `establish` | one attempt to connect: resolve, dial, TLS, credentials, handshake |
@@ -14,6 +16,7 @@
 //! | `handshake`, `handshake_history` | the first requests on a socket; with HELLO or without |
 //! | `panics` | turns panics in user code into errors |
 //! | `health` | idle probes, overdue replies |
+//! | `route` | the way of a request to one of several servers |
 //! | `retry` | whether and when a command is retried |
 //! | `window` | the window in which a server recognizes a repeated `XADD IDMP` |
 //! | `events` | connection state changes, for listeners |
@@ -37,6 +40,7 @@ mod budget;
 mod call;
 mod dialler;
 mod driver;
+mod enqueue;
 mod establish;
 mod event;
 mod events;
@@ -53,7 +57,9 @@ mod pinned;
 mod pipeline;
 mod reconnect;
 mod renew;
+mod request;
 mod retry;
+mod route;
 mod scratch;
 mod single;
 mod sync;
@@ -65,15 +71,20 @@ mod trace;
 mod transport;
 mod window;
 
-pub(crate) use call::{Call, Enqueue, Patience, Request, ServerLookup, Ticket};
+pub(crate) use call::Call;
 pub(crate) use dialler::Dialler;
+pub(crate) use enqueue::{Enqueue, Patience, Ticket};
 pub use event::Event;
 pub use events::Events;
+pub(crate) use events::{Hook, Publisher};
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failed, Failure, Replies};
+pub(crate) use request::{Request, ServerLookup};
 pub(crate) use retry::Attempts;
+pub(crate) use route::{ASKING, Hop, Route, without_asking};
 pub(crate) use single::{Single, decode, error, measure, name, sendable};
 pub use transport::ByteStream;
+pub(crate) use window::Sends;
 
 use crate::config::{Config, Runtime};
 use crate::error::{ConfigError, ConnectError, ConnectReason, Disconnect, Error, Repeat};
@@ -125,6 +136,20 @@ impl Connection {
         Ok(Self::begin(config, dialler, Patience::Usual, &runtime, None))
     }
 
+    /// Returns immediately; a task connects when a request needs it. The connection is one of
+    /// several, which count their requests together.
+    pub(crate) fn parked(
+        config: Arc<Config>,
+        dialler: Dialler,
+        patience: Patience,
+        runtime: &Handle,
+        (sends, hook): (Sends, Hook),
+    ) -> Self {
+        let shared = Arc::new(Shared::counting(&config, sends, Some(hook)));
+        shared.begin_parked();
+        Self::begin_with(shared, config, dialler, patience, runtime, None)
+    }
+
     fn begin(
         config: Arc<Config>,
         dialler: Dialler,
@@ -133,6 +158,17 @@ impl Connection {
         first: Option<establish::Established>,
     ) -> Self {
         let shared = Arc::new(Shared::new(&config));
+        Self::begin_with(shared, config, dialler, patience, runtime, first)
+    }
+
+    fn begin_with(
+        shared: Arc<Shared>,
+        config: Arc<Config>,
+        dialler: Dialler,
+        patience: Patience,
+        runtime: &Handle,
+        first: Option<establish::Established>,
+    ) -> Self {
         if let Some(first) = &first {
             // The task may run after the caller first asks for the server.
             shared.set_greeting(first.greeting.clone());
@@ -149,7 +185,7 @@ impl Connection {
     /// Returns the future of a request; nothing happens before it is polled.
     #[inline]
     pub(crate) fn call<R: Request>(&self, request: R) -> Call<'_, R> {
-        Call::new(&self.shared, request)
+        Call::new(&self.shared, None, request)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -194,7 +230,7 @@ impl Connection {
 
 /// Returns the runtime that a connection runs on: that of the settings, the current one, or that of
 /// the client.
-fn runtime(config: &Config) -> Result<Handle, ConfigError> {
+pub(crate) fn runtime(config: &Config) -> Result<Handle, ConfigError> {
     if let Some(Runtime(runtime)) = &config.runtime {
         return Ok(runtime.clone());
     }

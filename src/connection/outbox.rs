@@ -21,7 +21,7 @@ mod state;
 
 use super::backlog::Backlog;
 use super::budget::Budget;
-use super::events::Publisher;
+use super::events::{Hook, Publisher};
 use super::health::Owed;
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
@@ -33,7 +33,7 @@ use crate::error::{ConnectError, Disconnect, Unsent};
 use crate::server::Server;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 /// The number of requests in flight up to which a caller writes its own.
@@ -97,6 +97,10 @@ struct State {
     since: Option<Instant>,
     /// The wakers of futures that wait for the end, or for a connection.
     end: Vec<Waker>,
+    /// The connection is not made until a request needs it.
+    parked: bool,
+    /// Callers with a ticket up to this one are to look for another connection.
+    evicted: u64,
     /// The server and the connection's id, as reported in the handshake.
     server: Option<Arc<Server>>,
     id: Option<i64>,
@@ -138,6 +142,8 @@ pub(crate) enum Queued {
     Wait(u64),
     /// Rejected permanently.
     Not(Unsent),
+    /// Rejected: another connection is the right one now.
+    Elsewhere,
 }
 
 /// The orders for the driver.
@@ -171,11 +177,16 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(config: &Config) -> Self {
+        Self::counting(config, Sends::new(config.idmp_iids, config.idmp_duration), None)
+    }
+
+    /// Creates the state of one of several connections, which count their requests together.
+    pub(super) fn counting(config: &Config, sends: Sends, hook: Option<Hook>) -> Self {
         let state = State {
             backlog: Backlog::default(),
             rest: Vec::new(),
             rest_written: 0,
-            pipeline: Pipeline::counting(Sends::new(config.idmp_iids, config.idmp_duration)),
+            pipeline: Pipeline::counting(sends),
             budget: Budget::new(config.budget_bytes, config.when_full),
             timers: Timers::default(),
             link: Link::Down(None),
@@ -190,10 +201,12 @@ impl Shared {
             writes_suspended: false,
             since: None,
             end: Vec::new(),
+            parked: false,
+            evicted: 0,
             server: None,
             id: None,
         };
-        let events = Publisher::new(config);
+        let events = Publisher::new(config, hook);
         let repeats = config.retry == Retry::Safe;
         Self { state: Mutex::new(state), events, timeout: config.command_timeout, repeats }
     }
@@ -237,26 +250,6 @@ impl Shared {
                 }
             }
         }
-    }
-
-    /// Waits until a time; `timer` belongs to the caller and begins as `None`. Ready immediately if
-    /// the connection has ended.
-    pub(crate) fn pause(&self, timer: &mut Option<u64>, at: Instant, cx: &Context<'_>) -> Poll<()> {
-        if tokio::time::Instant::now().into_std() >= at {
-            return Poll::Ready(());
-        }
-        let waker = cx.waker().clone();
-        let mut state = self.lock();
-        if matches!(state.link, Link::Ended) {
-            return Poll::Ready(());
-        }
-        let (id, before) = state.timers.set(*timer, at, waker);
-        *timer = Some(id);
-        let (driver, guard) = state.look_at(Some(at));
-        drop(state);
-        drop(before);
-        driver.into_iter().chain(guard).for_each(Waker::wake);
-        Poll::Pending
     }
 
     /// Whether a slot has its final result.

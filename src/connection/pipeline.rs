@@ -351,7 +351,15 @@ impl Pipeline {
                 }
             }
         }
+        let unsent = || Failure::Unsent(unsent());
         self.cut(&mut expired, unsent, |slot| slot.is_some_and(|slot| slot.is_overdue(now)));
+        expired
+    }
+
+    /// Removes all unsent requests, because another connection is the right one now.
+    pub(super) fn evict(&mut self) -> Expired {
+        let mut expired = Expired::default();
+        self.cut(&mut expired, || Failure::Elsewhere, |slot| slot.is_some());
         expired
     }
 
@@ -360,7 +368,8 @@ impl Pipeline {
     pub(super) fn next_connection(&mut self) -> Expired {
         let mut expired = Expired::default();
         let leaves = |slot: &Slot| !slot.held || slot.done || slot.is_pinned;
-        self.cut(&mut expired, || Unsent::Reconnected, |slot| slot.is_none_or(leaves));
+        let reconnected = || Failure::Unsent(Unsent::Reconnected);
+        self.cut(&mut expired, reconnected, |slot| slot.is_none_or(leaves));
         expired
     }
 
@@ -368,7 +377,7 @@ impl Pipeline {
     fn cut(
         &mut self,
         expired: &mut Expired,
-        unsent: impl Fn() -> Unsent,
+        unsent: impl Fn() -> Failure,
         which: impl Fn(Option<&Slot>) -> bool,
     ) {
         let picked = |slots: &Vec<Slot>, waiter: &Waiter| which(slots.get(waiter.slot.0));
@@ -384,7 +393,7 @@ impl Pipeline {
                 _ => expired.cuts.push((waiter.bytes, 0)),
             }
             if out {
-                self.settle(&waiter, Some(Failure::Unsent(unsent())), &mut expired.wakers);
+                self.settle(&waiter, Some(unsent()), &mut expired.wakers);
             } else {
                 self.queue.push_back(waiter);
             }

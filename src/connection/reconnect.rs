@@ -4,9 +4,9 @@
 //! next socket, each until its own deadline.
 
 use super::backoff::Backoff;
-use super::call::Patience;
 use super::dialler::Dialler;
 use super::driver::{Alarm, Driver};
+use super::enqueue::Patience;
 use super::establish::{Established, establish};
 use super::event::Event;
 use super::outbox::Shared;
@@ -89,6 +89,16 @@ async fn reconnect(
     mut at_once: bool,
 ) -> Established {
     loop {
+        if shared.is_parked() {
+            // A request wakes this task, and is not kept waiting.
+            poll_fn(|cx| {
+                // Registered first: a request may come in between.
+                shared.sleep(cx);
+                if shared.is_parked() { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            at_once = true;
+        }
         if !std::mem::take(&mut at_once) {
             let after = backoff.delay(random::fraction());
             shared.events().emit(Event::Reconnecting { after });

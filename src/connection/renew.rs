@@ -9,12 +9,13 @@
 //! | the server rejects them | the connection is closed; the next one asks again |
 //! | provider fails, no reply, no capacity | retried after a random delay up to `reconnect_max` |
 
-use super::call::{Enqueue, Patience, Request, ServerLookup};
 use super::driver::Driver;
+use super::enqueue::{Enqueue, Patience};
 use super::event::Event;
 use super::outbox::{Shared, Size};
 use super::panics::Caught;
 use super::pipeline::{Failed, Failure, Replies};
+use super::request::{Request, ServerLookup};
 use crate::command::{Auth, encode_dedicated};
 use crate::config::{BoxFuture, Config, Credentials, CredentialsProvider, Provider};
 use crate::error::{

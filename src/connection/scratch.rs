@@ -23,8 +23,8 @@ pub(super) fn scratch(bytes: usize) -> Vec<u8> {
     buffer
 }
 
-/// Keeps a buffer for the next request.
-#[inline]
+/// Keeps a buffer for the next request. Inlined always, because every command calls it.
+#[inline(always)]
 pub(super) fn keep(buffer: Vec<u8>) {
     if buffer.capacity() <= KEPT_BYTES {
         let _ = BUFFER.try_with(|kept| kept.set(buffer));

@@ -1,8 +1,8 @@
 //! A single command as a request, and the errors of commands.
 
-use super::call::{Request, ServerLookup};
 use super::outbox::Size;
 use super::pipeline::{Failed, Failure, Replies};
+use super::request::{Request, ServerLookup};
 use crate::command::{self, Command, Safety};
 use crate::error::{Disconnect, Error, Outcome, RAW, Repeat, ServerError, Unsent};
 use crate::resp::{Frame, Measure};
@@ -24,17 +24,21 @@ impl<C: Command> Request for Single<C> {
         (error.outcome() == Outcome::NotApplied).then_some(error)
     }
 
+    fn slot(&self) -> Result<Option<u16>, Unsent> {
+        command::slot_of(|keys| self.0.keys(keys))
+    }
+
     fn safety(&self) -> Safety {
         self.0.safety()
     }
 
-    #[inline]
+    #[inline(always)]
     fn measure(&self) -> Result<(Size, Measure), Unsent> {
         let measure = measure(&self.0)?;
         Ok((Size { replies: 1, bytes: measure.request_bytes() }, measure))
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, measure: &Measure, out: &mut Vec<u8>) -> bool {
         command::write(&self.0, measure, out)
     }
@@ -113,6 +117,8 @@ pub(crate) fn error(
             Error::Unsent { command, reason: Unsent::TimedOut { waited, source } }
         }
         Some(Failure::Unsent(reason)) => Error::Unsent { command, reason },
+        // Only a request of a cluster, which is sent to the other connection.
+        Some(Failure::Elsewhere) => Error::Unsent { command, reason: Unsent::Closed },
         Some(Failure::Lost(Disconnect::Protocol(source), _)) => Error::Protocol { command, source },
         Some(Failure::Lost(reason, place)) => {
             Error::Lost { command, reason, repeat: place.repeat(safety, behind) }

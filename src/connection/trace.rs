@@ -58,7 +58,11 @@ impl LogLimits {
                 self.attempts += 1;
                 is_due(&mut self.failed, now)
             }
-            Event::Reconnecting { .. } | Event::Missed { .. } => return self.decision(false),
+            // The events of a node were logged for the node.
+            Event::Reconnecting { .. }
+            | Event::Missed { .. }
+            | Event::Node { .. }
+            | Event::Topology { .. } => return self.decision(false),
         };
         self.hidden &= !own_level;
         self.decision(own_level)
@@ -89,7 +93,9 @@ pub(super) fn emit(address: &str, event: &Event, LogDecision { own_level, attemp
                 debug!(address, server, "connected");
             }
         }
-        Event::Disconnected { reason: Disconnect::Closed } => debug!(address, "closed"),
+        Event::Disconnected { reason: Disconnect::Closed | Disconnect::Unused } => {
+            debug!(address, "closed");
+        }
         Event::Disconnected { reason } if own_level => {
             warn!(address, %reason, "disconnected, reconnecting");
         }
@@ -104,6 +110,12 @@ pub(super) fn emit(address: &str, event: &Event, LogDecision { own_level, attemp
         Event::ConnectFailed { error } | Event::CredentialsRejected { error } => {
             debug!(address, %error, attempts, "connect failed");
         }
-        Event::Missed { .. } => {}
+        Event::Topology { masters, replicas, slots_moved, unowned } => {
+            info!(
+                address,
+                masters, replicas, slots_moved, unowned, "the map of the cluster changed"
+            );
+        }
+        Event::Missed { .. } | Event::Node { .. } => {}
     }
 }

@@ -28,6 +28,8 @@ struct Limits {
 pub(crate) struct Sends {
     count: Arc<AtomicU64>,
     limits: Limits,
+    /// Several connections count together.
+    together: bool,
 }
 
 impl Default for Sends {
@@ -38,14 +40,26 @@ impl Default for Sends {
 
 impl Sends {
     /// Creates a counter for a server that remembers this many `iid`s of a producer, for this time.
-    pub(super) fn new(iids: u64, duration: Duration) -> Self {
+    pub(crate) fn new(iids: u64, duration: Duration) -> Self {
         let limits = Limits { replies: iids.saturating_mul(64) / 100, time: duration / 5 * 4 };
-        Self { count: Arc::default(), limits }
+        Self { count: Arc::default(), limits, together: false }
     }
 
-    /// Counts a request. Only the thread that holds the shared lock calls this.
+    /// Creates a counter for several connections: those of the nodes of a cluster.
+    ///
+    /// Their requests are counted together, because a slot and the `iid`s of its streams may move
+    /// from one node to another between two attempts.
+    pub(crate) fn together(iids: u64, duration: Duration) -> Self {
+        Self { together: true, ..Self::new(iids, duration) }
+    }
+
+    /// Counts a request. Of one connection, only the thread that holds the shared lock calls this.
     #[inline]
     pub(super) fn add(&self, replies: usize) {
+        if self.together {
+            self.count.fetch_add(replies as u64, Relaxed);
+            return;
+        }
         self.count.store(self.get() + replies as u64, Relaxed);
     }
 
@@ -131,6 +145,18 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!is_open(&second));
         assert!(!is_open(&sends.place(0)), "when it began is not known");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_count_together_share_the_window() {
+        let sends = Sends::together(100, Duration::from_secs(100));
+        let other = sends.clone();
+        sends.add(1);
+        let first = place(&sends);
+        other.add(64);
+        assert!(is_open(&first));
+        other.add(1);
+        assert!(!is_open(&first));
     }
 
     #[tokio::test(start_paused = true)]

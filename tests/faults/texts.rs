@@ -151,6 +151,7 @@ fn reasons_of_disconnects_and_failed_connects_are_in_the_text() {
         ),
         (Disconnect::Silent, "the server did not respond for too long"),
         (Disconnect::Stale, "server role changed or session lost (READONLY/NOAUTH)"),
+        (Disconnect::Unused, "the node has no slots"),
         (Disconnect::NotYet, "not connected yet"),
         (Disconnect::Closed, "the client is closed"),
     ];

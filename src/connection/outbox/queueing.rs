@@ -31,6 +31,11 @@ impl Shared {
             // The caller knows: it was lost before.
             return Queued::Not(Unsent::Closed);
         }
+        if ticket.is_some_and(|ticket| ticket <= state.evicted) {
+            return Queued::Elsewhere;
+        }
+        // The task that connects is woken below.
+        state.parked = false;
         let is_other = |on| state.since != Some(on) || !matches!(state.link, Link::Up(_));
         if only.on.is_some_and(is_other) {
             return Queued::Not(Unsent::Reconnected);

@@ -1,7 +1,9 @@
 //! Queries of a connection's state, for callers.
 
 use super::{Link, Shared};
-use std::task::Context;
+use crate::error::Disconnect;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 impl Shared {
     /// Returns whether the connection is established. `None` if it is not yet; the waker is then
@@ -32,6 +34,65 @@ impl Shared {
         matches!(self.lock().link, Link::Ended)
     }
 
+    /// Waits until a time; `timer` belongs to the caller and begins as `None`. Ready immediately if
+    /// the connection has ended.
+    pub(crate) fn pause(&self, timer: &mut Option<u64>, at: Instant, cx: &Context<'_>) -> Poll<()> {
+        if tokio::time::Instant::now().into_std() >= at {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        let mut state = self.lock();
+        if matches!(state.link, Link::Ended) {
+            return Poll::Ready(());
+        }
+        let (id, before) = state.timers.set(*timer, at, waker);
+        *timer = Some(id);
+        let (driver, guard) = state.look_at(Some(at));
+        drop(state);
+        drop(before);
+        driver.into_iter().chain(guard).for_each(Waker::wake);
+        Poll::Pending
+    }
+
+    /// Whether an attempt to connect has failed, and there is no connection since.
+    pub(crate) fn is_failing(&self) -> bool {
+        matches!(self.lock().link, Link::Down(Some(_)))
+    }
+
+    /// Whether the connection waits for a request that needs it.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.lock().parked
+    }
+
+    /// Closes the connection until a request needs it, if it has none now.
+    pub(crate) fn park(&self) {
+        let mut state = self.lock();
+        if state.pipeline.len() > 0 || state.parked {
+            return;
+        }
+        state.parked = true;
+        state.retired = Some(Disconnect::Unused);
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// Does not connect until a request needs it.
+    pub(in crate::connection) fn begin_parked(&self) {
+        self.lock().parked = true;
+    }
+
+    /// Returns all requests that were not sent to their callers, who look for another connection.
+    pub(crate) fn evict(&self) {
+        let mut state = self.lock();
+        let expired = state.pipeline.evict();
+        state.cut(&expired.cuts);
+        state.evicted = state.budget.last_ticket();
+        let line = state.budget.clear();
+        drop(state);
+        expired.wakers.into_iter().chain(line).for_each(Waker::wake);
+    }
+
     /// Returns the number of requests that are not answered, sent or not.
     pub(crate) fn requests(&self) -> usize {
         self.lock().pipeline.len()
@@ -48,14 +109,13 @@ mod tests {
     use super::*;
     use crate::command::XLen;
     use crate::config::Config;
-    use crate::connection::call::{Enqueue, Patience};
+    use crate::connection::enqueue::{Enqueue, Patience};
     use crate::connection::outbox::{Conditions, Queued, Size};
     use crate::connection::single::Single;
     use crate::connection::transport::Direct;
     use crate::error::Unsent;
     use std::io::{ErrorKind, Read};
     use std::sync::Arc;
-    use std::task::{Poll, Waker};
     use tokio::net::UnixStream;
 
     #[tokio::test]

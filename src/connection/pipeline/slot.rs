@@ -44,6 +44,8 @@ impl Replies {
 pub(crate) enum Failure {
     Unsent(Unsent),
     Lost(Disconnect, Place),
+    /// It was not sent, because another connection is the right one now.
+    Elsewhere,
     /// `owed`: the connection that owes the reply is the one there is.
     TimedOut {
         owed: bool,

@@ -131,6 +131,13 @@ impl Naive {
                 assert_eq!(Self::cut_out(&before, &expired.cuts), self.out);
                 self.line.wakers.extend(expired.wakers);
             }
+            19 => {
+                let before = self.out.clone();
+                self.cut(|_| true, "elsewhere");
+                let expired = self.line.pipeline.evict();
+                assert_eq!(Self::cut_out(&before, &expired.cuts), self.out);
+                self.line.wakers.extend(expired.wakers);
+            }
             _ => self.disconnect(a),
         }
     }
@@ -201,6 +208,7 @@ impl Naive {
             Failure::Unsent(Unsent::Reconnected) => "reconnected",
             Failure::Unsent(_) => "unsent",
             Failure::Lost(..) => "lost",
+            Failure::Elsewhere => "elsewhere",
             Failure::TimedOut { owed: said, .. } => {
                 assert_eq!(said, owed);
                 "timed out"
@@ -272,7 +280,7 @@ proptest! {
 
     #[test]
     fn pipeline_matches_the_naive_model_for_any_history(
-        events in prop::collection::vec((0..20_u8, 0..200_usize, 0..40_u64), 1..120),
+        events in prop::collection::vec((0..21_u8, 0..200_usize, 0..40_u64), 1..120),
     ) {
         let mut naive = Naive::new();
         for event in events {
