@@ -107,6 +107,8 @@ mod server;
 #[cfg(feature = "tokio")]
 mod client;
 #[cfg(feature = "tokio")]
+mod cluster;
+#[cfg(feature = "tokio")]
 mod connection;
 #[cfg(feature = "tokio")]
 pub mod guide;
@@ -120,7 +122,11 @@ mod reader;
 pub mod testing;
 
 #[cfg(feature = "tokio")]
-pub use client::{Batch, Client, IntoBatch, IterKind, SendAll, Sending, Transact, TupleKind};
+pub use client::{
+    Batch, Client, IntoBatch, IterKind, NodeClient, SendAll, Sending, Transact, TupleKind,
+};
+#[cfg(feature = "tokio")]
+pub use cluster::Node;
 #[doc(inline)]
 pub use command::{
     Active, Arg, Auth, AutoClaimed, Block, Blocking, BlockingCommand, ClientGetName, ClientId,
