@@ -1,6 +1,6 @@
 //! Several commands in one round trip: a tuple of different ones, or many of one type.
 
-use crate::command::{self, Command, Safety};
+use crate::command::{self, Command, EachKey, Safety, slot_of};
 use crate::connection::{Failed, Replies, ServerLookup, Size, decode, error, measure, name};
 use crate::error::{Error, Refusal, Unsent};
 use crate::resp::{Frame, Measure};
@@ -37,6 +37,12 @@ pub trait Batch: sealed::Sealed {
 
     #[doc(hidden)]
     fn name_each(&self, add: &mut dyn FnMut(Named));
+
+    #[doc(hidden)]
+    fn slot_each(&self, add: &mut dyn FnMut(Result<Option<u16>, Unsent>));
+
+    #[doc(hidden)]
+    fn key_each(&self, add: &mut dyn FnMut(&[u8]));
 
     #[doc(hidden)]
     fn results(&self, next: Next<'_>, server: ServerLookup<'_>) -> Self::Results;
@@ -136,6 +142,14 @@ impl<C: Command> Batch for Vec<C> {
         self.iter().for_each(|command| add((name::<C>(), command.needs(), command.refusal())));
     }
 
+    fn slot_each(&self, add: &mut dyn FnMut(Result<Option<u16>, Unsent>)) {
+        self.iter().for_each(|command| add(slot_of(|keys| command.keys(keys))));
+    }
+
+    fn key_each(&self, add: &mut dyn FnMut(&[u8])) {
+        self.iter().for_each(|command| command.keys(&mut EachKey(&mut *add)));
+    }
+
     fn results(&self, next: Next<'_>, server: ServerLookup<'_>) -> Self::Results {
         let result =
             |c: &C| next(name::<C>(), c.safety()).and_then(|frame| decode(c, frame, server));
@@ -184,6 +198,16 @@ macro_rules! tuple {
             fn name_each(&self, add: &mut dyn FnMut(Named)) {
                 let ($($value,)+) = self;
                 $(add((name::<$command>(), $value.needs(), $value.refusal()));)+
+            }
+
+            fn slot_each(&self, add: &mut dyn FnMut(Result<Option<u16>, Unsent>)) {
+                let ($($value,)+) = self;
+                $(add(slot_of(|keys| $value.keys(keys)));)+
+            }
+
+            fn key_each(&self, add: &mut dyn FnMut(&[u8])) {
+                let ($($value,)+) = self;
+                $($value.keys(&mut EachKey(&mut *add));)+
             }
 
             fn results(&self, next: Next<'_>, server: ServerLookup<'_>) -> Self::Results {

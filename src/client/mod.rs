@@ -1,19 +1,23 @@
 //! The client handle: sends commands over the shared connection, and opens dedicated ones.
 
 mod batch;
+mod node;
 mod pieces;
+mod scatter;
 mod send;
 mod send_all;
 mod transaction;
 
 pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
+pub use node::NodeClient;
 pub use send::Sending;
 pub use send_all::SendAll;
 pub use transaction::Transact;
 
+use crate::cluster::{Link, Opener};
 use crate::command::Command;
 use crate::config::{Config, Runtime};
-use crate::connection::{ByteStream, Connection, Dialler, Events, Single};
+use crate::connection::{ByteStream, Dialler, Events, Single};
 use crate::error::{Disconnect, Error, Repeat};
 use crate::id::{EntryId, ReadFrom};
 use crate::reader::{RangeStream, Reader, Tail};
@@ -50,14 +54,13 @@ use transaction::Transaction;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    connection: Arc<Connection>,
-    config: Arc<Config>,
-    dialler: Dialler,
+    link: Arc<Link>,
+    opener: Opener,
 }
 
 /// The identity of a client's connection. Does not keep it open.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity(Weak<Connection>);
+pub(crate) struct Identity(Weak<Link>);
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
@@ -169,59 +172,57 @@ impl Client {
     }
 
     fn open_lazy(config: Config, dialler: Dialler) -> Result<Self, Error> {
-        let config = Arc::new(config.at_home());
-        let connection = Connection::lazy(Arc::clone(&config), dialler.clone())?;
-        Ok(Self { connection: Arc::new(connection), config, dialler })
+        let (link, opener) = Opener::new(Arc::new(config.at_home()), dialler).lazy()?;
+        Ok(Self { link: Arc::new(link), opener })
     }
 
     async fn open(config: Config, dialler: Dialler) -> Result<Self, Error> {
-        let config = Arc::new(config.at_home());
-        let connection = Connection::open(Arc::clone(&config), dialler.clone()).await?;
-        Ok(Self { connection: Arc::new(connection), config, dialler })
+        let opener = Opener::new(Arc::new(config.at_home()), dialler);
+        let (link, opener) = opener.connect().await?;
+        Ok(Self { link: Arc::new(link), opener })
     }
 
     /// Connects another client to the same server, on this runtime.
     pub(crate) async fn another(&self, runtime: &Handle) -> Result<Self, Error> {
-        let config = (*self.config).clone().runtime(runtime.clone());
-        Self::open(config, self.dialler.clone()).await
+        let config = (*self.opener.config).clone().runtime(runtime.clone());
+        Self::open(config, self.opener.dialler.clone()).await
     }
 
     /// Returns the error of commands, if the client is closed or its runtime has ended.
     pub(crate) fn closed(&self) -> Option<Error> {
         let (command, reason) = ("connecting", Disconnect::Closed);
-        let is_ended = self.connection.shared().is_ended();
-        is_ended.then_some(Error::Lost { command, reason, repeat: Repeat::SAFE })
+        self.link.is_ended().then_some(Error::Lost { command, reason, repeat: Repeat::SAFE })
     }
 
     /// Returns the runtime of the settings.
     pub(crate) fn configured_runtime(&self) -> Option<Handle> {
-        self.config.runtime.as_ref().map(|Runtime(runtime)| runtime.clone())
+        self.opener.config.runtime.as_ref().map(|Runtime(runtime)| runtime.clone())
     }
 
     /// Returns the time limit of a command.
     pub(crate) fn command_timeout(&self) -> Duration {
-        self.config.command_timeout
+        self.opener.config.command_timeout
     }
 
     /// Whether commands are sent again where that is safe.
     pub(crate) fn repeats(&self) -> bool {
-        self.connection.shared().repeats()
+        self.link.any().repeats()
     }
 
     /// Returns for how long the server recognizes a repeated XADD with IDMP, and of how many, as
     /// the settings say.
     pub(crate) fn idmp_window(&self) -> (Duration, u64) {
-        (self.config.idmp_duration, self.config.idmp_iids)
+        (self.opener.config.idmp_duration, self.opener.config.idmp_iids)
     }
 
     /// Returns the identity of the connection, which all clones share.
     pub(crate) fn identity(&self) -> Identity {
-        Identity(Arc::downgrade(&self.connection))
+        Identity(Arc::downgrade(&self.link))
     }
 
     /// Whether it connects to the address of its settings, and not by a user function.
     pub(crate) fn dials_address(&self) -> bool {
-        self.dialler.is_by_address()
+        self.opener.dialler.is_by_address()
     }
 
     /// Sends a command and waits for its reply.
@@ -239,7 +240,7 @@ impl Client {
     /// [`Error::outcome`] says whether the command may have run.
     #[inline]
     pub fn send<C: Command>(&self, command: C) -> Sending<'_, C> {
-        Sending(self.connection.call(Single(command)))
+        Sending(self.link.call(Single(command)))
     }
 
     /// Sends several commands in one round trip. Each has its own result, in order.
@@ -266,7 +267,7 @@ impl Client {
     /// As [`Client::send`], for all of them together. Pieces of a large batch that were not written
     /// yet are not sent.
     pub fn send_all<K, B: IntoBatch<K>>(&self, commands: B) -> SendAll<'_, B::Batch> {
-        SendAll::new(&self.connection, commands.into_batch())
+        SendAll::new(&self.link, commands.into_batch())
     }
 
     /// Sends several commands as one transaction, in one round trip. Either all of them run, with
@@ -296,7 +297,7 @@ impl Client {
     /// refused MULTI itself and yet ran one of the commands: they were then single ones. Others as
     /// in [`Client::send`].
     pub fn transact<K, B: IntoBatch<K>>(&self, commands: B) -> Transact<'_, B::Batch> {
-        Transact(self.connection.call(Transaction::new(commands.into_batch())))
+        Transact(self.link.call(Transaction::new(commands.into_batch())))
     }
 
     /// Opens a dedicated connection for reads that block.
@@ -309,15 +310,16 @@ impl Client {
     ///
     /// As [`Client::connect`].
     pub async fn reader(&self) -> Result<Reader, Error> {
-        Reader::open(Arc::clone(&self.config), self.dialler.clone()).await
+        Reader::open(&self.opener).await
     }
 
     /// Opens a connection as [`Client::reader`] does, with this limit of a whole reply if it is lower.
     /// Also returns the limit.
     pub(crate) async fn reader_within(&self, bytes: usize) -> Result<(Reader, usize), Error> {
-        let bytes = bytes.min(self.config.for_reader().limits.reply_bytes);
-        let config = Config::clone(&self.config).reply_bytes(bytes);
-        Ok((Reader::open(Arc::new(config), self.dialler.clone()).await?, bytes))
+        let bytes = bytes.min(self.opener.config.for_reader().limits.reply_bytes);
+        let config = Arc::new(Config::clone(&self.opener.config).reply_bytes(bytes));
+        let opener = self.opener.with(config);
+        Ok((Reader::open(&opener).await?, bytes))
     }
 
     /// Returns the entries of a stream as they are added: a [`Stream`](futures_core::Stream) that
@@ -339,7 +341,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn tail(&self, key: impl AsRef<[u8]>, from: impl Into<ReadFrom>) -> Tail {
-        Tail::new(Arc::clone(&self.config), self.dialler.clone(), key.as_ref(), from.into())
+        Tail::new(self.opener.clone(), key.as_ref(), from.into())
     }
 
     /// Returns the entries of a range of ids, oldest first: a [`Stream`](futures_core::Stream) that
@@ -362,8 +364,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn range(&self, key: impl AsRef<[u8]>, range: impl RangeBounds<EntryId>) -> RangeStream {
-        let (config, dialler) = (Arc::clone(&self.config), self.dialler.clone());
-        RangeStream::new(config, dialler, key.as_ref(), &range, false)
+        RangeStream::new(self.opener.clone(), key.as_ref(), &range, false)
     }
 
     /// Returns the entries of a range of ids, newest first. Otherwise as [`Client::range`].
@@ -388,12 +389,14 @@ impl Client {
         key: impl AsRef<[u8]>,
         range: impl RangeBounds<EntryId>,
     ) -> RangeStream {
-        let (config, dialler) = (Arc::clone(&self.config), self.dialler.clone());
-        RangeStream::new(config, dialler, key.as_ref(), &range, true)
+        RangeStream::new(self.opener.clone(), key.as_ref(), &range, true)
     }
 
     /// Returns the connection's state changes: when it is lost, why, and when it is established
     /// again. A reader's connection has its own [`Reader::events`].
+    ///
+    /// In a cluster `Connected` means that the map was read. [`Event::Topology`](crate::Event::Topology)
+    /// reports changes of the map, and [`Event::Node`](crate::Event::Node) those of one connection.
     ///
     /// ```no_run
     /// # use bourn::{Client, Event};
@@ -410,7 +413,7 @@ impl Client {
     /// ```
     #[must_use]
     pub fn events(&self) -> Events {
-        self.connection.shared().events().listen()
+        self.link.events()
     }
 
     /// Waits until there is a connection, at most for `within`. Returns at once if there is one.
@@ -424,7 +427,7 @@ impl Client {
     /// [`Error::Connect`] with the error of the last attempt, when the time is over.
     /// [`Error::Lost`] if the client is closed.
     pub async fn ready(&self, within: Duration) -> Result<(), Error> {
-        self.connection.ready(within).await
+        self.link.ready(within).await
     }
 
     /// Whether there is a connection and no reply on it is overdue. Takes no round trip.
@@ -434,21 +437,21 @@ impl Client {
     /// `client.send(Ping::new()).within(time)` checks the server.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.connection.shared().is_connected()
+        self.link.is_connected()
     }
 
     /// Returns the number of requests that are not answered yet, written or not. A batch or a
     /// transaction counts as one.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {
-        self.connection.shared().requests()
+        self.link.requests()
     }
 
     /// Returns the bytes of the requests that are not answered yet, as [`Config::budget_bytes`]
     /// counts them.
     #[must_use]
     pub fn bytes_in_flight(&self) -> usize {
-        self.connection.shared().bytes()
+        self.link.bytes()
     }
 
     /// Closes the connection for this client and all its clones.
@@ -461,7 +464,7 @@ impl Client {
     ///
     /// The connection closes even if the future is dropped after its first poll.
     pub async fn close(&self) {
-        self.connection.close().await;
+        self.link.close().await;
     }
 
     /// Returns the server's flavour, version and supported features, as reported when the
@@ -477,19 +480,19 @@ impl Client {
     /// ```
     #[must_use]
     pub fn server(&self) -> Option<Arc<Server>> {
-        self.connection.shared().server()
+        self.link.server()
     }
 
     /// Returns the time at which the current or last connection was established. No two connections
     /// of a client have the same; the server's ids begin again when it is restarted.
     pub(crate) fn connected_since(&self) -> Option<Instant> {
-        self.connection.shared().since()
+        self.link.since()
     }
 
     /// Returns the id of the current or last connection at the server, as in CLIENT LIST. `None` if
-    /// the server does not report it (before Redis 6.0).
+    /// the server does not report it (before Redis 6.0), and in a cluster.
     #[must_use]
     pub fn connection_id(&self) -> Option<i64> {
-        self.connection.shared().server_id()
+        self.link.server_id()
     }
 }

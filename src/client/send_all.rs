@@ -2,8 +2,10 @@
 
 use super::batch::{Batch, Measured, frames};
 use super::pieces::{PIECE_BYTES, Pieces};
+use super::scatter::Scatter;
+use crate::cluster::{Kind, Link};
 use crate::command::Safety;
-use crate::connection::{Call, Connection, Failed, Replies, Request, ServerLookup, Size};
+use crate::connection::{Call, Failed, Replies, Request, ServerLookup, Size};
 use crate::error::Unsent;
 use std::future::Future;
 use std::pin::Pin;
@@ -72,11 +74,19 @@ enum How<'a, B> {
     Whole(Call<'a, Pipelined<B>>),
     /// Sent in pieces, so that commands of other tasks can run between them.
     Pieces(Box<Pieces<'a, B>>),
+    /// Sent to the nodes of a cluster, to each its part.
+    Scatter(Box<Scatter<'a, B>>),
 }
 
 impl<'a, B: Batch> SendAll<'a, B> {
-    pub(super) fn new(connection: &'a Connection, batch: B) -> Self {
+    pub(super) fn new(link: &'a Link, batch: B) -> Self {
         let measured = Measured::new(batch);
+        let connection = match link.kind() {
+            Kind::One(connection) => connection,
+            Kind::Cluster(cluster) => {
+                return Self(How::Scatter(Box::new(Scatter::new(cluster, measured))));
+            }
+        };
         Self(match measured.size() {
             Ok(size) if size.bytes > PIECE_BYTES => {
                 How::Pieces(Box::new(Pieces::new(connection, measured)))
@@ -94,6 +104,10 @@ impl<'a, B: Batch> SendAll<'a, B> {
                 pieces.within(time);
                 How::Pieces(pieces)
             }
+            How::Scatter(mut scatter) => {
+                scatter.within(time);
+                How::Scatter(scatter)
+            }
         })
     }
 }
@@ -105,6 +119,7 @@ impl<B: Batch> Future for SendAll<'_, B> {
         match &mut self.get_mut().0 {
             How::Whole(call) => Pin::new(call).poll(cx),
             How::Pieces(pieces) => pieces.poll(cx),
+            How::Scatter(scatter) => scatter.poll(cx),
         }
     }
 }

@@ -1,16 +1,15 @@
 //! MULTI ... EXEC around a batch: one request, one typed reply.
 
 use super::batch::{Batch, IntoBatch, Measured, frames};
-use crate::command::Safety;
+use crate::command::{Safety, slot_of};
 use crate::connection::{Call, Failed, Replies, Request, ServerLookup, Size, error};
 use crate::error::{Code, Error, Outcome, Refusal, ServerError, Unsent};
 use crate::reader::Reader;
-use crate::resp::{DecodeError, Frame, Token};
+use crate::resp::{Args, DecodeError, Frame, Token};
 use crate::server::Features;
 use std::future::Future;
 use std::iter;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -130,6 +129,10 @@ impl<B: Batch> Request for Transaction<B> {
         self.discarded(frames).map(|(error, _)| error)
     }
 
+    fn slot(&self) -> Result<Option<u16>, Unsent> {
+        slot_of(|keys| self.batch.batch.key_each(&mut |key| keys.bytes(key)))
+    }
+
     fn connection(&self) -> Option<Instant> {
         self.on
     }
@@ -165,7 +168,7 @@ impl Reader {
     /// Sends several commands as one transaction on this connection, as
     /// [`Client::transact`](super::Client::transact) does.
     pub(crate) fn transact<K, B: IntoBatch<K>>(&mut self, commands: B) -> Transact<'_, B::Batch> {
-        Transact(self.connection().call(Transaction::new(commands.into_batch())))
+        Transact(self.link().call(Transaction::new(commands.into_batch())))
     }
 
     /// As [`Reader::transact`], for a transaction that is sent together with a read: it is polled
@@ -174,9 +177,9 @@ impl Reader {
         &self,
         commands: B,
     ) -> impl Future<Output = Result<<B::Batch as Batch>::Results, Error>> + use<K, B> {
-        let shared = Arc::clone(self.connection().shared());
+        let calling = self.link().calling().clone();
         let batch = commands.into_batch();
-        async move { Transact(Call::new(&shared, Transaction::new(batch))).await }
+        async move { Transact(calling.call(Transaction::new(batch))).await }
     }
 }
 

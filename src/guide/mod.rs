@@ -18,9 +18,12 @@
 //! | [`sharing`] | Python, Node and other clients on the same stream and in the same group |
 //! | [`from_other_clients`] | coming from redis-rs, fred, redis-py, ioredis |
 //! | [`from_other_queues`] | coming from BullMQ, Sidekiq, Celery, asynq |
+//! | [`cluster`] | Redis Cluster and Valkey Cluster |
 //! | [`servers`] | server versions and hosted services |
 //! | [`resp_alone`] | the protocol layer without the client |
 
+#[doc = include_str!("cluster.md")]
+pub mod cluster {}
 #[doc = include_str!("dead_letters.md")]
 pub mod dead_letters {}
 #[doc = include_str!("from_other_clients.md")]

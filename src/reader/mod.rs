@@ -13,11 +13,11 @@ pub use read::Reading;
 pub use send::DedicatedSending;
 pub use tail::Tail;
 
+use crate::cluster::{Link, Opener, Way};
 use crate::command::{self, Block, BlockingCommand, DedicatedCommand, Safety};
-use crate::config::Config;
 use crate::connection::{
-    Attempts, Connection, Dialler, Events, Failed, Failure, Patience, Replies, Request,
-    ServerLookup, Shared, Size, Ticket, error, sendable,
+    Attempts, Events, Failed, Failure, Patience, Replies, Request, ServerLookup, Shared, Size,
+    Ticket, error, sendable, without_asking,
 };
 use crate::entry::Streams;
 use crate::error::{Code, Disconnect, Error, Refusal, ServerError, Unsent};
@@ -56,7 +56,9 @@ use tokio::time::Instant;
 /// ```
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    link: Link,
+    /// The connection of the last request: in a cluster, to the node of its keys.
+    shared: Arc<Shared>,
     grace: Duration,
     in_flight: Option<InFlightRead>,
 }
@@ -69,22 +71,38 @@ struct InFlightRead {
     needs: Features,
     safety: Safety,
     waited: Duration,
+    /// Its first reply is that to ASKING.
+    asking: bool,
 }
 
 impl Reader {
-    pub(crate) async fn open(config: Arc<Config>, dialler: Dialler) -> Result<Self, Error> {
+    pub(crate) async fn open(opener: &Opener) -> Result<Self, Error> {
+        let config = Arc::new(opener.config.for_reader());
         let grace = config.block_grace;
-        let config = Arc::new(config.for_reader());
-        let connection = Connection::open_for(config, dialler, Patience::Endless).await?;
-        Ok(Self { connection, grace, in_flight: None })
+        let link = opener.open(config, Patience::Endless).await?;
+        let shared = Arc::clone(link.any());
+        Ok(Self { link, shared, grace, in_flight: None })
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+    /// Returns its connections, for a transaction.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     fn repeats(&self) -> bool {
-        self.connection.shared().repeats()
+        self.shared.repeats()
+    }
+
+    /// Chooses the connection for keys of this slot. Without one it stays as it is.
+    fn choose(&mut self, slot: Option<u16>) {
+        if let (Some(cluster), Some(_)) = (self.link.cluster(), slot) {
+            self.shared = Arc::clone(cluster.connection(slot));
+        }
+    }
+
+    /// Returns how a request continues that a node of a cluster refused, after `hops` redirects.
+    fn redirected(&self, error: &ServerError, hops: u8) -> Option<Way> {
+        self.link.cluster()?.redirected(&self.shared, error, hops)
     }
 
     /// Returns when to retry after an error, if a retry is allowed and may succeed.
@@ -98,7 +116,7 @@ impl Reader {
         if !self.repeats() {
             return None;
         }
-        let shared = self.connection.shared();
+        let shared = &self.shared;
         let again = match error {
             Error::Lost { reason, .. } => attempts.lost(reason, safety, random::fraction()),
             Error::Server(error) => attempts.refused(error, random::fraction()),
@@ -122,21 +140,21 @@ impl Reader {
     /// [`Client::server`](crate::Client::server) does.
     #[must_use]
     pub fn server(&self) -> Option<Arc<Server>> {
-        self.connection.shared().server()
+        self.shared.server().or_else(|| self.link.server())
     }
 
     /// Returns the connection's id at the server, as CLIENT UNBLOCK takes it. `None` if the server
-    /// does not report it (before Redis 6.0).
+    /// does not report it (before Redis 6.0), and in a cluster.
     #[must_use]
     pub fn connection_id(&self) -> Option<i64> {
-        self.connection.shared().server_id()
+        self.link.server_id()
     }
 
     /// Returns the state changes of the reader's connection, as
     /// [`Client::events`](crate::Client::events) does.
     #[must_use]
     pub fn events(&self) -> Events {
-        self.connection.shared().events().listen()
+        self.link.events()
     }
 
     /// Waits for the reply of the read in flight; empty if there is none.
@@ -144,8 +162,11 @@ impl Reader {
         let Some(in_flight) = &mut self.in_flight else {
             return Poll::Ready(Ok(Streams::default()));
         };
-        let came = ready!(in_flight.ticket.poll(cx));
-        let InFlightRead { command, needs, safety, waited, .. } = *in_flight;
+        let mut came = ready!(in_flight.ticket.poll(cx));
+        let InFlightRead { command, needs, safety, waited, asking, .. } = *in_flight;
+        if asking {
+            came.0 = without_asking(came.0);
+        }
         self.in_flight = None;
         let meaning = Meaning { refusal: Refusal::NotApplied, needs, safety };
         let frame = self.settle(command, meaning, None, waited, came)?;
@@ -170,7 +191,7 @@ impl Reader {
         waited: Duration,
         (replies, failure): (Replies, Failed),
     ) -> Result<Frame, Error> {
-        let shared = self.connection.shared();
+        let shared = &self.shared;
         let reading = self.in_flight.as_ref().is_some_and(|read| !read.ticket.is_settled());
         let overdue = matches!(failure.as_deref(), Some(Failure::TimedOut { owed: true, .. }));
         if overdue && !reading {
@@ -213,7 +234,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         // A read that blocks would keep the connection open, and its entries would be lost to this
         // process.
-        self.connection.shared().kill(Disconnect::Closed);
+        self.link.kill();
     }
 }
 
@@ -226,11 +247,12 @@ trait Listed {
     }
 }
 
-struct Read<C>(C);
+/// A read, and the time that is left of its BLOCK when it is sent again.
+struct Read<C>(C, Option<Duration>);
 
 impl<C: BlockingCommand> Listed for Read<C> {
     fn list(&self, out: &mut impl Args) {
-        command::read_request(&self.0, out);
+        command::read_request(&self.0, self.1, out);
     }
 }
 

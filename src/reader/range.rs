@@ -2,9 +2,9 @@
 
 use super::page_size::{Next, PageLimits, PageSize};
 use super::pages::{Pages, Source};
+use crate::cluster::{Link, Opener};
 use crate::command::{XRange, XRevRange};
-use crate::config::Config;
-use crate::connection::{Connection, Dialler, Single};
+use crate::connection::{Patience, Single};
 use crate::entry::{Entries, Entry};
 use crate::error::{EntryTooLarge, Error};
 use crate::id::EntryId;
@@ -52,32 +52,29 @@ pub struct RangeStream {
 
 /// The part of the range that is left, and how to read it.
 struct Span {
-    config: Arc<Config>,
-    dialler: Dialler,
+    opener: Opener,
     key: Box<[u8]>,
     /// The smallest and the largest id that are left; `None` at the end.
     left: Option<(EntryId, EntryId)>,
     newest_first: bool,
-    connection: Option<Connection>,
+    link: Option<Link>,
     size: PageSize,
 }
 
 impl RangeStream {
     pub(crate) fn new(
-        config: Arc<Config>,
-        dialler: Dialler,
+        opener: Opener,
         key: &[u8],
         range: &impl RangeBounds<EntryId>,
         newest_first: bool,
     ) -> Self {
-        let limits = PageLimits::new(config.limits.reply_bytes);
+        let limits = PageLimits::new(opener.config.limits.reply_bytes);
         let span = Span {
-            config,
-            dialler,
+            opener,
             key: key.into(),
             left: ends(range),
             newest_first,
-            connection: None,
+            link: None,
             size: PageSize::default(),
         };
         Self { pages: Pages::new(span), limits }
@@ -133,7 +130,7 @@ impl Span {
             (low <= high).then_some((low, high))
         });
         if self.left.is_none() {
-            self.connection = None;
+            self.link = None;
         }
     }
 }
@@ -144,19 +141,19 @@ impl Source for Span {
     async fn page(&mut self, limits: PageLimits) -> Result<Option<Entries>, Error> {
         loop {
             let Some((low, high)) = self.left else { return Ok(None) };
-            let connection = match &self.connection {
-                Some(connection) => connection,
+            let link = match &self.link {
+                Some(link) => link,
                 None => {
-                    let (config, dialler) = (Arc::clone(&self.config), self.dialler.clone());
-                    self.connection.insert(Connection::open(config, dialler).await?)
+                    let config = Arc::clone(&self.opener.config);
+                    self.link.insert(self.opener.open(config, Patience::Usual).await?)
                 }
             };
             let asked = self.size.count(limits);
             let page = if self.newest_first {
                 let page = XRevRange::new(&self.key, low..=high).count(asked);
-                connection.call(Single(page)).await
+                link.call(Single(page)).await
             } else {
-                connection.call(Single(XRange::new(&self.key, low..=high).count(asked))).await
+                link.call(Single(XRange::new(&self.key, low..=high).count(asked))).await
             };
             match page {
                 Ok(page) => {
@@ -180,7 +177,7 @@ impl Source for Span {
     }
 
     fn pause(&self) -> Duration {
-        self.config.reconnect_max
+        self.opener.config.reconnect_max
     }
 }
 

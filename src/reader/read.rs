@@ -1,10 +1,10 @@
 //! A read in flight: the future of [`Reader::read`].
 
 use super::{InFlightRead, Read, Reader, conclude};
-use crate::command::{Block, BlockingCommand, Safety};
+use crate::command::{Block, BlockingCommand, Safety, slot_of};
 use crate::connection::{Attempts, Enqueue, Patience, Shared};
 use crate::entry::Streams;
-use crate::error::Error;
+use crate::error::{Code, Error, Unsent};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -61,6 +61,14 @@ pub struct Reading<'r, C> {
     attempts: Attempts,
     /// The error of an earlier attempt that may have run.
     lost: Option<Error>,
+    /// The slot of its keys in a cluster.
+    slot: Option<u16>,
+    /// The number of redirects that it has followed.
+    hops: u8,
+    /// ASKING is sent before it.
+    asking: bool,
+    /// The connection of the next attempt was named by a server.
+    named: bool,
 }
 
 #[derive(Debug)]
@@ -81,8 +89,18 @@ enum Stage {
 
 impl<'r, C: BlockingCommand> Reading<'r, C> {
     fn new(reader: &'r mut Reader, command: C) -> Self {
-        let (request, attempts) = (Read(command), Attempts::default());
-        Self { reader, request, within: None, stage: Stage::Before, attempts, lost: None }
+        Self {
+            reader,
+            request: Read(command, None),
+            within: None,
+            stage: Stage::Before,
+            attempts: Attempts::default(),
+            lost: None,
+            slot: None,
+            hops: 0,
+            asking: false,
+            named: false,
+        }
     }
 
     /// Sets the time limit of this read, from the first poll to the reply. It replaces the BLOCK
@@ -106,8 +124,62 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
         Self { within: Some(time), ..self }
     }
 
-    fn queue(&self, patience: Patience) -> Stage {
-        Stage::Queueing(Enqueue::new(Arc::clone(self.reader.connection.shared()), patience))
+    fn queue(&mut self, patience: Patience) -> Stage {
+        if !std::mem::take(&mut self.named) {
+            self.asking = false;
+            self.reader.choose(self.slot);
+        }
+        let enqueue = Enqueue::new(Arc::clone(&self.reader.shared), patience);
+        Stage::Queueing(enqueue.asking(self.asking))
+    }
+
+    /// Finds the slot of its keys.
+    fn route(&mut self) -> Result<(), Unsent> {
+        if self.reader.link.cluster().is_some() {
+            self.slot = slot_of(|keys| self.request.0.read_keys(keys))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the next stage of a read that a node of a cluster refused, or that was not sent to a
+    /// node which lost the slot.
+    fn follow(
+        &mut self,
+        error: &Error,
+        deadline: Option<Instant>,
+        waited: Duration,
+    ) -> Option<Stage> {
+        if self.reader.link.cluster().is_none() || self.reader.link.is_ended() {
+            return None;
+        }
+        let after = match error {
+            Error::Unsent { reason: Unsent::Closed, .. } => Duration::ZERO,
+            // Redis 7.0 says so to a blocked read whose key has moved. The next answer is ASK, MOVED
+            // or NOGROUP.
+            Error::Server(error)
+                if *error.code() == Code::Unblocked
+                    && error.message().starts_with(b"the stream") =>
+            {
+                self.hops = self.hops.checked_add(1).filter(|hops| *hops < MOST_UNBLOCKED)?;
+                Duration::ZERO
+            }
+            Error::Server(error) => {
+                let way = self.reader.redirected(error, self.hops)?;
+                self.hops = self.hops.saturating_add(1);
+                if let Some(to) = way.to {
+                    (self.reader.shared, self.asking, self.named) = (to, way.asking, true);
+                }
+                way.after
+            }
+            _ => return None,
+        };
+        let until = Instant::now().checked_add(after)?;
+        if self.within.is_none() {
+            let left = deadline.and_then(|deadline| deadline.checked_sub(self.reader.grace));
+            self.request.1 = left.map(|left| left.saturating_duration_since(until));
+        }
+        let patience = Patience::Until(deadline, waited);
+        Some(Stage::Pausing { until, timer: None, patience })
     }
 
     /// Handles an error: schedules another attempt, or returns the error to report.
@@ -117,6 +189,10 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
         deadline: Option<Instant>,
         waited: Duration,
     ) -> Result<(), Error> {
+        if let Some(stage) = self.follow(&error, deadline, waited) {
+            self.stage = stage;
+            return Ok(());
+        }
         // A read that would wait beyond the deadline is not sent again.
         let waits = self.request.0.waits().and_then(Block::time).unwrap_or_default();
         let latest = deadline.map(|deadline| deadline.checked_sub(waits).unwrap_or(deadline));
@@ -132,6 +208,9 @@ impl<'r, C: BlockingCommand> Reading<'r, C> {
         Ok(())
     }
 }
+
+/// The number of times that a read follows a key which is gone from its node.
+const MOST_UNBLOCKED: u8 = 16;
 
 /// No field is pinned.
 impl<C> Unpin for Reading<'_, C> {}
@@ -157,6 +236,9 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                         Some(time) => Patience::For(time),
                         None => this.reader.patience(this.request.0.waits()),
                     };
+                    if let Err(reason) = this.route() {
+                        break Err(Error::Unsent { command: C::READ, reason });
+                    }
                     this.stage = this.queue(patience);
                 }
                 Stage::Queueing(enqueue) => {
@@ -164,6 +246,10 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                     let (waited, deadline) = (enqueue.waited(), enqueue.deadline());
                     let ticket = match queued {
                         Ok(ticket) => ticket,
+                        Err(_) if enqueue.is_evicted() => {
+                            this.stage = this.queue(Patience::Until(deadline, waited));
+                            continue;
+                        }
                         Err(reason) => {
                             let error = Error::Unsent { command: C::READ, reason };
                             break Err(conclude(error, this.lost.take()));
@@ -172,8 +258,9 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                     let needs = this.request.0.read_needs();
                     let safety = this.request.0.read_safety();
                     let command = C::READ;
+                    let asking = this.asking;
                     this.reader.in_flight =
-                        Some(InFlightRead { ticket, command, needs, safety, waited });
+                        Some(InFlightRead { ticket, command, needs, safety, waited, asking });
                     this.stage = Stage::Waiting(deadline, waited);
                 }
                 Stage::Waiting(deadline, waited) => {
@@ -188,7 +275,7 @@ impl<C: BlockingCommand> Future for Reading<'_, C> {
                     }
                 }
                 Stage::Pausing { until, timer, patience } => {
-                    let shared = this.reader.connection.shared();
+                    let shared = &this.reader.shared;
                     ready!(shared.pause(timer, until.into_std(), cx));
                     let patience = *patience;
                     this.stage = this.queue(patience);

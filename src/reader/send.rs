@@ -1,9 +1,10 @@
 //! A command on a reader's connection: the future of [`Reader::send`].
 
 use super::{Dedicated, Meaning, Reader};
-use crate::command::DedicatedCommand;
-use crate::connection::{Enqueue, Patience, Replies, Shared, Ticket};
-use crate::error::{Error, RAW};
+use crate::cluster::Way;
+use crate::command::{DedicatedCommand, slot_of};
+use crate::connection::{Enqueue, Failed, Patience, Replies, Shared, Ticket, without_asking};
+use crate::error::{Error, Outcome, RAW, ServerError};
 use crate::resp::DecodeError;
 use std::fmt;
 use std::future::Future;
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::time::Instant;
 
 impl Reader {
     /// Sends a command on this connection: one that blocks it or changes it, such as
@@ -60,20 +62,24 @@ pub struct DedicatedSending<'r, C> {
     command: C,
     stage: Stage,
     waited: Duration,
+    /// The number of redirects of a cluster that it has followed.
+    hops: u8,
+    asking: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
     New(Patience),
     Queueing(Enqueue<Arc<Shared>>),
-    Waiting(Ticket<Arc<Shared>>),
+    Waiting(Ticket<Arc<Shared>>, Option<Instant>),
     Over,
 }
 
 impl<'r, C: DedicatedCommand> DedicatedSending<'r, C> {
     fn new(reader: &'r mut Reader, command: C) -> Self {
         let patience = reader.patience(command.dedicated_waits());
-        Self { reader, command, stage: Stage::New(patience), waited: Duration::ZERO }
+        let (stage, waited) = (Stage::New(patience), Duration::ZERO);
+        Self { reader, command, stage, waited, hops: 0, asking: false }
     }
 
     /// Sets the time limit of this command, from the first poll to the reply. It replaces the
@@ -84,6 +90,25 @@ impl<'r, C: DedicatedCommand> DedicatedSending<'r, C> {
             self.stage = Stage::New(Patience::For(time));
         }
         self
+    }
+
+    /// Chooses the connection of a command that a node of a cluster redirects. A redirect that is to
+    /// be followed later is not followed.
+    fn redirect(&mut self, came: &(Replies, Failed)) -> bool {
+        let (Replies::Single(frame), None) = came else { return false };
+        let Some(text) = frame.error() else { return false };
+        let error = ServerError::new(Self::name(), text).meaning(self.command.dedicated_refusal());
+        if error.outcome() != Outcome::NotApplied {
+            return false;
+        }
+        match self.reader.redirected(&error, self.hops) {
+            Some(Way { to: Some(to), asking, after: Duration::ZERO }) => {
+                self.hops = self.hops.saturating_add(1);
+                (self.reader.shared, self.asking) = (to, asking);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn name() -> &'static str {
@@ -103,21 +128,42 @@ impl<C: DedicatedCommand> Future for DedicatedSending<'_, C> {
         let came = loop {
             match &mut this.stage {
                 Stage::New(patience) => {
-                    let enqueue =
-                        Enqueue::new(Arc::clone(this.reader.connection.shared()), *patience);
+                    let patience = *patience;
+                    match slot_of(|keys| this.command.dedicated_keys(keys)) {
+                        Ok(slot) => this.reader.choose(slot),
+                        Err(reason) if this.reader.link.cluster().is_some() => {
+                            this.stage = Stage::Over;
+                            return Poll::Ready(Err(Error::Unsent { command, reason }));
+                        }
+                        Err(_) => {}
+                    }
+                    let enqueue = Enqueue::new(Arc::clone(&this.reader.shared), patience);
                     this.waited = enqueue.waited();
                     this.stage = Stage::Queueing(enqueue);
                 }
                 Stage::Queueing(enqueue) => {
-                    match ready!(enqueue.poll(&Dedicated(&this.command), cx)) {
-                        Ok(ticket) => this.stage = Stage::Waiting(ticket),
+                    let queued = ready!(enqueue.poll(&Dedicated(&this.command), cx));
+                    let deadline = enqueue.deadline();
+                    match queued {
+                        Ok(ticket) => this.stage = Stage::Waiting(ticket, deadline),
                         Err(reason) => {
                             this.stage = Stage::Over;
                             return Poll::Ready(Err(Error::Unsent { command, reason }));
                         }
                     }
                 }
-                Stage::Waiting(ticket) => break ready!(ticket.poll(cx)),
+                Stage::Waiting(ticket, deadline) => {
+                    let (mut came, deadline) = (ready!(ticket.poll(cx)), *deadline);
+                    if this.asking {
+                        came.0 = without_asking(came.0);
+                    }
+                    if !this.redirect(&came) {
+                        break came;
+                    }
+                    let patience = Patience::Until(deadline, this.waited);
+                    let enqueue = Enqueue::new(Arc::clone(&this.reader.shared), patience);
+                    this.stage = Stage::Queueing(enqueue.asking(this.asking));
+                }
                 // Polling again after completion must not send another command.
                 Stage::Over => return Poll::Pending,
             }

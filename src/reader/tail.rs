@@ -3,9 +3,9 @@
 use super::Reader;
 use super::page_size::{Next, PageLimits, PageSize, exceeded};
 use super::pages::{Pages, Source};
+use crate::cluster::Opener;
 use crate::command::{XRead, XRevRange};
-use crate::config::Config;
-use crate::connection::{Connection, Dialler, Single};
+use crate::connection::{Patience, Single};
 use crate::entry::{Entries, Entry};
 use crate::error::{EntryTooLarge, Error};
 use crate::id::{EntryId, ReadFrom};
@@ -59,8 +59,7 @@ struct TailLimits {
 
 /// The position of a tail, and how it continues.
 struct Cursor {
-    config: Arc<Config>,
-    dialler: Dialler,
+    opener: Opener,
     key: Box<[u8]>,
     from: ReadFrom,
     reader: Option<Reader>,
@@ -68,10 +67,10 @@ struct Cursor {
 }
 
 impl Tail {
-    pub(crate) fn new(config: Arc<Config>, dialler: Dialler, key: &[u8], from: ReadFrom) -> Self {
-        let page = PageLimits::new(config.limits.reply_bytes);
+    pub(crate) fn new(opener: Opener, key: &[u8], from: ReadFrom) -> Self {
+        let page = PageLimits::new(opener.config.limits.reply_bytes);
         let size = PageSize::default();
-        let cursor = Cursor { config, dialler, key: key.into(), from, reader: None, size };
+        let cursor = Cursor { opener, key: key.into(), from, reader: None, size };
         let limits = TailLimits { page, block: Duration::from_secs(5) };
         Self { pages: Pages::new(cursor), limits }
     }
@@ -113,8 +112,9 @@ impl Cursor {
     /// Returns the last entry of the stream. Later entries have higher ids, even if this one was
     /// not the last ever added.
     async fn newest(&self) -> Result<Entries, Error> {
-        let connection = Connection::open(Arc::clone(&self.config), self.dialler.clone()).await?;
-        let newest = connection.call(Single(XRevRange::new(&self.key, ..).count(1))).await;
+        let config = Arc::clone(&self.opener.config);
+        let link = self.opener.open(config, Patience::Usual).await?;
+        let newest = link.call(Single(XRevRange::new(&self.key, ..).count(1))).await;
         newest.map_err(|error| match exceeded(&error) {
             Some(limit) => {
                 let all = EntryId::MIN..=EntryId::MAX;
@@ -145,7 +145,7 @@ impl Source for Cursor {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             none => {
-                let reader = Reader::open(Arc::clone(&self.config), self.dialler.clone()).await?;
+                let reader = Reader::open(&self.opener).await?;
                 none.insert(reader)
             }
         };
@@ -183,7 +183,7 @@ impl Source for Cursor {
     }
 
     fn pause(&self) -> Duration {
-        self.config.reconnect_max
+        self.opener.config.reconnect_max
     }
 }
 
