@@ -64,7 +64,7 @@ impl Budget {
     ) -> Result<Option<Waker>, Option<u64>> {
         let first = self.line.keys().next().copied();
         if (first.is_none() || first == ticket) && self.fits(cost, used) {
-            return Ok(self.line.pop_first().and_then(|(_, waiting)| waiting.waker));
+            return Ok(if first.is_some() { self.leave_first() } else { None });
         }
         if self.when_full == WhenFull::Fail {
             return Err(None);
@@ -76,6 +76,13 @@ impl Budget {
         self.next_ticket += 1;
         self.line.insert(self.next_ticket, WaitingCaller { cost, deadline, waker: waker.take() });
         Err(Some(self.next_ticket))
+    }
+
+    /// Removes the first caller of the line. Few requests have waited: the others do not pay for it.
+    #[cold]
+    #[inline(never)]
+    fn leave_first(&mut self) -> Option<Waker> {
+        self.line.pop_first().and_then(|(_, waiting)| waiting.waker)
     }
 
     /// Returns the last ticket that was given out.
