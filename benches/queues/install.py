@@ -58,7 +58,7 @@ def _rust(peer, log):
     program = peer.partition("-")[0]
     # Not --locked: what bourn itself comes to need may be added to the lock file.
     _run(log, "cargo", "build", "--release", "--bin", program, "--target-dir", TARGET, cwd=HERE)
-    names = "bourn" if peer in ("bourn", "service") else f"{peer}|redis"
+    names = "bourn" if peer in ("bourn", "scale", "service") else f"{peer}|redis"
     found = re.findall(rf'^name = "({names})"\nversion = "(\S+)"', (HERE / "Cargo.lock").read_text(), re.MULTILINE)
     rustc = subprocess.check_output(["rustc", "--version"], text=True).split()[1]
     return ", ".join(f"{name} {version}" for name, version in found) + f", rustc {rustc}"
