@@ -121,6 +121,17 @@ impl QueueBuilder {
         self
     }
 
+    /// Sets how many idle workers wait on the stream at a time. Default 8.
+    ///
+    /// From Redis 7.2 on, each XADD costs the server some 0.9 µs for every reader that is blocked on
+    /// the stream. So with more workers than this, the others wait on the stream `{stream}:aside`
+    /// for the place of one that is busy. A worker with several queues always waits on their
+    /// streams. With `u32::MAX`, all workers do.
+    pub fn blocked_readers(mut self, workers: u32) -> Self {
+        self.settings.blocked_readers = workers.max(1);
+        self
+    }
+
     /// Sets how long, and how many, keys of [`Enqueue::unique`](crate::queue::Enqueue::unique) are
     /// remembered (`XCFGSET`, Redis 8.6). Default and minimum 100 s and 100 keys, or the client's
     /// [`Config::idmp_window`](crate::Config::idmp_window) if that is more; maximum a day and 10,000

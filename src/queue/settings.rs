@@ -144,6 +144,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) undecodable: Undecodable,
     pub(crate) at_most_once: bool,
+    /// The number of idle consumers that block on the stream.
+    pub(crate) blocked_readers: u32,
     pub(crate) dedupe: Option<Window>,
     #[cfg(feature = "tracing")]
     pub(crate) propagator: Option<crate::queue::codec::propagate::Propagator>,
@@ -163,6 +165,7 @@ impl Settings {
             retention: Retention::default(),
             undecodable: Undecodable::default(),
             at_most_once: false,
+            blocked_readers: 8,
             dedupe: None,
             #[cfg(feature = "tracing")]
             propagator: None,
@@ -201,13 +204,23 @@ impl Settings {
         [&*self.wheel, b":mover"].concat()
     }
 
+    /// Returns the key of the stream which says who does the maintenance of the group.
+    pub(crate) fn turn_key(&self) -> Vec<u8> {
+        own_key(&self.stream, &self.group, b":turn").into_vec()
+    }
+
+    /// Returns the key of the stream on which idle consumers wait for a place.
+    pub(crate) fn aside_key(&self) -> Vec<u8> {
+        own_key(&self.stream, &self.group, b":aside").into_vec()
+    }
+
     /// Returns all keys that the queue may use.
     pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
         let mut keys = vec![self.stream.to_vec()];
         keys.extend(self.dead_letter.as_ref().map(|key| key.to_vec()));
         keys.extend((0..CLASSES.len()).map(|class| self.waiting_key(class)));
         keys.extend((0..RUNGS).map(|rung| self.rung_key(rung)));
-        keys.push(self.mover_key());
+        keys.extend([self.mover_key(), self.turn_key(), self.aside_key()]);
         keys
     }
 
@@ -355,8 +368,9 @@ mod tests {
         assert_eq!(keys(&settings), expected);
         settings.set_group(b"billing");
         assert_eq!(keys(&settings)[2], "{orders}:delay:billing:mover");
-        // The stream, its dead letters, four streams of jobs, 37 of timers, and the mover.
-        assert_eq!(settings.keys().len(), 44);
+        // The stream, its dead letters, four streams of jobs, 37 of timers, the mover, the turn, and
+        // the one for those that stand aside.
+        assert_eq!(settings.keys().len(), 46);
     }
 
     #[test]

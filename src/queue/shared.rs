@@ -13,12 +13,12 @@ use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
 use crate::queue::lanes::Lanes;
 use crate::queue::other_groups::{self, OtherGroup};
 use crate::queue::policy::capabilities::{Capabilities, Denied, is_denied};
+use crate::queue::policy::crowd::Crowd;
 use crate::queue::policy::server_time::ServerTime;
 use crate::queue::policy::window::Window;
 use crate::queue::settings::Settings;
 use crate::resp::ProtocolError;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) letters: Arc<Mutex<LetterCount>>,
     /// Whether delayed jobs wait at the server.
     pub(crate) wheel: Arc<WheelUse>,
+    /// The other consumers of the group.
+    pub(crate) crowd: Crowd,
     /// The producer ids with which jobs are added on the connection of this client.
     pub(crate) lanes: Arc<Lanes>,
     opened: OnceCell<()>,
@@ -55,7 +57,6 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct WheelUse {
     used: CancellationToken,
-    consumers: AtomicU32,
 }
 
 impl WheelUse {
@@ -72,16 +73,6 @@ impl WheelUse {
     /// Waits until jobs are delayed.
     pub(crate) async fn wait_for_use(&self) {
         self.used.cancelled().await;
-    }
-
-    /// Returns the number of consumers of the group, as last seen.
-    pub(crate) fn consumers(&self) -> u32 {
-        self.consumers.load(Ordering::Relaxed)
-    }
-
-    /// Records the number of consumers of the group.
-    pub(crate) fn set_consumers(&self, consumers: usize) {
-        self.consumers.store(consumers.try_into().unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 }
 
@@ -116,6 +107,7 @@ impl Shared {
             denied: Arc::default(),
             letters: Arc::default(),
             wheel: Arc::default(),
+            crowd: Crowd::default(),
             lanes: Arc::default(),
             opened: OnceCell::new(),
             events,
@@ -134,6 +126,7 @@ impl Shared {
             denied: Arc::clone(&self.denied),
             letters: Arc::clone(&self.letters),
             wheel: Arc::clone(&self.wheel),
+            crowd: self.crowd.for_another(),
             lanes: Arc::default(),
             opened: self.opened.clone(),
             events: self.events.clone(),

@@ -56,6 +56,8 @@ mod lost_acknowledgements;
 mod lost_copies;
 #[cfg(test)]
 mod lost_timers;
+#[cfg(test)]
+mod many_workers;
 #[cfg(all(test, feature = "metrics"))]
 mod metrics;
 #[cfg(test)]

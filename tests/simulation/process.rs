@@ -206,6 +206,7 @@ impl World {
             let mut builder = Queue::builder(client, &scene.stream)
                 .group(group)
                 .lease(self.scene.lease)
+                .blocked_readers(1 + self.scene.ageing % 3)
                 .retry(self.scene.policy())
                 .retention(scene.retention);
             builder = match &scene.dead_letter {

@@ -1,14 +1,16 @@
 //! Carries out the plan, and delivers the entries that it reads or claims. A task.
 
+mod blocking;
 mod claiming;
 mod command;
 mod counts;
+mod front;
 mod unread;
 
 use self::command::command;
 use self::counts::Counts;
 use crate::client::Client;
-use crate::command::{ClientUnblock, XGroupCreate, XInfoStream};
+use crate::command::{XGroupCreate, XInfoStream};
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{EntryId, StartAt};
@@ -24,6 +26,7 @@ use crate::queue::operation::{clock, wheel};
 use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
+use crate::queue::policy::front::{Front, PATIENCE};
 use crate::queue::policy::mark::{Mark, moving, split_count, was_alone};
 use crate::queue::policy::plan::{Failure, Plan, Read, Step};
 use crate::random;
@@ -40,9 +43,6 @@ const GATHER: Duration = Duration::from_millis(1);
 
 /// The time that the last step may take when the consumer closes.
 const LAST: Duration = Duration::from_secs(1);
-
-/// The interval at which a read that should end is unblocked.
-const UNBLOCK: Duration = Duration::from_millis(50);
 
 pub(crate) struct Fetch {
     state: Arc<State>,
@@ -61,6 +61,9 @@ pub(crate) struct Fetch {
     unchecked: Vec<bool>,
     batch: Batch,
     unread: Counts,
+    front: Front,
+    /// Whether the stream on which others wait for a place cannot be used.
+    has_no_aside: bool,
     /// The time of the server's last reply.
     answered: Instant,
     /// The queue's own client: nothing is fetched once it is closed.
@@ -80,10 +83,13 @@ impl Fetch {
         let unchecked = vec![false; state.levels.len()];
         let (greeting, connection) = (reader.server(), reader.connection_id());
         let capabilities = Capabilities::of(greeting.as_deref());
+        let places = state.settings().map_or(1, |settings| settings.blocked_readers);
         Self {
             batch: Batch::new(reply_bytes, capabilities.max_size),
             unchecked,
             unread: Counts::new(state.levels.len()),
+            front: Front::new(places),
+            has_no_aside: false,
             state,
             plan,
             reader,
@@ -147,6 +153,9 @@ impl Fetch {
                 shared.emit(QueueEvent::Interrupted { error: Arc::clone(&error) });
             }
         }
+        if self.has_place() {
+            self.pass_on().await;
+        }
     }
 
     /// Returns how many more entries may be fetched.
@@ -165,6 +174,7 @@ impl Fetch {
         let room = self.batch.count(self.room(), self.state.room_bytes());
         let now = clock::now();
         let capabilities = self.capabilities();
+        self.plan.set_maintained(state.levels.iter().all(|shared| shared.crowd.is_maintained()));
         match self.plan.next(now, room, capabilities, random::fraction()) {
             Step::Wait(time) => {
                 first(tokio::time::sleep(time), self.state.closing.cancelled()).await;
@@ -173,7 +183,13 @@ impl Fetch {
             }
             Step::Full => {
                 let changed = self.state.changed();
-                if self.room() == 0 {
+                if self.room() == 0 && self.has_place() {
+                    let patience = first(changed, tokio::time::sleep(PATIENCE));
+                    first(patience, self.state.closing.cancelled()).await;
+                    if self.room() == 0 {
+                        self.pass_on().await;
+                    }
+                } else if self.room() == 0 {
                     first(changed, self.state.closing.cancelled()).await;
                 }
                 self.gather().await;
@@ -182,7 +198,16 @@ impl Fetch {
             Step::CreateGroup => self.create().await?,
             Step::Recover(level) => self.recover(level, room).await?,
             Step::Sweep { level, cursor, count } => self.sweep(level, cursor, count).await?,
-            Step::Read(read) => self.read(read, capabilities, taken).await?,
+            Step::Read(mut read) => {
+                let stands_aside = read.block.is_some() && !self.may_block();
+                if stands_aside {
+                    read.block = None;
+                }
+                let count = self.read(read, capabilities, taken).await?;
+                if stands_aside && count == 0 {
+                    self.stand_aside().await?;
+                }
+            }
         }
         self.answered = clock::now();
         Ok(())
@@ -303,63 +328,43 @@ impl Fetch {
         Ok(())
     }
 
-    /// Reads, until there are entries or `taken` says that there is less room than before.
+    /// Reads, until there are entries or `taken` says that there is less room than before. Returns the
+    /// number of entries.
     async fn read(
         &mut self,
         read: Read,
         capabilities: Capabilities,
         taken: impl Future<Output = ()>,
-    ) -> Result<(), QueueError> {
+    ) -> Result<usize, QueueError> {
         let counts = |level: &usize| self.counts_unread(*level, capabilities);
         if read.levels.iter().any(counts) {
             let count = self.read_counted(&read, capabilities).await?;
             if count > 0 || read.block.is_none() {
                 self.plan.read_done(count, capabilities);
-                return Ok(());
+                return Ok(count);
             }
         }
         let state = Arc::clone(&self.state);
         let (me, since) = (state.name(), clock::now());
         let command = command(&state, &me, &read, &self.batch, capabilities);
-        let Some(command) = command else { return Ok(()) };
-        let id = self.reader.connection_id();
+        let Some(command) = command else { return Ok(0) };
         let streams = match read.block {
             None => self.reader.read(command).await?,
             Some(time) => {
                 let looks = self.look(&state, &read, capabilities);
+                let id = self.reader.connection_id();
                 let Self { reader, unread, .. } = self;
                 let count = async {
                     let looked = looks.await;
                     unread.count_looked(&state, looked, capabilities.place).await;
                 };
-                let reading = pin!(both(count, reader.read(command.block(time))));
-                match either(reading, first(state.closing.cancelled(), taken)).await {
-                    Either::Left(streams) => streams?,
-                    Either::Right(((), reading)) => {
-                        // The read may not block yet, so it is unblocked more than once. Its
-                        // entries are released.
-                        let unblock = async {
-                            while let Some(id) = id {
-                                // If this fails, the read still ends soon.
-                                let _ = state.client.send(ClientUnblock::new(id)).await;
-                                tokio::time::sleep(UNBLOCK).await;
-                            }
-                            std::future::pending::<()>().await;
-                        };
-                        match either(reading, pin!(unblock)).await {
-                            Either::Left(streams) => streams?,
-                            Either::Right(_) => {
-                                state.set_unanswered();
-                                Streams::default()
-                            }
-                        }
-                    }
-                }
+                let reading = both(count, reader.read(command.block(time)));
+                blocking::until(&state, id, reading, taken).await?
             }
         };
         let count = self.receive(streams, since).await?;
         self.plan.read_done(count, capabilities);
-        Ok(())
+        Ok(count)
     }
 
     /// Delivers the entries of a reply. Returns their number.

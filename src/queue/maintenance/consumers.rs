@@ -10,11 +10,23 @@ use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
 use crate::queue::policy::delay;
 use crate::queue::policy::plan::LIST;
+use crate::queue::policy::retention_kind::RetentionKind;
+use crate::queue::policy::unread;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Lists the consumers of the group.
+pub(crate) async fn list(shared: &Shared) -> Result<Vec<ConsumerInfo>, Error> {
+    let list = XInfoConsumers::new(&shared.settings.stream, &shared.settings.group);
+    let mut consumers = shared.client.send(list).await?;
+    consumers.retain(|info| {
+        RetentionKind::of_marker(&info.name).is_none() && unread::counted(&info.name).is_none()
+    });
+    Ok(consumers)
+}
 
 /// Removes consumers that have nothing pending and were idle for ten leases, in two checks that far
 /// apart. `abandoned` holds those found before, and since when.

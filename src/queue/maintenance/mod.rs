@@ -1,9 +1,9 @@
 //! Maintenance: deleted pending entries, abandoned consumers, safe trimming; about every ten
-//! seconds, in every consumer. A task.
+//! seconds, in one consumer of a group. A task.
 //!
 //! `wheel` is another task, which moves delayed jobs at their time.
 //!
-//! With many consumers each one runs it less often, so that the total rate stays that of one.
+//! The consumer that has the turn runs it; the others look less often who that is.
 //!
 //! | step | method |
 //! |---|---|
@@ -17,20 +17,19 @@
 
 pub(crate) mod consumers;
 mod deleted;
+mod duty;
 mod letters;
 mod stuck;
 mod trimming;
 pub(crate) mod wheel;
 
-use crate::command::XInfoConsumers;
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::first::first;
+use crate::queue::maintenance::duty::Duty;
 use crate::queue::operation::clock;
 use crate::queue::policy::delay::MARKER;
 use crate::queue::policy::plan::with_jitter;
-use crate::queue::policy::retention_kind::RetentionKind;
-use crate::queue::policy::unread;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
 use crate::random;
@@ -41,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The approximate time between two runs.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The approximate time between two looks of a consumer that does not have the turn.
+const LOOK: Duration = Duration::from_secs(24);
 
 /// The time between two looks at what the group has acknowledged, while this consumer settles jobs.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -69,18 +71,30 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut progress: Vec<Progress> = levels.iter().map(|_| Progress::default()).collect();
-    let mut noted = 0;
+    let mut duties: Vec<Duty> = levels.iter().map(|_| Duty::new()).collect();
+    let (mut noted, mut pause) = (0, INTERVAL);
     loop {
-        let until = clock::now() + with_jitter(INTERVAL, random::fraction());
+        let until = clock::now() + with_jitter(pause, random::fraction());
         note_progress(levels, &settled, &mut noted, until, &stop).await;
         if stop.is_cancelled() {
+            for (shared, duty) in levels.iter().zip(&duties) {
+                duty.leave(shared).await;
+            }
             return;
         }
-        for ((level, shared), progress) in levels.iter().enumerate().zip(&mut progress) {
-            let lost = |entries| lost(level, entries);
+        let each = levels.iter().enumerate().zip(&mut progress).zip(&mut duties);
+        for (((level, shared), progress), duty) in each {
+            let (me, lost) = (name(), |entries| lost(level, entries));
             // A failed step is repeated the next time; the task that fetches reports errors.
-            let _ = run_once(shared, &name(), &lost, progress).await;
+            let _ = match duty.begins(shared, &me).await {
+                Ok(true) => run_once(shared, &me, &lost, progress).await,
+                Ok(false) => run_beside(shared, progress).await,
+                Err(error) => Err(error),
+            };
         }
+        let is_alone =
+            |(shared, duty): (&Arc<Shared>, &Duty)| duty.is_ours() || !shared.crowd.is_maintained();
+        pause = if levels.iter().zip(&duties).any(is_alone) { INTERVAL } else { LOOK };
     }
 }
 
@@ -108,6 +122,25 @@ async fn note_progress(
     }
 }
 
+/// Does what each consumer does for itself.
+async fn run_beside(shared: &Shared, progress: &mut Progress) -> Result<(), Error> {
+    #[cfg(feature = "metrics")]
+    {
+        // The list has all consumers: with many of them, each process reads it less often.
+        let consumers = usize::try_from(shared.crowd.consumers()).unwrap_or(usize::MAX);
+        if random::below(consumers / 50 + 1) == 0 {
+            let consumers = consumers::list(shared).await?;
+            crate::queue::admin::metrics::measure(shared, &consumers, &mut progress.gauges).await?;
+        }
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = progress;
+    if !shared.settings.retention.deletes() {
+        trimming::note_progress(shared).await?;
+    }
+    Ok(())
+}
+
 async fn run_once(
     shared: &Shared,
     me: &[u8],
@@ -115,11 +148,7 @@ async fn run_once(
     progress: &mut Progress,
 ) -> Result<(), Error> {
     let settings = &shared.settings;
-    let list = XInfoConsumers::new(&settings.stream, &settings.group);
-    let mut consumers = shared.client.send(list).await?;
-    consumers.retain(|info| {
-        RetentionKind::of_marker(&info.name).is_none() && unread::counted(&info.name).is_none()
-    });
+    let consumers = consumers::list(shared).await?;
     #[cfg(feature = "metrics")]
     crate::queue::admin::metrics::measure(shared, &consumers, &mut progress.gauges).await?;
     if !settings.retention.deletes() {
@@ -127,12 +156,9 @@ async fn run_once(
     }
     let ours = |name: &[u8]| name.starts_with(CONSUMER_PREFIX);
     let live = consumers.iter().filter(|consumer| ours(&consumer.name)).count();
-    shared.wheel.set_consumers(live);
+    shared.crowd.set_consumers(u32::try_from(live).unwrap_or(u32::MAX));
     if consumers.iter().any(|consumer| consumer.name == MARKER) {
         shared.wheel.used();
-    }
-    if random::below(live) > 0 {
-        return Ok(());
     }
     if shared.capabilities().deleted && !settings.at_most_once {
         let mut missing = Vec::new();

@@ -10,10 +10,10 @@ use crate::id::EntryId;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::first;
 use crate::queue::operation::backoff::{Backoff, is_permanent};
-use crate::queue::operation::{clock, wheel};
+use crate::queue::operation::{clock, turn, wheel};
 use crate::queue::policy::plan::with_jitter;
 use crate::queue::policy::timers::{INTERVAL, MoverClock, Timers};
-use crate::queue::policy::turn::Turn;
+use crate::queue::policy::turn::{Note, Turn};
 use crate::queue::shared::Shared;
 use crate::random;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub(crate) async fn run(shared: &Shared, name: impl Fn() -> Arc<[u8]>, stop: &Ca
     }
     if mover.turn.is_valid(clock::now()) {
         // If this fails, another consumer takes the turn when it is abandoned.
-        let _ = wheel::leave(shared).await;
+        let _ = turn::leave(shared, &shared.settings.mover_key()).await;
     }
 }
 
@@ -96,7 +96,7 @@ impl Mover {
         let now = clock::now();
         if self.next.is_none_or(|next| next <= now) {
             if !self.has_turn(shared, me).await? {
-                let consumers = shared.wheel.consumers();
+                let consumers = shared.crowd.consumers();
                 let pause = with_jitter(LOOK.max(LOOKS * consumers), random::fraction());
                 self.next = Some(clock::now() + pause);
                 return Ok(pause);
@@ -126,17 +126,18 @@ impl Mover {
 
     /// Keeps the turn, or takes it if no other consumer has it. Returns whether it is ours.
     async fn has_turn(&mut self, shared: &Shared, me: &[u8]) -> Result<bool, Error> {
+        let (key, note) = (shared.settings.mover_key(), Note::default());
         if !self.turn.is_ours() {
-            let last = wheel::look(shared).await?;
+            let last = turn::look(shared, &key).await?.map(|(record, _)| record);
             let Some(id) = self.turn.saw(last, clock::now()) else { return Ok(false) };
-            if !wheel::take(shared, me, id).await? {
+            if !turn::take(shared, &key, me, id, note).await? {
                 return Ok(false);
             }
             self.begin_again();
             self.record = Some(id);
         }
         let sent = clock::now();
-        let Some(record) = wheel::renew(shared, me).await? else {
+        let Some(record) = turn::renew(shared, &key, me, note).await? else {
             self.turn.lost();
             self.record = None;
             // They are the other consumer's now.

@@ -10,6 +10,7 @@
 //! | `dead_letter` | MULTI: XADD to the dead-letter stream, XCLAIM; then MULTI: XACK, XDEL |
 //! | `lost` | MULTI: XINFO CONSUMERS, XGROUP CREATECONSUMER: which consumer counts lost entries |
 //! | `oversized` | XADD to the dead-letter stream, XACK, for an entry that cannot be read |
+//! | `turn` | XREVRANGE, XADD: who moves delayed jobs, who does the maintenance |
 //! | `relay` | MULTI: XADD to another stream, XCLAIM; then MULTI: XACK, XDEL |
 //!
 //! `copied` checks whether a copy is still there, and `copies` finds copies. `backoff` is the pause
@@ -29,4 +30,5 @@ pub(crate) mod lost;
 pub(crate) mod nack;
 pub(crate) mod oversized;
 pub(crate) mod relay;
+pub(crate) mod turn;
 pub(crate) mod wheel;

@@ -2,10 +2,7 @@
 //!
 //! | step | commands |
 //! |---|---|
-//! | look at the start, and when the group was created, whether the wheel is used | the next two commands in one exchange |
-//! | look who has the turn | `XREVRANGE {s}:delay:mover + - COUNT 1` |
-//! | take it | `XADD {s}:delay:mover <the next id> by me`: of several consumers one succeeds |
-//! | keep it, each second | `MULTI`, the look, `XADD {s}:delay:mover MAXLEN 1 * by me`, `EXEC` |
+//! | look at the start, and when the group was created, whether the wheel is used | `XREVRANGE {s}:delay:mover + - COUNT 1`, `XREAD COUNT 1 STREAMS` of all rungs |
 //! | read the rungs, each second | `XREAD COUNT 1 STREAMS` of all rungs; `XRANGE` of those with timers |
 //! | move a timer to a shorter rung | `XADD`, then `XDEL` |
 //! | move jobs, up to 64 at once | `XRANGE {s}:delay:jobs:1m id id`; `XADD s`; then `MULTI`, `XDEL` of the jobs and the timers, `EXEC` |
@@ -14,73 +11,20 @@
 //! With IDMP (Redis 8.6) the next mover adds the same entry again. Without it, the next mover looks
 //! for the first copy in the stream: it is there unless it was done already.
 
-use crate::command::{Trim, XAdd, XDel, XRange, XRead, XRevRange};
-use crate::entry::{Entries, Entry, Fields};
-use crate::error::{Code, Error};
+use crate::command::{XAdd, XDel, XRange, XRead};
+use crate::entry::{Entry, Fields};
+use crate::error::Error;
 use crate::id::{EntryId, ReadFrom};
 use crate::queue::codec::origin::{self, Address, producer_id};
+use crate::queue::operation::turn;
 use crate::queue::policy::delay::{RUNGS, Timer};
 use crate::queue::policy::plan::{LIST, PAGE};
 use crate::queue::policy::timers::{Placed, Timers};
-use crate::queue::policy::turn::Record;
 use crate::queue::shared::Shared;
 use std::collections::BTreeMap;
 
-/// The field of a record; without a value the consumer has left.
-const BY: &str = "by";
-
 /// The maximum number of pages that are searched for copies.
 const PAGES: usize = 20;
-
-/// Returns the last record.
-pub(crate) async fn look(shared: &Shared) -> Result<Option<Record>, Error> {
-    let last = shared.client.send(last_record(&shared.settings.mover_key())).await?;
-    Ok(record(&last).map(|(record, _)| record))
-}
-
-fn last_record(key: &[u8]) -> XRevRange<'_> {
-    XRevRange::new(key, ..).count(1)
-}
-
-fn record(last: &Entries) -> Option<(Record, Vec<u8>)> {
-    let last = last.first()?;
-    let by = last.fields().next().map(|(_, by)| by.to_vec()).unwrap_or_default();
-    Some((Record { id: last.id(), is_free: by.is_empty() }, by))
-}
-
-/// Adds our record with this id. False if another consumer has added one.
-pub(crate) async fn take(shared: &Shared, me: &[u8], id: EntryId) -> Result<bool, Error> {
-    let key = shared.settings.mover_key();
-    let add = XAdd::new(&key).id(id).trim(Trim::max_len(1)).field(BY, me);
-    match shared.client.send(add).await {
-        Ok(_) => Ok(true),
-        // The id is not above the last one.
-        Err(Error::Server(error)) if *error.code() == Code::Err => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Adds another record. Returns the id of the last one, and its own, which has the server's time.
-/// `None` if the last one was not ours.
-pub(crate) async fn renew(shared: &Shared, me: &[u8]) -> Result<Option<(EntryId, EntryId)>, Error> {
-    let key = shared.settings.mover_key();
-    let add = XAdd::new(&key).trim(Trim::max_len(1)).field(BY, me);
-    let (last, added) = shared.client.transact((last_record(&key), add)).await?;
-    let (last, added) = (last?, added?);
-    if let Some((last, _)) = record(&last).filter(|(_, by)| by == me) {
-        return Ok(Some((last.id, added)));
-    }
-    // Our record is now the last one.
-    leave(shared).await?;
-    Ok(None)
-}
-
-/// Adds a record which says that the turn is free.
-pub(crate) async fn leave(shared: &Shared) -> Result<(), Error> {
-    let key = shared.settings.mover_key();
-    let add = XAdd::new(&key).trim(Trim::max_len(1)).field(BY, "");
-    shared.client.send(add).await.map(drop)
-}
 
 /// Reads the timers whose rungs end now, and moves those of jobs that are due much later. `now` is
 /// the time of the server. Returns whether there may be more.
@@ -228,7 +172,7 @@ pub(crate) async fn is_used(shared: &Shared) -> Result<bool, Error> {
     for rung in &rungs {
         timers = timers.stream(rung, ReadFrom::START);
     }
-    let (last, timers) = shared.client.send_all((last_record(&key), timers)).await;
+    let (last, timers) = shared.client.send_all((turn::last_record(&key), timers)).await;
     Ok(!last?.is_empty() || !timers?.is_empty())
 }
 

@@ -2,8 +2,10 @@
 
 pub(crate) mod batch;
 pub(crate) mod capabilities;
+pub(crate) mod crowd;
 pub(crate) mod decision;
 pub(crate) mod delay;
+pub(crate) mod front;
 pub(crate) mod leases;
 pub(crate) mod mark;
 pub(crate) mod plan;

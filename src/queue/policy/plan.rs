@@ -10,7 +10,7 @@
 //! | [`Step::CreateGroup`] | the group was missing: it is created from the stream's beginning |
 //! | [`Step::Full`] | there is no capacity for another entry |
 //! | [`Step::Recover`] | the reply of a read was lost: its entries are pending for us |
-//! | [`Step::Sweep`] | about once a second, where reads do not return abandoned entries |
+//! | [`Step::Sweep`] | about once a second, where reads do not return abandoned entries; every half lease while another consumer does the maintenance |
 //! | [`Step::Read`] | otherwise |
 
 use crate::id::EntryId;
@@ -18,7 +18,7 @@ use crate::queue::policy::capabilities::Capabilities;
 use std::time::{Duration, Instant};
 
 /// The longest time that a read blocks.
-const BLOCK: Duration = Duration::from_secs(5);
+const BLOCK: Duration = Duration::from_secs(10);
 
 /// The approximate interval of checks for abandoned entries, where reads do not return them.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -116,6 +116,8 @@ pub(crate) struct Plan {
     count: usize,
     /// Whether this pass has returned any entry.
     any_read: bool,
+    /// Whether another consumer looks for abandoned entries each second.
+    is_maintained: bool,
 }
 
 impl Plan {
@@ -135,7 +137,20 @@ impl Plan {
             reads: 0,
             count: 0,
             any_read: false,
+            is_maintained: false,
         }
+    }
+
+    /// Records whether another consumer does the maintenance of the group.
+    pub(crate) fn set_maintained(&mut self, is_maintained: bool) {
+        if is_maintained != self.is_maintained {
+            (self.is_maintained, self.sweep_at) = (is_maintained, None);
+        }
+    }
+
+    /// Returns the interval of checks for abandoned entries.
+    fn sweep_interval(&self) -> Duration {
+        if self.is_maintained { (self.settings.lease / 2).clamp(SWEEP, BLOCK * 6) } else { SWEEP }
     }
 
     /// Returns the next step, with capacity for `room` entries; `random` is between 0 and 1.
@@ -186,7 +201,10 @@ impl Plan {
             // From its end on: at a distant server a sweep takes longer than that, and reads would
             // never have their turn.
             if std::mem::take(&mut self.sweeping) {
-                self.sweep_at = Some(now + with_jitter(SWEEP, random));
+                let interval = self.sweep_interval();
+                let is_short = interval <= SWEEP;
+                let interval = if is_short { with_jitter(interval, random) } else { interval };
+                self.sweep_at = Some(now + interval);
             }
             return None;
         };
@@ -319,8 +337,8 @@ impl Plan {
     fn block(&self, now: Instant, capabilities: Capabilities) -> Duration {
         let least = Duration::from_millis(1);
         // An entry that becomes due should wake a read with CLAIM, but occasionally it does not.
-        let longest = if capabilities.claim { SWEEP } else { BLOCK };
-        let most = longest.min(self.settings.lease / 4);
+        let longest = if capabilities.claim { self.sweep_interval() } else { BLOCK };
+        let most = longest.min(BLOCK).min(self.settings.lease / 4);
         let swept = !self.settings.at_most_once && !capabilities.claim;
         let until = self.sweep_at.filter(|_| swept).map(|at| at.saturating_duration_since(now));
         until.unwrap_or(most).min(most).max(least)

@@ -1,8 +1,9 @@
-//! Turn: which consumer moves the jobs of the wheel, one at a time. No I/O.
+//! Turn: which consumer moves the jobs of the wheel, or does the maintenance of a group, one at a time.
+//! No I/O.
 //!
-//! The consumer whose record is the last one of a stream has the turn, and adds another record each
-//! second. A record that stays the last one for [`ABANDONED`] says that its consumer is dead. The
-//! next one is added with the id directly after it: of several consumers that try, the server
+//! The consumer whose record is the last one of a stream has the turn, and adds another record at an
+//! interval. A record that stays the last one for longer says that its consumer is dead. The next
+//! one is added with the id directly after it: of several consumers that try, the server
 //! accepts one.
 //!
 //! No clock of another machine is needed: how long a record has been the last one is measured by
@@ -11,12 +12,22 @@
 use crate::id::EntryId;
 use std::time::{Duration, Instant};
 
-/// The time after which a record that is not followed by another is abandoned.
-pub(crate) const ABANDONED: Duration = Duration::from_secs(5);
+/// The times of a turn.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// The time after which a record that is not followed by another is abandoned.
+    abandoned: Duration,
+    /// The time for which a consumer relies on its own record, from before it was sent. The rest is
+    /// a margin for commands that are on their way.
+    valid: Duration,
+}
 
-/// The time for which a consumer relies on its own record, from before it was sent. The rest is a
-/// margin for commands that are on their way.
-const VALID: Duration = Duration::from_secs(3);
+/// Those of the mover, which adds a record each second.
+const MOVER: Times = Times { abandoned: Duration::from_secs(5), valid: Duration::from_secs(3) };
+
+/// Those of the maintenance, with a record about every ten seconds.
+const MAINTENANCE: Times =
+    Times { abandoned: Duration::from_secs(18), valid: Duration::from_secs(15) };
 
 /// The last record of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +37,19 @@ pub(crate) struct Record {
     pub(crate) is_free: bool,
 }
 
+/// What the consumer that has the turn knows about the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Note {
+    /// The number of its consumers; 0 if it is not known.
+    pub(crate) consumers: u32,
+    /// Whether jobs wait in the wheel.
+    pub(crate) delays: bool,
+}
+
 /// The turn, as one consumer knows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Turn {
+    times: Times,
     /// The last record, and since when it is known.
     seen: Option<(EntryId, Instant)>,
     /// The time at which our own last record was sent.
@@ -36,14 +57,24 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// The turn of the consumer that moves the jobs of the wheel.
+    pub(crate) fn of_mover() -> Self {
+        Self { times: MOVER, seen: None, ours: None }
+    }
+
+    /// The turn of the consumer that does the maintenance of a group.
+    pub(crate) fn of_maintenance() -> Self {
+        Self { times: MAINTENANCE, ..Self::of_mover() }
+    }
+
     /// Whether we have the turn, as far as we know.
     pub(crate) fn is_ours(&self) -> bool {
         self.ours.is_some()
     }
 
-    /// Whether we may move jobs.
+    /// Whether we may act on it.
     pub(crate) fn is_valid(&self, now: Instant) -> bool {
-        self.ours.is_some_and(|sent| now < sent + VALID)
+        self.ours.is_some_and(|sent| now < sent + self.times.valid)
     }
 
     /// Records the last record, as seen now. Returns the id with which to add our own, if it is
@@ -58,7 +89,11 @@ impl Turn {
             _ => now,
         };
         self.seen = Some((id, since));
-        if is_free || now.saturating_duration_since(since) >= ABANDONED { id.next() } else { None }
+        if is_free || now.saturating_duration_since(since) >= self.times.abandoned {
+            id.next()
+        } else {
+            None
+        }
     }
 
     /// Records that our record was added by a command sent at `sent`.
@@ -68,7 +103,13 @@ impl Turn {
 
     /// Records that another consumer has the turn.
     pub(crate) fn lost(&mut self) {
-        *self = Self::default();
+        (self.seen, self.ours) = (None, None);
+    }
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self::of_mover()
     }
 }
 
@@ -84,7 +125,7 @@ mod tests {
     fn turn_is_taken_from_nobody_from_one_that_left_and_from_one_that_died() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut turn = Turn::default();
+        let mut turn = Turn::of_mover();
         assert_eq!(turn.saw(None, at(0)), Some(EntryId::new(0, 1)));
         let rows = [
             (0, record(7), None),
@@ -105,11 +146,11 @@ mod tests {
     #[test]
     fn turn_ends_before_another_consumer_may_take_it() {
         let start = Instant::now();
-        let mut turn = Turn::default();
+        let mut turn = Turn::of_mover();
         assert!(!turn.is_ours() && !turn.is_valid(start));
         turn.renewed(start);
         assert!(turn.is_ours() && turn.is_valid(start + Duration::from_secs(2)));
-        assert!(!turn.is_valid(start + ABANDONED - Duration::from_secs(1)));
+        assert!(!turn.is_valid(start + MOVER.abandoned - Duration::from_secs(1)));
         turn.lost();
         assert!(!turn.is_ours() && !turn.is_valid(start));
     }

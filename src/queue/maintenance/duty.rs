@@ -1,0 +1,82 @@
+//! Duty: which consumer of a group does its maintenance. An operation.
+//!
+//! The one that has the turn does it. The others look less often whether it is still there, and
+//! learn from its record how many they are. Where the records cannot be written, each consumer does
+//! it, the less often the more there are.
+
+use crate::error::{Error, Outcome};
+use crate::queue::operation::{clock, turn};
+use crate::queue::policy::turn::{Note, Turn};
+use crate::queue::shared::Shared;
+use crate::random;
+
+/// Whether this consumer does the maintenance of a group.
+#[derive(Debug)]
+pub(super) struct Duty {
+    turn: Turn,
+}
+
+impl Duty {
+    pub(super) fn new() -> Self {
+        Self { turn: Turn::of_maintenance() }
+    }
+
+    /// Whether the turn is ours, as far as we know.
+    pub(super) fn is_ours(&self) -> bool {
+        self.turn.is_ours()
+    }
+
+    /// Keeps the turn, or takes it if no other consumer has it. Returns whether this consumer is to
+    /// do the maintenance now.
+    pub(super) async fn begins(&mut self, shared: &Shared, me: &[u8]) -> Result<bool, Error> {
+        match self.has_turn(shared, me).await {
+            Ok(is_ours) => {
+                shared.crowd.set_maintained(!is_ours);
+                Ok(is_ours)
+            }
+            // No permission, no memory, a key of another type: maintenance goes on.
+            Err(error) if error.outcome() == Outcome::NotApplied => {
+                shared.crowd.set_maintained(false);
+                let consumers = usize::try_from(shared.crowd.consumers()).unwrap_or(usize::MAX);
+                Ok(random::below(consumers.max(1)) == 0)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn has_turn(&mut self, shared: &Shared, me: &[u8]) -> Result<bool, Error> {
+        let key = &shared.settings.turn_key();
+        let note = Note { consumers: shared.crowd.consumers(), delays: shared.wheel.is_used() };
+        if !self.turn.is_ours() {
+            let last = turn::look(shared, key).await?;
+            if let Some((_, note)) = last {
+                shared.crowd.set_consumers(note.consumers);
+                if note.delays {
+                    shared.wheel.used();
+                }
+            }
+            let next = self.turn.saw(last.map(|(record, _)| record), clock::now());
+            let Some(id) = next else { return Ok(false) };
+            if !turn::take(shared, key, me, id, note).await? {
+                return Ok(false);
+            }
+            self.turn.renewed(clock::now());
+            return Ok(true);
+        }
+        let sent = clock::now();
+        if turn::renew(shared, key, me, note).await?.is_none() {
+            self.turn.lost();
+            return Ok(false);
+        }
+        self.turn.renewed(sent);
+        Ok(true)
+    }
+
+    /// Leaves the turn to another consumer.
+    pub(super) async fn leave(&self, shared: &Shared) {
+        if self.turn.is_valid(clock::now()) {
+            // If this fails, another consumer takes the turn when it is abandoned.
+            let _ = turn::leave(shared, &shared.settings.turn_key()).await;
+        }
+    }
+}
