@@ -233,7 +233,8 @@ fn worker_lost_at_any_point_loses_no_delayed_job_and_runs_none_early() {
                     // The delay was not written, and the lease has expired.
                     assert!(after < 100 && waited > s(29), "{row}: {waited:?}");
                 }
-                assert!(waited < s(100), "{row}: {waited:?}");
+                // The lease of the job, and half of one until the next sweep.
+                assert!(waited < s(106), "{row}: {waited:?}");
                 assert_eq!(again.attempt(), 2 + u32::from(waited > s(80)), "{row}: {waited:?}");
                 again.ack().await.unwrap();
                 let twice = next(&mut second, s(70)).await;
