@@ -10,6 +10,7 @@ use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Waits for an event, and skips others; panics after two minutes of paused time.
 pub(crate) async fn wait_for(
@@ -98,13 +99,20 @@ pub(crate) struct RunLog(Arc<Mutex<BTreeMap<u64, JobLog>>>);
 pub(crate) struct JobLog {
     /// The attempts, in the order in which they started.
     pub(crate) attempts: Vec<u32>,
+    /// The time at which the fifth one started.
+    pub(crate) fifth: Option<Instant>,
     /// The number of attempts that finished.
     pub(crate) done: usize,
 }
 
 impl RunLog {
     pub(crate) fn begin(&self, job: &HandlerJob) {
-        self.job(number(job), |log| log.attempts.push(job.attempt()));
+        self.job(number(job), |log| {
+            log.attempts.push(job.attempt());
+            if job.attempt() == 5 {
+                log.fifth = Some(Instant::now());
+            }
+        });
     }
 
     pub(crate) fn done(&self, job: &HandlerJob) {

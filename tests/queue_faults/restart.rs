@@ -2,9 +2,12 @@
 
 use crate::process::{RunLog, dead, wait_for};
 use crate::test_queue::{Job, Run, job, number, on_each, quick, until};
+use bourn::EntryId;
 use bourn::queue::{Fail, Flat, Queue, QueueEvent};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Runs jobs and logs them; some fail the first time, one in fifty each time.
 fn work(queue: &Queue<Job>, run_log: &RunLog) -> Run {
@@ -78,6 +81,7 @@ fn planned_failover_loses_nothing() {
         test.enqueue(&queue, JOBS).await;
         // A younger connection is not taken for that of an old master.
         sleep(Duration::from_secs(10)).await;
+        let lost = lost_leases(&queue);
         let run = work(&queue, &run_log);
         until("some are done", || async { run_log.all_done() >= 100 }).await;
         // As an operator does it: the replica has every write.
@@ -85,13 +89,41 @@ fn planned_failover_loses_nothing() {
         test.server.fail_over();
         until("every job is settled", || async { test.left() == (0, 0) }).await;
         run.stop().await;
+        let dead_letters = queue.dead_letters().list(None, 10_000).await.unwrap();
         let dead = dead(&queue).await;
         for n in 0..JOBS {
             let log = run_log.job(n, |log| log.clone());
             assert_eq!(dead.contains(&n), n % 50 == 7, "job {n}: {log:?}");
             assert_eq!(log.done > 0, n % 50 != 7, "job {n}: {log:?}");
-            // Once more, alone, if the failover hid how the last attempt ended.
             assert!(log.attempts.iter().all(|attempt| *attempt <= 6), "job {n}: {log:?}");
+            assert!(dead.contains(&n) || !log.attempts.contains(&6), "job {n}: {log:?}");
+        }
+        // The old master refused the dead letter of the last attempt until the lease was lost: the
+        // new one does not know how that attempt ended. Only such a job has one more, alone.
+        let lost = lost.lock().unwrap().clone();
+        for letter in dead_letters {
+            let n = number(letter.payload.as_ref().unwrap());
+            let log = run_log.job(n, |log| log.clone());
+            let more = log.attempts.ends_with(&[5, 6]);
+            assert_eq!(letter.attempts, 5 + u32::from(more), "job {n}: {log:?}, {letter:?}");
+            let lost = lost.get(&letter.original);
+            let is_lost = lost.is_some_and(|at| log.fifth.is_some_and(|began| *at >= began));
+            assert!(is_lost || !more, "job {n}: {log:?}, lease lost: {lost:?}");
         }
     });
+}
+
+/// Returns the jobs whose leases are lost from now on, and when that was last.
+fn lost_leases(queue: &Queue<Job>) -> Arc<Mutex<BTreeMap<EntryId, Instant>>> {
+    let mut events = queue.events();
+    let lost: Arc<Mutex<BTreeMap<EntryId, Instant>>> = Arc::default();
+    let jobs = Arc::clone(&lost);
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if let QueueEvent::LeaseLost { id } = event {
+                jobs.lock().unwrap().insert(id, Instant::now());
+            }
+        }
+    });
+    lost
 }
