@@ -5,6 +5,7 @@
 //! | `worker` | each outcome of a job, with several threads |
 //! | `crashes`, `suspended` | a process, as a thread with its own runtime, that crashes or stands still |
 //! | `blocked_threads` | handlers that block every thread of their runtime |
+//! | `consumer_names` | a name that is removed while a job is delivered to it |
 //! | `restart` | a server that is killed, or replaced by its replica |
 //! | `statistics` | permissions, and the server's time for each command |
 //!
@@ -16,6 +17,8 @@ mod support;
 
 #[cfg(test)]
 mod blocked_threads;
+#[cfg(test)]
+mod consumer_names;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]

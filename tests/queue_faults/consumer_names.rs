@@ -100,6 +100,42 @@ fn job_delivered_to_a_consumer_while_it_is_removed_is_kept() {
     });
 }
 
+/// The job is pending for no consumer in between.
+#[test]
+fn job_delivered_to_a_consumer_while_it_is_removed_is_put_back_after_any_failure() {
+    let faults = [
+        Fault::error("LOADING the data set").times(20),
+        Fault::lose_reply().times(1),
+        Fault::disconnect().times(3),
+    ];
+    for fault in faults {
+        on_each_version(|server| {
+            let fault = fault.clone().on_command("XCLAIM");
+            async move {
+                let (queue, mut consumer) = consumer_of_one_job(&server).await;
+                next(&mut consumer, s(1)).await.expect("the job").ack().await.unwrap();
+                let name = name(&consumer);
+                let listed = || requests(&server, &["XPENDING", &name]).len();
+                let before = listed();
+                server.set_latency(Duration::from_millis(20));
+                let closing = tokio::spawn(consumer.close());
+                until("nothing is pending for it", || listed() > before).await;
+                run(&server, "XADD email * user 8");
+                run(&server, &format!("XREADGROUP GROUP workers {name} STREAMS email >"));
+                server.inject(fault);
+                closing.await.unwrap();
+                assert!(!names(&server).contains(&name));
+                server.set_latency(Duration::ZERO);
+                sleep(s(60)).await;
+                server.clear_faults();
+                let mut consumer = queue.consumer().start().await.unwrap();
+                let delivery = next(&mut consumer, LEASE + s(3)).await.expect("it is kept");
+                assert_eq!((delivery.attempt(), len(&server, STREAM)), (2, 1));
+            }
+        });
+    }
+}
+
 #[test]
 fn name_is_kept_while_a_read_may_still_be_on_its_way() {
     for stall in [false, true] {

@@ -427,8 +427,10 @@ async fn supervise(
     let me = state.name();
     // If the name stays, another consumer removes it, when nothing can be on its way any more.
     if state.all_answered() {
-        let leaving = maintenance::consumers::leave(&state.levels, &me);
-        let _ = tokio::time::timeout(LEAVE, leaving).await;
+        let leaver = Arc::clone(&state);
+        let leaving = async move { maintenance::consumers::leave(&leaver.levels, &me).await };
+        // It continues after this time: a job that was delivered to the name may have to be put back.
+        let _ = tokio::time::timeout(LEAVE, tokio::spawn(leaving)).await;
     }
     state.ended.cancel();
     while tasks.join_next().await.is_some() {}
