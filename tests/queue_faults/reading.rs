@@ -1,7 +1,8 @@
 //! Faults of reading: replies that are too large, the order of jobs, the server's clock.
 
+use crate::steps::requests;
 use crate::support::{Email, VERSIONS, in_paused_time};
-use bourn::queue::{Fail, Flat, Job, Queue};
+use bourn::queue::{Fail, Flat, Job, Queue, Retention};
 use bourn::testing::Server;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -171,6 +172,42 @@ fn running_job_is_not_run_again_when_the_servers_clock_is_set_back() {
                 tokio::join!(first.run(back, long.clone()), second.run(until, long));
             let done = first.unwrap().done + second.unwrap().done;
             assert_eq!((done, runs.load(Ordering::Relaxed)), (1, 1), "{version}");
+        });
+    }
+}
+
+/// Where nothing is pending there is nothing to claim, and the wheel has no job of a pending entry.
+/// Only a lossy queue looks at its counts.
+#[test]
+fn idle_worker_sends_one_command_for_each_sweep() {
+    let keep = Retention::KeepUntilAllAcked;
+    for (version, retention) in VERSIONS.into_iter().flat_map(|version| {
+        [Retention::DeleteOnAck, keep, Retention::LossyMaxLen(1_000)].map(|it| (version, it))
+    }) {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let client = server.client().await.unwrap();
+            let queue = Queue::builder(&client, "email").retention(retention);
+            let queue: Queue<Email> = queue.open(Flat).await.unwrap();
+            let consumer = queue.consumer().start().await.unwrap();
+            sleep(Duration::from_secs(30)).await;
+            let sweeps = || {
+                let listed = requests(&server, &["XPENDING", "0-0"]).len();
+                listed + requests(&server, &["XAUTOCLAIM", "0-0"]).len()
+            };
+            let looks = || requests(&server, &["XINFO", "GROUPS"]).len();
+            let before = (sweeps(), looks());
+            sleep(Duration::from_secs(100)).await;
+            let (sweeps, looks) = (sweeps() - before.0, looks() - before.1);
+            let row = format!("{version}, {retention:?}: {sweeps} sweeps, {looks} looks");
+            // The maintenance has one each ten seconds.
+            let claims_as_it_reads = matches!(version, "redis-8.6" | "redis-8.10");
+            let expected = if claims_as_it_reads { 8..=12 } else { 90..=125 };
+            assert!(expected.contains(&sweeps), "{row}");
+            let is_counted =
+                matches!(retention, Retention::LossyMaxLen(_)) && version != "redis-6.2";
+            assert_eq!(looks > 25, is_counted, "{row}");
+            consumer.close().await;
         });
     }
 }

@@ -31,7 +31,10 @@ pub(crate) async fn clear(
     let scanner = if shared.capabilities().nack { RETRY } else { me };
     for _ in 0..PAGES {
         let start = cursor.unwrap_or(EntryId::MIN);
-        let waiting = claim::in_wheel(shared, start, 10 * COUNT).await?;
+        let Some(waiting) = claim::in_wheel(shared, start, 10 * COUNT).await? else {
+            *cursor = None;
+            break;
+        };
         let scan = XAutoClaim::new(stream, group, scanner, NEVER, start).count(COUNT).just_id();
         let page = shared.client.send(scan).await?;
         let deleted = page.deleted.unwrap_or_default();

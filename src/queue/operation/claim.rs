@@ -102,19 +102,20 @@ pub(crate) async fn recover(
 }
 
 /// Returns the ids of entries whose jobs are in the wheel, among the first pending ones from this id
-/// on: such a job is not lost with its entry. None with delete on ack, where missing entries are not
-/// counted.
+/// on: such a job is not lost with its entry. `None` if no entry is pending there. With delete on ack,
+/// where missing entries are not counted, nothing is sent, and there are no ids.
 pub(crate) async fn in_wheel(
     shared: &Shared,
     start: EntryId,
     most: u64,
-) -> Result<BTreeSet<EntryId>, Error> {
+) -> Result<Option<BTreeSet<EntryId>>, Error> {
     let Settings { stream, group, retention, .. } = &shared.settings;
     if retention.deletes() {
-        return Ok(BTreeSet::new());
+        return Ok(Some(BTreeSet::new()));
     }
     let list = shared.client.send(XPendingRange::new(stream, group, start.., most)).await?;
-    Ok(list.iter().filter(|entry| is_in_wheel(entry)).map(|entry| entry.id).collect())
+    let ids = list.iter().filter(|entry| is_in_wheel(entry)).map(|entry| entry.id);
+    Ok((!list.is_empty()).then(|| ids.collect()))
 }
 
 fn is_in_wheel(entry: &PendingEntry) -> bool {

@@ -138,6 +138,11 @@ impl Fetch {
         // The server rejects a COUNT of 0, and looks at ten times as many entries.
         let most = count.max(1) as u64;
         let waiting = claim::in_wheel(shared, cursor, most.saturating_mul(10)).await?;
+        // Nothing is pending from there on.
+        let Some(waiting) = waiting else {
+            self.plan.sweep_done(level, None, false);
+            return Ok(());
+        };
         let claim =
             XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
         let swept = self.reader.send(claim.count(most)).await?;
