@@ -6,7 +6,7 @@ use crate::steps::{
 };
 use crate::support::{Email, in_paused_time, on_each_version, queue};
 use bourn::EntryId;
-use bourn::queue::{Flat, Queue};
+use bourn::queue::{Flat, Queue, Retention};
 use bourn::testing::{Fault, Server};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -79,6 +79,68 @@ fn recovery_ends() {
         next(&mut consumer, s(5)).await.expect("it is recovered").ack().await.unwrap();
         enqueue(&queue).await;
         next(&mut consumer, s(5)).await.expect("the next job");
+    });
+}
+
+/// The claim of a closed consumer would take the entry from the next one.
+#[test]
+fn closing_consumer_does_not_claim_what_it_has_listed() {
+    on_each_version(|server| async move {
+        server.inject(Fault::lose_reply().on_command("XREADGROUP"));
+        let (_queue, consumer) = consumer_of_one_job(&server).await;
+        let name = name(&consumer);
+        server.set_latency(Duration::from_millis(20));
+        let is_listed = || !requests(&server, &["XPENDING", &name]).is_empty();
+        until("the lost reply is looked for", is_listed).await;
+        consumer.close().await;
+        assert!(requests(&server, &["XCLAIM"]).is_empty());
+    });
+}
+
+/// Redis 8.4 claims as it reads.
+#[test]
+fn closing_consumer_ends_its_sweep() {
+    for version in ["redis-6.2", "redis-7.0", "redis-8.2", "valkey-9.1"] {
+        in_paused_time(async {
+            let server = Server::builder().version(version).build();
+            let client = server.client().await.unwrap();
+            let queue = Queue::builder(&client, STREAM).retention(Retention::KeepUntilAllAcked);
+            let queue: Queue<Email> = queue.open(Flat).await.unwrap();
+            enqueue(&queue).await;
+            run(&server, "XREADGROUP GROUP workers crashed STREAMS email >");
+            let consumer = queue.consumer().start().await.unwrap();
+            sleep(s(5)).await;
+            server.set_latency(Duration::from_millis(20));
+            let listed = || requests(&server, &["XPENDING", "0-0"]).len();
+            let claims = || requests(&server, &["XAUTOCLAIM", "30000"]).len();
+            let before = listed();
+            until("a sweep has begun", || listed() > before).await;
+            let before = claims();
+            consumer.close().await;
+            assert_eq!(claims(), before, "{version}");
+        });
+    }
+}
+
+/// A lossy queue asks for its counts with a read that does not wait. Another one would follow.
+#[test]
+fn closing_consumer_does_not_begin_to_wait() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let queue = Queue::builder(&client, STREAM).retention(Retention::LossyMaxLen(1_000));
+        let queue: Queue<Email> = queue.open(Flat).await.unwrap();
+        let consumer = queue.consumer().start().await.unwrap();
+        sleep(s(5)).await;
+        server.set_latency(Duration::from_millis(20));
+        let reads = || requests(&server, &["XREADGROUP"]).len();
+        let waits = || requests(&server, &["XREADGROUP", "BLOCK"]).len();
+        let before = reads() - waits();
+        // Redis 6.2 has no counts: it waits at once.
+        let is_read = || reads() - waits() > before || waits() == reads();
+        until("it is read without waiting", is_read).await;
+        let before = waits();
+        consumer.close().await;
+        assert_eq!(waits(), before);
     });
 }
 

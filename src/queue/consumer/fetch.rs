@@ -339,7 +339,7 @@ impl Fetch {
         let counts = |level: &usize| self.counts_unread(*level, capabilities);
         if read.levels.iter().any(counts) {
             let count = self.read_counted(&read, capabilities).await?;
-            if count > 0 || read.block.is_none() {
+            if count > 0 || read.block.is_none() || self.state.closing.is_cancelled() {
                 self.plan.read_done(count, capabilities);
                 return Ok(count);
             }

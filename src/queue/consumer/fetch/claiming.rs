@@ -143,6 +143,9 @@ impl Fetch {
             self.plan.sweep_done(level, None, false);
             return Ok(());
         };
+        if state.closing.is_cancelled() {
+            return Ok(());
+        }
         let claim =
             XAutoClaim::new(&settings.stream, &settings.group, &*me, settings.lease, cursor);
         let swept = self.reader.send(claim.count(most)).await?;

@@ -45,7 +45,8 @@ impl Fetch {
         let mut count = 0;
         for level in &read.levels {
             let left = read.max_count.map_or(usize::MAX, |most| most.saturating_sub(count));
-            let Some(shared) = state.shared(*level).filter(|_| left > 0) else { continue };
+            let is_over = left == 0 || state.closing.is_cancelled();
+            let Some(shared) = state.shared(*level).filter(|_| !is_over) else { continue };
             let one = Read {
                 levels: vec![*level],
                 count: read.count.min(left),
