@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The port of a node that has none in its text.
-const PORT: u16 = 6379;
+pub(super) const PORT: u16 = 6379;
 
 /// The settings of a cluster.
 #[derive(Debug, Clone)]
@@ -46,15 +46,15 @@ impl ClusterSettings {
 
 /// Parses the host and the port of a node. If they are malformed, the host is empty or the port 0,
 /// which `check` reports.
-pub(super) fn host(node: &str) -> (String, u16) {
+pub(super) fn host(node: &str, default: u16) -> (String, u16) {
     let (host, port) = match node.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, Some(PORT)),
+        Some((host, "")) => (host, Some(default)),
         Some((host, port)) => (host, port.strip_prefix(':').and_then(|port| port.parse().ok())),
         None => match node.rsplit_once(':') {
             // An IPv6 address without brackets has no port.
-            Some((host, _)) if host.contains(':') => (node, Some(PORT)),
+            Some((host, _)) if host.contains(':') => (node, Some(default)),
             Some((host, port)) => (host, port.parse().ok()),
-            None => (node, Some(PORT)),
+            None => (node, Some(default)),
         },
     };
     let host = if host.contains(|c: char| c.is_whitespace() || c.is_control()) { "" } else { host };

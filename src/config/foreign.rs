@@ -11,9 +11,7 @@ pub(super) fn scheme(name: &str) -> Option<&'static str> {
         "redis-socket" | "redis+socket" | "valkey-socket" | "valkey+socket" => {
             Some("write redis+unix:///path for a Unix socket")
         }
-        "redis-sentinel" | "rediss-sentinel" | "redis+sentinel" | "sentinel" => {
-            Some("ask the sentinel for the master's address and write redis://host:port")
-        }
+        "sentinel" => Some("write redis+sentinel://host:port/master"),
         "redis-srv" | "rediss-srv" => Some("write redis+cluster://host:port with one of the names"),
         "redis+tls" | "redis-tls" | "redis+ssl" | "tls" | "ssl" => Some("write rediss://host:port"),
         "tcp" => Some("write redis://host:port"),

@@ -1,5 +1,6 @@
 //! The settings of a connection: address, identity, timeouts and limits. Parses URLs. No I/O.
 
+mod address;
 mod cluster;
 #[cfg(feature = "tokio")]
 mod credentials;
@@ -12,10 +13,13 @@ mod retry;
 #[cfg(feature = "tokio")]
 mod runtime;
 mod secret;
+mod sentinel;
 #[cfg(feature = "tls")]
 mod tls;
 mod url;
+mod watched;
 
+pub use address::Address;
 pub(crate) use cluster::ClusterSettings;
 #[cfg(feature = "tokio")]
 pub(crate) use cluster::MapAddress;
@@ -27,6 +31,7 @@ pub use credentials::{BoxFuture, Credentials, CredentialsProvider};
 pub(crate) use handle::Runtime;
 pub use retry::Retry;
 pub use secret::Secret;
+pub(crate) use sentinel::SentinelSettings;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{Text, TlsSource};
 #[cfg(feature = "tls")]
@@ -34,7 +39,6 @@ pub use tls::{Tls, TlsProvider};
 
 use crate::error::ConfigError;
 use crate::resp::Limits;
-use std::fmt;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,8 +48,8 @@ const SHARED_REPLY_BYTES: usize = 256 << 20;
 
 /// The address of a server, and the settings of a connection to it.
 ///
-/// Created from a URL, or with [`Config::tcp`], [`Config::unix`] or [`Config::cluster`]. Each
-/// setting is a method.
+/// Created from a URL, or with [`Config::tcp`], [`Config::unix`], [`Config::cluster`] or
+/// [`Config::sentinel`]. Each setting is a method.
 ///
 /// | URL | meaning |
 /// |---|---|
@@ -57,6 +61,8 @@ const SHARED_REPLY_BYTES: usize = 256 << 20;
 /// | `redis+cluster://[user[:password]@]host[:port][,host[:port]...]` | [`Config::cluster`] |
 /// | `valkey+cluster://`, `redis-cluster://` | the same as `redis+cluster://` |
 /// | `rediss+cluster://`, `valkeys+cluster://` | the same with TLS to each node (feature `tls`) |
+/// | `redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/master[/db]` | [`Config::sentinel`] |
+/// | `valkey+sentinel://`, `redis-sentinel://`, with TLS `rediss+sentinel://` | the same |
 ///
 /// All accept the parameters `db`, `user`, `password`, `client_name`, `client_info` (`true` or
 /// `false`), `protocol` (2 or 3), `connect_timeout_ms` and `command_timeout_ms`. User, password,
@@ -82,6 +88,7 @@ pub struct Config {
     pub(crate) address: Address,
     /// `None` for a single server.
     pub(crate) cluster: Option<ClusterSettings>,
+    pub(crate) sentinel: Option<Box<SentinelSettings>>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     #[cfg(feature = "tokio")]
@@ -115,45 +122,6 @@ pub struct Config {
     /// The runtime that the client was created in, for readers that are created outside any.
     #[cfg(feature = "tokio")]
     pub(crate) client_runtime: Option<Runtime>,
-}
-
-/// The address of a server.
-///
-/// ```
-/// use bourn::{Address, Config};
-///
-/// let config: Config = "redis://10.0.0.1:6380".parse()?;
-/// assert_eq!(*config.address(), Address::Tcp { host: "10.0.0.1".into(), port: 6380 });
-/// # Ok::<(), bourn::ConfigError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Address {
-    /// A host name or IP address, and a port. An IPv6 address may have a zone: `fe80::1%eth0`.
-    Tcp {
-        /// The host, resolved on each connect.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix socket. This variant exists on Unix only.
-    #[cfg(unix)]
-    Unix {
-        /// The socket's path.
-        path: PathBuf,
-    },
-}
-
-/// Formats the address as `host:port`, `[IPv6]:port` or the path.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            #[cfg(unix)]
-            Self::Unix { path } => write!(f, "{}", path.display()),
-        }
-    }
 }
 
 /// The protocol version.
@@ -221,6 +189,7 @@ impl Config {
         Self {
             address,
             cluster: None,
+            sentinel: None,
             user: None,
             password: None,
             #[cfg(feature = "tokio")]
@@ -264,7 +233,8 @@ impl Config {
         config
     }
 
-    /// Returns the server's address; of a cluster, that of the first node to begin with.
+    /// Returns the server's address: in a cluster that of the first node to begin with, with
+    /// sentinels that of the first one.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -450,6 +420,9 @@ impl Config {
         }
         if let Some(cluster) = &self.cluster {
             cluster.check()?;
+        }
+        if let Some(sentinel) = &self.sentinel {
+            sentinel.check()?;
         }
         #[cfg(all(unix, feature = "tls"))]
         if self.tls.is_some() && matches!(self.address, Address::Unix { .. }) {

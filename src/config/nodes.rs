@@ -1,7 +1,7 @@
 //! The settings of a cluster, as methods. No I/O.
 
 use super::Config;
-use super::cluster::{ClusterSettings, MapAddress, host};
+use super::cluster::{ClusterSettings, MapAddress, PORT, host};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Config {
     /// ```
     #[must_use]
     pub fn cluster<S: AsRef<str>>(nodes: impl IntoIterator<Item = S>) -> Self {
-        let seeds: Vec<_> = nodes.into_iter().map(|node| host(node.as_ref())).collect();
+        let seeds: Vec<_> = nodes.into_iter().map(|node| host(node.as_ref(), PORT)).collect();
         // Without a node, `check` reports the empty host.
         let (host, port) = seeds.first().cloned().unwrap_or_default();
         let cluster =

@@ -1,6 +1,7 @@
 //! Parses URLs: `scheme://[user[:password]@]host[:port][/db][?parameters]`. No I/O.
 
-use super::{Address, Config, Protocol, foreign};
+use super::cluster::PORT;
+use super::{Address, Config, Protocol, foreign, sentinel};
 use crate::error::ConfigError;
 use std::str::FromStr;
 use std::time::Duration;
@@ -74,6 +75,17 @@ fn parse(url: &str) -> Result<Config, ConfigError> {
         "rediss+cluster" | "valkeys+cluster" | "rediss-cluster" | "valkeys-cluster" => {
             return Err(ConfigError::Tls);
         }
+        "redis+sentinel" | "valkey+sentinel" | "redis-sentinel" | "valkey-sentinel" => {
+            sentinel(place)?
+        }
+        #[cfg(feature = "tls")]
+        "rediss+sentinel" | "valkeys+sentinel" | "rediss-sentinel" | "valkeys-sentinel" => {
+            sentinel(place)?.tls(super::Tls::new())
+        }
+        #[cfg(not(feature = "tls"))]
+        "rediss+sentinel" | "valkeys+sentinel" | "rediss-sentinel" | "valkeys-sentinel" => {
+            return Err(ConfigError::Tls);
+        }
         scheme => match foreign::scheme(scheme) {
             Some(instead) => return Err(unsupported(&format!("{scheme}://"), Some(instead))),
             None => return Err(ConfigError::Scheme),
@@ -90,19 +102,31 @@ fn parse(url: &str) -> Result<Config, ConfigError> {
 
 fn tcp(place: &str) -> Result<Config, ConfigError> {
     let (identity, servers, path) = parts(place);
-    let (host, port) = server(servers)?;
+    let (host, port) = server(servers, PORT)?;
     identified(Config::tcp(host, port), identity, path)
 }
 
 /// Parses the hosts of a cluster, separated by commas.
 fn cluster(place: &str) -> Result<Config, ConfigError> {
     let (identity, servers, path) = parts(place);
-    let nodes = servers.split(',').map(|node| {
-        let (host, port) = server(node)?;
+    identified(Config::cluster(list(servers, PORT)?), identity, path)
+}
+
+/// Parses the hosts of sentinels, separated by commas, and the name of the master.
+fn sentinel(place: &str) -> Result<Config, ConfigError> {
+    let (identity, servers, path) = parts(place);
+    let (master, database) = path.split_once('/').unwrap_or((path, ""));
+    let config = Config::sentinel(decode(master)?, list(servers, sentinel::PORT)?);
+    identified(config, identity, database)
+}
+
+/// Parses `host[:port][,host[:port]...]`.
+fn list(servers: &str, default: u16) -> Result<Vec<String>, ConfigError> {
+    let address = |server_text| {
+        let (host, port) = server(server_text, default)?;
         Ok(Address::Tcp { host, port }.to_string())
-    });
-    let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-    identified(Config::cluster(nodes), identity, path)
+    };
+    servers.split(',').map(address).collect()
 }
 
 /// Splits `[identity@]servers[/path]`.
@@ -116,7 +140,7 @@ fn parts(place: &str) -> (Option<&str>, &str, &str) {
 }
 
 /// Parses `host[:port]`.
-fn server(server: &str) -> Result<(String, u16), ConfigError> {
+fn server(server: &str, default: u16) -> Result<(String, u16), ConfigError> {
     let (host, port) = if let Some(rest) = server.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(ConfigError::Host)?;
         let port = match port {
@@ -134,7 +158,7 @@ fn server(server: &str) -> Result<(String, u16), ConfigError> {
         return Err(ConfigError::Host);
     }
     let port = match port {
-        None | Some("") => 6379,
+        None | Some("") => default,
         Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => {
             port.parse().ok().filter(|port| *port > 0).ok_or(ConfigError::Port)?
         }
@@ -210,6 +234,8 @@ fn parameter(config: Config, name: &str, value: &str) -> Result<Config, ConfigEr
         "db" | "database" => config.database(value.parse().map_err(|_| ConfigError::Database)?),
         "user" | "username" => config.user(value),
         "password" => config.password(value),
+        "sentinel_user" => config.sentinel_user(value),
+        "sentinel_password" => config.sentinel_password(value),
         "client_name" | "clientName" | "connectionName" => config.client_name(value),
         "client_info" => config.send_client_info(match value {
             "true" => true,
@@ -308,6 +334,22 @@ mod tests {
         for url in ["redis+cluster://a,,b", "redis+cluster://", "redis+cluster://a, b"] {
             assert_eq!(parse(url).expect_err(url), ConfigError::Host, "{url}");
         }
+    }
+
+    #[test]
+    fn sentinel_url_has_hosts_a_master_and_a_database() {
+        let url = "redis+sentinel://u:p@s1,[::1]:7000/my%20m/2?sentinel_user=a&sentinel_password=b";
+        assert_eq!(parse(url).unwrap_err(), ConfigError::MasterName);
+        let config = parse(&url.replace("%20", "-")).unwrap();
+        let sentinel = config.sentinel.as_ref().unwrap();
+        assert_eq!(sentinel.master, "my-m");
+        assert_eq!(sentinel.sentinels, [("s1".to_owned(), 26_379), ("::1".to_owned(), 7000)]);
+        assert_eq!((config.database, config.user.as_deref()), (2, Some("u")));
+        assert_eq!(sentinel.user.as_deref(), Some("a"));
+        assert_eq!(sentinel.password.as_ref().map(|p| p.reveal()), Some("b"));
+        assert_eq!(parse("valkey+sentinel://s/m").unwrap().database, 0);
+        assert_eq!(parse("redis-sentinel://s").unwrap_err(), ConfigError::MasterName);
+        assert_eq!(parse("redis+sentinel:///m").unwrap_err(), ConfigError::Host);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum ConfigError {
     /// The URL does not begin with a known scheme and `://`.
     #[error(
         "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, valkey+unix, unix, \
-         redis+cluster, rediss+cluster, valkey+cluster or valkeys+cluster"
+         or one of redis, rediss, valkey and valkeys with +cluster or +sentinel"
     )]
     Scheme,
     /// TLS was requested, and this build does not have the feature `tls`.
@@ -79,6 +79,13 @@ pub enum ConfigError {
     /// connection is for.
     #[error("a cluster has several addresses; use `Client::connect` and `Config::map_address`")]
     ClusterDialler,
+    /// A client of a master that sentinels watch was to be created with a dialler, which cannot know
+    /// the master's address.
+    #[error("the address of the master comes from the sentinels; use `Client::connect`")]
+    SentinelDialler,
+    /// The name of the master is missing, or has a space or a control character.
+    #[error("missing or malformed name of the master; write redis+sentinel://host:port/name")]
+    MasterName,
     /// The client name has a space or a control character, which no server accepts.
     #[error("client_name must not contain spaces or control characters")]
     ClientName,

@@ -152,6 +152,7 @@ fn reasons_of_disconnects_and_failed_connects_are_in_the_text() {
         (Disconnect::Silent, "the server did not respond for too long"),
         (Disconnect::Stale, "server role changed or session lost (READONLY/NOAUTH)"),
         (Disconnect::Unused, "the node has no slots"),
+        (Disconnect::OtherMaster, "the sentinels named another master"),
         (Disconnect::NotYet, "not connected yet"),
         (Disconnect::Closed, "the client is closed"),
     ];
@@ -191,6 +192,15 @@ fn reasons_of_disconnects_and_failed_connects_are_in_the_text() {
             ConnectReason::Eof,
             "the server closed the connection during the handshake (does it require TLS?)",
         ),
+        (
+            ConnectReason::UnknownMaster { name: "mymaster".into() },
+            "the sentinels know no master named mymaster",
+        ),
+        (
+            ConnectReason::NoSentinel { error: "timed out".into() },
+            "no sentinel answered: timed out",
+        ),
+        (ConnectReason::NotMaster, "the server that the sentinels named is a replica"),
     ];
     for (reason, expected) in connects {
         prints(&reason, expected);
@@ -206,7 +216,16 @@ fn texts_of_invalid_settings_say_what_to_write() {
         (
             ConfigError::Scheme,
             "unknown URL scheme; expected redis, rediss, valkey, valkeys, redis+unix, \
-             valkey+unix, unix, redis+cluster, rediss+cluster, valkey+cluster or valkeys+cluster",
+             valkey+unix, unix, or one of redis, rediss, valkey and valkeys with +cluster or \
+             +sentinel",
+        ),
+        (
+            ConfigError::SentinelDialler,
+            "the address of the master comes from the sentinels; use `Client::connect`",
+        ),
+        (
+            ConfigError::MasterName,
+            "missing or malformed name of the master; write redis+sentinel://host:port/name",
         ),
         (
             ConfigError::Tls,
