@@ -3,6 +3,7 @@
 use super::addresses::{Resolver, Tried, race};
 use super::handshake_history::HandshakeHistory;
 use super::panics::{Caught, Guarded};
+use super::resolve::Resolve;
 #[cfg(feature = "tls")]
 pub(super) use super::tls::is_tls;
 use super::transport::{ByteStream, Dialled, Io};
@@ -34,6 +35,8 @@ type Dialling = BoxFuture<'static, io::Result<Dialled>>;
 enum Dial {
     /// The address of the settings.
     Address(Arc<Resolver>),
+    /// An address that is found before each attempt.
+    Found(Arc<dyn Resolve>),
     /// A user function.
     By(Arc<dyn Fn() -> Dialling + Send + Sync>),
 }
@@ -79,9 +82,24 @@ impl Dialler {
         Self { history: Arc::default(), ..self.clone() }
     }
 
-    /// Whether it dials the address of the settings.
+    /// Returns a dialler whose address is found before each attempt.
+    pub(crate) fn found_by(&self, resolve: Arc<dyn Resolve>) -> Self {
+        Self { dial: Dial::Found(resolve), ..self.clone() }
+    }
+
+    /// Returns what finds the address, if it has to be found.
+    pub(super) fn resolve(&self) -> Option<&Arc<dyn Resolve>> {
+        if let Dial::Found(resolve) = &self.dial { Some(resolve) } else { None }
+    }
+
+    /// Whether it dials an address, of the settings or found, and not by a user function.
     pub(crate) fn is_by_address(&self) -> bool {
-        matches!(self.dial, Dial::Address(_))
+        !matches!(self.dial, Dial::By(_))
+    }
+
+    /// Whether it dials an address that is found before each attempt.
+    pub(crate) fn is_found(&self) -> bool {
+        self.resolve().is_some()
     }
 
     /// Opens a connection, and records the addresses in `tried`.
@@ -91,8 +109,11 @@ impl Dialler {
         tried: &Tried,
     ) -> Result<Dialled, ConnectReason> {
         let failed = |error| ConnectReason::Io(Arc::new(error));
+        let of_one = || Arc::new(Resolver::of_system());
         let resolver = match &self.dial {
-            Dial::Address(resolver) => resolver,
+            Dial::Address(resolver) => Arc::clone(resolver),
+            // A resolver is for one name.
+            Dial::Found(_) => of_one(),
             Dial::By(dial) => {
                 let panicked = |panic| io::Error::other(format!("the dialler panicked: {panic}"));
                 let dialled = Caught::new(|| dial()).await;

@@ -55,11 +55,25 @@ struct Attempt<'a> {
     hung_up: bool,
 }
 
-/// Connects and does the handshake, within the connect timeout.
+/// Connects and does the handshake, within the connect timeout. The address may have to be found
+/// first; the server there must be a master.
 pub(super) async fn establish(
     config: &Config,
     dialler: &Dialler,
 ) -> Result<Established, ConnectError> {
+    let Some(resolve) = dialler.resolve() else { return establish_at(config, dialler).await };
+    let (host, port) =
+        resolve.address().await.map_err(|reason| ConnectError::new(&config.address, reason))?;
+    let config = config.clone().at_host(&host, port);
+    let mut established = establish_at(&config, dialler).await?;
+    if established.greeting.is_replica {
+        return Err(ConnectError::new(&config.address, ConnectReason::NotMaster));
+    }
+    established.greeting.peer = Some(Box::new((host, port)));
+    Ok(established)
+}
+
+async fn establish_at(config: &Config, dialler: &Dialler) -> Result<Established, ConnectError> {
     let stage = Stage::Dialling(Tried::default());
     let mut attempt = Attempt { config, dialler, stage, hung_up: false };
     let ended = timeout(config.connect_timeout, attempt.run()).await;
@@ -193,7 +207,7 @@ fn failed(error: io::Error) -> ConnectReason {
     if is_tls(&error) { tls_failed(error) } else { ConnectReason::Io(Arc::new(error)) }
 }
 
-async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) async fn write_all(io: &mut Io, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match poll_fn(|cx| io.poll_write(cx, bytes)).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),

@@ -68,6 +68,18 @@ pub enum Event {
         /// The number of slots without a node.
         unowned: usize,
     },
+    /// The sentinels have named another master. Connections to the old one are closed.
+    MasterSwitched {
+        /// The address of the new master.
+        to: Arc<str>,
+    },
+    /// A planned failover has begun: nothing is written until it has ended, for at most 3 s.
+    WritesHeld,
+    /// Writing continues.
+    WritesReleased {
+        /// The time for which nothing was written.
+        after: Duration,
+    },
     /// The oldest events were dropped, because they were not received in time.
     Missed {
         /// The number of dropped events.

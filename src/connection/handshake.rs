@@ -20,6 +20,7 @@
 //! Any other reply is an error: an unexpected line would shift all replies after it.
 
 use super::handshake_history::{HandshakeStyle, Optional};
+use super::host::Host;
 use crate::command::hello::{self, HelloReply};
 use crate::config::{Config, Credentials};
 use crate::error::{Code, ConnectReason, ServerError};
@@ -55,6 +56,10 @@ enum Fallback {
 pub(super) struct Greeting {
     pub(super) server: Option<Arc<Server>>,
     pub(super) id: Option<i64>,
+    /// The server reported that it is a replica.
+    pub(super) is_replica: bool,
+    /// The address that was found before the attempt.
+    pub(super) peer: Option<Box<Host>>,
 }
 
 /// A handshake in progress.
@@ -282,8 +287,10 @@ impl<'a> Handshake<'a> {
     fn accepted(&mut self, asked: HandshakeStep, frame: &Frame) -> Result<(), DecodeError> {
         match asked {
             HandshakeStep::Hello => {
-                let HelloReply { server, id, .. } = hello::reply(frame)?;
-                self.greeting = Greeting { server: Some(Arc::new(server)), id };
+                let HelloReply { server, id, role, .. } = hello::reply(frame)?;
+                let is_replica = role.is_some_and(|role| role != "master");
+                let server = Some(Arc::new(server));
+                self.greeting = Greeting { server, id, is_replica, peer: None };
             }
             HandshakeStep::Auth
             | HandshakeStep::SetName

@@ -16,7 +16,9 @@
 //! | `handshake`, `handshake_history` | the first requests on a socket; with HELLO or without |
 //! | `panics` | turns panics in user code into errors |
 //! | `health` | idle probes, overdue replies |
+//! | `resolve` | an address that is found before each attempt |
 //! | `route` | the way of a request to one of several servers |
+//! | `subscription` | a connection that receives messages |
 //! | `retry` | whether and when a command is retried |
 //! | `window` | the window in which a server recognizes a repeated `XADD IDMP` |
 //! | `events` | connection state changes, for listeners |
@@ -48,6 +50,7 @@ mod guard;
 mod handshake;
 mod handshake_history;
 mod health;
+mod host;
 #[cfg(all(test, bourn_loom))]
 mod interleavings;
 mod outbox;
@@ -58,10 +61,12 @@ mod pipeline;
 mod reconnect;
 mod renew;
 mod request;
+mod resolve;
 mod retry;
 mod route;
 mod scratch;
 mod single;
+mod subscription;
 mod sync;
 mod timers;
 #[cfg(feature = "tls")]
@@ -77,12 +82,15 @@ pub(crate) use enqueue::{Enqueue, Patience, Ticket};
 pub use event::Event;
 pub use events::Events;
 pub(crate) use events::{Hook, Publisher};
+pub(crate) use host::Host;
 pub(crate) use outbox::{Shared, Size};
 pub(crate) use pipeline::{Failed, Failure, Replies};
 pub(crate) use request::{Request, ServerLookup};
+pub(crate) use resolve::Resolve;
 pub(crate) use retry::Attempts;
 pub(crate) use route::{ASKING, Hop, Route, without_asking};
 pub(crate) use single::{Single, decode, error, measure, name, sendable};
+pub(crate) use subscription::{Heard, Subscription};
 pub use transport::ByteStream;
 pub(crate) use window::Sends;
 
@@ -174,6 +182,9 @@ impl Connection {
             shared.set_greeting(first.greeting.clone());
             shared.connected(None);
             shared.events().emit(Event::Connected { server: shared.server() });
+        }
+        if let Some(resolve) = dialler.resolve() {
+            resolve.joined(&shared);
         }
         let end = reconnect::End(Arc::clone(&shared));
         let guarded = Arc::clone(&shared);

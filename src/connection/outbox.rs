@@ -23,6 +23,7 @@ use super::backlog::Backlog;
 use super::budget::Budget;
 use super::events::{Hook, Publisher};
 use super::health::Owed;
+use super::host::Host;
 use super::pipeline::{Failed, Pipeline, Replies, SlotId, Taken};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
@@ -93,6 +94,10 @@ struct State {
     retired: Option<Disconnect>,
     /// The server is in doubt: nothing new is written until it answers in time.
     writes_suspended: bool,
+    /// Nothing new is written until this is released: the server is about to be replaced.
+    held: bool,
+    /// The address that was found for the connection.
+    peer: Option<Box<Host>>,
     /// The time at which the connection was established.
     since: Option<Instant>,
     /// The wakers of futures that wait for the end, or for a connection.
@@ -199,6 +204,8 @@ impl Shared {
             kill: None,
             retired: None,
             writes_suspended: false,
+            held: false,
+            peer: None,
             since: None,
             end: Vec::new(),
             parked: false,
@@ -394,6 +401,7 @@ impl State {
             || self.kill.is_some()
             || self.retired.is_some()
             || self.writes_suspended
+            || self.held
         {
             return false;
         }

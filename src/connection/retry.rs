@@ -56,7 +56,7 @@ impl Attempts {
         // A reply that broke the protocol, or was too large, would do so again.
         let chance = match reason {
             Disconnect::Eof | Disconnect::Io(_) | Disconnect::Silent | Disconnect::Stale => true,
-            Disconnect::Credentials(_) | Disconnect::Unused => true,
+            Disconnect::Credentials(_) | Disconnect::Unused | Disconnect::OtherMaster => true,
             Disconnect::Protocol(_) | Disconnect::Closed | Disconnect::NotYet => false,
         };
         if !chance || safety == Safety::Write {

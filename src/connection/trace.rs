@@ -62,6 +62,9 @@ impl LogLimits {
             Event::Reconnecting { .. }
             | Event::Missed { .. }
             | Event::Node { .. }
+            | Event::MasterSwitched { .. }
+            | Event::WritesHeld
+            | Event::WritesReleased { .. }
             | Event::Topology { .. } => return self.decision(false),
         };
         self.hidden &= !own_level;
@@ -116,6 +119,9 @@ pub(super) fn emit(address: &str, event: &Event, LogDecision { own_level, attemp
                 masters, replicas, slots_moved, unowned, "the map of the cluster changed"
             );
         }
+        Event::MasterSwitched { to } => info!(address, %to, "the sentinels named another master"),
+        Event::WritesHeld => info!(address, "writes are held: a failover has begun"),
+        Event::WritesReleased { after } => info!(address, ?after, "writes are released"),
         Event::Missed { .. } | Event::Node { .. } => {}
     }
 }

@@ -59,10 +59,14 @@ impl ConnectError {
         match &self.reason {
             ConnectReason::Tls(error) => matches!(error.kind(), InvalidData | InvalidInput),
             ConnectReason::Refused(error) => !error.code().is_retryable() && !error.is_too_many(),
-            ConnectReason::Protocol(_) | ConnectReason::Decode(_) => true,
+            ConnectReason::Protocol(_)
+            | ConnectReason::Decode(_)
+            | ConnectReason::UnknownMaster { .. } => true,
             ConnectReason::Io(_)
             | ConnectReason::TimedOut { .. }
             | ConnectReason::Eof
+            | ConnectReason::NoSentinel { .. }
+            | ConnectReason::NotMaster
             | ConnectReason::Credentials(_) => false,
         }
     }
@@ -117,6 +121,19 @@ pub enum ConnectReason {
     Protocol(ProtocolError),
     /// The server answered the handshake with an unexpected reply.
     Decode(DecodeError),
+    /// The sentinels that answered know no master of this name. It is permanent.
+    UnknownMaster {
+        /// The name of the settings.
+        name: Box<str>,
+    },
+    /// No sentinel answered.
+    NoSentinel {
+        /// The error of the last one.
+        error: String,
+    },
+    /// The server that the sentinels named is a replica. They have not agreed yet, or the server
+    /// does not know it yet.
+    NotMaster,
     /// The server closed the connection during the handshake. A server that requires TLS does so if
     /// the settings do not enable it.
     Eof,
@@ -132,6 +149,11 @@ impl fmt::Display for ConnectReason {
             Self::Refused(error) => write!(f, "refused by the server: {error}"),
             Self::Protocol(error) => write!(f, "the server does not speak RESP: {error}"),
             Self::Decode(error) => write!(f, "unexpected reply to the handshake: {error}"),
+            Self::UnknownMaster { name } => {
+                write!(f, "the sentinels know no master named {name}")
+            }
+            Self::NoSentinel { error } => write!(f, "no sentinel answered: {error}"),
+            Self::NotMaster => f.write_str("the server that the sentinels named is a replica"),
             Self::Eof => f.write_str(
                 "the server closed the connection during the handshake (does it require TLS?)",
             ),

@@ -431,6 +431,8 @@ pub enum Disconnect {
     /// The node of a cluster has no slots any more. Its connection is made again when a command
     /// needs it.
     Unused,
+    /// The sentinels have named another master. The next connection is to that.
+    OtherMaster,
     /// There is no connection yet: the client is lazy, and its first attempt is in progress.
     NotYet,
     /// The client was closed, or the runtime of the connection has ended.
@@ -447,6 +449,7 @@ impl fmt::Display for Disconnect {
             Self::Silent => f.write_str("the server did not respond for too long"),
             Self::Stale => f.write_str("server role changed or session lost (READONLY/NOAUTH)"),
             Self::Unused => f.write_str("the node has no slots"),
+            Self::OtherMaster => f.write_str("the sentinels named another master"),
             Self::NotYet => f.write_str("not connected yet"),
             Self::Closed => f.write_str("the client is closed"),
         }

@@ -18,6 +18,7 @@ impl Shared {
         let mut state = self.lock();
         state.id = greeting.id;
         state.server = greeting.server;
+        state.peer = greeting.peer;
     }
 
     /// Records that a connection was established.
@@ -139,7 +140,8 @@ impl Shared {
             state.driver_writes = true;
             return Turn::Write(state.rest_written);
         }
-        if state.backlog.is_empty() || state.retired.is_some() || state.writes_suspended {
+        let stopped = state.retired.is_some() || state.writes_suspended || state.held;
+        if state.backlog.is_empty() || stopped {
             state.sleep(cx);
             return Turn::Sleep;
         }

@@ -1,6 +1,7 @@
 //! Queries of a connection's state, for callers.
 
 use super::{Link, Shared};
+use crate::connection::host::Host;
 use crate::error::Disconnect;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -93,6 +94,39 @@ impl Shared {
         expired.wakers.into_iter().chain(line).for_each(Waker::wake);
     }
 
+    /// Writes nothing new until `release`. What was written before is answered.
+    pub(crate) fn hold(&self) {
+        self.lock().held = true;
+    }
+
+    /// Writes again.
+    pub(crate) fn release(&self) {
+        let mut state = self.lock();
+        state.held = false;
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the connection is to a server at another address than this one.
+    pub(crate) fn is_elsewhere(&self, host: &Host) -> bool {
+        let state = self.lock();
+        let is_up = matches!(state.link, Link::Up(_));
+        is_up && state.peer.as_ref().is_some_and(|peer| **peer != *host)
+    }
+
+    /// Closes the connection that was established at this time, if it is still the one there is.
+    pub(crate) fn kill_one(&self, since: Option<Instant>, reason: Disconnect) {
+        let mut state = self.lock();
+        if state.since != since || !matches!(state.link, Link::Up(_)) {
+            return;
+        }
+        state.kill = Some(reason);
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
     /// Returns the number of requests that are not answered, sent or not.
     pub(crate) fn requests(&self) -> usize {
         self.lock().pipeline.len()
@@ -110,7 +144,8 @@ mod tests {
     use crate::command::XLen;
     use crate::config::Config;
     use crate::connection::enqueue::{Enqueue, Patience};
-    use crate::connection::outbox::{Conditions, Queued, Size};
+    use crate::connection::handshake::Greeting;
+    use crate::connection::outbox::{Conditions, Queued, Size, Turn};
     use crate::connection::single::Single;
     use crate::connection::transport::Direct;
     use crate::error::Unsent;
@@ -138,6 +173,53 @@ mod tests {
             let nothing = read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
             assert_eq!(nothing, in_doubt);
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_while_held_by_callers_or_by_the_driver() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (_read, write) = near.into_split();
+        let shared = Arc::new(Shared::new(&Config::tcp("paired", 1)));
+        shared.connected(Some(Direct::Unix(Arc::new(write))));
+        shared.hold();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut enqueue = Enqueue::new(Arc::clone(&shared), Patience::Usual);
+        assert!(enqueue.poll(&Single(XLen::new("s")), &mut cx).is_ready());
+        let far = far.into_std().unwrap();
+        let read = (&far).read(&mut [0; 64]);
+        assert!(read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+        let mut buffer = Vec::new();
+        assert!(matches!(shared.turn(&mut buffer, true, &cx), Turn::Sleep));
+        shared.release();
+        assert!(matches!(shared.turn(&mut buffer, true, &cx), Turn::Write(0)));
+        assert!(!buffer.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_connection_that_was_meant_is_closed() {
+        let shared = Shared::new(&Config::tcp("nowhere", 1));
+        let cx = Context::from_waker(Waker::noop());
+        let end = || shared.orders(true, &cx).end;
+        shared.connected(None);
+        let first = shared.since();
+        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+        shared.connected(None);
+        shared.kill_one(first, Disconnect::OtherMaster);
+        assert!(end().is_none(), "it is another one");
+        shared.kill_one(shared.since(), Disconnect::OtherMaster);
+        assert!(matches!(end(), Some(Disconnect::OtherMaster)));
+    }
+
+    #[test]
+    fn connection_to_the_named_address_is_not_elsewhere() {
+        let shared = Shared::new(&Config::tcp("nowhere", 1));
+        let host = |port| ("h".to_owned(), port);
+        let greeting = Greeting { peer: Some(Box::new(host(1))), ..Greeting::default() };
+        shared.set_greeting(greeting);
+        assert!(!shared.is_elsewhere(&host(2)), "there is no connection");
+        shared.connected(None);
+        assert!(shared.is_elsewhere(&host(2)));
+        assert!(!shared.is_elsewhere(&host(1)));
     }
 
     #[test]
