@@ -118,6 +118,8 @@ pub mod queue;
 mod random;
 #[cfg(feature = "tokio")]
 mod reader;
+#[cfg(feature = "tokio")]
+mod sentinel;
 #[cfg(feature = "testing")]
 pub mod testing;
 

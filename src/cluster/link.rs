@@ -6,6 +6,7 @@ use super::map::Map;
 use crate::config::{ClusterSettings, Config};
 use crate::connection::{Call, Connection, Dialler, Events, Patience, Request, Route, Shared};
 use crate::error::{ConfigError, Disconnect, Error};
+use crate::sentinel::Watch;
 use crate::server::Server;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,33 +56,49 @@ impl Opener {
         Self { config, dialler, cluster: None }
     }
 
+    /// Lets the sentinels of the settings find the address, unless they do so already.
+    fn watched(mut self) -> Result<Self, Error> {
+        let Some(settings) = &self.config.sentinel else { return Ok(self) };
+        if !self.dialler.is_by_address() {
+            return Err(ConfigError::SentinelDialler.into());
+        }
+        if !self.dialler.is_found() {
+            self.config.check()?;
+            let watch = Watch::new(&self.config, settings, &self.dialler)?;
+            self.dialler = self.dialler.found_by(watch);
+        }
+        Ok(self)
+    }
+
     /// Returns an opener with these settings, which differ in limits only.
     pub(crate) fn with(&self, config: Arc<Config>) -> Self {
         Self { config, ..self.clone() }
     }
 
     /// Opens the connection of a client.
-    pub(crate) async fn connect(mut self) -> Result<(Link, Self), Error> {
-        let Self { config, dialler, .. } = &self;
-        let link = match self.cluster()? {
+    pub(crate) async fn connect(self) -> Result<(Link, Self), Error> {
+        let mut opener = self.watched()?;
+        let Self { config, dialler, .. } = &opener;
+        let link = match opener.cluster()? {
             None => Kind::One(Connection::open(Arc::clone(config), dialler.clone()).await?),
             Some(settings) => Kind::Cluster(Cluster::open(config, &settings, dialler).await?),
         };
         let link = Link::new(link);
-        self.cluster = link.map();
-        Ok((link, self))
+        opener.cluster = link.map();
+        Ok((link, opener))
     }
 
     /// Returns a connection that is made in the background.
-    pub(crate) fn lazy(mut self) -> Result<(Link, Self), Error> {
-        let Self { config, dialler, .. } = &self;
-        let link = match self.cluster()? {
+    pub(crate) fn lazy(self) -> Result<(Link, Self), Error> {
+        let mut opener = self.watched()?;
+        let Self { config, dialler, .. } = &opener;
+        let link = match opener.cluster()? {
             None => Kind::One(Connection::lazy(Arc::clone(config), dialler.clone())?),
             Some(settings) => Kind::Cluster(Cluster::lazy(config, &settings, dialler)?),
         };
         let link = Link::new(link);
-        self.cluster = link.map();
-        Ok((link, self))
+        opener.cluster = link.map();
+        Ok((link, opener))
     }
 
     fn cluster(&self) -> Result<Option<ClusterSettings>, Error> {

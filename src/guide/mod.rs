@@ -19,6 +19,7 @@
 //! | [`from_other_clients`] | coming from redis-rs, fred, redis-py, ioredis |
 //! | [`from_other_queues`] | coming from BullMQ, Sidekiq, Celery, asynq |
 //! | [`cluster`] | Redis Cluster and Valkey Cluster |
+//! | [`sentinel`] | a master that sentinels watch |
 //! | [`servers`] | server versions and hosted services |
 //! | [`resp_alone`] | the protocol layer without the client |
 
@@ -42,6 +43,8 @@ pub mod queue_guide {}
 pub mod reliability {}
 #[doc = include_str!("resp_alone.md")]
 pub mod resp_alone {}
+#[doc = include_str!("sentinel.md")]
+pub mod sentinel {}
 #[doc = include_str!("servers.md")]
 pub mod servers {}
 #[doc = include_str!("sharing.md")]
