@@ -108,7 +108,7 @@ async fn uncut(server: &Server) -> (Vec<Seen>, Vec<Seen>) {
 
 /// Returns ids that have the same length in each session.
 fn ids(server: &Server) -> AddId {
-    if server.at_least(7, 0) { AddId::AutoSeq { ms: 5 } } else { AddId::Auto }
+    if server.redis_at_least(7, 0) { AddId::AutoSeq { ms: 5 } } else { AddId::Auto }
 }
 
 /// Runs a session for each cut.

@@ -111,11 +111,6 @@ impl Server {
         self.binary.version
     }
 
-    /// Short for [`Server::redis_at_least`].
-    pub(crate) fn at_least(&self, major: u32, minor: u32) -> bool {
-        self.redis_at_least(major, minor)
-    }
-
     /// Whether it has the features of Redis `major.minor`. Valkey has none after 7.2.
     pub(crate) fn redis_at_least(&self, major: u32, minor: u32) -> bool {
         let (own_major, own_minor, _) = self.version();
@@ -208,8 +203,9 @@ impl Server {
     }
 
     fn spawn(&self) -> Running {
-        let (folder, socket) = (self.folder.display().to_string(), self.socket_path());
-        let (socket, port) = (socket.display().to_string(), self.port.to_string());
+        let path = |name| self.folder.join(name).display().to_string();
+        let (folder, socket, state) = (path(""), path("socket"), path("sentinel.conf"));
+        let port = self.port.to_string();
         let mut all = vec!["--dir", &folder, "--unixsocket", &socket, "--bind", "127.0.0.1"];
         all.extend(["--port", &port, "--save", "", "--appendonly", "no"]);
         // Before 7.0, DEBUG was allowed and this setting did not exist.
@@ -217,6 +213,7 @@ impl Server {
             all.extend(["--enable-debug-command", "yes"]);
         }
         all.extend(self.builder.arguments.iter().map(String::as_str));
+        all.splice(0..0, all.contains(&"--sentinel").then_some(state.as_str()));
         Running::spawn(&self.folder, &self.binary.launcher, &all)
     }
 
@@ -281,8 +278,10 @@ impl Builder {
     /// Starts the server and waits until it serves commands.
     pub(crate) fn start(self) -> Server {
         let binary = Binary::find(self.label.as_deref());
-        let folder = new_folder();
-        let mut server = Server { builder: self, binary, folder, port: 0, running: None };
+        let mut server =
+            Server { builder: self, binary, folder: new_folder(), port: 0, running: None };
+        // A sentinel writes its state to this file.
+        fs::write(server.folder.join("sentinel.conf"), "").expect("it is new");
         for _ in 0..20 {
             server.port = free_port();
             let Err(why) = server.run() else { return server };
