@@ -182,9 +182,11 @@ impl Client {
         Ok(Self { link: Arc::new(link), opener })
     }
 
-    /// Connects another client to the same server, on this runtime.
-    pub(crate) async fn another(&self, runtime: &Handle) -> Result<Self, Error> {
-        let config = (*self.opener.config).clone().runtime(runtime.clone());
+    /// Connects another client to the same server, on this runtime. Its connections are probed when
+    /// they were idle for this time, or the configured one if that is longer.
+    pub(crate) async fn another(&self, runtime: &Handle, idle: Duration) -> Result<Self, Error> {
+        let mut config = (*self.opener.config).clone().runtime(runtime.clone());
+        config.probe = config.probe.map(|configured| configured.max(idle));
         Self::open(config, self.opener.dialler.clone()).await
     }
 

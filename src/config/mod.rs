@@ -371,7 +371,8 @@ impl Config {
     /// turns it off.
     ///
     /// A busy connection is probed as often, behind the requests that wait. This shows replies that
-    /// are delivered to the wrong command because the server or a proxy sent one too many.
+    /// are delivered to the wrong command because the server or a proxy sent one too many. Consumers'
+    /// own connections are probed after two leases, at most 60 s, if that is longer.
     ///
     /// A connection is replaced when its oldest reply stays overdue for that command's timeout
     /// again (at least 2 s), without a reply in time since. PING counts as a command. While a reply

@@ -78,11 +78,15 @@ fn idle_consumers_send_few_commands_and_one_does_the_maintenance() {
             sleep(s(60)).await;
             let before = server.requests().len();
             sleep(s(300)).await;
-            // Without the probes of the connections, and what the gauges need.
-            let names =
-                ["XREADGROUP", "XAUTOCLAIM", "XREVRANGE", "XADD", "XCLAIM", "XACK", "XTRIM"];
+            // Without the probes of the caller's own connection, and what the gauges need.
             let count = |requests: &Vec<Request>| {
-                requests.iter().filter(|request| names.contains(&&*request.name())).count()
+                let names: Vec<_> = requests.iter().map(Request::name).collect();
+                if names.iter().all(|name| name == "PING") {
+                    return 0;
+                }
+                let gauges = ["XINFO", "XLEN"];
+                let is_gauge = |name: &String| gauges.contains(&name.as_str());
+                names.iter().filter(|name| !is_gauge(name)).count()
             };
             let since = since(&server, before);
             let mut counts: Vec<usize> = since.values().map(count).collect();
@@ -90,7 +94,9 @@ fn idle_consumers_send_few_commands_and_one_does_the_maintenance() {
             // Five minutes. The two connections of one consumer send more.
             let most = counts.len() - 2;
             let idle: usize = counts[..most].iter().sum();
-            assert!(idle <= 11 * 15 * 5, "{version}: {idle}: {counts:?}");
+            // From Redis 8.4 on, reads return abandoned entries themselves.
+            let rate = if version == "redis-8.10" { 13 } else { 17 };
+            assert!(idle <= 11 * rate * 5, "{version}: {idle}: {counts:?}");
             let runs = requests(&server, &["XPENDING", "-", "+", "1000"]).len();
             assert!((30..=50).contains(&runs), "{version}: {runs}");
             let leaders: BTreeSet<String> = leaders(&server).into_iter().collect();

@@ -180,7 +180,9 @@ impl<T: Send + 'static> Consumer<T> {
         let Some(first) = all_shared.first() else { return Err(QueueError::Stopped) };
         let plan = Plan::new(first.settings.plan_settings(all_shared.len(), ageing));
         let runtime = threads::runtime(&first.client).map_err(Error::from)?;
-        let client = connected(|| first.client.another(&runtime)).await?;
+        // A read that is not answered, or a heartbeat, shows a dead connection before a probe does.
+        let idle = (first.settings.lease * 2).min(PROBE);
+        let client = connected(|| first.client.another(&runtime, idle)).await?;
         // The bytes of payload that a reply may have.
         let bytes = limits.bytes.saturating_add(SMALL_REPLY);
         let reader = connected(|| client.reader_within(bytes)).await?;
@@ -462,6 +464,10 @@ async fn maintain(state: Arc<State>, stop: CancellationToken) {
 
 /// The bytes of a reply that are not limited by `max_bytes`: those around the payloads.
 const SMALL_REPLY: usize = 4 << 20;
+
+/// The maximum time for which a consumer's connections are idle without a probe, unless the client's
+/// settings say more.
+const PROBE: Duration = Duration::from_secs(60);
 
 /// The time to wait for the last replies.
 const LAST: Duration = Duration::from_secs(5);
