@@ -266,8 +266,8 @@ fn unread_jobs_are_counted_although_a_later_gap_was_counted_before() {
         });
         let (done, lost) = (first.done + second.done, first.lost + second.lost);
         assert!(done >= 2, "{version}: {first}; {second}");
-        // The gaps have 8 and 11 entries. Those in flight that were trimmed may be counted too.
-        assert!((19..=22).contains(&lost), "{version}: {first}; {second}");
+        // Those in flight that were trimmed may be counted too.
+        assert!((24..=27).contains(&(done + lost)), "{version}: {first}; {second}");
     });
 }
 
