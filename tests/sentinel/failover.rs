@@ -157,3 +157,25 @@ async fn killed_master_is_replaced_and_its_connections_follow() {
     // Replication is asynchronous: what a replica had not received is gone with the master.
     assert!(lost <= WRITERS, "{lost} lost");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_master_is_left_and_a_frozen_sentinel_changes_nothing() {
+    let trio = Trio::start();
+    let client = trio.client().await;
+    let (lost, unknown) = under_load(&trio, &client, async || {
+        trio.sentinels[2].pause();
+        trio.servers[0].pause();
+        trio.until("the other sentinels name another master", |trio| {
+            trio.named_by(&trio.sentinels[..2]).is_some_and(|master| master != 0)
+        });
+        client.send(XAdd::new("stream9").field("n", 1)).await.unwrap();
+        // For ten seconds it says that it is a master. No connection is to it any more.
+        trio.servers[0].resume();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(trio.servers[0].command(&["XLEN", "stream9"]), "0");
+        trio.sentinels[2].resume();
+    })
+    .await;
+    assert!(unknown <= WRITERS, "{unknown}: at most those in flight");
+    assert!(lost <= WRITERS, "{lost} lost");
+}

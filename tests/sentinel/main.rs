@@ -4,6 +4,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `connecting` | finding the master, and the errors of settings that do not fit |
+//! | `queue` | the queue through a failover |
 //! | `scripted` | sentinels that name the wrong server |
 //! | `failover` | every acknowledged entry is there after a failover |
 
@@ -15,6 +16,8 @@ mod support;
 mod connecting;
 #[cfg(test)]
 mod failover;
+#[cfg(test)]
+mod queue;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]

@@ -89,13 +89,18 @@ impl Trio {
 
     /// Returns the place of the master, as all sentinels see it.
     pub(crate) fn master(&self) -> Option<usize> {
+        self.named_by(&self.sentinels)
+    }
+
+    /// Returns the place of the master, as these sentinels see it.
+    pub(crate) fn named_by(&self, sentinels: &[Server]) -> Option<usize> {
         let named = |sentinel: &Server| {
             let reply = sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
             let port = reply.lines().nth(1).expect("a port").parse::<u16>().expect("a number");
             self.servers.iter().position(|server| server.port() == port)
         };
-        let first = named(&self.sentinels[0]);
-        self.sentinels.iter().all(|sentinel| named(sentinel) == first).then_some(first).flatten()
+        let first = named(&sentinels[0]);
+        sentinels.iter().all(|sentinel| named(sentinel) == first).then_some(first).flatten()
     }
 }
 
