@@ -172,8 +172,13 @@ impl Watch {
     fn hold(&self) {
         let now = Instant::now();
         let joined = self.joined_now();
-        if self.state().held.replace(now).is_some() {
-            return;
+        {
+            // A sentinel that is known by two addresses says it twice. The first hold has the timer.
+            let mut state = self.state();
+            if state.held.is_some() {
+                return;
+            }
+            state.held = Some(now);
         }
         for shared in joined {
             shared.hold();
@@ -312,13 +317,16 @@ impl Listener for Watch {
 
     fn answered(&self, answer: Answer) {
         let Answer::Master { host, epoch } = answer else { return };
-        let is_later = {
+        {
             let mut state = self.state();
-            let is_later = epoch > state.epoch;
-            state.epoch = state.epoch.max(epoch);
-            is_later
-        };
-        if is_later {
+            if epoch < state.epoch {
+                return;
+            }
+            state.epoch = epoch;
+        }
+        // Also of the failover that is known: a connection may have been made to the old master while
+        // the new one was named.
+        if self.joined_now().iter().any(|shared| shared.is_elsewhere(&host)) {
             self.switch(host);
         }
     }
@@ -327,5 +335,47 @@ impl Listener for Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.state().tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch() -> Arc<Watch> {
+        let config = Arc::new(Config::sentinel("m", ["127.0.0.1:1"]));
+        let settings = config.sentinel.clone().unwrap();
+        Watch::new(&config, &settings, &Dialler::by_address()).unwrap()
+    }
+
+    fn host(port: u16) -> Host {
+        ("h".to_owned(), port)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hold_ends_after_its_time_also_if_it_was_announced_twice() {
+        let watch = watch();
+        let begun = || watch.heard("+selected-slave", "slave h:2 h 2 @ m h 1");
+        begun();
+        sleep(HOLD / 2).await;
+        begun();
+        assert!(watch.state().held.is_some());
+        sleep(HOLD / 2 + Duration::from_millis(1)).await;
+        assert!(watch.state().held.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_of_an_earlier_failover_are_ignored_and_others_move_connections() {
+        let watch = watch();
+        let shared = Shared::connected_to(&watch.config, host(1));
+        watch.state().joined.push(Arc::downgrade(&shared));
+        let answered = |port, epoch| {
+            watch.answered(Answer::Master { host: host(port), epoch });
+            watch.state().announced.take().map(|(host, _)| host)
+        };
+        assert_eq!(answered(1, 4), None, "it is there already");
+        assert_eq!(answered(2, 3), None, "an earlier failover");
+        assert_eq!(answered(2, 4), Some(host(2)), "it was connected too early");
+        assert_eq!(answered(3, 5), Some(host(3)));
     }
 }

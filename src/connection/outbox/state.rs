@@ -115,6 +115,15 @@ impl Shared {
         is_up && state.peer.as_ref().is_some_and(|peer| **peer != *host)
     }
 
+    /// Creates the state of a connection to this address.
+    #[cfg(test)]
+    pub(crate) fn connected_to(config: &crate::config::Config, host: Host) -> std::sync::Arc<Self> {
+        let shared = std::sync::Arc::new(Self::new(config));
+        shared.lock().peer = Some(Box::new(host));
+        shared.connected(None);
+        shared
+    }
+
     /// Closes the connection that was established at this time, if it is still the one there is.
     pub(crate) fn kill_one(&self, since: Option<Instant>, reason: Disconnect) {
         let mut state = self.lock();
