@@ -145,7 +145,7 @@ async fn far(url: &str) {
 
 /// Returns an address of the server with a round trip of 10 ms.
 async fn delayed(url: &str) -> String {
-    let address = url.trim_start_matches("redis://").trim_end_matches('/').to_owned();
+    let address = url.trim_start_matches("redis://").split('/').next().unwrap_or_default().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
