@@ -294,6 +294,30 @@ fn jobs_are_begun_when_all_that_block_on_the_stream_die_or_places_are_lost() {
     }
 }
 
+#[test]
+fn places_are_waited_for_again_when_their_stream_can_be_used_again() {
+    in_paused_time(async {
+        let server = Server::builder().version("redis-8.10").build();
+        let all = start(&server, 40).await;
+        sleep(s(60)).await;
+        let error = "OOM command not allowed when used memory > 'maxmemory'.";
+        server.inject(Fault::error(error).on_command("XGROUP").times(u64::MAX));
+        run(&server, &format!("DEL {ASIDE}"));
+        sleep(s(30)).await;
+        let blocked = async || {
+            let before = server.requests().len();
+            sleep(s(9)).await;
+            on_the_stream(&server, before)
+        };
+        assert_eq!(blocked().await, 40, "without the stream all block");
+        server.clear_faults();
+        sleep(s(90)).await;
+        let blocked = blocked().await;
+        assert!((1..=20).contains(&blocked), "{blocked}");
+        drop(all);
+    });
+}
+
 /// A consumer that stands aside waits in a read, which a close must end.
 #[test]
 fn consumer_that_stands_aside_closes_at_once() {

@@ -62,8 +62,8 @@ pub(crate) struct Fetch {
     batch: Batch,
     unread: Counts,
     front: Front,
-    /// Whether the stream on which others wait for a place cannot be used.
-    has_no_aside: bool,
+    /// The time until which the stream on which others wait for a place is not used: it could not be.
+    no_aside_until: Option<Instant>,
     /// The time of the server's last reply.
     answered: Instant,
     /// The queue's own client: nothing is fetched once it is closed.
@@ -89,7 +89,7 @@ impl Fetch {
             unchecked,
             unread: Counts::new(state.levels.len()),
             front: Front::new(places),
-            has_no_aside: false,
+            no_aside_until: None,
             state,
             plan,
             reader,

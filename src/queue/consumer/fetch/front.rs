@@ -2,16 +2,20 @@
 
 use super::{Fetch, blocking};
 use crate::command::{Trim, XAdd, XGroupCreate, XReadGroup};
-use crate::error::{Code, Outcome};
+use crate::error::Code;
 use crate::id::{GroupFrom, StartAt};
 use crate::queue::error::QueueError;
-use crate::queue::operation::backoff::is_permanent;
+use crate::queue::operation::backoff::is_transient;
 use crate::queue::operation::clock;
 use crate::queue::policy::front::TERM;
 use crate::queue::policy::plan::with_jitter;
 use crate::random;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The time for which the stream of places is not used when it could not be.
+const UNUSABLE: Duration = Duration::from_secs(60);
 
 /// The name under which all consumers read places. It is delivered to one of them at once, and is
 /// pending for none.
@@ -21,9 +25,10 @@ impl Fetch {
     /// Whether this consumer may block on its stream. One with several streams always may.
     pub(super) fn may_block(&mut self) -> bool {
         let [shared] = &*self.state.levels else { return true };
-        let always = self.has_no_aside || !shared.crowd.is_maintained();
-        let consumers = shared.crowd.consumers();
-        self.front.blocks(consumers, always, clock::now(), random::fraction())
+        let now = clock::now();
+        let has_aside = self.no_aside_until.is_none_or(|until| until <= now);
+        let always = !has_aside || !shared.crowd.is_maintained();
+        self.front.blocks(shared.crowd.consumers(), always, now, random::fraction())
     }
 
     /// Whether others wait for this consumer's place on the stream.
@@ -54,16 +59,17 @@ impl Fetch {
         };
         if matches!(error.code(), Some(Code::NoGroup | Code::Unblocked)) {
             let create = XGroupCreate::new(&key, &settings.group, StartAt::START).mk_stream();
-            let created = state.client.send(create.if_missing()).await;
             // Without memory, for example.
-            self.has_no_aside = created.is_err();
+            if state.client.send(create.if_missing()).await.is_err() {
+                self.no_aside_until = Some(clock::now() + UNUSABLE);
+            }
             return Ok(());
         }
-        if is_permanent(&error) || error.outcome() == Outcome::NotApplied {
-            self.has_no_aside = true;
-            return Ok(());
+        if is_transient(&error) {
+            return Err(error.into());
         }
-        Err(error.into())
+        self.no_aside_until = Some(clock::now() + UNUSABLE);
+        Ok(())
     }
 
     /// Passes this consumer's place on to one that stands aside.
