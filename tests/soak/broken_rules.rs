@@ -6,7 +6,7 @@ use crate::kept_rules::{DONE, HALTED, KILLED, Lines, POISON, SENT, verdict};
 fn judge_detects_every_broken_rule() {
     let dead = "90000 conductor dead-letter 7-0 1 5 8000";
     let again = "3100 w1 started 7-0 1 2\n3110 w1 done 7-0 2";
-    let cases: [(&str, &[&str], &[Lines]); 36] = [
+    let cases: [(&str, &[&str], &[Lines]); 37] = [
         ("never run", &["lost"], &[SENT]),
         ("poison without a dead letter", &["lost"], &[POISON]),
         (
@@ -78,6 +78,17 @@ fn judge_detects_every_broken_rule() {
             "one attempt twice",
             &["same-attempt"],
             &[KILLED, "3100 w1 started 7-0 1 1\n3110 w1 done 7-0 1"],
+        ),
+        (
+            "moved back twice at a server that recognizes copies",
+            &["same-attempt", "twice"],
+            &[
+                "0 conductor recognizes-copies",
+                "1 producer sent 1 fails-1\n2 producer enqueued 1 7-0",
+                "10 w0 started 7-0 1 1\n11 conductor stopping w0\n12 w0 failed 7-0 1\n13 conductor ended w0 code 0",
+                "520 w1 started 7-0 1 2\n521 w1 done 7-0 2",
+                "540 w1 started 7-0 1 2\n541 w1 done 7-0 2",
+            ],
         ),
         ("done twice, without a cause", &["twice"], &[DONE, again]),
         (

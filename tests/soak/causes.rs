@@ -84,6 +84,22 @@ impl Job<'_> {
         !self.history.always && restarts.any(|restart| times.contains(&restart.killed))
     }
 
+    /// Whether the job may be there twice from then on: it was delayed by a worker that left, so in
+    /// the wheel, and the server does not recognize a second copy. Another worker that dies while it
+    /// moves the job back may have added one.
+    pub(crate) fn is_copied(&self, before: Duration) -> bool {
+        let delayed = |run: &&Run| {
+            let until = run.until.filter(|until| run.end == End::Failed && *until <= before);
+            let left = |until| {
+                let leaves =
+                    |fault: &Fault| fault.what == What::Leave && fault.from <= until + RECONNECTED;
+                self.faults(run).any(leaves)
+            };
+            until.is_some_and(left)
+        };
+        !self.history.recognizes_copies && self.runs.iter().any(|run| delayed(&run))
+    }
+
     /// Returns the period of faults that can explain a lease lost by this time: a heartbeat is due
     /// after a third of a lease.
     pub(crate) fn lapsing(&self, by: Duration) -> (Duration, Duration) {

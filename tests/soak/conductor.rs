@@ -98,6 +98,9 @@ async fn conduct(settings: &Settings, folder: &Path) {
     if settings.fsync == "always" {
         log.write("always");
     }
+    if server.redis_at_least(8, 6) {
+        log.write("recognizes-copies");
+    }
     println!("{}, {:?} of faults", server.label(), settings.time);
 
     let mut wires = Vec::new();

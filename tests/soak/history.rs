@@ -25,6 +25,8 @@ pub(crate) struct History {
     pub(crate) dead: Vec<DeadLetter>,
     /// Acknowledged writes are on the server's disk.
     pub(crate) always: bool,
+    /// The server recognizes a delayed job that is moved back twice.
+    pub(crate) recognizes_copies: bool,
     /// Entries and pending entries at the end.
     pub(crate) remain: Option<(u64, u64)>,
     /// Lines that report a violation or cannot be read.

@@ -84,7 +84,7 @@ pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
 #[test]
 fn judge_accepts_valid_histories() {
     let unknown = "1 producer sent 2 plain\n2 producer unknown 2";
-    let cases: [(&str, &[Lines], Option<What>); 15] = [
+    let cases: [(&str, &[Lines], Option<What>); 16] = [
         ("done", &[DONE], None),
         ("dead-lettered", &[POISON, "90000 conductor dead-letter 7-0 1 5 1412"], None),
         (
@@ -103,6 +103,16 @@ fn judge_accepts_valid_histories() {
                 "1411 conductor killing w0\n1412 conductor ended w0 signal 9",
                 "3510 w1 started 7-0 1 6\n3511 w1 failed 7-0 6",
                 "90000 conductor dead-letter 7-0 1 6 3512",
+            ],
+            None,
+        ),
+        (
+            "delayed in the wheel, and moved back twice",
+            &[
+                "1 producer sent 1 fails-1\n2 producer enqueued 1 7-0",
+                "10 w0 started 7-0 1 1\n11 conductor stopping w0\n12 w0 failed 7-0 1\n13 conductor ended w0 code 0",
+                "520 w1 started 7-0 1 2\n521 w1 done 7-0 2\n522 w1 acked 7-0 2",
+                "540 w1 started 7-0 1 2\n541 w1 done 7-0 2",
             ],
             None,
         ),

@@ -8,7 +8,8 @@
 //! | | `wrong …`, a violation; `left …` |
 //! | `conductor` | `spawned W SLOT`, `killing W`, `stopping W` (SIGTERM), `stayed W` in spite of that, `ended W HOW` |
 //! | | `halting W`, `continued W` |
-//! | | `always`, if acknowledged writes are on the server's disk; `server-killed`, `server-back LAST-ID` |
+//! | | `always`, if acknowledged writes are on the server's disk; `recognizes-copies`, if it has IDMP |
+//! | | `server-killed`, `server-back LAST-ID` |
 //! | | `reset S`, `cut S`, `refusing S`, `accepting S`, `stalling S`, `flowing S`: the connections of a slot, which has one worker at a time |
 //! | | at the end `dead-letter ID N ATTEMPTS WHEN` for each dead letter, `remain ENTRIES PENDING`, `wrong …` |
 
@@ -160,6 +161,10 @@ impl History {
             ["dead-letter", id, n, attempts, since] => {
                 let (id, n, attempts) = (id.parse().ok()?, n.parse().ok()?, attempts.parse().ok()?);
                 self.dead.push(DeadLetter { id, n, attempts, at: log::parse(since)? });
+                return Some(());
+            }
+            ["recognizes-copies"] => {
+                self.recognizes_copies = true;
                 return Some(());
             }
             ["always"] => {

@@ -3,7 +3,7 @@
 //! | rule | broken if |
 //! |---|---|
 //! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow; one more if the last one was not settled, with a cause |
-//! | `same-attempt` | two attempts have the same number, without a restart or release between them |
+//! | `same-attempt` | two attempts have the same number, without a restart or release between them, or a second copy |
 //! | `twice` | a job that was done ran again, although its worker could have acknowledged it |
 //! | `acked` | a job ran again after its end was confirmed, and the server had not rolled back |
 //! | `overlap` | two runs of an entry overlap, and the first one's lease cannot have expired, or its worker could have stopped it |
@@ -91,7 +91,7 @@ impl Job<'_> {
             // A delivery that the server lost is repeated with the same number.
             let rolled_back = self.rolled_back_at(other.from)
                 || self.rolled_back_at(other.from.saturating_sub(RECONNECTED));
-            if !rolled_back && !released(&other) {
+            if !rolled_back && !released(&other) && !self.is_copied(other.from) {
                 let how =
                     format!("attempt {} by w{} and w{}", run.attempt, other.worker, run.worker);
                 verdict.wrong("same-attempt", self.id, &how);
@@ -115,6 +115,7 @@ impl Job<'_> {
                         verdict.twice.push((what, how));
                     }
                 }
+                None if self.is_copied(done.from) => {}
                 None => {
                     let how = format!("done by w{}, then run by w{}", done.worker, next.worker);
                     verdict.wrong("twice", self.id, &how);
@@ -126,7 +127,7 @@ impl Job<'_> {
     fn acked(&self, verdict: &mut Verdict) {
         for (place, run) in self.runs.iter().enumerate() {
             let Some(acked) = run.acked else { continue };
-            let rolled_back = self.rolled_back_at(acked);
+            let rolled_back = self.rolled_back_at(acked) || self.is_copied(run.from);
             // A run that was delivered before may start a little later; it needs a cause, too.
             // So may one of a process that was halted between the check of its lease and the run.
             let is_late = |other: &&Run| other.from > acked + RECONNECTED;
