@@ -60,7 +60,10 @@ async fn main() -> Result<ExitCode, BoxError> {
     tokio::spawn(serve(listener, metrics));
 
     let result = work(&client, address, once).await;
-    client.send(Unlink::new(STREAM).and(DEAD)).await?;
+    let queue: Queue<Pairs> = Queue::builder(&client, STREAM).dead_letter(DEAD).open_lazy(Flat)?;
+    for key in queue.keys() {
+        client.send(Unlink::new(key)).await?;
+    }
     client.close().await;
     result.map(|()| ExitCode::SUCCESS)
 }

@@ -32,7 +32,10 @@ async fn main() -> Result<ExitCode, BoxError> {
         return Err(format!("there is a stream {STREAM} on this server: left alone").into());
     }
     let result = work(&client, waits).await;
-    client.send(Unlink::new(STREAM)).await?;
+    let queue: Queue<String> = Queue::builder(&client, STREAM).open_lazy(RawBytes)?;
+    for key in queue.keys() {
+        client.send(Unlink::new(key)).await?;
+    }
     client.close().await;
     Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -432,8 +432,9 @@ impl<T: 'static> Queue<T> {
         self.shared.settings.dead_letter.as_deref()
     }
 
-    /// Returns the keys that the queue may use: its stream, its dead-letter stream, and the streams of
-    /// its delayed jobs; to delete it, for example. Most of them exist only while jobs are delayed.
+    /// Returns the keys that the queue may use: its stream, its dead-letter stream, and those of its
+    /// delayed jobs and its workers; to delete it, for example. Most of them exist only while jobs are
+    /// delayed, or when workers have run for ten seconds.
     #[must_use]
     pub fn keys(&self) -> Vec<Vec<u8>> {
         self.shared.settings.keys()
