@@ -30,14 +30,14 @@ fn consumer_that_was_without_a_server_for_ten_leases_has_a_new_name() {
 }
 
 #[test]
-fn abandoned_consumer_is_removed_after_twenty_leases_and_those_of_others_are_kept() {
+fn abandoned_consumer_is_removed_after_twelve_leases_and_those_of_others_are_kept() {
     on_each_version(|server| async move {
         let queue = queue(&server, STREAM).await;
         for name in ["bourn-gone", "other"] {
             run(&server, &format!("XGROUP CREATECONSUMER email workers {name}"));
         }
         let _consumer = queue.consumer().start().await.unwrap();
-        for (leases, is_kept) in [(15, true), (15, false)] {
+        for (leases, is_kept) in [(11, true), (3, false)] {
             sleep(LEASE * leases).await;
             let names = names(&server);
             assert_eq!(names.contains("bourn-gone"), is_kept, "{leases} leases more");
@@ -54,7 +54,7 @@ fn consumer_that_another_one_removes_at_the_same_time_is_reported_by_one_of_them
             run(&server, "XGROUP CREATECONSUMER email workers bourn-gone");
             let mut events = queue.events();
             let consumer = queue.consumer().start().await.unwrap();
-            sleep(LEASE * 19).await;
+            sleep(LEASE * 11).await;
             server.set_latency(s(1));
             while requests(&server, &["XPENDING", "bourn-gone"]).is_empty() {
                 sleep(Duration::from_millis(500)).await;

@@ -5,7 +5,7 @@ use crate::dial::{config, dialler};
 use crate::steps::{STREAM, enqueue, next, requests, run, s};
 use crate::support::{Email, in_paused_time};
 use bourn::Client;
-use bourn::queue::{Consumer, Fail, Flat, Job, Queue};
+use bourn::queue::{Consumer, Fail, Flat, Job, Nack, Queue};
 use bourn::testing::{Fault, Request, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +19,9 @@ const MS: Duration = Duration::from_millis(1);
 
 /// The stream on which consumers wait for a place.
 const ASIDE: &str = "{email}:aside";
+
+/// The stream that says who moves the delayed jobs.
+const MOVER: &str = "{email}:delay:mover";
 
 /// The stream that says who does the maintenance.
 const TURN: &str = "{email}:turn";
@@ -59,8 +62,13 @@ fn since(server: &Server, before: usize) -> BTreeMap<i64, Vec<Request>> {
 
 /// Returns the names of those that added the records of the turn.
 fn leaders(server: &Server) -> Vec<String> {
+    holders(server, TURN)
+}
+
+/// Returns the names of those that added the records of this stream.
+fn holders(server: &Server, key: &str) -> Vec<String> {
     let words = |request: &Request| request.to_string().split(' ').map(str::to_owned).collect();
-    let add: Vec<Vec<String>> = requests(server, &["XADD", TURN]).iter().map(words).collect();
+    let add: Vec<Vec<String>> = requests(server, &["XADD", key]).iter().map(words).collect();
     let by = |words: &Vec<String>| {
         let by = words.iter().position(|word| word == "by").expect("a field");
         words[by + 1].clone()
@@ -141,6 +149,40 @@ fn maintenance_goes_on_when_its_consumer_dies_leaves_or_loses_its_record() {
             });
         }
     }
+}
+
+/// Each of many consumers looks rarely who moves the delayed jobs, and twice then.
+#[test]
+fn delayed_jobs_do_not_wait_long_when_one_of_many_consumers_moved_them_and_dies() {
+    in_paused_time(async {
+        let server = Server::builder().version("redis-8.10").build();
+        let mut all = start(&server, 60).await;
+        let queue = open(&server, &Arc::new(AtomicBool::new(true))).await;
+        enqueue(&queue).await;
+        let delivery = loop {
+            let mut one = all.pop().expect("one of them has the job");
+            let next = next(&mut one.consumer, 10 * MS).await;
+            all.insert(0, one);
+            if let Some(delivery) = next {
+                break delivery;
+            }
+        };
+        delivery.nack(Nack::after(s(3_600))).await.unwrap();
+        // By then they know how many they are, and that there are delayed jobs.
+        sleep(s(200)).await;
+        let mover = || holders(&server, MOVER).pop().expect("a mover");
+        let before = mover();
+        let is_it = |one: &One| one.consumer.name()[..] == *before.as_bytes();
+        let one = all.remove(all.iter().position(is_it).expect("the mover"));
+        one.is_alive.store(false, Ordering::Relaxed);
+        server.disconnect_all();
+        std::mem::forget(one);
+        let start = Instant::now();
+        while mover() == before && start.elapsed() < s(200) {
+            sleep(100 * MS).await;
+        }
+        assert!(start.elapsed() < s(15), "{:?}", start.elapsed());
+    });
 }
 
 /// Returns the connections that blocked on the stream within the last ten seconds.

@@ -28,8 +28,9 @@ pub(crate) async fn list(shared: &Shared) -> Result<Vec<ConsumerInfo>, Error> {
     Ok(consumers)
 }
 
-/// Removes consumers that have nothing pending and were idle for ten leases, in two checks that far
-/// apart. `abandoned` holds those found before, and since when.
+/// Removes consumers that have nothing pending and were idle for ten leases, in two checks at least
+/// two leases apart: after a jump of the server's clock, those that are there read in between.
+/// `abandoned` holds those found before, and since when.
 pub(crate) async fn remove_abandoned(
     shared: &Shared,
     me: &[u8],
@@ -46,7 +47,7 @@ pub(crate) async fn remove_abandoned(
     abandoned.retain(|name, _| found.contains(name));
     for name in found {
         let since = *abandoned.entry(name.clone()).or_insert(now);
-        let is_due = now.saturating_duration_since(since) >= horizon;
+        let is_due = now.saturating_duration_since(since) >= shared.settings.lease * 2;
         if is_due && remove(shared, &name).await? {
             shared.emit(QueueEvent::ConsumerRemoved { name: name.into() });
         }

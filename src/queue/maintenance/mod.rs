@@ -9,7 +9,7 @@
 //! |---|---|
 //! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than any idle time> cursor COUNT 100 JUSTID` lists and removes them (Redis 7.0) |
 //! | entries that stay young, because the server's clock was set back | `XPENDING`, `XCLAIM ... IDLE` |
-//! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks that far apart |
+//! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks two leases apart |
 //! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again; every second, while this consumer settles jobs |
 //! | dead letters beyond the limits of the queue | `XRANGE`, `XDEL` of its own letters |
 //! | entries that every group has acknowledged | `XTRIM s MINID ~ m`, below everything that any group still needs, where there are several |

@@ -1,7 +1,7 @@
 //! The mover of the wheel: adds delayed jobs to their stream when they are due. A task.
 //!
 //! Each consumer has this task, and one of them has the turn. The others look about every four
-//! seconds whether it is still there; with many of them, each looks less often. While a queue has
+//! seconds whether it is still there; with many of them, each looks less often, and then twice. While a queue has
 //! never delayed a job for longer than its consumers wait themselves, the task sends two commands
 //! at its start, and then none.
 
@@ -26,6 +26,10 @@ const LOOK: Duration = Duration::from_secs(4);
 /// The least average time between the looks of all consumers.
 const LOOKS: Duration = Duration::from_millis(500);
 
+/// The time after which every second look follows: by then a record that is still the last one is
+/// abandoned. With many consumers the next look would come much later.
+const AGAIN: Duration = Duration::from_secs(6);
+
 /// The state of the task.
 #[derive(Debug, Default)]
 struct Mover {
@@ -34,6 +38,8 @@ struct Mover {
     clock: MoverClock,
     /// The time at which to keep the turn, or to look who has it.
     next: Option<Instant>,
+    /// Whether the next look is a second one.
+    looks_again: bool,
     /// Our last record.
     record: Option<EntryId>,
     /// The connection on which the timers were read.
@@ -98,6 +104,8 @@ impl Mover {
             if !self.has_turn(shared, me).await? {
                 let consumers = shared.crowd.consumers();
                 let pause = with_jitter(LOOK.max(LOOKS * consumers), random::fraction());
+                self.looks_again = !self.looks_again;
+                let pause = if self.looks_again { pause.min(AGAIN) } else { pause };
                 self.next = Some(clock::now() + pause);
                 return Ok(pause);
             }
