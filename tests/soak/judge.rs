@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `lost` | a confirmed job, or one that ran, was never done and is not dead-lettered |
 //! | `phantom` | a run or dead letter of a job that was not sent, or exists more often than sent; one id for two jobs |
-//! | `duplicate-dead-letter` | an entry is in the dead-letter stream twice |
+//! | `duplicate-dead-letter` | an entry is in the dead-letter stream twice, and was not moved back twice |
 //! | `early-dead-letter` | a dead letter had fewer attempts than the limit |
 //! | `wrong-dead-letter` | a dead letter's job can succeed, and did not lose its workers each time; or too many did |
 //! | `poison-done` | a job that always fails was done |
@@ -170,21 +170,23 @@ fn fates(history: &History, verdict: &mut Verdict) {
 fn dead_letters(history: &History, verdict: &mut Verdict) {
     let mut seen = BTreeSet::new();
     for dead in &history.dead {
-        let DeadLetter { id, n, attempts, .. } = dead;
-        if !seen.insert(id) {
+        let DeadLetter { id, n, attempts, at } = dead;
+        let runs = history.runs.get(id).map_or(&[][..], Vec::as_slice);
+        let job = Job { history, id: *id, runs };
+        if !seen.insert(id) && !job.is_copied(*at) {
             verdict.wrong("duplicate-dead-letter", id, &format!("job {n}"));
         }
         if *attempts < MAX_ATTEMPTS {
             verdict.wrong("early-dead-letter", id, &format!("job {n} after {attempts} attempts"));
         }
         // A job that was never sent is a `phantom`.
-        let Some(job) = history.jobs.get(n).filter(|job| !job.kind.is_poison()) else { continue };
-        let runs = history.runs.get(id).map_or(&[][..], Vec::as_slice);
+        let Some(sent) = history.jobs.get(n).filter(|sent| !sent.kind.is_poison()) else {
+            continue;
+        };
         let ends: Vec<_> = runs.iter().map(|run| (run.attempt, run.end)).collect();
-        let how = format!("job {n} ({}) ended like this: {ends:?}", job.kind);
+        let how = format!("job {n} ({}) ended like this: {ends:?}", sent.kind);
         let most = 1 + history.jobs.len() / MOST_LOST;
-        let runs = Job { history, id: *id, runs };
-        if runs.lost_every_worker(dead, job.kind) && verdict.lost_workers.len() < most {
+        if job.lost_every_worker(dead, sent.kind) && verdict.lost_workers.len() < most {
             verdict.lost_workers.push(format!("{id}: {how}"));
         } else {
             verdict.wrong("wrong-dead-letter", id, &how);

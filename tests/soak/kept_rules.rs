@@ -84,7 +84,7 @@ pub(crate) fn verdict(parts: &[Lines]) -> Verdict {
 #[test]
 fn judge_accepts_valid_histories() {
     let unknown = "1 producer sent 2 plain\n2 producer unknown 2";
-    let cases: [(&str, &[Lines], Option<What>); 16] = [
+    let cases: [(&str, &[Lines], Option<What>); 17] = [
         ("done", &[DONE], None),
         ("dead-lettered", &[POISON, "90000 conductor dead-letter 7-0 1 5 1412"], None),
         (
@@ -113,6 +113,16 @@ fn judge_accepts_valid_histories() {
                 "10 w0 started 7-0 1 1\n11 conductor stopping w0\n12 w0 failed 7-0 1\n13 conductor ended w0 code 0",
                 "520 w1 started 7-0 1 2\n521 w1 done 7-0 2\n522 w1 acked 7-0 2",
                 "540 w1 started 7-0 1 2\n541 w1 done 7-0 2",
+            ],
+            None,
+        ),
+        (
+            "moved back twice, and dead-lettered twice",
+            &[
+                POISON,
+                "1311 conductor stopping w1\n1312 conductor ended w1 code 0",
+                "1415 w0 started 7-0 1 5\n1416 w0 failed 7-0 5",
+                "90000 conductor dead-letter 7-0 1 5 1412\n90000 conductor dead-letter 7-0 1 5 1417",
             ],
             None,
         ),

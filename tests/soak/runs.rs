@@ -2,7 +2,7 @@
 //!
 //! | rule | broken if |
 //! |---|---|
-//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts and releases allow; one more if the last one was not settled, with a cause |
+//! | `attempts` | an attempt's number exceeds the limit, or there are more than the limit, restarts, releases and a second copy allow; one more if the last one was not settled, with a cause |
 //! | `same-attempt` | two attempts have the same number, without a restart or release between them, or a second copy |
 //! | `twice` | a job that was done ran again, although its worker could have acknowledged it |
 //! | `acked` | a job ran again after its end was confirmed, and the server had not rolled back |
@@ -81,7 +81,7 @@ impl Job<'_> {
         let restarts = self.history.restarts.iter();
         let restarts = restarts.filter(|restart| meanwhile.contains(&restart.killed));
         let most = limit as usize + releases + restarts.count();
-        if self.runs.len() > most {
+        if self.runs.len() > most && !self.is_copied(last.from) {
             let how = format!("{} runs, at most {most} are allowed", self.runs.len());
             verdict.wrong("attempts", self.id, &how);
         }
