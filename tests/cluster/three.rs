@@ -96,9 +96,23 @@ impl Three {
         Config::cluster([address(&self.servers[nth])])
     }
 
-    /// Returns the place of the master that serves a slot: each node is asked about itself, because
-    /// others learn of a move later. A master that returns after a failover has an older epoch.
+    /// Returns the place of the master that serves a slot. While news of a move spreads, a node may
+    /// give up a slot before another one says that it has it.
     pub(crate) fn owner(&self, slot: u16) -> usize {
+        let end = Instant::now() + SET_UP;
+        loop {
+            if let Some(nth) = self.claimant(slot) {
+                return nth;
+            }
+            assert!(Instant::now() < end, "slot {slot} has no master");
+            sleep(LOOK);
+        }
+    }
+
+    /// Returns the place of the master that says that it serves a slot: each node is asked about
+    /// itself, because others learn of a move later. A master that returns after a failover has an
+    /// older epoch.
+    fn claimant(&self, slot: u16) -> Option<usize> {
         let epoch = |nth: &usize| {
             let nodes = self.servers[*nth].try_command(&["CLUSTER", "NODES"]).ok()?;
             let line = nodes.lines().find(|line| line.contains("myself,master"))?;
@@ -106,8 +120,7 @@ impl Three {
             serves(line, slot).then_some(epoch)
         };
         let known = (0..6).filter_map(|nth| Some((epoch(&nth)?, nth)));
-        let (_, nth) = known.max().unwrap_or_else(|| panic!("slot {slot} has no master"));
-        nth
+        known.max().map(|(_, nth)| nth)
     }
 
     /// Returns keys, one for each slot of `slots`.
