@@ -42,7 +42,7 @@ pub(crate) enum Kind {
     Cluster(Cluster),
 }
 
-/// How further connections are opened.
+/// The parts with which further connections are opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Opener {
     pub(crate) config: Arc<Config>,

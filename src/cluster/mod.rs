@@ -15,7 +15,7 @@
 //!
 //! A command goes to one node and has one outcome. Its slot is looked up when it is sent: a hash
 //! and a load. A node that refuses it names another one, and it is sent there; the table changes
-//! with it. Nobody waits for a new map. A request that waits for a node without a connection looks
+//! with it. No request waits for a new map. A request that waits for a node without a connection looks
 //! for another node when the map says that its slot has moved.
 
 mod ask;

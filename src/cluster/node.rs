@@ -25,7 +25,7 @@ pub(crate) struct Node {
     pub(super) is_idle: AtomicBool,
 }
 
-/// What the connections of all nodes have in common.
+/// The settings and state that the connections of all nodes share.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) config: Arc<Config>,

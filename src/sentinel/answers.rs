@@ -3,7 +3,7 @@
 use crate::connection::Host;
 use crate::resp::Value;
 
-/// What one sentinel says about a master.
+/// The answer of one sentinel about a master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It is at this address, since the failover with this number.

@@ -49,7 +49,7 @@ const ANNOUNCED: Duration = Duration::from_secs(5);
 /// The greatest number of sentinels that are asked.
 const MOST: usize = 64;
 
-/// Who is the master of a name, according to its sentinels.
+/// The master of a name, according to its sentinels.
 #[derive(Debug)]
 pub(crate) struct Watch {
     me: Weak<Self>,

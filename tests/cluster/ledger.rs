@@ -1,4 +1,4 @@
-//! Writers, and the record of what they were told.
+//! Writers, and the record of the results that they received.
 
 use crate::three::Three;
 use bourn::{Client, Error, Outcome, XAdd};
@@ -15,7 +15,7 @@ pub(crate) struct Writer {
     task: JoinHandle<Written>,
 }
 
-/// What a writer was told.
+/// The results that a writer received.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     /// The number of acknowledged entries.
@@ -28,7 +28,7 @@ pub(crate) struct Written {
     pub(crate) times: Vec<Instant>,
 }
 
-/// How a writer sends its entries.
+/// The way in which a writer sends its entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum How {
     Single,
@@ -81,7 +81,7 @@ async fn write(client: Client, key: String, how: How, stop: Arc<AtomicBool>) -> 
     written
 }
 
-/// Checks a stream against what its writer was told: acknowledged entries are there once and in
+/// Checks a stream against its writer's results: acknowledged entries are there once and in
 /// order, and nothing else is but some of unknown outcome. Returns the number of acknowledged
 /// entries that are missing.
 pub(crate) fn check(three: &Three, key: &str, written: &Written) -> usize {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a node answers to a request, given its words and how many there were before.
+/// A node's answer to a request, given its words and how many there were before.
 type Answer = Arc<dyn Fn(&[String], usize) -> String + Send + Sync>;
 
 /// A scripted node. It answers `CLUSTER SLOTS` with the one view that all nodes share.
@@ -16,7 +16,7 @@ struct Node {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What a node has received, without the requests of the handshake and for the map.
+/// The requests that a node has received, without those of the handshake and for the map.
 #[derive(Default)]
 struct Seen {
     connections: usize,

@@ -176,7 +176,7 @@ fn running_job_is_not_run_again_when_the_servers_clock_is_set_back() {
     }
 }
 
-/// Where nothing is pending there is nothing to claim, and the wheel has no job of a pending entry.
+/// If nothing is pending, there is nothing to claim, and the wheel has no job of a pending entry.
 /// Only a lossy queue looks at its counts.
 #[test]
 fn idle_worker_sends_one_command_for_each_sweep() {

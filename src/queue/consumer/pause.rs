@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Until it is lifted, its consumer fetches nothing.
+/// A pause: its consumer fetches nothing until it is lifted.
 #[derive(Debug)]
 pub(crate) struct Pause {
     state: Arc<State>,

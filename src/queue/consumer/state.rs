@@ -40,8 +40,8 @@ pub(crate) struct Limits {
     pub(crate) until_settled: bool,
     /// Entries that are not decided yet, including buffered ones.
     pub(crate) undecided: usize,
-    /// How long others wait for a job that is to run alone, and it for others; `None`: as long as
-    /// it takes.
+    /// The time for which others wait for a job that is to run alone, and it for others; `None`: as
+    /// long as it takes.
     pub(crate) alone_within: Option<Duration>,
 }
 

@@ -1,9 +1,9 @@
 //! The mover of the wheel: adds delayed jobs to their stream when they are due. A task.
 //!
 //! Each consumer has this task, and one of them has the turn. The others look about every four
-//! seconds whether it is still there; with many of them, each looks less often, and then twice. While a queue has
-//! never delayed a job for longer than its consumers wait themselves, the task sends two commands
-//! at its start, and then none.
+//! seconds whether it is still there; with many of them, each looks less often, and then twice.
+//! While a queue has never delayed a job for longer than its consumers wait themselves, the task
+//! sends two commands at its start, and then none.
 
 use crate::error::Error;
 use crate::id::EntryId;

@@ -30,7 +30,7 @@ pub(crate) struct Front {
     /// The number of places.
     places: u32,
     is_in: bool,
-    /// When it was drawn or received.
+    /// The time at which it was drawn or received.
     since: Option<Instant>,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Record {
     pub(crate) is_free: bool,
 }
 
-/// What the consumer that has the turn knows about the group.
+/// The facts about the group that the consumer with the turn knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Note {
     /// The number of its consumers; 0 if it is not known.

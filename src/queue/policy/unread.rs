@@ -31,9 +31,9 @@ pub(crate) struct Unread {
 /// Entries of a stream that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap {
-    /// Where it begins: after this place.
+    /// The place after which it begins.
     pub(crate) after: u64,
-    /// Where it ends.
+    /// The place at which it ends.
     pub(crate) to: u64,
 }
 
