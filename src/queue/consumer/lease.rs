@@ -1,6 +1,6 @@
 //! The lease of a job in flight: whether the job still belongs to this consumer. Part of the tasks.
 
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", test))]
 use crate::id::EntryId;
 use crate::queue::consumer::state::State;
 use crate::queue::operation::clock;
@@ -70,7 +70,14 @@ impl Lease {
     /// pending, or none was confirmed for three quarters of a lease.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.token.is_cancelled() || self.deadline().is_some_and(|until| until <= clock::now())
+        if self.token.is_cancelled() {
+            return true;
+        }
+        match self.deadline() {
+            Some(until) => until <= clock::now(),
+            // Settled, or lost since the first look: it was cancelled before it was removed.
+            None => self.token.is_cancelled(),
+        }
     }
 
     /// Returns when the lease expires if no further heartbeat is confirmed. `None` if the lease is
@@ -78,5 +85,72 @@ impl Lease {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.state.upgrade()?.leases().expiry(self.key, self.ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::codec::tests::entry;
+    use crate::queue::consumer::in_flight::tests::{claim, state};
+    use crate::queue::consumer::in_flight::{InFlight, Settler};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Wake, Waker};
+    use std::thread;
+
+    /// A waker that looks at another lease when it is woken, as a job on another thread may.
+    struct Looks {
+        at: Lease,
+        saw: Mutex<Option<bool>>,
+    }
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            *self.saw.lock().expect("no panic") = Some(self.at.is_lost());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_lease_is_lost_also_while_others_are_cancelled() {
+        let state = state(false);
+        let (settler, _jobs) = Settler::channel(9);
+        let (first, second) = (claim(&state, &settler, 1), claim(&state, &settler, 2));
+        let looks = Arc::new(Looks { at: second.lease.clone(), saw: Mutex::new(None) });
+        let mut lost = pin!(first.lease.lost());
+        let waker = Waker::from(Arc::clone(&looks));
+        assert!(lost.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!second.lease.is_lost());
+        tokio::time::advance(state.lease()).await;
+        assert!(second.lease.is_lost(), "by the clock");
+        state.expire(clock::now());
+        assert_eq!(*looks.saw.lock().expect("no panic"), Some(true));
+        assert_eq!(state.outcomes.report().lease_lost, 2);
+    }
+
+    #[tokio::test]
+    async fn expired_lease_never_looks_valid_to_another_thread() {
+        let state = state(false);
+        let (settler, _jobs) = Settler::channel(99);
+        let since = clock::now().checked_sub(state.lease()).expect("the machine runs for longer");
+        for _ in 0..50 {
+            let claim = |ms| {
+                let (key, entry) = ((0, EntryId::new(ms, 0)), (entry([("a", "1")]), state.hold(2)));
+                InFlight::claim(&state, &settler, key, (since, since), 1, entry)
+            };
+            let jobs: Vec<_> = (0..64).map_while(claim).collect();
+            assert_eq!(jobs.len(), 64);
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    state.expire(clock::now());
+                    is_over.store(true, Ordering::Release);
+                });
+                while !is_over.load(Ordering::Acquire) {
+                    assert!(jobs.iter().all(|job| job.lease.is_lost()));
+                }
+            });
+            jobs.into_iter().for_each(InFlight::abandon);
+        }
     }
 }

@@ -225,6 +225,14 @@ impl State {
 
     /// Cancels the jobs whose lease has expired.
     pub(crate) fn expire(&self, now: Instant) {
+        // Each is cancelled before it is removed: a lease that is neither valid nor cancelled would
+        // not be seen as lost by a job that runs on another thread.
+        let expired = |(key, token): (Key, &CancellationToken)| (key, token.clone());
+        let expired: Vec<_> = self.leases().expired(now).into_iter().map(expired).collect();
+        for (key, token) in expired {
+            self.note_run(key, now);
+            token.cancel();
+        }
         let lost = self.leases().take_expired(now);
         self.lease_lost(lost, now);
     }
@@ -257,13 +265,13 @@ impl State {
 
     /// Ends the lease of an entry that is not pending for us, as a request sent at `asked` showed.
     pub(crate) fn taken(&self, owner: Owner, asked: Instant, key: Key) {
-        let is_pending = owner != Owner::None;
-        let ended = self.leases().taken(asked, key, is_pending).into_iter();
+        let (is_pending, now) = (owner != Owner::None, clock::now());
+        let ended = self.leases().taken((asked, now), key, is_pending).into_iter();
         let ended = ended.map(|token| (key, token)).collect();
         if is_pending {
-            self.lease_lost(ended, clock::now());
+            self.lease_lost(ended, now);
         } else {
-            self.no_longer_pending(ended, clock::now());
+            self.no_longer_pending(ended, now);
         }
     }
 

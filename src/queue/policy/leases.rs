@@ -159,16 +159,22 @@ impl<M> Leases<M> {
         self.entries.remove(&key).map(|entry| entry.mark)
     }
 
-    /// Removes and returns the entries whose lease is lost, sorted by stream and id.
-    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<(Key, M)> {
-        let mut lost: Vec<Key> = self
+    /// Returns the entries whose lease is lost, sorted by stream and id. Those that are decided
+    /// already are not among them.
+    pub(crate) fn expired(&self, now: Instant) -> Vec<(Key, &M)> {
+        let mut lost: Vec<_> = self
             .entries
             .iter()
-            // Entries that are decided already are not reported.
             .filter(|(_, entry)| entry.decided.is_renewed() && !self.is_within(entry.since, now))
-            .map(|(key, _)| *key)
+            .map(|(key, entry)| (*key, &entry.mark))
             .collect();
-        lost.sort_unstable();
+        lost.sort_unstable_by_key(|(key, _)| *key);
+        lost
+    }
+
+    /// Removes and returns the same entries.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<(Key, M)> {
+        let lost: Vec<Key> = self.expired(now).into_iter().map(|(key, _)| key).collect();
         lost.into_iter().filter_map(|key| Some((key, self.entries.remove(&key)?.mark))).collect()
     }
 
@@ -227,11 +233,20 @@ impl<M> Leases<M> {
 
     /// Records that an entry is not pending for this consumer, as a request sent at `asked` showed,
     /// and whether it is pending for another one. Returns its mark if its lease ends. An entry that
-    /// this consumer moves itself, and that is no longer pending, stays.
-    pub(crate) fn taken(&mut self, asked: Instant, key: Key, is_pending: bool) -> Option<M> {
+    /// this consumer moves itself, and that is no longer pending, stays; so does one whose lease has
+    /// expired, until that is reported.
+    pub(crate) fn taken(
+        &mut self,
+        (asked, now): (Instant, Instant),
+        key: Key,
+        is_pending: bool,
+    ) -> Option<M> {
+        let most = self.lease / 4 * 3;
         let entry = self.entries.get_mut(&key)?;
         match entry.decided {
-            Decided::Not if entry.since <= asked => Some(self.entries.remove(&key)?.mark),
+            Decided::Not if entry.since <= asked && now < entry.since + most => {
+                Some(self.entries.remove(&key)?.mark)
+            }
             Decided::Moving if !is_pending => {
                 // No other consumer can claim it.
                 entry.since = entry.since.max(asked);
@@ -265,10 +280,10 @@ mod tests {
         assert!(leases.decide(key, ticket, Decided::Moving, at(1)));
         assert_eq!(leases.due(at(10)), [key]);
         assert_eq!(leases.still_due(&[key], at(10)), [(key, now)]);
-        assert_eq!(leases.taken(at(10), key, false), None);
+        assert_eq!(leases.taken((at(10), at(10)), key, false), None);
         assert!(leases.is_valid(key, ticket, at(25)));
         // Another client has claimed it.
-        assert_eq!(leases.taken(at(20), key, true), None);
+        assert_eq!(leases.taken((at(20), at(20)), key, true), None);
         assert!(!leases.is_valid(key, ticket, at(33)));
         assert_eq!(leases.take_expired(at(40)), [(key, ())]);
     }
@@ -318,11 +333,14 @@ mod tests {
         for is_pending in [true, false] {
             let mut leases = Leases::new(LEASE);
             leases.insert(key(1), start, start, "one").unwrap();
-            assert_eq!(leases.taken(at(start, 4), key(1), is_pending), Some("one"));
-            assert_eq!(leases.taken(at(start, 4), key(1), is_pending), None);
+            let times = (at(start, 4), at(start, 5));
+            // An expired lease is reported as such.
+            assert_eq!(leases.taken((at(start, 4), at(start, 9)), key(1), is_pending), None);
+            assert_eq!(leases.taken(times, key(1), is_pending), Some("one"));
+            assert_eq!(leases.taken(times, key(1), is_pending), None);
             // An entry that arrived after the request was sent is not affected.
             leases.insert(key(1), at(start, 5), at(start, 5), "again").unwrap();
-            assert_eq!(leases.taken(at(start, 4), key(1), is_pending), None);
+            assert_eq!(leases.taken(times, key(1), is_pending), None);
             assert!(leases.contains(key(1)));
         }
     }
@@ -334,7 +352,8 @@ mod tests {
         for (ms, decided) in [(1, Decided::Done), (2, Decided::GivenBack)] {
             let ticket = leases.insert(key(ms), start, start, ()).unwrap();
             assert!(leases.decide(key(ms), ticket, decided, at(start, 4)));
-            assert_eq!(leases.taken(at(start, 4), key(ms), false), None, "{decided:?}");
+            let times = (at(start, 4), at(start, 4));
+            assert_eq!(leases.taken(times, key(ms), false), None, "{decided:?}");
             assert!(leases.contains(key(ms)), "{decided:?}");
         }
     }
