@@ -424,6 +424,8 @@ impl IdArg for GroupFrom {
     fn arg(&self, out: &mut impl Args) {
         match self {
             Self::New => out.text(">"),
+            // Servers read the last possible id as `>`. No entry is between it and the one before.
+            Self::Pending(EntryId::MAX) => EntryId::new(u64::MAX, u64::MAX - 1).arg(out),
             Self::Pending(id) => id.arg(out),
         }
     }

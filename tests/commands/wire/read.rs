@@ -2,7 +2,7 @@
 
 use super::{A, SECOND, check};
 use bourn::command::{encode, encode_read};
-use bourn::{Blocking, GroupFrom, ReadFrom, XRead, XReadGroup};
+use bourn::{Blocking, EntryId, GroupFrom, ReadFrom, XRead, XReadGroup};
 use std::time::Duration;
 
 #[test]
@@ -39,6 +39,10 @@ fn xreadgroup_has_its_group_first_and_all_keys_before_all_ids() {
         (
             encode(&read().stream("t", GroupFrom::ALL_PENDING)),
             "XREADGROUP GROUP g c STREAMS s t > 0-0",
+        ),
+        (
+            encode(&XReadGroup::new("g", "c").stream("s", GroupFrom::Pending(EntryId::MAX))),
+            "XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551614",
         ),
         (encode(&read().count(5)), "XREADGROUP GROUP g c COUNT 5 STREAMS s >"),
         (encode(&read().claim(SECOND)), "XREADGROUP GROUP g c CLAIM 1000 STREAMS s >"),

@@ -45,6 +45,8 @@ fn history_returns_pending_entries_and_counts_them_as_delivered_again() {
             (GroupFrom::from(id(1)), vec![3]),
             // The key comes with an empty array of entries.
             (GroupFrom::from(id(3)), vec![]),
+            // For the server this would be `>`: entries 4 and 5.
+            (GroupFrom::from(EntryId::MAX), vec![]),
         ];
         for (from, expected) in rows {
             let streams = client.send(read("c").stream("s", from)).await.unwrap();
