@@ -2,7 +2,7 @@
 
 use super::dispatch::{self, Step};
 use super::fault::{End, Fault, Kind};
-use super::link::{Lane, Link, Parcel};
+use super::link::{Link, Parcel};
 use super::output;
 use super::state::{Activity, Key, Read, State};
 use super::store::Reply;
@@ -224,24 +224,31 @@ impl State {
         let now_ms = self.clock.now_ms();
         // What is due and did not happen is tried again later, and not at once.
         let moment = |at: u64| self.clock.moment(at.max(now_ms + 1));
-        let arrivals = self.links.values().flat_map(|link| {
-            [&link.requests, &link.replies].into_iter().filter_map(Lane::next_arrival)
-        });
-        let waits = self.sessions.values().flat_map(|session| {
+        // Loops: this is done after each step, and takes a good part of a simulation's time.
+        let mut arrival: Option<Instant> = None;
+        for link in self.links.values() {
+            for at in [link.requests.next_arrival(), link.replies.next_arrival()] {
+                let Some(at) = at else { continue };
+                arrival = Some(arrival.map_or(at, |first| first.min(at)));
+            }
+        }
+        let mut wait = u64::MAX;
+        for session in self.sessions.values() {
             let (until, claim) = match &session.activity {
                 Activity::Reading(read) => (read.until_ms, read.claim.as_ref().map(|(at, _)| *at)),
                 Activity::Waiting { until_ms, .. } => (*until_ms, None),
-                _ => (None, None),
+                _ => continue,
             };
-            [until, claim].into_iter().flatten().map(moment)
-        });
+            wait = wait.min(until.unwrap_or(u64::MAX)).min(claim.unwrap_or(u64::MAX));
+        }
+        let wait = (wait < u64::MAX).then(|| moment(wait));
         let pause = self.postponed.front().map(|_| match self.pause {
             Some(pause) => self.clock.moment(pause.until_ms),
             // CLIENT UNPAUSE has ended it.
             None => self.clock.now(),
         });
         let expiry = self.store.next_expiry().filter(|_| !self.readers.is_empty()).map(moment);
-        arrivals.chain(waits).chain(pause).chain(expiry).min()
+        [arrival, wait, pause, expiry].into_iter().flatten().min()
     }
 
     /// Adds a fault. A stall begins at once.
