@@ -197,8 +197,7 @@ fn on_the_stream(server: &Server, before: usize) -> usize {
 
 #[test]
 fn few_of_many_consumers_block_on_the_stream_and_the_first_job_begins_at_once() {
-    // Older servers do not list consumers that never had a job, and need no front.
-    for version in ["redis-8.2", "redis-8.10"] {
+    for version in ["redis-6.2", "redis-7.0", "redis-8.2", "redis-8.10"] {
         println!("{version}");
         in_paused_time(async {
             let server = Server::builder().version(version).build();

@@ -2,9 +2,10 @@
 
 use crate::command::{
     ConsumerInfo, PendingEntry, XClaim, XGroupDelConsumer, XInfoConsumers, XPendingRange,
+    XReadGroup,
 };
 use crate::error::Error;
-use crate::id::EntryId;
+use crate::id::{EntryId, GroupFrom};
 use crate::queue::event::QueueEvent;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::clock;
@@ -26,6 +27,14 @@ pub(crate) async fn list(shared: &Shared) -> Result<Vec<ConsumerInfo>, Error> {
         RetentionKind::of_marker(&info.name).is_none() && unread::counted(&info.name).is_none()
     });
     Ok(consumers)
+}
+
+/// Makes our name listed, and active, where reads without a result do not. There are no pending
+/// entries to be read after the last possible id.
+pub(crate) async fn show(shared: &Shared, me: &[u8]) -> Result<(), Error> {
+    let (stream, last) = (&shared.settings.stream, GroupFrom::Pending(EntryId::MAX));
+    let read = XReadGroup::new(&shared.settings.group, me).stream(stream, last);
+    shared.client.send(read).await.map(drop)
 }
 
 /// Removes consumers that have nothing pending and were idle for ten leases, in two checks at least

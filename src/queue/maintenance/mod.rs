@@ -9,6 +9,7 @@
 //! |---|---|
 //! | entries that were deleted while pending | `XAUTOCLAIM s g me <longer than any idle time> cursor COUNT 100 JUSTID` lists and removes them (Redis 7.0) |
 //! | entries that stay young, because the server's clock was set back | `XPENDING`, `XCLAIM ... IDLE` |
+//! | the name of each consumer, where servers list only those that had a job (before Redis 7.2) | `XREADGROUP GROUP g me STREAMS s <the last id>`, every four leases |
 //! | names of abandoned consumers | those created by bourn, with nothing pending and idle for ten leases, in two checks two leases apart |
 //! | the first entry that is not done, where those that are done stay | `XINFO GROUPS s`, `XPENDING s g`: a lost group starts there again; every second, while this consumer settles jobs |
 //! | dead letters beyond the limits of the queue | `XRANGE`, `XDEL` of its own letters |
@@ -59,6 +60,21 @@ struct Progress {
     stuck: stuck::Stuck,
     /// Consumers that look abandoned, and since when.
     abandoned: BTreeMap<Vec<u8>, Instant>,
+    /// Our name, and when it was shown.
+    shown: Option<(Arc<[u8]>, Instant)>,
+}
+
+impl Progress {
+    /// Shows our name, if that is due.
+    async fn show(&mut self, shared: &Shared, me: &Arc<[u8]>) -> Result<(), Error> {
+        let (now, pause) = (clock::now(), shared.settings.lease * 4);
+        let is_shown = |(name, at): &(Arc<[u8]>, Instant)| name == me && now < *at + pause;
+        if !shared.capabilities().listed && !self.shown.as_ref().is_some_and(is_shown) {
+            consumers::show(shared, me).await?;
+            self.shown = Some((Arc::clone(me), now));
+        }
+        Ok(())
+    }
 }
 
 /// Runs until stopped. `name` returns the consumer's name, `settled` the number of jobs that it has
@@ -86,6 +102,7 @@ pub(crate) async fn run(
         for (((level, shared), progress), duty) in each {
             let (me, lost) = (name(), |entries| lost(level, entries));
             // A failed step is repeated the next time; the task that fetches reports errors.
+            let _ = progress.show(shared, &me).await;
             let _ = match duty.begins(shared, &me).await {
                 Ok(true) => run_once(shared, &me, &lost, progress).await,
                 Ok(false) => run_beside(shared, progress).await,

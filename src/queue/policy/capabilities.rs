@@ -9,6 +9,7 @@
 //! | `max_count` (8.10) | one read in order of priority | one read per stream |
 //! | `max_size` (8.10) | the server limits the bytes of a reply | the number of entries is estimated from earlier ones |
 //! | `place` (8.0, Valkey) | `entries-read` of a group is the place of the last entry delivered | it counts deliveries |
+//! | `listed` (7.2) | a consumer that reads is listed, and counts as active | it is if a read had a result; each reads its own pending entries now and then |
 //! | `deleted` (7.0) | XAUTOCLAIM removes entries that were deleted while pending | they are claimed as nulls, and acknowledged |
 //!
 //! The result is the same with all of them. For a server that is neither Redis nor Valkey, no
@@ -29,6 +30,7 @@ pub(crate) struct Capabilities {
     pub(crate) max_count: bool,
     pub(crate) max_size: bool,
     pub(crate) deleted: bool,
+    pub(crate) listed: bool,
     pub(crate) place: bool,
 }
 
@@ -36,6 +38,11 @@ impl Capabilities {
     pub(crate) fn of(server: Option<&Server>) -> Self {
         let Some(server) = server else { return Self::default() };
         let can = |feature| server.supports(feature) == Some(true);
+        let since = |version| match server.flavour() {
+            Flavour::Redis => server.version() >= version,
+            Flavour::Valkey => true,
+            Flavour::Other => false,
+        };
         Self {
             claim: can(Feature::Claim),
             nack: can(Feature::XNack),
@@ -43,16 +50,9 @@ impl Capabilities {
             idmp: can(Feature::Idmp),
             max_count: can(Feature::MaxCount),
             max_size: can(Feature::MaxSize),
-            deleted: match server.flavour() {
-                Flavour::Redis => server.version() >= Version::new(7, 0, 0),
-                Flavour::Valkey => true,
-                Flavour::Other => false,
-            },
-            place: match server.flavour() {
-                Flavour::Redis => server.version() >= Version::new(8, 0, 0),
-                Flavour::Valkey => true,
-                Flavour::Other => false,
-            },
+            deleted: since(Version::new(7, 0, 0)),
+            listed: since(Version::new(7, 2, 0)),
+            place: since(Version::new(8, 0, 0)),
         }
     }
 }
@@ -115,7 +115,8 @@ mod tests {
         let of = |name, version| Capabilities::of(Some(&Server::new(name, version)));
         let none = Capabilities::default();
         let deleted = Capabilities { deleted: true, ..none };
-        let place = Capabilities { place: true, ..deleted };
+        let listed = Capabilities { listed: true, ..deleted };
+        let place = Capabilities { place: true, ..listed };
         let ack_del = Capabilities { ack_del: true, ..place };
         let claim = Capabilities { claim: true, ..ack_del };
         let idmp = Capabilities { idmp: true, ..claim };
@@ -123,7 +124,8 @@ mod tests {
         let rows = [
             ("redis", "6.2.5", none),
             ("redis", "7.0.15", deleted),
-            ("redis", "7.4.1", deleted),
+            ("redis", "7.2.0", listed),
+            ("redis", "7.4.1", listed),
             ("valkey", "8.1.8", place),
             ("valkey", "9.1.2", place),
             ("redis", "8.2.3", ack_del),

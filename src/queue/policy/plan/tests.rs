@@ -9,6 +9,7 @@ const OLD: Capabilities = Capabilities {
     max_count: false,
     max_size: false,
     deleted: true,
+    listed: false,
     place: false,
 };
 const NEW: Capabilities = Capabilities {
@@ -19,6 +20,7 @@ const NEW: Capabilities = Capabilities {
     max_count: true,
     max_size: true,
     deleted: true,
+    listed: true,
     place: true,
 };
 
