@@ -1,8 +1,8 @@
 //! The names of consumers: new after a long silence, removed when they are abandoned.
 
 use crate::steps::{LEASE, STREAM, consumer_of_one_job, len, name, next, requests, run, s, until};
-use crate::support::{on_each_version, queue};
-use bourn::queue::QueueEvent;
+use crate::support::{Email, on_each_version, queue};
+use bourn::queue::{Flat, Queue, QueueEvent};
 use bourn::testing::{Fault, Server};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -43,6 +43,24 @@ fn abandoned_consumer_is_removed_after_twelve_leases_and_those_of_others_are_kep
             assert_eq!(names.contains("bourn-gone"), is_kept, "{leases} leases more");
             assert!(names.contains("other"), "{names}");
         }
+    });
+}
+
+/// It sees the record of the one that died only once.
+#[test]
+fn abandoned_consumer_is_removed_by_one_that_lives_for_seconds() {
+    on_each_version(|server| async move {
+        let client = server.client().await.unwrap();
+        let queue = Queue::builder(&client, STREAM).lease(s(1));
+        let queue = queue.open::<Email, _>(Flat).await.unwrap();
+        run(&server, "XGROUP CREATECONSUMER email workers bourn-gone");
+        run(&server, "XADD {email}:turn * by bourn-gone");
+        sleep(s(40)).await;
+        let consumer = queue.consumer().start().await.unwrap();
+        sleep(s(16)).await;
+        let names = names(&server);
+        assert!(!names.contains("bourn-gone"), "{names}");
+        drop(consumer);
     });
 }
 

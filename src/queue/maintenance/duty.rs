@@ -6,19 +6,25 @@
 
 use crate::error::{Error, Outcome};
 use crate::queue::operation::{clock, turn};
-use crate::queue::policy::turn::{Note, Turn};
+use crate::queue::policy::turn::{Note, Record, Turn};
 use crate::queue::shared::Shared;
 use crate::random;
+use std::time::Duration;
+
+/// The age, by the server's clock, from which on the last record is abandoned also for a consumer
+/// that has not seen it before. Consumers that live for seconds only see each record once.
+const OLD: Duration = Duration::from_secs(40);
 
 /// Whether this consumer does the maintenance of a group.
 #[derive(Debug)]
 pub(super) struct Duty {
     turn: Turn,
+    knows_time: bool,
 }
 
 impl Duty {
     pub(super) fn new() -> Self {
-        Self { turn: Turn::of_maintenance() }
+        Self { turn: Turn::of_maintenance(), knows_time: false }
     }
 
     /// Whether the turn is ours, as far as we know.
@@ -54,14 +60,21 @@ impl Duty {
                 if note.delays {
                     shared.wheel.used();
                 }
+                if !self.knows_time {
+                    clock::ask(shared).await?;
+                    self.knows_time = true;
+                }
             }
-            let next = self.turn.saw(last.map(|(record, _)| record), clock::now());
-            let Some(id) = next else { return Ok(false) };
+            let old = clock::id_of_age_at_server(shared, OLD);
+            let last = last.map(|(Record { id, is_free }, _)| {
+                let is_old = old.is_some_and(|old| id < old);
+                Record { id, is_free: is_free || is_old }
+            });
+            let Some(id) = self.turn.saw(last, clock::now()) else { return Ok(false) };
             if !turn::take(shared, key, me, id, note).await? {
                 return Ok(false);
             }
-            self.turn.renewed(clock::now());
-            return Ok(true);
+            // The id of the first record is not a time: another one follows at once.
         }
         let sent = clock::now();
         if turn::renew(shared, key, me, note).await?.is_none() {

@@ -112,6 +112,12 @@ pub(crate) async fn run(
         let is_alone =
             |(shared, duty): (&Arc<Shared>, &Duty)| duty.is_ours() || !shared.crowd.is_maintained();
         pause = if levels.iter().zip(&duties).any(is_alone) { INTERVAL } else { LOOK };
+        // The second check of names that look abandoned: not before two leases, with jitter.
+        for ((shared, progress), duty) in levels.iter().zip(&progress).zip(&duties) {
+            if duty.is_ours() && !progress.abandoned.is_empty() {
+                pause = pause.min(shared.settings.lease * 8 / 3);
+            }
+        }
     }
 }
 
