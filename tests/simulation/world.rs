@@ -27,6 +27,8 @@ pub(crate) struct World {
     /// Producers and operators that are at work.
     busy: AtomicUsize,
     links: Mutex<Vec<Arc<Link>>>,
+    /// The letters, and their queues, that the server had after each loss of its last writes.
+    restored: Mutex<Vec<(usize, Letter)>>,
     tale: Option<Mutex<Vec<String>>>,
     /// The number of requests that the tale contains.
     told: AtomicUsize,
@@ -55,6 +57,7 @@ impl World {
             processes: Mutex::default(),
             busy: AtomicUsize::new(0),
             links: Mutex::default(),
+            restored: Mutex::default(),
             tale: tells.then(Mutex::default),
             told: AtomicUsize::new(0),
             start: Instant::now(),
@@ -342,6 +345,10 @@ impl World {
         text
     }
 
+    fn restored(&self) -> MutexGuard<'_, Vec<(usize, Letter)>> {
+        self.restored.lock().expect("no panic")
+    }
+
     /// Notes what the server has lost.
     pub(crate) fn lost(&self) {
         self.excuse(self.scene.lease * 4);
@@ -353,6 +360,7 @@ impl World {
             let groups = self.server.command(&format!("XINFO GROUPS {stream}"));
             let groups = format!("{groups:?}");
             let letters = self.letters(queue);
+            self.restored().extend(letters.iter().map(|letter| (queue, letter.clone())));
             gone.extend(places.iter().copied().filter(|(group, job)| {
                 let letter = |letter: &Letter| {
                     letter.job == *job && letter.group == self.scene.groups[*group]
@@ -420,16 +428,21 @@ impl World {
             let older = older + Duration::from_secs(1);
             let (start, started) = (Instant::now(), world.server.time());
             let mut letters = world.letters(number);
+            let before = world.restored().len();
             let dead = queue.dead_letters();
             let mut purge = pin!(dead.purge(older));
             let result = loop {
                 tokio::select! {
                     result = &mut purge => break result,
-                    // No letter is deleted sooner.
+                    // No letter is deleted sooner, except one that is there again.
                     () = sleep(Duration::from_millis(500)) => letters.extend(world.letters(number)),
                 }
             };
             world.log(|| format!("purge of queue {number}: {result:?}"));
+            let again = world.restored();
+            let of_queue = again.iter().skip(before).filter(|(queue, _)| *queue == number);
+            letters.extend(of_queue.map(|(_, letter)| letter.clone()));
+            drop(again);
             // Those that are old enough by now may have been deleted, and no others.
             let now = world.server.time().max(started + start.elapsed());
             let is_old = |letter: &Letter| {
