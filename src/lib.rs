@@ -125,7 +125,8 @@ pub mod testing;
 
 #[cfg(feature = "tokio")]
 pub use client::{
-    Batch, Client, IntoBatch, IterKind, NodeClient, SendAll, Sending, Transact, TupleKind,
+    Batch, Client, Durability, Durable, DurableError, IntoBatch, IterKind, Kept, NodeClient,
+    SendAll, Sending, Transact, TupleKind,
 };
 #[cfg(feature = "tokio")]
 pub use cluster::Node;

@@ -1,6 +1,8 @@
 //! The client handle: sends commands over the shared connection, and opens dedicated ones.
 
 mod batch;
+mod durable;
+mod identity;
 mod node;
 mod pieces;
 mod scatter;
@@ -9,6 +11,8 @@ mod send_all;
 mod transaction;
 
 pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
+pub use durable::{Durability, Durable, DurableError, Kept};
+pub(crate) use identity::Identity;
 pub use node::NodeClient;
 pub use send::Sending;
 pub use send_all::SendAll;
@@ -25,7 +29,7 @@ use crate::server::Server;
 use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use transaction::Transaction;
@@ -56,16 +60,6 @@ use transaction::Transaction;
 pub struct Client {
     link: Arc<Link>,
     opener: Opener,
-}
-
-/// The identity of a client's connection. Does not keep it open.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity(Weak<Link>);
-
-impl PartialEq for Identity {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ptr_eq(&other.0)
-    }
 }
 
 impl Client {
@@ -215,16 +209,6 @@ impl Client {
     /// the settings say.
     pub(crate) fn idmp_window(&self) -> (Duration, u64) {
         (self.opener.config.idmp_duration, self.opener.config.idmp_iids)
-    }
-
-    /// Returns the identity of the connection, which all clones share.
-    pub(crate) fn identity(&self) -> Identity {
-        Identity(Arc::downgrade(&self.link))
-    }
-
-    /// Whether it connects to the address of its settings, and not by a user function.
-    pub(crate) fn dials_address(&self) -> bool {
-        self.opener.dialler.is_by_address()
     }
 
     /// Sends a command and waits for its reply.

@@ -105,6 +105,12 @@ impl<'a> XAdd<'a> {
         Self { idempotence: Some(Idempotence::Auto { producer }), ..self }
     }
 
+    /// Whether the server may recognise the entry, and add no other.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_idmp(&self) -> bool {
+        self.idempotence.is_some()
+    }
+
     /// Trims the stream after adding the entry.
     pub fn trim(self, trim: Trim) -> Self {
         Self { trim: Some(trim), ..self }

@@ -1,6 +1,8 @@
 //! The errors of a queue, and whether the operation may have been done. No I/O.
 
+use crate::client::DurableError;
 use crate::error::{Code, Error, Outcome};
+use crate::id::EntryId;
 use crate::queue::codec::CodecError;
 
 /// The error of an operation on a queue.
@@ -38,6 +40,15 @@ pub enum QueueError {
     /// The settings do not fit each other or the server.
     #[error("invalid queue settings: {0}")]
     Settings(SettingsError),
+    /// The job was added, and may be lost: too few have it, or it is not known how many do
+    /// ([`Enqueue::durable`](crate::queue::Enqueue::durable)). To enqueue it again adds another job.
+    #[error("{reason}")]
+    NotKept {
+        /// The id of the job.
+        id: EntryId,
+        /// Who has it, as far as that is known.
+        reason: Box<DurableError>,
+    },
 }
 
 /// The reason why the settings of a queue are invalid.
@@ -102,6 +113,15 @@ impl From<CodecError> for QueueError {
     }
 }
 
+impl From<DurableError> for QueueError {
+    fn from(error: DurableError) -> Self {
+        match error {
+            DurableError::Redis(error) => error.into(),
+            DurableError::NotKept { id, .. } => Self::NotKept { id, reason: Box::new(error) },
+        }
+    }
+}
+
 impl QueueError {
     /// Returns whether the operation may have been done.
     #[must_use]
@@ -109,7 +129,7 @@ impl QueueError {
         match self {
             Self::Redis(error) => error.outcome(),
             Self::Codec(_) | Self::LeaseLost | Self::Settings(_) => Outcome::NotSent,
-            Self::Stopped => Outcome::Unknown,
+            Self::Stopped | Self::NotKept { .. } => Outcome::Unknown,
         }
     }
 

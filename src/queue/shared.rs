@@ -1,6 +1,6 @@
 //! The state shared by all handles of one queue, and the handle itself. An operation.
 
-use crate::client::{Client, Identity};
+use crate::client::{Client, Durability, Durable, Identity};
 use crate::command::{Raw, XCfgSet, XGroupCreate, XInfoStream, XLen, XPending};
 use crate::entry::Entry;
 use crate::error::{Code, Error};
@@ -19,7 +19,7 @@ use crate::queue::policy::window::Window;
 use crate::queue::settings::Settings;
 use crate::resp::ProtocolError;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::time::Instant;
@@ -46,6 +46,9 @@ pub(crate) struct Shared {
     pub(crate) crowd: Crowd,
     /// The producer ids with which jobs are added on the connection of this client.
     pub(crate) lanes: Arc<Lanes>,
+    /// The connection of jobs that must be kept, and its producer ids.
+    durable: OnceLock<Durable>,
+    pub(crate) durable_lanes: Arc<Lanes>,
     opened: OnceCell<()>,
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
@@ -109,6 +112,8 @@ impl Shared {
             wheel: Arc::default(),
             crowd: Crowd::default(),
             lanes: Arc::default(),
+            durable: OnceLock::new(),
+            durable_lanes: Arc::default(),
             opened: OnceCell::new(),
             events,
             pending: Arc::default(),
@@ -128,10 +133,17 @@ impl Shared {
             wheel: Arc::clone(&self.wheel),
             crowd: self.crowd.for_another(),
             lanes: Arc::default(),
+            durable: OnceLock::new(),
+            durable_lanes: Arc::default(),
             opened: self.opened.clone(),
             events: self.events.clone(),
             pending: Arc::clone(&self.pending),
         }
+    }
+
+    /// Returns the connection of jobs that must be kept.
+    pub(crate) fn durable(&self, durability: Durability) -> Durable {
+        self.durable.get_or_init(|| self.client.durable(durability)).with(durability)
     }
 
     /// Creates the stream and the group, and validates the settings against the server, unless that

@@ -173,6 +173,12 @@ impl Server {
         self.0.with(|state| state.latency = latency);
     }
 
+    /// Sets how many replicas `WAIT` and `WAITAOF` count. They have everything at once. The default
+    /// is none.
+    pub fn set_replicas(&self, replicas: u64) {
+        self.0.with(|state| state.replicas = replicas);
+    }
+
     /// Adds a fault.
     pub fn inject(&self, fault: Fault) {
         self.0.with(|state| state.inject(fault));

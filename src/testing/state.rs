@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) stalls: Stalls,
     pub(super) latency: Duration,
+    /// The number of replicas that WAIT and WAITAOF count.
+    pub(super) replicas: u64,
     pub(super) running: bool,
     pub(super) log: VecDeque<Request>,
     pub(super) log_limit: usize,
@@ -160,6 +162,7 @@ impl State {
             faults: Faults::default(),
             stalls: Stalls::default(),
             latency: Duration::ZERO,
+            replicas: 0,
             running: true,
             log: VecDeque::new(),
             log_limit: 100_000,

@@ -1,7 +1,7 @@
 //! Writers, and the record of the results that they received.
 
 use crate::three::Three;
-use bourn::{Client, Error, Outcome, XAdd};
+use bourn::{Client, Durability, DurableError, EntryId, Error, Kept, Outcome, XAdd};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -21,6 +21,8 @@ pub(crate) struct Written {
     /// The number of acknowledged entries.
     pub(crate) acknowledged: Vec<u64>,
     pub(crate) unknown: Vec<(u64, String)>,
+    /// The number of acknowledged entries that the replica may not have.
+    pub(crate) not_kept: usize,
     /// The texts of errors after which the entry was not added.
     pub(crate) refused: Vec<String>,
     pub(crate) longest: Duration,
@@ -34,6 +36,8 @@ pub(crate) enum How {
     Single,
     Batch,
     Transaction,
+    /// With a wait for the replica behind each group.
+    Durable,
 }
 
 impl Writer {
@@ -52,12 +56,18 @@ impl Writer {
 async fn write(client: Client, key: String, how: How, stop: Arc<AtomicBool>) -> Written {
     let mut written = Written::default();
     let mut next = 0;
+    let durable = client.durable(Durability::replicas(1, Duration::from_secs(2)));
     let add = |n: u64| XAdd::new(&key).field("n", n);
     while !stop.load(Relaxed) {
         let begin = Instant::now();
         let results: Vec<Result<_, Error>> = match how {
             How::Single => vec![client.send(add(next)).await],
             How::Batch => client.send_all((next..next + 20).map(add)).await,
+            How::Durable => {
+                let added = durable.add_all((next..next + 20).map(add)).await;
+                written.not_kept += added.iter().filter(|added| is_not_kept(added)).count();
+                added.into_iter().map(id).collect()
+            }
             How::Transaction => match client.transact([add(next), add(next + 1)]).await {
                 Ok(results) => results,
                 Err(error) => vec![Err(error.clone()), Err(error)],
@@ -79,6 +89,19 @@ async fn write(client: Client, key: String, how: How, stop: Arc<AtomicBool>) -> 
         }
     }
     written
+}
+
+fn is_not_kept(added: &Result<Kept, DurableError>) -> bool {
+    matches!(added, Err(DurableError::NotKept { .. }))
+}
+
+/// Returns the id of an entry that was added, kept or not.
+fn id(added: Result<Kept, DurableError>) -> Result<EntryId, Error> {
+    match added {
+        Ok(Kept { id, .. }) | Err(DurableError::NotKept { id, .. }) => Ok(id),
+        Err(DurableError::Redis(error)) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Checks a stream against its writer's results: acknowledged entries are there once and in

@@ -13,8 +13,8 @@ const MOVES: usize = 40;
 async fn slots_that_move_key_by_key_lose_and_repeat_nothing() {
     let three = Arc::new(Three::start());
     let client = three.client().await;
-    let hows = [How::Single, How::Batch, How::Transaction];
-    let keys: Vec<_> = (0..6).map(|n| format!("{{moving{n}}}")).collect();
+    let hows = [How::Single, How::Batch, How::Transaction, How::Durable];
+    let keys: Vec<_> = (0..8).map(|n| format!("{{moving{n}}}")).collect();
     let writers: Vec<_> = keys
         .iter()
         .zip(hows.iter().cycle())
@@ -39,6 +39,7 @@ async fn slots_that_move_key_by_key_lose_and_repeat_nothing() {
         assert_eq!(written.refused, [""; 0], "{key}");
         assert!(written.unknown.is_empty(), "{key}: {:?}", written.unknown);
         assert_eq!(check(&three, &key, &written), 0, "{key}: lost");
+        assert_eq!(written.not_kept, 0, "{key}");
         println!("{key}: {} entries, longest {:?}", written.acknowledged.len(), written.longest);
         all += written.acknowledged.len();
     }

@@ -35,6 +35,8 @@ mod deleted_streams;
 #[cfg(test)]
 mod dial;
 #[cfg(test)]
+mod durable;
+#[cfg(test)]
 mod failing_handlers;
 #[cfg(test)]
 mod given_back;

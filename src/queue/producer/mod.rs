@@ -10,7 +10,7 @@
 //! Only an id resolves an unknown outcome. A later refusal, such as LOADING, does not say whether
 //! the first attempt was applied: the job is sent again until its time is over.
 
-use crate::client::Client;
+use crate::client::{Client, Durability, Durable, DurableError, Kept};
 use crate::command::{Trim, XAdd};
 use crate::error::{Code, Error, Outcome};
 use crate::id::EntryId;
@@ -45,6 +45,7 @@ const RETRY_TIME: Duration = Duration::from_secs(60);
 /// ```
 pub struct Producer<T> {
     queue: Queue<T>,
+    durability: Option<Durability>,
 }
 
 /// Options of a job: headers and a unique key.
@@ -59,6 +60,7 @@ pub struct Producer<T> {
 pub struct Enqueue {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     unique: Option<Vec<u8>>,
+    durability: Option<Durability>,
 }
 
 impl Enqueue {
@@ -81,6 +83,11 @@ impl Enqueue {
     pub fn unique(self, key: impl AsRef<[u8]>) -> Self {
         Self { unique: Some(key.as_ref().to_vec()), ..self }
     }
+
+    /// Waits until replicas or disks have the job, as [`Producer::durable`] does.
+    pub fn durable(self, durability: Durability) -> Self {
+        Self { durability: Some(durability), ..self }
+    }
 }
 
 /// The IDMP producer id of unique jobs, shared by all producers.
@@ -96,7 +103,30 @@ impl<T: 'static> Queue<T> {
 
 impl<T: 'static> Producer<T> {
     fn new(queue: Queue<T>) -> Self {
-        Self { queue }
+        Self { queue, durability: None }
+    }
+
+    /// Returns a producer that waits until replicas or disks have each job: `WAIT` (Redis 3.0) or
+    /// `WAITAOF` (Redis 7.2, every Valkey).
+    ///
+    /// Such jobs are added on another connection, which all producers of the queue share. Those of
+    /// many tasks are sent together, with one wait behind them.
+    ///
+    /// ```no_run
+    /// # use bourn::{Durability, queue::{Queue, QueueError}};
+    /// # use std::time::Duration;
+    /// # async fn f(queue: &Queue<String>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let two = Durability::replicas(2, Duration::from_millis(500));
+    /// match queue.producer().durable(two).enqueue(&"ada@example.com".to_owned()).await {
+    ///     Ok(id) => println!("{id} is on two replicas"),
+    ///     Err(QueueError::NotKept { id, reason }) => println!("{id} was added: {reason}"),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn durable(self, durability: Durability) -> Self {
+        Self { durability: Some(durability), ..self }
     }
 
     /// Adds a job: `XADD`.
@@ -125,16 +155,23 @@ impl<T: 'static> Producer<T> {
     /// # Errors
     ///
     /// As [`Producer::enqueue`]; [`SettingsError::TooOld`] for [`Enqueue::unique`] on a server
-    /// without IDMP.
+    /// without IDMP; [`QueueError::NotKept`] for [`Enqueue::durable`] if the job was added, and too
+    /// few have it.
     pub async fn enqueue_with(&self, payload: &T, options: Enqueue) -> Result<EntryId, QueueError> {
         let fields = self.queue.encoded_with(payload, &options.headers)?;
         let shared = self.queue.shared();
         shared.opened().await?;
         let idmp = shared.capabilities().idmp;
+        let durability = options.durability.or(self.durability);
         let Some(unique) = options.unique else {
-            let mut ids = self.add(vec![fields], idmp).await;
+            let mut ids = self.add(vec![fields], idmp, durability).await;
             return ids.pop().unwrap_or(Err(QueueError::Stopped));
         };
+        if durability.is_some() {
+            let reason = "a unique job cannot be durable: if the server has it already, it writes \
+                          nothing, and a wait says nothing about the job";
+            return Err(SettingsError::Value(reason).into());
+        }
         if !shared.has_idmp() {
             return Err(SettingsError::TooOld("unique jobs need XADD IDMP (Redis 8.6)").into());
         }
@@ -206,34 +243,51 @@ impl<T: 'static> Producer<T> {
                 Err(error) => results.push(Some(Err(error.into()))),
             }
         }
-        let mut ids = self.add(good, idmp).await.into_iter();
+        let mut ids = self.add(good, idmp, self.durability).await.into_iter();
         let stopped = || Err(QueueError::Stopped);
         let mut id = || ids.next().unwrap_or_else(stopped);
         results.into_iter().map(|result| result.unwrap_or_else(&mut id)).collect()
     }
 
     /// Adds these jobs, and records the server's time from their ids.
-    async fn add(&self, jobs: Vec<FieldList>, idmp: bool) -> Vec<Result<EntryId, QueueError>> {
-        let added = self.add_all(jobs, idmp).await;
+    async fn add(
+        &self,
+        jobs: Vec<FieldList>,
+        idmp: bool,
+        durability: Option<Durability>,
+    ) -> Vec<Result<EntryId, QueueError>> {
+        let added = self.add_all(jobs, idmp, durability).await;
         if let Some(Ok(last)) = added.iter().rev().find(|added| added.is_ok()) {
             clock::id_assigned(self.queue.shared(), *last);
         }
         added
     }
 
-    async fn add_all(&self, jobs: Vec<FieldList>, idmp: bool) -> Vec<Result<EntryId, QueueError>> {
+    async fn add_all(
+        &self,
+        jobs: Vec<FieldList>,
+        idmp: bool,
+        durability: Option<Durability>,
+    ) -> Vec<Result<EntryId, QueueError>> {
         let shared = self.queue.shared();
+        let durable = durability.map(|durability| shared.durable(durability));
         if !idmp {
-            let added = match &*jobs {
-                [job] => vec![shared.client.send(add(shared, job)).await],
-                jobs => send_ready(&shared.client, jobs, |job| add(shared, job), &mut None).await,
+            let added = match (&durable, &*jobs) {
+                (Some(durable), jobs) => {
+                    let added = durable.add_new(jobs.iter().map(|job| add(shared, job))).await;
+                    return added.into_iter().map(|added| Ok(added?.id)).collect();
+                }
+                (None, [job]) => vec![shared.client.send(add(shared, job)).await],
+                (None, jobs) => {
+                    send_ready(&shared.client, jobs, |job| add(shared, job), &mut None).await
+                }
             };
             return added.into_iter().map(|added| Ok(added?)).collect();
         }
         let mut results = Vec::with_capacity(jobs.len());
         let mut not_ready_until = None;
         for jobs in jobs.chunks(LANE * LANES) {
-            results.extend(self.send_numbered(jobs, &mut not_ready_until).await);
+            results.extend(self.send_numbered(jobs, &mut not_ready_until, durable.as_ref()).await);
         }
         results
     }
@@ -243,14 +297,27 @@ impl<T: 'static> Producer<T> {
         &self,
         jobs: &[FieldList],
         not_ready_until: &mut Option<Instant>,
+        durable: Option<&Durable>,
     ) -> Vec<Result<EntryId, QueueError>> {
         let shared = self.queue.shared();
         let until = clock::now() + RETRY_TIME;
-        let numbers = Numbers::take(&shared.lanes, jobs.len());
-        let mut results = match (&*numbers.all, jobs) {
+        let lanes = if durable.is_some() { &shared.durable_lanes } else { &shared.lanes };
+        let numbers = Numbers::take(lanes, jobs.len());
+        // The jobs that may be lost.
+        let mut doubts = Vec::new();
+        let mut results = match (durable, &*numbers.all, jobs) {
+            (Some(durable), numbers, jobs) => {
+                let all = numbers.iter().zip(jobs);
+                let adds = all.map(|(number, job)| add_numbered(shared, number, job));
+                let added = durable.add_new(adds).await;
+                doubts.extend(added.iter().map(|added| added.as_ref().err().cloned()));
+                added.into_iter().map(added_at_least).collect()
+            }
             // A single command is retried by the client itself.
-            ([number], [job]) => vec![shared.client.send(add_numbered(shared, number, job)).await],
-            (numbers, jobs) => {
+            (None, [number], [job]) => {
+                vec![shared.client.send(add_numbered(shared, number, job)).await]
+            }
+            (None, numbers, jobs) => {
                 let all: Vec<_> = numbers.iter().zip(jobs).collect();
                 send_ready(
                     &shared.client,
@@ -295,7 +362,24 @@ impl<T: 'static> Producer<T> {
             }
             unresolved = still;
         }
-        results.into_iter().map(|result| Ok(result?)).collect()
+        let mut doubts = doubts.into_iter();
+        let result = |result: Result<EntryId, Error>| match (result?, doubts.next().flatten()) {
+            (id, None) => Ok(id),
+            // It was sent again on another connection, and nothing was waited for.
+            (id, Some(DurableError::Redis(error))) => {
+                Err(DurableError::NotKept { id, kept: None, reason: Some(error) }.into())
+            }
+            (_, Some(error)) => Err(error.into()),
+        };
+        results.into_iter().map(result).collect()
+    }
+}
+
+/// Returns the id of a job that was added, kept or not.
+fn added_at_least(added: Result<Kept, DurableError>) -> Result<EntryId, Error> {
+    match added {
+        Ok(Kept { id, .. }) | Err(DurableError::NotKept { id, .. }) => Ok(id),
+        Err(DurableError::Redis(error)) => Err(error),
     }
 }
 
@@ -368,7 +452,7 @@ fn add<'a>(shared: &'a Shared, fields: &'a FieldList) -> XAdd<'a> {
 
 impl<T> Clone for Producer<T> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+        Self { queue: self.queue.clone(), durability: self.durability }
     }
 }
 

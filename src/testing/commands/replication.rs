@@ -31,7 +31,7 @@ pub(super) fn replicaof(state: &mut State, _: Key, args: Arguments<'_>) -> Answe
     Ok(Reply::Simple("OK"))
 }
 
-/// `WAIT replicas timeout`. There are no replicas.
+/// `WAIT replicas timeout`. All replicas of [`State::replicas`] have everything.
 pub(super) fn wait(state: &mut State, key: Key, args: Arguments<'_>) -> Result<Ran, Reply> {
     if state.is_replica(key) {
         let since = if state.release().is_valkey() { "if" } else { "since Redis 4.0 if" };
@@ -43,8 +43,8 @@ pub(super) fn wait(state: &mut State, key: Key, args: Arguments<'_>) -> Result<R
     }
     let replicas = args.integer(1)?;
     let timeout = args.timeout(2)?;
-    let reply = Reply::Integer(0);
-    Ok(later(state, key, replicas <= 0, reply, timeout))
+    let has = i64::try_from(state.replicas).unwrap_or(i64::MAX);
+    Ok(later(state, key, replicas <= has, Reply::Integer(has), timeout))
 }
 
 /// `WAITAOF local replicas timeout`
@@ -71,8 +71,9 @@ pub(super) fn waitaof(state: &mut State, key: Key, args: Arguments<'_>) -> Resul
         // A real server syncs once a second. This one has no reason to wait.
         state.synced = state.store.clone();
     }
-    let reply = Reply::Array(vec![Reply::Integer(i64::from(writes)), Reply::Integer(0)]);
-    Ok(later(state, key, replicas <= 0, reply, timeout))
+    let has = i64::try_from(state.replicas).unwrap_or(i64::MAX);
+    let reply = Reply::Array(vec![Reply::Integer(i64::from(writes)), Reply::Integer(has)]);
+    Ok(later(state, key, replicas <= has, reply, timeout))
 }
 
 fn later(state: &mut State, key: Key, done: bool, reply: Reply, timeout: u64) -> Ran {

@@ -2,6 +2,7 @@
 
 mod dedicated;
 mod dropped;
+mod durable;
 mod lost;
 mod waiting;
 

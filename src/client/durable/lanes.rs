@@ -1,0 +1,250 @@
+//! Lanes: the entries that wait for their group. A single server has one lane, a cluster one for each
+//! slot.
+
+use super::durability::{Counted, Durability};
+use super::group::{Group, Replied, XADD, refusal};
+use crate::cluster::{Link, Opener};
+use crate::command::{DedicatedCommand, Safety, Wait, WaitAof};
+use crate::connection::{Failed, Failure, Patience, error, runtime};
+use crate::error::{Error, ServerError, Unsent};
+use crate::resp::Frame;
+use crate::server::Server;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// The maximum number of entries of a group, and of their bytes unless it is a single one.
+const GROUP: usize = 1_024;
+const GROUP_BYTES: usize = 1 << 20;
+
+/// The maximum number of entries that wait.
+const WAITING: usize = 16 * GROUP;
+
+/// An entry that waits for its group.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) command: Vec<u8>,
+    pub(super) durability: Durability,
+    pub(super) until: Option<Instant>,
+    /// The whole time that it has.
+    pub(super) time: Duration,
+    pub(super) reply: oneshot::Sender<Answer>,
+    /// Its place among those that wait.
+    pub(super) _room: OwnedSemaphorePermit,
+}
+
+/// What came for one entry.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The reply to the XADD.
+    pub(super) reply: Result<Frame, Error>,
+    /// The result of the wait behind it.
+    pub(super) waited: Result<Counted, Error>,
+    pub(super) server: Option<Arc<Server>>,
+}
+
+/// The entries that wait, and the connection.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    opener: Opener,
+    link: OnceCell<Link>,
+    /// The entries of each lane that has a task.
+    waiting: Mutex<HashMap<Option<u16>, VecDeque<Pending>>>,
+    room: Arc<Semaphore>,
+}
+
+impl Lanes {
+    pub(super) fn new(opener: Opener) -> Self {
+        let room = Arc::new(Semaphore::new(WAITING));
+        Self { opener, link: OnceCell::new(), waiting: Mutex::default(), room }
+    }
+
+    pub(super) fn command_timeout(&self) -> Duration {
+        self.opener.config.command_timeout
+    }
+
+    /// Waits until there is room for one more entry, until this time; the whole time is `waited`.
+    pub(super) async fn room(
+        &self,
+        until: Option<Instant>,
+        waited: Duration,
+    ) -> Result<OwnedSemaphorePermit, Unsent> {
+        let room = Arc::clone(&self.room).acquire_owned();
+        let room = match until {
+            None => room.await,
+            Some(until) => timeout_at(until, room)
+                .await
+                .map_err(|_| Unsent::TimedOut { waited, source: None })?,
+        };
+        room.map_err(|_| Unsent::Closed)
+    }
+
+    /// Adds an entry to its lane.
+    pub(super) fn add(self: &Arc<Self>, slot: Option<u16>, pending: Pending) -> Result<(), Error> {
+        let slot = slot.filter(|_| self.opener.config.cluster.is_some());
+        let runtime = runtime(&self.opener.config)?;
+        let mut waiting = self.waiting();
+        if let Some(lane) = waiting.get_mut(&slot) {
+            lane.push_back(pending);
+            return Ok(());
+        }
+        waiting.insert(slot, VecDeque::from([pending]));
+        drop(waiting);
+        runtime.spawn(Lane { lanes: Arc::clone(self), slot, is_over: false }.run());
+        Ok(())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Option<u16>, VecDeque<Pending>>> {
+        // No code that runs under this lock can leave the lanes inconsistent by a panic.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn link(&self) -> Result<&Link, Error> {
+        let open = || self.opener.open(Arc::clone(&self.opener.config), Patience::Usual);
+        self.link.get_or_try_init(open).await
+    }
+}
+
+/// A lane with entries, and the task that sends them. The lane ends with it.
+struct Lane {
+    lanes: Arc<Lanes>,
+    slot: Option<u16>,
+    is_over: bool,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // The runtime has ended: nobody would send these entries.
+            let left = self.lanes.waiting().remove(&self.slot);
+            drop(left);
+        }
+    }
+}
+
+impl Lane {
+    /// Sends one group after the other, until none is left.
+    async fn run(mut self) {
+        while let Some(group) = self.take() {
+            self.send(group).await;
+        }
+        self.is_over = true;
+    }
+
+    /// Takes the next group: entries with the same durability, in order. Without any, the lane
+    /// ends.
+    fn take(&self) -> Option<Vec<Pending>> {
+        let now = Instant::now();
+        let mut waiting = self.lanes.waiting();
+        let lane = waiting.get_mut(&self.slot)?;
+        let (mut group, mut bytes) = (Vec::<Pending>::new(), 0);
+        while let Some(next) = lane.pop_front() {
+            if next.reply.is_closed() {
+                continue;
+            }
+            if next.until.is_some_and(|until| until <= now) {
+                let reason = Unsent::TimedOut { waited: next.time, source: None };
+                next.fail(Error::Unsent { command: XADD, reason });
+                continue;
+            }
+            let is_alike = group.first().is_none_or(|first| first.durability == next.durability);
+            bytes += next.command.len();
+            if group.len() == GROUP || !group.is_empty() && (bytes > GROUP_BYTES || !is_alike) {
+                lane.push_front(next);
+                break;
+            }
+            group.push(next);
+        }
+        if group.is_empty() {
+            waiting.remove(&self.slot);
+            return None;
+        }
+        Some(group)
+    }
+
+    /// Sends a group, and gives each entry its answer.
+    async fn send(&self, group: Vec<Pending>) {
+        let link = match self.lanes.link().await {
+            Ok(link) => link,
+            Err(error) => return group.into_iter().for_each(|entry| entry.fail(error.clone())),
+        };
+        let Some(first) = group.first() else { return };
+        let (durability, time) = (first.durability, first.time);
+        if let Some(reason) = durability.refused_by(link.server().as_deref()) {
+            let reason = Unsent::Refused { reason };
+            let error = Error::Unsent { command: XADD, reason };
+            return group.into_iter().for_each(|entry| entry.fail(error.clone()));
+        }
+        // Those with more time are sent again, if the group was not sent in this time.
+        let until = group.iter().filter_map(|entry| entry.until).min();
+        let adds = group.iter().map(|entry| entry.command.clone()).collect();
+        let request = Group { slot: self.slot, adds, wait: durability.wait() };
+        let Replied { adds, wait, failure } = link.call(request).until(until, time).await;
+        let server = link.server();
+        let waited = counted(durability, wait, &failure, time, server.as_ref());
+        let is_unsent =
+            matches!(failure.as_deref(), Some(Failure::Unsent(Unsent::TimedOut { .. })));
+        let (now, count) = (Instant::now(), group.len() as u64);
+        let have_run = adds.iter().any(|reply| refusal(reply).is_none());
+        let (mut replies, mut again) = (adds.into_iter(), Vec::new());
+        for (nth, entry) in (1..).zip(group) {
+            let in_time = entry.until.is_none_or(|until| now < until);
+            match replies.next() {
+                // The slot moved in between: the next group is sent to its new node.
+                Some(reply)
+                    if have_run && in_time && self.slot.is_some() && refusal(&reply).is_some() =>
+                {
+                    again.push(entry);
+                }
+                None if is_unsent && in_time => again.push(entry),
+                reply => {
+                    let lost =
+                        || error(XADD, failure.clone(), entry.time, (Safety::Write, count - nth));
+                    let reply = reply.ok_or_else(lost);
+                    let (waited, server) = (waited.clone(), server.clone());
+                    // The caller may have dropped its future.
+                    let _ = entry.reply.send(Answer { reply, waited, server });
+                }
+            }
+        }
+        if let Some(lane) = self.lanes.waiting().get_mut(&self.slot) {
+            again.into_iter().rev().for_each(|entry| lane.push_front(entry));
+        }
+    }
+}
+
+impl Pending {
+    /// Answers that the entry was not added, or that this is not known.
+    fn fail(self, error: Error) {
+        let (reply, waited, server) = (Err(error.clone()), Err(error), None);
+        // The caller may have dropped its future.
+        let _ = self.reply.send(Answer { reply, waited, server });
+    }
+}
+
+/// Returns the result of a wait.
+fn counted(
+    durability: Durability,
+    reply: Option<Frame>,
+    failure: &Failed,
+    time: Duration,
+    server: Option<&Arc<Server>>,
+) -> Result<Counted, Error> {
+    let (command, needs) = durability.named();
+    let Some(frame) = reply else {
+        return Err(error(command, failure.clone(), time, (Safety::Write, 0)));
+    };
+    if let Some(text) = frame.error() {
+        let error = ServerError::new(command, text);
+        return Err(Error::refusal(error, needs, || server.cloned()));
+    }
+    let counted = if durability.is_disk() {
+        WaitAof::dedicated_reply(frame)
+            .map(|reply| Counted { disk: reply.local, replicas: reply.replicas })
+    } else {
+        Wait::dedicated_reply(frame).map(|replicas| Counted { disk: false, replicas })
+    };
+    counted.map_err(|source| Error::Decode { command, source })
+}
