@@ -40,7 +40,7 @@ pub struct QueueBuilder {
 }
 
 impl QueueBuilder {
-    fn new(client: &Client, stream: &[u8]) -> Self {
+    pub(crate) fn new(client: &Client, stream: &[u8]) -> Self {
         Self { client: client.clone(), settings: Settings::new(stream) }
     }
 
@@ -200,13 +200,21 @@ impl QueueBuilder {
     /// [`QueueError::Settings`] if a setting is invalid in itself. A setting that does not fit the
     /// server fails at the first use.
     pub fn open_lazy<T: 'static, C: Codec<T>>(self, codec: C) -> Result<Queue<T>, QueueError> {
+        self.open_with(Arc::new(codec))
+    }
+
+    /// Does the same, with a codec that others use, too.
+    pub(crate) fn open_with<T: 'static>(
+        self,
+        codec: Arc<dyn Codec<T>>,
+    ) -> Result<Queue<T>, QueueError> {
         let Self { client, settings } = self;
         let (time, ids) = client.idmp_window();
         if let Some(wrong) = settings.wrong(Window::needed(Window { time, ids })) {
             return Err(SettingsError::Value(wrong).into());
         }
         let shared = Shared::new(client, settings);
-        Ok(Queue::new(Arc::new(shared), Arc::new(codec)))
+        Ok(Queue::new(Arc::new(shared), codec))
     }
 }
 

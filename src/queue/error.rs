@@ -95,6 +95,10 @@ pub enum SettingsError {
     /// the operation. Open both with one [`Client`](crate::Client), or with clones of it.
     #[error("{0} needs queues that were opened with the same client")]
     OtherClient(&'static str),
+    /// A partitioned queue was opened before with another number of lanes, or with other servers.
+    /// Contains both. Jobs would go to lanes that nobody reads.
+    #[error("the partitioned queue was opened before with {0}")]
+    Layout(Box<str>),
     /// The operation acknowledges a job, and the queue delivers at most once: its jobs were removed
     /// when they were delivered. Contains the operation.
     #[error("{0} needs a queue that delivers at least once")]

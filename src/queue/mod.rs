@@ -100,6 +100,7 @@ mod lanes;
 mod maintenance;
 mod operation;
 mod other_groups;
+mod partitioned;
 mod policy;
 mod producer;
 mod settings;
@@ -126,6 +127,9 @@ pub use consumer::{Consumer, ConsumerBuilder};
 pub use error::{QueueError, SettingsError};
 pub use event::{QueueEvent, QueueEvents};
 pub use operation::ack::Acked;
+pub use partitioned::{
+    Partitioned, PartitionedBuilder, PartitionedProducer, PartitionedStats, PartitionedWorker,
+};
 pub use policy::retry_policy::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use producer::{Enqueue, Producer};
 pub use settings::{Retention, Undecodable};

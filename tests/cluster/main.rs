@@ -7,6 +7,7 @@
 //! | `redirects` | MOVED, ASK and TRYAGAIN, one at a time, with the bytes that a node receives |
 //! | `migration` | slots that move under load: every acknowledged entry is there once, in order |
 //! | `failover` | a killed master and planned failovers under load |
+//! | `partitioned` | a queue of several lanes while their slots move |
 //! | `readers` | blocking reads, tails and the queue while slots move and masters fail |
 
 #[path = "../server/support.rs"]
@@ -21,6 +22,8 @@ mod failover;
 mod ledger;
 #[cfg(test)]
 mod migration;
+#[cfg(test)]
+mod partitioned;
 #[cfg(test)]
 mod readers;
 #[cfg(test)]

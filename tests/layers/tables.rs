@@ -60,7 +60,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 17] = [
 
 /// The allowed imports of each file and folder of the queue from others of it. `guide` pages and
 /// the module's own list of public items are exempt.
-pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 17] = [
+pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 18] = [
     ("first", &[]),
     ("cause", &[]),
     ("lanes", &[]),
@@ -108,6 +108,21 @@ pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 17] = [
     (
         "worker",
         &["first", "cause", "codec", "policy", "error", "settings", "shared", "consumer", "admin"],
+    ),
+    (
+        "partitioned",
+        &[
+            "first",
+            "codec",
+            "error",
+            "shared",
+            "builder",
+            "operation",
+            "producer",
+            "consumer",
+            "admin",
+            "worker",
+        ],
     ),
 ];
 

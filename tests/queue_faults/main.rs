@@ -71,6 +71,8 @@ mod other_groups;
 #[cfg(test)]
 mod out_of_memory;
 #[cfg(test)]
+mod partitioned;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod producer;

@@ -1,6 +1,7 @@
 //! The counts of outcomes in one consumer, and its final report. Part of the tasks.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The outcome of a delivery.
@@ -151,6 +152,25 @@ pub struct Report {
     /// Not done, and the decision on them could not be carried out, or was not confirmed. They are
     /// delivered again when their lease expires.
     pub unsettled: u64,
+}
+
+/// Adds the counts of another consumer.
+impl AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.already_gone += other.already_gone;
+        self.retried += other.retried;
+        self.dead += other.dead;
+        self.discarded += other.discarded;
+        self.released += other.released;
+        self.dropped += other.dropped;
+        self.lease_lost += other.lease_lost;
+        self.panicked += other.panicked;
+        self.timed_out += other.timed_out;
+        self.lost += other.lost;
+        self.unacknowledged += other.unacknowledged;
+        self.unsettled += other.unsettled;
+    }
 }
 
 /// Prints as `12 done, 1 retried`. Zero counts are omitted.

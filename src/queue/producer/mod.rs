@@ -60,6 +60,7 @@ pub struct Producer<T> {
 pub struct Enqueue {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     unique: Option<Vec<u8>>,
+    key: Option<Vec<u8>>,
     durability: Option<Durability>,
 }
 
@@ -82,6 +83,17 @@ impl Enqueue {
     /// [`QueueBuilder::dedupe_window`](crate::queue::QueueBuilder::dedupe_window) sets another.
     pub fn unique(self, key: impl AsRef<[u8]>) -> Self {
         Self { unique: Some(key.as_ref().to_vec()), ..self }
+    }
+
+    /// Sets the key that chooses the lane of a [`Partitioned`](crate::queue::Partitioned) queue: jobs
+    /// with the same key have the same lane. Without effect in a queue of one stream.
+    pub fn key(self, key: impl AsRef<[u8]>) -> Self {
+        Self { key: Some(key.as_ref().to_vec()), ..self }
+    }
+
+    /// Returns the key that chooses the lane. That of a unique job must always have the same.
+    pub(crate) fn lane_key(&self) -> Option<&[u8]> {
+        self.key.as_deref().or(self.unique.as_deref())
     }
 
     /// Waits until replicas or disks have the job, as [`Producer::durable`] does.

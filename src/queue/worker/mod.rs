@@ -34,6 +34,7 @@ use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The order in which several queues share one worker.
 ///
@@ -123,6 +124,8 @@ pub struct WorkerBuilder<T> {
     job_timeout: Option<Duration>,
     grace: Duration,
     middleware: Vec<Arc<dyn Middleware>>,
+    /// The places that it shares with other workers.
+    slots: Option<Arc<Semaphore>>,
 }
 
 impl<T: 'static> Queue<T> {
@@ -146,7 +149,19 @@ impl<T: Send + 'static> WorkerBuilder<T> {
             job_timeout: None,
             grace: Duration::from_secs(25),
             middleware: Vec::new(),
+            slots: None,
         }
+    }
+
+    /// Runs a job only in one of these places, which other workers use as well.
+    pub(crate) fn sharing(self, slots: Arc<Semaphore>) -> Self {
+        Self { slots: Some(slots), ..self }
+    }
+
+    /// Adds a middleware that other workers use as well.
+    pub(crate) fn with_shared(mut self, middleware: Arc<dyn Middleware>) -> Self {
+        self.middleware.push(middleware);
+        self
     }
 
     /// Sets the maximum number of jobs that run at the same time. Default 16.
@@ -191,9 +206,8 @@ impl<T: Send + 'static> WorkerBuilder<T> {
     }
 
     /// Runs a middleware around each job. The one added first is outermost.
-    pub fn with(mut self, middleware: impl Middleware) -> Self {
-        self.middleware.push(Arc::new(middleware));
-        self
+    pub fn with(self, middleware: impl Middleware) -> Self {
+        self.with_shared(Arc::new(middleware))
     }
 
     /// Runs jobs until `shutdown` completes, and then stops gracefully. It fetches no more jobs,
@@ -406,6 +420,7 @@ impl<T: Send + 'static> WorkerBuilder<T> {
             Either::Right((consumer, shutdown)) => (consumer?, shutdown),
         };
         let running = Running::new(handler, self.middleware, self.job_timeout, is_cancellable);
+        let running = running.sharing(self.slots);
         running::run(consumer, Arc::new(running), self.concurrency, self.grace, shutdown).await
     }
 

@@ -21,6 +21,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub(crate) struct Running<H> {
     stopping: CancellationToken,
     /// Cancelled when the grace period is over.
     cancel: CancellationToken,
+    /// The places that it shares with other workers.
+    slots: Option<Arc<Semaphore>>,
 }
 
 impl<H> Running<H> {
@@ -55,7 +58,11 @@ impl<H> Running<H> {
         is_cancellable: bool,
     ) -> Self {
         let (stopping, cancel) = (CancellationToken::new(), CancellationToken::new());
-        Self { handler, middleware, job_timeout, is_cancellable, stopping, cancel }
+        Self { handler, middleware, job_timeout, is_cancellable, stopping, cancel, slots: None }
+    }
+
+    pub(crate) fn sharing(self, slots: Option<Arc<Semaphore>>) -> Self {
+        Self { slots, ..self }
     }
 }
 
@@ -183,6 +190,13 @@ impl<H> Running<H> {
         if info.lease().is_lost() {
             return End::LeaseLost;
         }
+        let _slot = match &self.slots {
+            None => None,
+            Some(slots) => match self.until(info, Arc::clone(slots).acquire_owned()).await {
+                Ok(slot) => Some(slot),
+                Err(end) => return end,
+            },
+        };
         let turn = if self.middleware.is_empty() {
             Some(turn)
         } else {
