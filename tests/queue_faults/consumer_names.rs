@@ -156,7 +156,8 @@ fn job_delivered_to_a_consumer_while_it_is_removed_is_put_back_after_any_failure
 
 #[test]
 fn name_is_kept_while_a_read_may_still_be_on_its_way() {
-    for stall in [false, true] {
+    // The time from the end of the read's connection to the end of the consumer.
+    for (stall, leases, is_kept) in [(false, 0, false), (true, 0, true), (true, 1, false)] {
         on_each_version(|server| async move {
             let queue = queue(&server, STREAM).await;
             let consumer = queue.consumer().start().await.unwrap();
@@ -166,11 +167,13 @@ fn name_is_kept_while_a_read_may_still_be_on_its_way() {
                 let reader = reads.last().expect("a read").connection();
                 server.inject(Fault::stall_requests(s(20)).on_connection(reader));
                 sleep(s(3)).await;
+                server.disconnect_all();
+                sleep(s(3) + LEASE * leases).await;
             }
             let name = name(&consumer);
             consumer.close().await;
             let removed = requests(&server, &["DELCONSUMER", &name]);
-            assert_eq!(removed.is_empty(), stall, "{removed:?}");
+            assert_eq!(removed.is_empty(), is_kept, "{leases} leases: {removed:?}");
         });
     }
 }

@@ -428,7 +428,7 @@ async fn supervise(
     let _ = tokio::time::timeout(LEAVE, left).await;
     let me = state.name();
     // If the name stays, another consumer removes it, when nothing can be on its way any more.
-    if state.all_answered() {
+    if state.none_on_its_way() {
         let leaver = Arc::clone(&state);
         let leaving = async move { maintenance::consumers::leave(&leaver.levels, &me).await };
         // It continues after this time: a job that was delivered to the name may have to be put back.

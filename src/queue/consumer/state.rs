@@ -23,7 +23,7 @@ use crate::queue::shared::Shared;
 use crate::random;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -76,7 +76,7 @@ pub(crate) struct State {
     settling: AtomicUsize,
     /// Whether a command was not answered that may make an entry pending for our name. The server
     /// may carry it out at any later time.
-    unanswered: AtomicBool,
+    unanswered: Mutex<Option<Instant>>,
     /// Jobs that wait here for a retry.
     waiting: AtomicUsize,
     /// Jobs that are to run alone: nothing is fetched.
@@ -134,7 +134,7 @@ impl State {
             bytes: AtomicUsize::new(0),
             undecided: AtomicUsize::new(0),
             settling: AtomicUsize::new(0),
-            unanswered: AtomicBool::new(false),
+            unanswered: Mutex::default(),
             waiting: AtomicUsize::new(0),
             pauses: AtomicUsize::new(0),
             taken: Notify::new(),
@@ -150,12 +150,18 @@ impl State {
 
     /// Records that a command was not answered which may make an entry pending for our name.
     pub(crate) fn set_unanswered(&self) {
-        self.unanswered.store(true, Ordering::Release);
+        *lock(&self.unanswered) = Some(clock::now());
     }
 
     /// Whether all commands were answered that may make an entry pending for our name.
     pub(crate) fn all_answered(&self) -> bool {
-        !self.unanswered.load(Ordering::Acquire)
+        lock(&self.unanswered).is_none()
+    }
+
+    /// Whether none of them may be on its way: those without an answer are a lease old.
+    pub(crate) fn none_on_its_way(&self) -> bool {
+        let old = |at: &Instant| clock::now() >= *at + self.lease();
+        lock(&self.unanswered).as_ref().is_none_or(old)
     }
 
     /// Returns the consumer's name.
