@@ -94,6 +94,28 @@ fn job_that_is_released_while_it_runs_alone_is_run_alone_again() {
     });
 }
 
+/// The worker is alive, so the job has not ended it.
+#[test]
+fn job_whose_acknowledgement_the_server_lost_after_it_ran_alone_is_run_alone_again() {
+    on_each(async |test| {
+        let queue = test.queue().await;
+        test.enqueue(&queue, 1).await;
+        lose_attempts(&test).await;
+        let server = test.server.clone();
+        let run = Run::new(queue.worker(), move |_| {
+            server.sync();
+            async { Ok(()) }
+        });
+        until("it is done", || async { test.left() == (0, 0) }).await;
+        test.server.crash();
+        assert_eq!(test.left(), (1, 1), "the server has lost the acknowledgement");
+        until("it is done", || async { test.left() == (0, 0) }).await;
+        let (report, seen) = run.stop().await;
+        assert_eq!((report.done, report.dead), (2, 0), "{report}");
+        assert_eq!(seen.get(&0), Some(&vec![4, 4]));
+    });
+}
+
 /// It is not the one that killed the worker: it had not begun.
 #[test]
 fn job_whose_worker_dies_while_it_waits_to_run_alone_is_run_alone_later() {
