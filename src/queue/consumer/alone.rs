@@ -9,12 +9,14 @@
 
 use crate::queue::consumer::conclude::owner;
 use crate::queue::consumer::in_flight::InFlight;
+use crate::queue::consumer::state::State;
 use crate::queue::first::first;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::operation::claim::{self, Owner};
 use crate::queue::operation::clock;
+use crate::queue::policy::leases::Key;
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -82,13 +84,31 @@ async fn turn(job: InFlight) -> Option<InFlight> {
     };
     first(first(others_settled, after(state.limits.alone_within)), job.lease.lost()).await;
     match mark(&job).await {
-        Marked::Done => Some(job),
+        Marked::Done => {
+            state.note_run_alone(job.key, job.count_alone());
+            Some(job)
+        }
         Marked::NotOurs => {
             job.abandon();
             None
         }
         // Dropped, it is given back.
         Marked::Refused => None,
+    }
+}
+
+impl State {
+    /// Records that a job with this delivery count is run alone.
+    fn note_run_alone(&self, key: Key, count: u32) {
+        let mut ran = self.ran_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        ran.insert(key, (count, clock::now()));
+    }
+
+    /// Whether a job with this delivery count was run alone here. Another consumer that claims it
+    /// raises the count.
+    pub(crate) fn has_run_alone(&self, key: Key, count: u32) -> bool {
+        let ran = self.ran_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        ran.get(&key).is_some_and(|(own, _)| *own == count)
     }
 }
 

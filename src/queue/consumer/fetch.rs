@@ -390,7 +390,7 @@ impl Fetch {
                     since,
                 }
             });
-            self.deliver(level, claimed.collect(), false);
+            self.deliver(level, claimed.collect());
         }
         Ok(count)
     }
@@ -405,8 +405,8 @@ impl Fetch {
     }
 
     /// Delivers entries of one reply to the consumer. Those that were delivered too often are
-    /// dead-lettered. `is_recovered` entries were pending for us: of those, none has ended its worker.
-    fn deliver(&mut self, level: usize, claimed: Vec<Claimed>, is_recovered: bool) {
+    /// dead-lettered.
+    fn deliver(&mut self, level: usize, claimed: Vec<Claimed>) {
         let Some(shared) = self.state.shared(level) else { return };
         let (mut bytes, mut largest, mut alone) = (0, 0, Vec::new());
         for Claimed { entry, .. } in &claimed {
@@ -448,7 +448,8 @@ impl Fetch {
             let attempt = if is_moving { deliveries } else { deliveries.saturating_add(before) };
             let is_over = !settings.at_most_once && settings.retry.is_exhausted(attempt);
             // Its workers died: it may have only run beside the job that killed them.
-            let has_died = was_alone(count) && !is_recovered;
+            // One that we ran alone ourselves has not: the server has lost how it ended.
+            let has_died = was_alone(count) && !self.state.has_run_alone(key, count);
             let is_alone = is_over && settings.retry.attempts() > 1 && !is_moving && !has_died;
             let is_exhausted = is_moving && !settings.at_most_once || is_over && !is_alone;
             // A delivery that did not run does not count as an attempt.

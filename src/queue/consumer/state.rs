@@ -61,6 +61,8 @@ pub(crate) struct State {
     gone: Mutex<BTreeMap<Key, Instant>>,
     /// Jobs that are done but could not be acknowledged, with the time.
     done: Mutex<BTreeMap<Key, Instant>>,
+    /// The delivery counts of jobs that were run alone here, and when.
+    pub(crate) ran_alone: Mutex<BTreeMap<Key, (u32, Instant)>>,
     /// The time until which jobs with a valid lease may no longer be pending: another client has
     /// settled some.
     others_settle: Mutex<Option<Instant>>,
@@ -127,6 +129,7 @@ impl State {
             run: Mutex::default(),
             gone: Mutex::default(),
             done: Mutex::default(),
+            ran_alone: Mutex::default(),
             others_settle: Mutex::default(),
             before_missing: AtomicU64::new(0),
             heartbeat: tokio::sync::Mutex::default(),
@@ -335,6 +338,7 @@ impl State {
         lock(&self.run).retain(|_, at| *at >= since(4));
         lock(&self.gone).retain(|_, at| *at >= since(100));
         lock(&self.done).retain(|_, at| *at >= since(100));
+        lock(&self.ran_alone).retain(|_, (_, at)| *at >= since(100));
     }
 
     /// Occupies places until the result is dropped, so that fewer entries are fetched.

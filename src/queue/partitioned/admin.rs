@@ -16,8 +16,8 @@ use std::time::Duration;
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// let stats = orders.stats().await;
 /// println!("{:?} ready, {} in flight, {} dead", stats.ready(), stats.in_flight(), stats.dead());
-/// for (lane, error) in stats.lanes.iter().enumerate().filter_map(|(n, of)| Some((n, of.as_ref().err()?))) {
-///     println!("lane {lane}: {error}");
+/// for error in stats.lanes.iter().filter_map(|lane| lane.as_ref().err()) {
+///     println!("a lane cannot be read: {error}");
 /// }
 /// # Ok(()) }
 /// ```

@@ -149,7 +149,8 @@ impl<T: Send + 'static> PartitionedWorker<T> {
             running.spawn(async move { worker.run_handler(stop.cancelled_owned(), handler).await });
         }
         let (mut report, mut failed) = (Report::default(), None);
-        let mut shutdown = Some(pin!(shutdown));
+        let shutdown = pin!(shutdown);
+        let mut shutdown = Some(shutdown);
         loop {
             let ended = match shutdown.take() {
                 Some(wait) => match either(wait, running.join_next()).await {

@@ -58,7 +58,7 @@ impl Fetch {
             self.plan.recovered(level, false);
             return Ok(());
         };
-        self.deliver(level, claimed, true);
+        self.deliver(level, claimed);
         for PendingEntry { id, deliveries, .. } in rest {
             // There is no room for it: another consumer may have some.
             if clock::now().saturating_duration_since(asked) > lease / 4 {
@@ -119,7 +119,7 @@ impl Fetch {
         state.count_missing(level, &missing);
         let (claimed, in_time) = recovered?;
         if !in_time {
-            self.deliver(level, claimed, true);
+            self.deliver(level, claimed);
             return Ok(None);
         }
         Ok(Some(claimed))
@@ -154,7 +154,7 @@ impl Fetch {
         state.count_missing(level, &deleted.collect::<Vec<_>>());
         let claimed = claim::with_attempts(shared, &me, since, &swept.entries).await;
         let claimed = self.or_recover(claimed)?;
-        self.deliver(level, claimed, false);
+        self.deliver(level, claimed);
         if swept.entries.nulls() > 0 {
             let is_held = |id| state.leases().contains((level, id));
             state.count_missing(level, &claim::ack_missing(shared, &me, is_held).await?);
