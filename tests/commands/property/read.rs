@@ -3,7 +3,7 @@
 use super::{Case, Words, case, with};
 use crate::any::{bytes, id, positive, time};
 use bourn::command::encode_read;
-use bourn::{Blocking, BlockingCommand, GroupFrom, ReadFrom, XRead, XReadGroup};
+use bourn::{Blocking, BlockingCommand, EntryId, GroupFrom, ReadFrom, XRead, XReadGroup};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -65,7 +65,11 @@ pub(super) fn xread() -> impl Strategy<Value = Case> {
 
 pub(super) fn xreadgroup() -> impl Strategy<Value = Case> {
     let from = prop_oneof![
-        id().prop_map(|id| (GroupFrom::Pending(id), format!("{}-{}", id.ms(), id.seq()))),
+        id().prop_map(|id| {
+            // The last possible id would be `>`.
+            let sent = if id == EntryId::MAX { id.prev().expect("there is one") } else { id };
+            (GroupFrom::Pending(id), format!("{}-{}", sent.ms(), sent.seq()))
+        }),
         Just((GroupFrom::New, ">".to_owned())),
     ];
     let options = (read_options(), option::of(time()), any::<bool>());
