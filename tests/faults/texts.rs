@@ -3,8 +3,9 @@
 use bourn::queue::{CodecError, QueueError, SettingsError};
 use bourn::resp::RespCodecError;
 use bourn::{
-    ConfigError, ConnectError, ConnectReason, CredentialsError, DecodeError, Disconnect, EntryId,
-    Error, Feature, Outcome, ParseIdError, ProtocolError, Repeat, Server, ServerError, Unsent,
+    ConfigError, ConnectError, ConnectReason, CredentialsError, DecodeError, Disconnect,
+    DurableError, EntryId, Error, Feature, Outcome, ParseIdError, ProtocolError, Repeat, Server,
+    ServerError, Unsent,
 };
 use std::io;
 use std::sync::Arc;
@@ -295,6 +296,11 @@ fn texts_of_invalid_settings_say_what_to_write() {
             "ack_then needs queues that were opened with the same client",
         ),
         (
+            SettingsError::Layout("3 lanes on 1 servers, and now 5 lanes on 1 servers".into()),
+            "the partitioned queue was opened before with 3 lanes on 1 servers, and now 5 lanes on 1 \
+             servers",
+        ),
+        (
             SettingsError::AtMostOnce("ack_then"),
             "ack_then needs a queue that delivers at least once",
         ),
@@ -322,6 +328,13 @@ fn texts_of_invalid_settings_say_what_to_write() {
         prints(&error, expected);
         assert_eq!(expected.contains("may have been done"), error.may_have_run(), "{expected}");
     }
+    let (id, closed) =
+        (EntryId::new(5, 1), Error::Unsent { command: "WAIT", reason: Unsent::Closed });
+    prints(&DurableError::Redis(closed.clone()), &closed.to_string());
+    let reason = DurableError::NotKept { id, kept: None, reason: Some(closed.clone()) };
+    let expected = format!("the entry 5-1 was added, and it is not known who has it: {closed}");
+    prints(&reason, &expected);
+    prints(&QueueError::NotKept { id, reason: Box::new(reason) }, &expected);
 }
 
 #[test]
@@ -373,6 +386,7 @@ fn every_error_variant_is_covered() {
         "src/error/mod.rs",
         "src/error/connect.rs",
         "src/queue/error.rs",
+        "src/client/durable/durability.rs",
         "src/resp/error.rs",
         "src/resp/codec.rs",
     ];
