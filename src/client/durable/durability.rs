@@ -1,4 +1,4 @@
-//! Durability: who must have an entry, and who has it. No I/O.
+//! Durability: the replicas and disks that must have an entry, and those that have it. No I/O.
 
 use crate::command::{Block, Wait, WaitAof, encode_dedicated};
 use crate::error::{Error, Outcome};
@@ -7,7 +7,8 @@ use crate::server::{Feature, Features, Server};
 use std::fmt;
 use std::time::Duration;
 
-/// Who must have an entry before it counts as kept, and for how long that is waited for.
+/// The replicas and disks that must have an entry before it counts as kept, and the time limit for
+/// that.
 ///
 /// ```
 /// use bourn::Durability;
@@ -43,8 +44,8 @@ impl Durability {
         Self { replicas: 0, disk: true, time }
     }
 
-    /// This many replicas must have the entry as well: on their disks, if the master must have it on
-    /// its disk.
+    /// This many replicas must have the entry as well: on their disks, if the master's disk must have
+    /// it.
     pub fn and_replicas(self, count: u64) -> Self {
         Self { replicas: count, ..self }
     }
@@ -103,7 +104,7 @@ pub(super) struct Counted {
     pub(super) replicas: u64,
 }
 
-/// An entry that was added, and who has it.
+/// An entry that was added, and the number of those that have it.
 ///
 /// ```no_run
 /// # async fn f(durable: &bourn::Durable) -> Result<(), Box<dyn std::error::Error>> {
@@ -145,7 +146,7 @@ pub enum DurableError {
     NotKept {
         /// The id of the entry.
         id: EntryId,
-        /// Who has it; `None` if that is not known.
+        /// The number of those that have it; `None` if that is not known.
         kept: Option<Kept>,
         /// The reason why it is not known.
         reason: Option<Error>,
@@ -155,7 +156,8 @@ pub enum DurableError {
 }
 
 impl DurableError {
-    /// Returns the outcome: whether the entry may have been added. `Unknown` also if it was.
+    /// Returns the outcome: whether the entry may have been added. It is `Unknown` for
+    /// [`DurableError::NotKept`], although the entry was added.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {

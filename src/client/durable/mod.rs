@@ -7,7 +7,7 @@
 
 mod durability;
 mod group;
-mod lanes;
+mod waiting;
 
 pub use durability::{Durability, DurableError, Kept};
 
@@ -17,11 +17,11 @@ use crate::connection::{decode, measure};
 use crate::error::{Disconnect, Error, Repeat, Unsent};
 use crate::id::EntryId;
 use group::XADD;
-use lanes::{Answer, Lanes, Pending};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use waiting::{Answer, Pending, Waiting};
 
 /// Adds entries, and waits until replicas or disks have them: [`Client::durable`].
 ///
@@ -40,7 +40,7 @@ use tokio::time::Instant;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Durable {
-    lanes: Arc<Lanes>,
+    waiting: Arc<Waiting>,
     durability: Durability,
 }
 
@@ -51,7 +51,7 @@ impl Client {
     /// Keep the handle, and clone it: each call of this method makes another connection.
     #[must_use]
     pub fn durable(&self, durability: Durability) -> Durable {
-        Durable { lanes: Arc::new(Lanes::new(self.opener.clone())), durability }
+        Durable { waiting: Arc::new(Waiting::new(self.opener.clone())), durability }
     }
 }
 
@@ -59,7 +59,7 @@ impl Durable {
     /// Returns a handle with another durability, on the same connection.
     #[must_use]
     pub fn with(&self, durability: Durability) -> Self {
-        Self { lanes: Arc::clone(&self.lanes), durability }
+        Self { waiting: Arc::clone(&self.waiting), durability }
     }
 
     /// Adds an entry: `XADD`, and `WAIT` or `WAITAOF` behind it.
@@ -111,7 +111,7 @@ impl Durable {
         &self,
         commands: Vec<Result<XAdd<'_>, Unsent>>,
     ) -> Vec<Result<Kept, DurableError>> {
-        let time = self.lanes.command_timeout().saturating_add(self.durability.time);
+        let time = self.waiting.command_timeout().saturating_add(self.durability.time);
         let until = Instant::now().checked_add(time);
         let mut waiting = Vec::with_capacity(commands.len());
         for command in commands {
@@ -143,10 +143,10 @@ impl Durable {
         let unsent = |reason| Error::Unsent { command: XADD, reason };
         measure(command).map_err(unsent)?;
         let slot = slot_of(|keys| command.keys(keys)).map_err(unsent)?;
-        let _room = self.lanes.room(until, time).await.map_err(unsent)?;
+        let _room = self.waiting.room(until, time).await.map_err(unsent)?;
         let (reply, answer) = oneshot::channel();
         let (command, durability) = (encode(command), self.durability);
-        self.lanes.add(slot, Pending { command, durability, until, time, reply, _room })?;
+        self.waiting.add(slot, Pending { command, durability, until, time, reply, _room })?;
         Ok(answer)
     }
 

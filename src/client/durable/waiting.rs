@@ -1,5 +1,5 @@
-//! Lanes: the entries that wait for their group. A single server has one lane, a cluster one for each
-//! slot.
+//! The entries that wait for their group: in one line on a single server, in one for each slot of a
+//! cluster.
 
 use super::durability::{Counted, Durability};
 use super::group::{Group, Replied, XADD, refusal};
@@ -35,7 +35,7 @@ pub(super) struct Pending {
     pub(super) _room: OwnedSemaphorePermit,
 }
 
-/// What came for one entry.
+/// The replies for one entry.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The reply to the XADD.
@@ -47,18 +47,18 @@ pub(super) struct Answer {
 
 /// The entries that wait, and the connection.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct Waiting {
     opener: Opener,
     link: OnceCell<Link>,
-    /// The entries of each lane that has a task.
-    waiting: Mutex<HashMap<Option<u16>, VecDeque<Pending>>>,
+    /// The entries of each slot that has a task.
+    lines: Mutex<HashMap<Option<u16>, VecDeque<Pending>>>,
     room: Arc<Semaphore>,
 }
 
-impl Lanes {
+impl Waiting {
     pub(super) fn new(opener: Opener) -> Self {
         let room = Arc::new(Semaphore::new(WAITING));
-        Self { opener, link: OnceCell::new(), waiting: Mutex::default(), room }
+        Self { opener, link: OnceCell::new(), lines: Mutex::default(), room }
     }
 
     pub(super) fn command_timeout(&self) -> Duration {
@@ -81,24 +81,24 @@ impl Lanes {
         room.map_err(|_| Unsent::Closed)
     }
 
-    /// Adds an entry to its lane.
+    /// Adds an entry to those of its slot.
     pub(super) fn add(self: &Arc<Self>, slot: Option<u16>, pending: Pending) -> Result<(), Error> {
         let slot = slot.filter(|_| self.opener.config.cluster.is_some());
         let runtime = runtime(&self.opener.config)?;
-        let mut waiting = self.waiting();
-        if let Some(lane) = waiting.get_mut(&slot) {
-            lane.push_back(pending);
+        let mut lines = self.lines();
+        if let Some(line) = lines.get_mut(&slot) {
+            line.push_back(pending);
             return Ok(());
         }
-        waiting.insert(slot, VecDeque::from([pending]));
-        drop(waiting);
-        runtime.spawn(Lane { lanes: Arc::clone(self), slot, is_over: false }.run());
+        lines.insert(slot, VecDeque::from([pending]));
+        drop(lines);
+        runtime.spawn(Sending { waiting: Arc::clone(self), slot, is_over: false }.run());
         Ok(())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Option<u16>, VecDeque<Pending>>> {
-        // No code that runs under this lock can leave the lanes inconsistent by a panic.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lines(&self) -> MutexGuard<'_, HashMap<Option<u16>, VecDeque<Pending>>> {
+        // No code that runs under this lock can leave the lines inconsistent by a panic.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn link(&self) -> Result<&Link, Error> {
@@ -107,24 +107,24 @@ impl Lanes {
     }
 }
 
-/// A lane with entries, and the task that sends them. The lane ends with it.
-struct Lane {
-    lanes: Arc<Lanes>,
+/// The task that sends the entries of a slot.
+struct Sending {
+    waiting: Arc<Waiting>,
     slot: Option<u16>,
     is_over: bool,
 }
 
-impl Drop for Lane {
+impl Drop for Sending {
     fn drop(&mut self) {
         if !self.is_over {
-            // The runtime has ended: nobody would send these entries.
-            let left = self.lanes.waiting().remove(&self.slot);
+            // The runtime has ended: these entries would never be sent.
+            let left = self.waiting.lines().remove(&self.slot);
             drop(left);
         }
     }
 }
 
-impl Lane {
+impl Sending {
     /// Sends one group after the other, until none is left.
     async fn run(mut self) {
         while let Some(group) = self.take() {
@@ -133,14 +133,14 @@ impl Lane {
         self.is_over = true;
     }
 
-    /// Takes the next group: entries with the same durability, in order. Without any, the lane
+    /// Takes the next group: entries with the same durability, in order. Without any, the task
     /// ends.
     fn take(&self) -> Option<Vec<Pending>> {
         let now = Instant::now();
-        let mut waiting = self.lanes.waiting();
-        let lane = waiting.get_mut(&self.slot)?;
+        let mut lines = self.waiting.lines();
+        let line = lines.get_mut(&self.slot)?;
         let (mut group, mut bytes) = (Vec::<Pending>::new(), 0);
-        while let Some(next) = lane.pop_front() {
+        while let Some(next) = line.pop_front() {
             if next.reply.is_closed() {
                 continue;
             }
@@ -152,13 +152,13 @@ impl Lane {
             let is_alike = group.first().is_none_or(|first| first.durability == next.durability);
             bytes += next.command.len();
             if group.len() == GROUP || !group.is_empty() && (bytes > GROUP_BYTES || !is_alike) {
-                lane.push_front(next);
+                line.push_front(next);
                 break;
             }
             group.push(next);
         }
         if group.is_empty() {
-            waiting.remove(&self.slot);
+            lines.remove(&self.slot);
             return None;
         }
         Some(group)
@@ -166,7 +166,7 @@ impl Lane {
 
     /// Sends a group, and gives each entry its answer.
     async fn send(&self, group: Vec<Pending>) {
-        let link = match self.lanes.link().await {
+        let link = match self.waiting.link().await {
             Ok(link) => link,
             Err(error) => return group.into_iter().for_each(|entry| entry.fail(error.clone())),
         };
@@ -209,8 +209,8 @@ impl Lane {
                 }
             }
         }
-        if let Some(lane) = self.lanes.waiting().get_mut(&self.slot) {
-            again.into_iter().rev().for_each(|entry| lane.push_front(entry));
+        if let Some(line) = self.waiting.lines().get_mut(&self.slot) {
+            again.into_iter().rev().for_each(|entry| line.push_front(entry));
         }
     }
 }
