@@ -1,9 +1,7 @@
 //! Commands that block or change their connection, on a reader's own connection.
 
-use super::{LONG, group, new};
-use crate::both::{
-    add, in_both, in_both_from, ms, poll_once, refusal, too_old, until, until_blocked,
-};
+use super::{LONG, group, new, replica_of};
+use crate::both::{add, in_both, in_both_from, ms, poll_once, refusal, too_old, until_blocked};
 use crate::support::Server;
 use bourn::{
     Auth, Block, Client, ClientGetName, ClientNoEvict, ClientSetName, Code, Error, Feature, Hello,
@@ -23,13 +21,7 @@ fn wait_counts_the_replicas_that_have_the_writes_of_this_connection() {
     in_both_from(
         &Server::builder().args(["--repl-diskless-sync-delay", "0"]),
         async |server, config| {
-            let port = server.port().to_string();
-            let replica = Server::builder().args(["--replicaof", "127.0.0.1", &port]).start();
-            // A replica that is still synchronising counts as complete.
-            until("the replica has linked up", async || {
-                replica.command(&["INFO", "replication"]).contains("master_link_status:up")
-            })
-            .await;
+            let replica = replica_of(&server).await;
             let client = Client::connect(config).await.unwrap();
             let mut own = client.reader().await.unwrap();
             own.send(one()).await.unwrap();

@@ -1,6 +1,6 @@
 //! Entries that replicas or disks must have.
 
-use super::LONG;
+use super::{LONG, replica_of};
 use crate::both::{add as fill, in_both_from, until};
 use crate::support::Server;
 use bourn::{Client, Durability, DurableError, Error, Feature, Unsent, XAdd, XLen};
@@ -17,12 +17,7 @@ fn entry_is_kept_once_a_replica_has_it_and_told_as_not_kept_without_one() {
     in_both_from(
         &Server::builder().args(["--repl-diskless-sync-delay", "0"]),
         async |server, config| {
-            let port = server.port().to_string();
-            let replica = Server::builder().args(["--replicaof", "127.0.0.1", &port]).start();
-            until("the replica has linked up", async || {
-                replica.command(&["INFO", "replication"]).contains("master_link_status:up")
-            })
-            .await;
+            let replica = replica_of(&server).await;
             let client = Client::connect(config).await.unwrap();
             // The shared connection is not kept waiting.
             fill(&client, "other", 1..=3).await;

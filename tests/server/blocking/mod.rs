@@ -6,7 +6,8 @@ mod durable;
 mod lost;
 mod waiting;
 
-use crate::both::add;
+use crate::both::{add, until};
+use crate::support::Server;
 use bourn::{Client, EntryId, GroupFrom, ReadFrom, StartAt, XGroupCreate, XRead, XReadGroup};
 use std::time::Duration;
 
@@ -26,6 +27,18 @@ fn new() -> XReadGroup<'static> {
 /// Reads the pending entries of the consumer `c`.
 fn history() -> XReadGroup<'static> {
     XReadGroup::new("g", "c").stream("s", GroupFrom::ALL_PENDING)
+}
+
+/// Starts a replica, and waits until it has all that the master has. One that is still synchronising
+/// counts as complete.
+async fn replica_of(server: &Server) -> Server {
+    let port = server.port().to_string();
+    let replica = Server::builder().args(["--replicaof", "127.0.0.1", &port]).start();
+    until("the replica has linked up", async || {
+        replica.command(&["INFO", "replication"]).contains("master_link_status:up")
+    })
+    .await;
+    replica
 }
 
 /// Creates the stream `s` with `entries` entries, and the group `g` with none of them delivered.
