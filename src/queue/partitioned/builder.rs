@@ -185,14 +185,14 @@ async fn layout(
         let found = format!("this server as number {place}, and it is now number {server}");
         return Err(SettingsError::Layout(found.into()).into());
     }
-    match client.send(add).await {
+    let refused = match client.send(add).await {
         Ok(_) => return Ok(()),
-        // The id is not above the last one: it is there.
-        Err(Error::Server(error)) if *error.code() == Code::Err => {}
+        // Mostly because the id is not above the last one: it is there.
+        Err(Error::Server(error)) if *error.code() == Code::Err => Error::Server(error),
         Err(error) => return Err(error.into()),
-    }
+    };
     let entries = client.send(XRange::new(&own, LAYOUT..=LAYOUT)).await?;
-    let Some(entry) = entries.first() else { return Ok(()) };
+    let Some(entry) = entries.first() else { return Err(refused.into()) };
     let field = |field| entry.get(field).map(|text| text.escape_ascii().to_string());
     let (has_lanes, has_servers) = (field("lanes"), field("servers"));
     if has_lanes.as_ref() == Some(&lanes) && has_servers.as_ref() == Some(&servers) {
