@@ -46,7 +46,7 @@ pub enum QueueError {
     NotKept {
         /// The id of the job.
         id: EntryId,
-        /// Who has it, as far as that is known.
+        /// The number of those that have it, as far as that is known.
         reason: Box<DurableError>,
     },
 }
@@ -96,7 +96,7 @@ pub enum SettingsError {
     #[error("{0} needs queues that were opened with the same client")]
     OtherClient(&'static str),
     /// A partitioned queue was opened before with another number of lanes, or with other servers.
-    /// Contains both. Jobs would go to lanes that nobody reads.
+    /// Contains both. Jobs would go to lanes without a worker.
     #[error("the partitioned queue was opened before with {0}")]
     Layout(Box<str>),
     /// The operation acknowledges a job, and the queue delivers at most once: its jobs were removed
