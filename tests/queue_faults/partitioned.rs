@@ -184,6 +184,18 @@ fn another_layout_is_refused() {
 }
 
 #[test]
+fn layout_that_cannot_be_written_is_an_error() {
+    in_paused_time(async {
+        let [server] = servers("redis-8.10");
+        let refused = "ERR not now";
+        server.inject(Fault::error(refused).on_command("XADD").times(1));
+        let error = over(std::slice::from_ref(&server)).await.expect_err("it is refused");
+        assert!(error.to_string().contains(refused) && !error.may_have_run(), "{error}");
+        over(std::slice::from_ref(&server)).await.expect("it is written now");
+    });
+}
+
+#[test]
 fn permanent_error_of_a_lane_ends_the_worker() {
     in_paused_time(async {
         let [server] = servers("redis-8.10");
