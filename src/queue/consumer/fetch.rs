@@ -5,15 +5,16 @@ mod claiming;
 mod command;
 mod counts;
 mod front;
+mod group;
 mod unread;
 
 use self::command::command;
 use self::counts::Counts;
 use crate::client::Client;
-use crate::command::{XGroupCreate, XInfoStream};
+use crate::command::XInfoStream;
 use crate::entry::{Entries, Streams};
 use crate::error::{Code, Error, Outcome};
-use crate::id::{EntryId, StartAt};
+use crate::id::EntryId;
 use crate::queue::cause::Reason;
 use crate::queue::codec::origin::Address;
 use crate::queue::consumer::in_flight::{InFlight, Out, Settler};
@@ -22,7 +23,7 @@ use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::{Either, both, either, first};
 use crate::queue::operation::claim::{self, Claimed};
-use crate::queue::operation::{clock, wheel};
+use crate::queue::operation::clock;
 use crate::queue::policy::batch::{self, Batch};
 use crate::queue::policy::capabilities::Capabilities;
 use crate::queue::policy::decision::Decision;
@@ -290,42 +291,6 @@ impl Fetch {
             let gathered = first(room, tokio::time::sleep(GATHER));
             first(gathered, self.state.closing.cancelled()).await;
         }
-    }
-
-    async fn create(&mut self) -> Result<(), QueueError> {
-        for shared in &self.state.levels {
-            let (stream, group) = (&shared.settings.stream, &shared.settings.group);
-            let mut after = shared.acknowledged();
-            if after > EntryId::MIN {
-                let last = match self.reader.send(XInfoStream::new(stream)).await {
-                    Ok(info) => info.last_generated_id,
-                    Err(error) if error.code() == Some(&Code::Err) => EntryId::MIN,
-                    // The group is missing, and the stream is not.
-                    Err(error) if claim::reply_limit(&error).is_some() => after,
-                    Err(error) => return Err(error.into()),
-                };
-                // The ids of another stream may be lower.
-                after = if last < after { EntryId::MIN } else { after };
-            }
-            let mut create = XGroupCreate::new(stream, group, StartAt::After(after)).mk_stream();
-            if after == EntryId::MIN {
-                if let Some(read) = shared.trimmed_before().await? {
-                    create = create.entries_read(read);
-                }
-            }
-            if shared.client.send(create.if_missing()).await? {
-                shared.emit(QueueEvent::Created { after });
-                shared.record_retention().await?;
-                // The marker was lost with the group, and others may have added timers since.
-                if wheel::is_used(shared).await.unwrap_or(true) {
-                    shared.wheel.used();
-                }
-            }
-            // A new stream has the server's default.
-            shared.set_window().await?;
-        }
-        self.plan.created();
-        Ok(())
     }
 
     /// Reads, until there are entries or `taken` says that there is less room than before. Returns the
