@@ -402,3 +402,26 @@ fn group_of_a_new_stream_with_lower_ids_starts_at_its_beginning() {
         assert_eq!(report.done, 10, "{report}");
     });
 }
+
+/// Its clock was set back and forth, and the worker saw only the end.
+#[test]
+fn group_of_a_new_stream_with_higher_ids_starts_at_its_beginning_too() {
+    for version in VERSIONS {
+        for retention in [Retention::LossyMaxLen(1_000), Retention::KeepUntilAllAcked] {
+            in_paused_time(async {
+                let server = Server::builder().version(version).build();
+                let queue = open(&server, retention).await;
+                enqueue(&queue, 5).await;
+                let report = work(&queue, async {
+                    sleep(30 * SECOND).await;
+                    run(&server, "DEL email");
+                    run(&server, "XADD email 1000-0 user 7");
+                    run(&server, "XADD email * user 8");
+                    sleep(30 * SECOND).await;
+                })
+                .await;
+                assert_eq!(report.done, 7, "{version}: {report}");
+            });
+        }
+    }
+}
