@@ -370,6 +370,21 @@ fn mover_that_leaves_is_followed_soon() {
     });
 }
 
+/// Otherwise the next mover might add the job again, once it is done.
+#[test]
+fn mover_that_leaves_waits_for_the_replies_of_its_move() {
+    on_each_version(|server| async move {
+        let (queue, consumer, delivery) = delivered(&server).await;
+        delivery.nack(Nack::after(s(20))).await.unwrap();
+        server.set_latency(ms(100));
+        until("the job is added again", || async { len(&server, STREAM) == 1 }).await;
+        let tasks = queue.client().connection_id().expect("it is connected") + 1;
+        server.inject(Fault::stall_replies(s(3)).on_connection(tasks));
+        let _ = consumer.close().await;
+        assert_eq!((len(&server, STREAM), in_wheel(&server).len(), timers(&server)), (1, 0, 0));
+    });
+}
+
 #[test]
 fn retry_takes_the_slot_that_a_waiting_read_would_fill() {
     on_each(async |test| {

@@ -424,8 +424,9 @@ async fn supervise(
     stop.cancel();
     // It ends after its present step, for which the server may have no reply.
     let _ = tokio::time::timeout(LEAVE, maintenance).await;
+    // What a mover has begun, it ends: the next one might add the jobs again.
     let left = async { while movers.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(LEAVE, left).await;
+    let _ = tokio::time::timeout(LAST, left).await;
     let me = state.name();
     // If the name stays, another consumer removes it, when nothing can be on its way any more.
     if state.none_on_its_way() {

@@ -8,7 +8,7 @@
 use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::event::QueueEvent;
-use crate::queue::first::first;
+use crate::queue::first::{Either, either, first};
 use crate::queue::operation::backoff::{Backoff, is_permanent};
 use crate::queue::operation::{clock, turn, wheel};
 use crate::queue::policy::plan::with_jitter;
@@ -16,6 +16,8 @@ use crate::queue::policy::timers::{INTERVAL, MoverClock, Timers};
 use crate::queue::policy::turn::{Note, Turn};
 use crate::queue::shared::Shared;
 use crate::random;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,9 @@ const LOOKS: Duration = Duration::from_millis(500);
 /// The time after which every second look follows: by then a record that is still the last one is
 /// abandoned. With many consumers the next look would come much later.
 const AGAIN: Duration = Duration::from_secs(6);
+
+/// The time for a step and to leave the turn, once the task is stopped.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// The state of the task.
 #[derive(Debug, Default)]
@@ -56,7 +61,7 @@ pub(crate) async fn run(shared: &Shared, name: impl Fn() -> Arc<[u8]>, stop: &Ca
     first(wait_for_use(shared), stop.cancelled()).await;
     let (mut mover, mut backoff) = (Mover::default(), Backoff::default());
     while !stop.is_cancelled() {
-        match mover.step(shared, &name()).await {
+        match mover.step(shared, &name(), stop).await {
             Ok(wait) => {
                 backoff = Backoff::default();
                 first(tokio::time::sleep(wait), stop.cancelled()).await;
@@ -71,7 +76,21 @@ pub(crate) async fn run(shared: &Shared, name: impl Fn() -> Arc<[u8]>, stop: &Ca
     }
     if mover.turn.is_valid(clock::now()) {
         // If this fails, another consumer takes the turn when it is abandoned.
-        let _ = turn::leave(shared, &shared.settings.mover_key()).await;
+        let key = shared.settings.mover_key();
+        let _ = tokio::time::timeout(LEAVE, turn::leave(shared, &key)).await;
+    }
+}
+
+/// Waits for a step; once the task is stopped, only for a moment.
+async fn within<F: Future>(step: F, stop: &CancellationToken) -> Option<F::Output> {
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LEAVE).await;
+    };
+    let step = pin!(step);
+    match either(step, late).await {
+        Either::Left(output) => Some(output),
+        Either::Right(_) => None,
     }
 }
 
@@ -97,26 +116,21 @@ impl Mover {
         self.next = None;
     }
 
-    /// Takes the next steps. Returns the time to wait.
-    async fn step(&mut self, shared: &Shared, me: &[u8]) -> Result<Duration, Error> {
-        let now = clock::now();
-        if self.next.is_none_or(|next| next <= now) {
-            if !self.has_turn(shared, me).await? {
-                let consumers = shared.crowd.consumers();
-                let pause = with_jitter(LOOK.max(LOOKS * consumers), random::fraction());
-                self.looks_again = !self.looks_again;
-                let pause = if self.looks_again { pause.min(AGAIN) } else { pause };
-                self.next = Some(clock::now() + pause);
-                return Ok(pause);
-            }
-            self.next = Some(now + INTERVAL);
-            while wheel::read(shared, &mut self.timers, self.clock.now(clock::now())).await? {
-                if !self.turn.is_valid(clock::now()) {
-                    return Ok(Duration::ZERO);
-                }
-            }
+    /// Takes the next steps. Returns the time to wait. Jobs whose move has begun are moved to the end
+    /// when the task is stopped: otherwise the next mover might add them again.
+    async fn step(
+        &mut self,
+        shared: &Shared,
+        me: &[u8],
+        stop: &CancellationToken,
+    ) -> Result<Duration, Error> {
+        match within(self.look(shared, me, stop), stop).await {
+            Some(Ok(None)) => {}
+            Some(Ok(Some(pause))) => return Ok(pause),
+            Some(Err(error)) => return Err(error),
+            None => return Ok(Duration::ZERO),
         }
-        loop {
+        while !stop.is_cancelled() {
             let now = clock::now();
             let due = self.timers.due(self.clock.now(now));
             if due.is_empty() || !self.turn.is_valid(now) || self.next.is_some_and(|at| at <= now) {
@@ -130,6 +144,35 @@ impl Mover {
         let turn = self.next.map_or(INTERVAL, |next| next.saturating_duration_since(now));
         let due = self.timers.next_due().map(|due| due.saturating_sub(self.clock.now(now)));
         Ok(due.map_or(turn, |due| turn.min(Duration::from_millis(due))))
+    }
+
+    /// Looks who has the turn, and reads the timers if it is this consumer, when it is time to.
+    /// Returns the time to wait if no job is to be moved now.
+    async fn look(
+        &mut self,
+        shared: &Shared,
+        me: &[u8],
+        stop: &CancellationToken,
+    ) -> Result<Option<Duration>, Error> {
+        let now = clock::now();
+        if self.next.is_some_and(|next| next > now) {
+            return Ok(None);
+        }
+        if !self.has_turn(shared, me).await? {
+            let consumers = shared.crowd.consumers();
+            let pause = with_jitter(LOOK.max(LOOKS * consumers), random::fraction());
+            self.looks_again = !self.looks_again;
+            let pause = if self.looks_again { pause.min(AGAIN) } else { pause };
+            self.next = Some(clock::now() + pause);
+            return Ok(Some(pause));
+        }
+        self.next = Some(now + INTERVAL);
+        while wheel::read(shared, &mut self.timers, self.clock.now(clock::now())).await? {
+            if !self.turn.is_valid(clock::now()) || stop.is_cancelled() {
+                return Ok(Some(Duration::ZERO));
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps the turn, or takes it if no other consumer has it. Returns whether it is ours.
