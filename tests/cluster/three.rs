@@ -113,14 +113,33 @@ impl Three {
     /// itself, because others learn of a move later. A master that returns after a failover has an
     /// older epoch.
     fn claimant(&self, slot: u16) -> Option<usize> {
-        let epoch = |nth: &usize| {
-            let nodes = self.servers[*nth].try_command(&["CLUSTER", "NODES"]).ok()?;
-            let line = nodes.lines().find(|line| line.contains("myself,master"))?;
-            let epoch = line.split(' ').nth(6)?.parse::<u64>().expect("an epoch");
-            serves(line, slot).then_some(epoch)
+        let claims = |nth: &usize| {
+            let line = self.own_line(*nth)?;
+            serves(&line, slot).then(|| epoch(&line))
         };
-        let known = (0..6).filter_map(|nth| Some((epoch(&nth)?, nth)));
+        let known = (0..6).filter_map(|nth| Some((claims(&nth)?, nth)));
         known.max().map(|(_, nth)| nth)
+    }
+
+    /// Returns what a node says of itself, if it is a master.
+    fn own_line(&self, nth: usize) -> Option<String> {
+        let nodes = self.servers[nth].try_command(&["CLUSTER", "NODES"]).ok()?;
+        nodes.lines().find(|line| line.contains("myself,master")).map(str::to_owned)
+    }
+
+    /// Whether a node knows the epoch of each master, and no two masters have the same. One that
+    /// takes a slot with an epoch that is not above all others may lose it to a message that the
+    /// node that gives it has sent before, and then nobody serves the slot.
+    fn knows_epochs(&self, nth: usize) -> bool {
+        let known = self.servers[nth].command(&["CLUSTER", "NODES"]);
+        let masters: Vec<_> = (0..6).filter_map(|nth| self.own_line(nth)).collect();
+        let mut epochs: Vec<_> = masters.iter().map(|line| epoch(line)).collect();
+        epochs.sort_unstable();
+        let is_known = |line: &String| {
+            let id = line.split(' ').next().expect("an id");
+            known.lines().any(|known| known.starts_with(id) && epoch(known) == epoch(line))
+        };
+        epochs.windows(2).all(|pair| pair[0] < pair[1]) && masters.iter().all(is_known)
     }
 
     /// Returns keys, one for each slot of `slots`.
@@ -155,6 +174,7 @@ impl Three {
 
     /// Gives a moving slot to its new node.
     pub(crate) fn end_move(&self, slot: u16, from: usize, to: usize) {
+        self.until("the new node knows all epochs", |three| three.knows_epochs(to));
         for nth in [to, from] {
             let words = ["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &self.ids[to]];
             self.servers[nth].command(&words);
@@ -205,6 +225,12 @@ impl Three {
     pub(crate) fn entries(&self, key: &str) -> String {
         self.servers[self.owner(key_slot(key))].command(&["XRANGE", key, "-", "+"])
     }
+}
+
+/// Returns the epoch in a line of CLUSTER NODES.
+fn epoch(line: &str) -> u64 {
+    let epoch = line.split(' ').nth(6).expect("an epoch");
+    epoch.parse().expect("a number")
 }
 
 /// Whether a line of CLUSTER NODES has the slot.
