@@ -1,9 +1,10 @@
 //! Delays of any length: exact on each version, with other jobs pending, over crashes of workers and
 //! of the mover.
 
-use crate::steps::{delivered, enqueue, len, next, requests, run, s};
+use crate::steps::{delivered, enqueue, len, name, next, owner, requests, run, s};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
 use crate::test_queue::{Run, number, on_each, until};
+use bourn::EntryId;
 use bourn::queue::{Consumer, Delivery, Fail, Flat, Nack, Queue, Retention};
 use bourn::testing::{Fault, Server};
 use std::collections::BTreeSet;
@@ -311,6 +312,51 @@ fn delayed_job_that_a_failover_brings_back_is_moved_again() {
 }
 
 /// The timer is written, the reply is lost, and there is no connection until the lease has expired.
+/// A consumer claims a job that waits in the wheel, and whose entry was not removed. In the next
+/// milliseconds, `change` is called with the name of the consumer: the job is not in the wheel any
+/// more. Then it has to be run from its entry.
+async fn lose_delayed_job(server: &Server, change: impl AsyncFn(&str, EntryId)) {
+    run(server, "FLUSHALL");
+    let queue = queue(server, STREAM).await;
+    let id = enqueue(&queue).await;
+    run(server, "XREADGROUP GROUP workers a STREAMS email >");
+    server.sync();
+    run(server, &format!("XCLAIM email workers a 0 {id} IDLE 90000 RETRYCOUNT 2000000001"));
+    server.set_latency(ms(5));
+    let mut consumer = queue.consumer().start().await.unwrap();
+    while owner(server, id).is_some_and(|(name, _)| name == "a") {
+        sleep(ms(1)).await;
+    }
+    change(&name(&consumer), id).await;
+    server.set_latency(Duration::ZERO);
+    let again = next(&mut consumer, s(200)).await.expect("the server has kept its entry");
+    assert_eq!(again.id(), id);
+}
+
+/// It had not written the mark, nor the job in the wheel.
+#[test]
+fn delayed_job_that_a_crashed_server_lost_is_run_from_its_entry() {
+    on_each_version(|server| async move {
+        for after in (0..40).step_by(4) {
+            let crash = async |_: &str, _| {
+                sleep(ms(after)).await;
+                server.crash();
+            };
+            lose_delayed_job(&server, crash).await;
+        }
+    });
+}
+
+#[test]
+fn entry_that_has_lost_its_mark_is_not_removed() {
+    on_each_version(|server| async move {
+        let unmark = async |me: &str, id| {
+            run(&server, &format!("XCLAIM email workers {me} 0 {id} RETRYCOUNT 1 JUSTID"));
+        };
+        lose_delayed_job(&server, unmark).await;
+    });
+}
+
 #[test]
 fn delayed_job_whose_mark_has_an_unknown_outcome_is_kept() {
     on_each_version(|server| async move {

@@ -129,6 +129,19 @@ async fn put_into_wheel(
     }
 }
 
+/// Removes the entry of a job that is in the wheel. If that fails, the entry stays pending, and is
+/// removed when its lease expires.
+pub(crate) async fn finish(settlement: Settlement) {
+    let Settlement { job, occupied: _occupied, .. } = settlement;
+    let state = Arc::clone(&job.state);
+    let Some(shared) = state.shared(job.key.0) else { return };
+    if let Err(error) = delay::finish(shared, job.key.1).await {
+        state.set_unanswered();
+        shared.emit(QueueEvent::Interrupted { error: Arc::new(error) });
+    }
+    state.settled(job.key, job.ticket);
+}
+
 /// Delivers a job again whose delay is over.
 async fn run_again(job: InFlight, shared: &Shared, redelivery: &Redelivery) {
     let (state, now) = (Arc::clone(&job.state), clock::now());

@@ -392,11 +392,14 @@ impl Fetch {
             let address = Address::split(entry.fields(), &settings.stream);
             let is_for_others =
                 address.as_ref().is_some_and(|(to, _)| *to.group != *settings.group);
-            // Its worker died before it could remove the entry.
             let is_in_wheel = split_count(count).1 == Mark::Delayed;
-            let skips = is_for_others || is_in_wheel;
-            if skips || self.state.is_done(key) {
-                let decision = if skips { Decision::Skip } else { Decision::Done };
+            if is_for_others || is_in_wheel || self.state.is_done(key) {
+                let decision = match (is_for_others, is_in_wheel) {
+                    (true, _) => Decision::Skip,
+                    // Its worker died before it could remove the entry.
+                    (_, true) => Decision::InWheel,
+                    _ => Decision::Done,
+                };
                 let entry = (entry, Arc::clone(&memory));
                 // At most once it was removed when it was read.
                 let job = (!settings.at_most_once)

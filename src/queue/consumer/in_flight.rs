@@ -98,7 +98,9 @@ impl Action {
     /// Returns what it means for the lease.
     fn decided(&self) -> Decided {
         match self {
-            Self::Decide(Decision::Done | Decision::Discard | Decision::Skip) => Decided::Done,
+            Self::Decide(
+                Decision::Done | Decision::Discard | Decision::Skip | Decision::InWheel,
+            ) => Decided::Done,
             Self::Decide(Decision::Retry(Duration::ZERO) | Decision::Release | Decision::Drop) => {
                 Decided::GivenBack
             }

@@ -97,6 +97,9 @@ pub(crate) async fn run(
                 Action::Decide(Decision::Retry(wait)) if !wait.is_zero() => {
                     others.spawn(delayed::retry(settlement, wait, redelivery.clone()));
                 }
+                Action::Decide(Decision::InWheel) => {
+                    drop(others.spawn(delayed::finish(settlement)))
+                }
                 _ if settlement.action.acknowledges() => done.push(settlement),
                 _ => drop(others.spawn(settle(settlement))),
             }
@@ -336,7 +339,11 @@ async fn carry_out(
             let how = if job.is_alone { GiveBack::ReleaseAlone } else { GiveBack::Release };
             (JobOutcome::Released, give_back(job, shared, how).await)
         }
-        Decision::Drop | Decision::Done | Decision::Discard | Decision::Skip => {
+        Decision::Drop
+        | Decision::Done
+        | Decision::Discard
+        | Decision::Skip
+        | Decision::InWheel => {
             let now = GiveBack::Retry(Duration::ZERO);
             (JobOutcome::Dropped, give_back(job, shared, now).await)
         }

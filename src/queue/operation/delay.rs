@@ -16,23 +16,25 @@
 //! | event | action |
 //! |---|---|
 //! | the worker dies after the first XADD | its copy has no timer and is never moved; the job's lease expires |
-//! | the worker dies after the mark | the next consumer sees the delivery count, and removes the entry |
+//! | the worker dies after the mark | the next consumer sees the delivery count, and removes the entry: `XPENDING`, then the removal, on one connection |
 //! | the reply to the first XADD is lost | sent again: with IDMP (Redis 8.6) it is the same copy, otherwise another one |
 //! | the reply to the timer is lost | sent again: a second timer does no harm. The copy is kept, whatever follows |
 //! | another consumer had finished the job: XCLAIM returns nothing | the copy is deleted |
 //! | the connection is another one at the end | the server may have lost what it confirmed: the copy is looked for, and the timer is added again |
 //! | the timer's key holds another type | MULTI does not undo: the mark is removed, and all is tried again |
 
-use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen, XRange};
+use crate::command::{XAdd, XClaim, XDel, XGroupCreateConsumer, XLen, XPending, XRange};
 use crate::entry::Entry;
 use crate::error::{Error, Outcome};
+use crate::id::EntryId;
 use crate::queue::codec::origin::{self, Address, WAIT, producer_id};
 use crate::queue::operation::ack::Acked;
 use crate::queue::operation::clock;
 use crate::queue::operation::copied::Copied;
 use crate::queue::operation::dead_letter::remove;
 use crate::queue::policy::delay::{self, MARKER, Timer};
-use crate::queue::policy::mark;
+use crate::queue::policy::mark::{self, Mark};
+use crate::queue::settings::Settings;
 use crate::queue::shared::Shared;
 use crate::random;
 use std::time::{Duration, Instant};
@@ -195,6 +197,20 @@ async fn mark(
         return Err(error);
     }
     Ok(claimed.map_or(true, |ids| !ids.is_empty()))
+}
+
+/// Removes the entry of a job that is in the wheel, if its mark is still there. A server that has
+/// lost the mark, since it was seen, may have lost the job in the wheel too.
+pub(crate) async fn finish(shared: &Shared, id: EntryId) -> Result<(), Error> {
+    let Settings { stream, group, lease, .. } = &shared.settings;
+    let connection = shared.client.connected_since();
+    let pending = shared.client.send(XPending::new(stream, group).range(id..=id, 1)).await?;
+    let count = pending.first().map_or(0, |pending| pending.deliveries);
+    let (_, mark) = mark::split_count(u32::try_from(count).unwrap_or(u32::MAX));
+    if mark == Mark::Delayed {
+        remove(shared, id, connection, *lease).await?;
+    }
+    Ok(())
 }
 
 /// Deletes the copy of a job whose entry is certainly not marked.

@@ -13,6 +13,8 @@ pub(crate) enum Decision {
     Discard,
     /// Acknowledge: the job is for another group.
     Skip,
+    /// Remove the entry: the job is in the wheel.
+    InWheel,
     /// Retry after this delay.
     Retry(Duration),
     /// Release, as if it had never been delivered.
