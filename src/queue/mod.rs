@@ -96,6 +96,7 @@ mod consumer;
 mod error;
 mod event;
 mod first;
+mod first_use;
 mod lanes;
 mod maintenance;
 mod operation;

@@ -10,6 +10,7 @@ use crate::queue::codec::propagate::Propagator;
 use crate::queue::codec::{Codec, CodecError, FieldList, Payload};
 use crate::queue::error::{QueueError, SettingsError};
 use crate::queue::event::{EVENTS_KEPT, QueueEvent, QueueEvents};
+use crate::queue::first_use::FirstUse;
 use crate::queue::lanes::Lanes;
 use crate::queue::other_groups::{self, OtherGroup};
 use crate::queue::policy::capabilities::{Capabilities, Denied, is_denied};
@@ -23,7 +24,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// The state shared by all handles of one queue.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     /// The count of dead letters, when it was last taken.
     pub(crate) letters: Arc<Mutex<LetterCount>>,
     /// Whether delayed jobs wait at the server.
-    pub(crate) wheel: Arc<WheelUse>,
+    pub(crate) wheel: Arc<FirstUse>,
     /// The other consumers of the group.
     pub(crate) crowd: Crowd,
     /// The producer ids with which jobs are added on the connection of this client.
@@ -53,30 +53,6 @@ pub(crate) struct Shared {
     events: broadcast::Sender<QueueEvent>,
     /// The number of pending entries, and when it was read.
     pending: Arc<Mutex<Option<(Instant, u64)>>>,
-}
-
-/// Whether a queue delays jobs for longer than its consumers wait themselves, as far as this process
-/// knows.
-#[derive(Debug, Default)]
-pub(crate) struct WheelUse {
-    used: CancellationToken,
-}
-
-impl WheelUse {
-    /// Whether jobs were delayed.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used.is_cancelled()
-    }
-
-    /// Records that jobs were delayed.
-    pub(crate) fn used(&self) {
-        self.used.cancel();
-    }
-
-    /// Waits until jobs are delayed.
-    pub(crate) async fn wait_for_use(&self) {
-        self.used.cancelled().await;
-    }
 }
 
 /// The letters of one queue in its dead-letter stream, which others may share.

@@ -60,8 +60,9 @@ pub(crate) const ARROWS: [(&str, &[&str]); 17] = [
 
 /// The allowed imports of each file and folder of the queue from others of it. `guide` pages and
 /// the module's own list of public items are exempt.
-pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 18] = [
+pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 19] = [
     ("first", &[]),
+    ("first_use", &[]),
     ("cause", &[]),
     ("lanes", &[]),
     ("codec", &["cause"]),
@@ -70,7 +71,10 @@ pub(crate) const QUEUE_ARROWS: [(&str, &[&str]); 18] = [
     ("event", &["cause"]),
     ("settings", &["codec", "policy"]),
     ("other_groups", &["policy", "settings"]),
-    ("shared", &["lanes", "codec", "policy", "error", "event", "settings", "other_groups"]),
+    (
+        "shared",
+        &["first_use", "lanes", "codec", "policy", "error", "event", "settings", "other_groups"],
+    ),
     ("builder", &["codec", "policy", "error", "settings", "shared"]),
     ("operation", &["cause", "codec", "policy", "event", "settings", "shared"]),
     ("producer", &["lanes", "codec", "error", "settings", "shared", "operation"]),
