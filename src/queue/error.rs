@@ -99,6 +99,9 @@ pub enum SettingsError {
     /// Contains both. Jobs would go to lanes without a worker.
     #[error("the partitioned queue was opened before with {0}")]
     Layout(Box<str>),
+    /// A recurring job cannot be set. Contains the reason.
+    #[error("the recurring job cannot be set: {0}")]
+    Recurrence(Box<str>),
     /// The operation acknowledges a job, and the queue delivers at most once: its jobs were removed
     /// when they were delivered. Contains the operation.
     #[error("{0} needs a queue that delivers at least once")]

@@ -114,6 +114,14 @@ pub enum QueueEvent {
         /// the server does not report it.
         window: Option<(Duration, u64)>,
     },
+    /// A recurring job is not known to this version of the crate, or to one without the feature
+    /// `cron`. This process adds no jobs for it.
+    RecurrenceUnknown {
+        /// The name of the recurring job.
+        name: Box<str>,
+        /// The reason.
+        reason: Box<str>,
+    },
     /// The server may evict the whole stream when its memory is full. Set `maxmemory-policy` to
     /// `noeviction`. Emitted when the queue is opened, where CONFIG GET is allowed.
     MayBeEvicted {
@@ -173,6 +181,9 @@ impl QueueEvent {
             }
             Self::ConsumerRemoved { name } => {
                 debug!(target: "bourn", %stream, name = %name.escape_ascii(), "consumer removed");
+            }
+            Self::RecurrenceUnknown { name, reason } => {
+                warn!(target: "bourn", %stream, name, reason, "recurring job is not known");
             }
             Self::ShortDedupeWindow { window } => {
                 warn!(target: "bourn", %stream, ?window, "the stream forgets ids of jobs too soon");

@@ -111,6 +111,7 @@ mod worker;
 pub use admin::dead_letters::DeadLetters;
 pub use admin::health::Health;
 pub use admin::letter::DeadLetter;
+pub use admin::recurring::{Recurring, RecurringJob};
 pub use admin::redrive::Redrive;
 pub use admin::stats::{ConsumerStats, QueueStats};
 pub use builder::QueueBuilder;
@@ -131,6 +132,7 @@ pub use operation::ack::Acked;
 pub use partitioned::{
     Partitioned, PartitionedBuilder, PartitionedProducer, PartitionedStats, PartitionedWorker,
 };
+pub use policy::recurrence::{Missed, Recurrence};
 pub use policy::retry_policy::{BoxError, Jitter, RetryPolicy, Verdict};
 pub use producer::{Enqueue, Producer};
 pub use settings::{Retention, Undecodable};

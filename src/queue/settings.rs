@@ -214,6 +214,11 @@ impl Settings {
         own_key(&self.stream, &self.group, b":aside").into_vec()
     }
 
+    /// Returns the key of the stream of the recurring jobs, which all groups share.
+    pub(crate) fn recurring_key(&self) -> Vec<u8> {
+        in_same_slot(&self.stream, b":recurring").into_vec()
+    }
+
     /// Returns all keys that the queue may use.
     pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
         let mut keys = vec![self.stream.to_vec()];
@@ -221,6 +226,7 @@ impl Settings {
         keys.extend((0..CLASSES.len()).map(|class| self.waiting_key(class)));
         keys.extend((0..RUNGS).map(|rung| self.rung_key(rung)));
         keys.extend([self.mover_key(), self.turn_key(), self.aside_key()]);
+        keys.push(self.recurring_key());
         keys
     }
 
@@ -368,9 +374,9 @@ mod tests {
         assert_eq!(keys(&settings), expected);
         settings.set_group(b"billing");
         assert_eq!(keys(&settings)[2], "{orders}:delay:billing:mover");
-        // The stream, its dead letters, four streams of jobs, 37 of timers, the mover, the turn, and
-        // the one for those that stand aside.
-        assert_eq!(settings.keys().len(), 46);
+        // The stream, its dead letters, four streams of jobs, 37 of timers, the mover, the turn, the
+        // one for those that stand aside, and the recurring jobs.
+        assert_eq!(settings.keys().len(), 47);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::resp::ProtocolError;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::{OnceCell, broadcast, watch};
 use tokio::time::Instant;
 
 /// The state shared by all handles of one queue.
@@ -42,8 +42,12 @@ pub(crate) struct Shared {
     pub(crate) letters: Arc<Mutex<LetterCount>>,
     /// Whether delayed jobs wait at the server.
     pub(crate) wheel: Arc<FirstUse>,
+    /// Whether the queue has recurring jobs.
+    pub(crate) recurring: Arc<FirstUse>,
     /// The other consumers of the group.
     pub(crate) crowd: Crowd,
+    /// The time until which this consumer does the maintenance of the group.
+    pub(crate) leads: watch::Sender<Option<Instant>>,
     /// The producer ids with which jobs are added on the connection of this client.
     pub(crate) lanes: Arc<Lanes>,
     /// The connection of jobs that must be kept, and its producer ids.
@@ -86,7 +90,9 @@ impl Shared {
             denied: Arc::default(),
             letters: Arc::default(),
             wheel: Arc::default(),
+            recurring: Arc::default(),
             crowd: Crowd::default(),
+            leads: watch::Sender::default(),
             lanes: Arc::default(),
             durable: OnceLock::new(),
             durable_lanes: Arc::default(),
@@ -107,7 +113,9 @@ impl Shared {
             denied: Arc::clone(&self.denied),
             letters: Arc::clone(&self.letters),
             wheel: Arc::clone(&self.wheel),
+            recurring: Arc::clone(&self.recurring),
             crowd: self.crowd.for_another(),
+            leads: watch::Sender::default(),
             lanes: Arc::default(),
             durable: OnceLock::new(),
             durable_lanes: Arc::default(),
@@ -372,6 +380,13 @@ impl<T: 'static> Queue<T> {
         &self.shared
     }
 
+    /// Returns the fields of the payload alone.
+    pub(crate) fn payload_fields(&self, payload: &T) -> Result<FieldList, CodecError> {
+        let mut fields = FieldList::new();
+        self.codec.encode(payload, &mut fields)?;
+        Ok(fields)
+    }
+
     pub(crate) fn encoded(&self, payload: &T) -> Result<FieldList, CodecError> {
         self.encoded_with(payload, &[])
     }
@@ -382,8 +397,7 @@ impl<T: 'static> Queue<T> {
         payload: &T,
         headers: &[(Vec<u8>, Vec<u8>)],
     ) -> Result<FieldList, CodecError> {
-        let mut fields = FieldList::new();
-        self.codec.encode(payload, &mut fields)?;
+        let mut fields = self.payload_fields(payload)?;
         for (name, value) in headers {
             fields.header(name, value);
         }

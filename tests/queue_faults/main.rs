@@ -79,6 +79,7 @@ mod producer;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod recurring;
 mod redrive;
 #[cfg(test)]
 mod refusals;

@@ -7,5 +7,6 @@ pub(crate) mod letter_count;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
 pub(crate) mod oldest;
+pub(crate) mod recurring;
 pub(crate) mod redrive;
 pub(crate) mod stats;

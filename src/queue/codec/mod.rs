@@ -22,6 +22,7 @@ pub(crate) mod propagate;
 mod raw_bytes;
 #[cfg(feature = "serde")]
 mod record;
+pub(crate) mod recurring;
 mod show;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -235,7 +235,7 @@ pub(crate) fn producer_id(kind: &str, stream: &[u8], group: &[u8]) -> Vec<u8> {
 
 /// Returns the values of the first fields and the fields after them; `None` if their names are not
 /// these, in this order.
-fn leading<'a, const N: usize>(
+pub(super) fn leading<'a, const N: usize>(
     mut fields: Fields<'a>,
     names: [&str; N],
 ) -> Option<([&'a [u8]; N], Fields<'a>)> {

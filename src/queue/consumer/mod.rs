@@ -406,6 +406,7 @@ async fn supervise(
     let mut movers = JoinSet::new();
     for level in 0..state.levels.len() {
         movers.spawn(move_delayed(Arc::clone(&state), level, stop.clone()));
+        movers.spawn(add_recurring(Arc::clone(&state), level, stop.clone()));
     }
     // However fetching ends, even in a panic, the other tasks must be stopped.
     let _ = tokio::spawn(fetch.run()).await;
@@ -453,6 +454,13 @@ async fn all_settled(state: &State) {
 async fn move_delayed(state: Arc<State>, level: usize, stop: CancellationToken) {
     if let Some(shared) = state.shared(level) {
         maintenance::wheel::run(shared, || state.name(), &stop).await;
+    }
+}
+
+/// Adds the recurring jobs of one stream at their time.
+async fn add_recurring(state: Arc<State>, level: usize, stop: CancellationToken) {
+    if let Some(shared) = state.shared(level) {
+        maintenance::recurring::run(shared, &stop).await;
     }
 }
 

@@ -35,7 +35,9 @@ impl Duty {
     /// Keeps the turn, or takes it if no other consumer has it. Returns whether this consumer is to
     /// do the maintenance now.
     pub(super) async fn begins(&mut self, shared: &Shared, me: &[u8]) -> Result<bool, Error> {
-        match self.has_turn(shared, me).await {
+        let has_turn = self.has_turn(shared, me).await;
+        shared.leads.send_replace(self.turn.valid_until().map(Into::into));
+        match has_turn {
             Ok(is_ours) => {
                 shared.crowd.set_maintained(!is_ours);
                 Ok(is_ours)
@@ -52,13 +54,20 @@ impl Duty {
 
     async fn has_turn(&mut self, shared: &Shared, me: &[u8]) -> Result<bool, Error> {
         let key = &shared.settings.turn_key();
-        let note = Note { consumers: shared.crowd.consumers(), delays: shared.wheel.is_used() };
+        let note = Note {
+            consumers: shared.crowd.consumers(),
+            delays: shared.wheel.is_used(),
+            recurring: shared.recurring.is_used(),
+        };
         if !self.turn.is_ours() {
             let last = turn::look(shared, key).await?;
             if let Some((_, note)) = last {
                 shared.crowd.set_consumers(note.consumers);
                 if note.delays {
                     shared.wheel.used();
+                }
+                if note.recurring {
+                    shared.recurring.used();
                 }
                 if !self.knows_time {
                     clock::ask(shared).await?;
@@ -77,16 +86,18 @@ impl Duty {
             // The id of the first record is not a time: another one follows at once.
         }
         let sent = clock::now();
-        if turn::renew(shared, key, me, note).await?.is_none() {
+        let Some((_, record)) = turn::renew(shared, key, me, note).await? else {
             self.turn.lost();
             return Ok(false);
-        }
+        };
+        clock::id_assigned(shared, record);
         self.turn.renewed(sent);
         Ok(true)
     }
 
     /// Leaves the turn to another consumer.
     pub(super) async fn leave(&self, shared: &Shared) {
+        shared.leads.send_replace(None);
         if self.turn.is_valid(clock::now()) {
             // If this fails, another consumer takes the turn when it is abandoned.
             let _ = turn::leave(shared, &shared.settings.turn_key()).await;

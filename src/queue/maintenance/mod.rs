@@ -1,7 +1,8 @@
 //! Maintenance: deleted pending entries, abandoned consumers, safe trimming; about every ten
 //! seconds, in one consumer of a group. A task.
 //!
-//! `wheel` is another task, which moves delayed jobs at their time.
+//! `wheel` is another task, which moves delayed jobs at their time, and `recurring` one that adds
+//! recurring ones.
 //!
 //! The consumer that has the turn runs it; the others look less often who that is.
 //!
@@ -20,6 +21,7 @@ pub(crate) mod consumers;
 mod deleted;
 mod duty;
 mod letters;
+pub(crate) mod recurring;
 mod stuck;
 mod trimming;
 pub(crate) mod wheel;
@@ -31,6 +33,7 @@ use crate::queue::maintenance::duty::Duty;
 use crate::queue::operation::clock;
 use crate::queue::policy::delay::MARKER;
 use crate::queue::policy::plan::with_jitter;
+use crate::queue::policy::recurrence;
 use crate::queue::settings::CONSUMER_PREFIX;
 use crate::queue::shared::Shared;
 use crate::random;
@@ -182,6 +185,9 @@ async fn run_once(
     shared.crowd.set_consumers(u32::try_from(live).unwrap_or(u32::MAX));
     if consumers.iter().any(|consumer| consumer.name == MARKER) {
         shared.wheel.used();
+    }
+    if consumers.iter().any(|consumer| consumer.name == recurrence::MARKER) {
+        shared.recurring.used();
     }
     if shared.capabilities().deleted && !settings.at_most_once {
         let mut missing = Vec::new();

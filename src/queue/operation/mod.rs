@@ -29,6 +29,7 @@ pub(crate) mod failures;
 pub(crate) mod lost;
 pub(crate) mod nack;
 pub(crate) mod oversized;
+pub(crate) mod recurring;
 pub(crate) mod relay;
 pub(crate) mod turn;
 pub(crate) mod wheel;

@@ -22,6 +22,7 @@ const BY: &str = "by";
 /// The fields of a note.
 const CONSUMERS: &str = "consumers";
 const DELAYS: &str = "delays";
+const RECURRING: &str = "recurring";
 
 /// Returns the last record.
 pub(crate) async fn look(shared: &Shared, key: &[u8]) -> Result<Option<(Record, Note)>, Error> {
@@ -42,6 +43,7 @@ fn record(last: &Entries) -> Option<(Record, Vec<u8>, Note)> {
     let note = Note {
         consumers: consumers.and_then(|count| count.parse().ok()).unwrap_or_default(),
         delays: field(DELAYS).is_some(),
+        recurring: field(RECURRING).is_some(),
     };
     Some((Record { id: last.id(), is_free: by.is_empty() }, by, note))
 }
@@ -53,6 +55,9 @@ fn add<'a>(key: &'a [u8], by: &'a [u8], note: Note) -> XAdd<'a> {
     }
     if note.delays {
         add = add.field(DELAYS, 1);
+    }
+    if note.recurring {
+        add = add.field(RECURRING, 1);
     }
     add
 }

@@ -23,6 +23,7 @@
 //! who moves it.
 
 use crate::id::EntryId;
+use crate::queue::policy::recurrence;
 use std::time::Duration;
 
 /// The owner of an entry that was given back.
@@ -37,7 +38,7 @@ pub(crate) const HELD: Duration = Duration::from_secs(2);
 
 /// Whether a consumer of this name is none that runs jobs.
 pub(crate) fn is_reserved(name: &[u8]) -> bool {
-    name == RETRY || name == MARKER
+    name == RETRY || name == MARKER || name == recurrence::MARKER
 }
 
 /// The number of rungs.

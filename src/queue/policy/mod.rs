@@ -9,6 +9,7 @@ pub(crate) mod front;
 pub(crate) mod leases;
 pub(crate) mod mark;
 pub(crate) mod plan;
+pub(crate) mod recurrence;
 pub(crate) mod retention_kind;
 pub(crate) mod retry_policy;
 pub(crate) mod server_time;

@@ -44,6 +44,8 @@ pub(crate) struct Note {
     pub(crate) consumers: u32,
     /// Whether jobs wait in the wheel.
     pub(crate) delays: bool,
+    /// Whether the queue has recurring jobs.
+    pub(crate) recurring: bool,
 }
 
 /// The turn, as one consumer knows it.
@@ -74,7 +76,12 @@ impl Turn {
 
     /// Whether we may act on it.
     pub(crate) fn is_valid(&self, now: Instant) -> bool {
-        self.ours.is_some_and(|sent| now < sent + self.times.valid)
+        self.valid_until().is_some_and(|until| now < until)
+    }
+
+    /// Returns the time until which we may act on it.
+    pub(crate) fn valid_until(&self) -> Option<Instant> {
+        self.ours.map(|sent| sent + self.times.valid)
     }
 
     /// Records the last record, as seen now. Returns the id with which to add our own, if it is
