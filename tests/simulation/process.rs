@@ -161,6 +161,9 @@ impl Process {
     }
 }
 
+/// The precision of the runtime's timers.
+const TICK: Duration = Duration::from_millis(1);
+
 /// A handler that runs, until it ends or is dropped.
 struct Running<'a> {
     process: &'a Process,
@@ -174,7 +177,8 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let process = self.process;
         let time = process.world.now() - self.since;
-        let late = process.world.scene.job_timeout.is_some_and(|most| time >= most);
+        // In the millisecond in which its time is over it may also be released.
+        let late = process.world.scene.job_timeout.is_some_and(|most| time >= most + TICK);
         let stopping = process.stopping.load(Relaxed) && process.is_alive();
         let stopped = !self.ended && !late && stopping;
         if !self.ended {
