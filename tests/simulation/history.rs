@@ -149,7 +149,8 @@ fn judge(world: &World) -> Report {
         let mut others = (0..scene.jobs.len()).filter(|other| *other != job).filter(same);
         let has_one_id = |other| {
             let other = ledger.fates.get(&(group, other));
-            other.is_some_and(|other| other.entries.keys().any(|id| fate.entries.contains_key(id)))
+            let is_ours = |id| fate.entries.contains_key(id) || fate.redriven.contains(id);
+            other.is_some_and(|other| other.entries.keys().any(is_ours))
         };
         let replaced = ledger.losses > 0 && others.any(has_one_id);
         if sent.confirmed > 0 && !settled && !dropped && !lossy && !missing && !replaced {

@@ -8,12 +8,27 @@ use std::time::Duration;
 /// A job in a group.
 pub(crate) type Place = (usize, usize);
 
+/// The end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a result, at its time limit, or with its process.
+    Over,
+    /// Its worker stopped, and it does not count as an attempt.
+    Released,
+    /// Its worker stopped in the millisecond in which its time was over.
+    MaybeReleased,
+}
+
 /// The history of a job in a group.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fate {
     /// The handler's runs, and those of them that ended because their worker stopped.
     pub(crate) runs: u32,
     pub(crate) released: u32,
+    /// The entries that it had after a redrive.
+    pub(crate) redriven: BTreeSet<EntryId>,
+    /// The runs of which it is not known.
+    pub(crate) unclear: u32,
     pub(crate) successes: u32,
     /// Its entries, as handlers saw them: the attempt of the last run, and whether a later one may
     /// have the same.
@@ -148,7 +163,7 @@ impl Ledger {
             fate.originals.len() + usize::try_from(fate.redrives).unwrap_or_default()
         };
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-        let bound = allowed * (entries + losses) + fate.released;
+        let bound = allowed * (entries + losses) + fate.released + fate.unclear;
         if fate.runs > bound {
             wrong.push(format!("is run {} times of {bound}", fate.runs));
         }
@@ -183,15 +198,16 @@ impl Ledger {
             .push(format!("job {job} of group {group} {text}\n  {nature:?} {sent:?} {fate:?}"));
     }
 
-    /// A run ended: with a result, because its worker stops, or otherwise.
-    pub(crate) fn end(&mut self, place: Place, process: usize, id: EntryId, stopped: bool) {
+    /// A run ended.
+    pub(crate) fn end(&mut self, place: Place, process: usize, id: EntryId, end: End) {
         let Some(fate) = self.fates.get_mut(&place) else { return };
         let is_it = |(other, entry, _): &(usize, EntryId, u32)| (*other, *entry) == (process, id);
         if let Some(index) = fate.running.iter().position(is_it) {
             fate.running.remove(index);
         }
-        if stopped {
-            fate.released += 1;
+        fate.released += u32::from(end == End::Released);
+        fate.unclear += u32::from(end == End::MaybeReleased);
+        if end != End::Over {
             fate.last.1 = true;
             fate.entries.entry(id).and_modify(|(_, repeats)| *repeats = true);
         }

@@ -1,5 +1,6 @@
 //! One process: a client, its queues and a worker, which can stop, crash, or vanish.
 
+use crate::ledger::End;
 use crate::link::Link;
 use crate::scene::Nature;
 use crate::world::{Payload, World};
@@ -177,16 +178,19 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let process = self.process;
         let time = process.world.now() - self.since;
-        // In the millisecond in which its time is over it may also be released.
-        let late = process.world.scene.job_timeout.is_some_and(|most| time >= most + TICK);
+        let most = process.world.scene.job_timeout.unwrap_or(Duration::MAX);
         let stopping = process.stopping.load(Relaxed) && process.is_alive();
-        let stopped = !self.ended && !late && stopping;
+        let end = match !self.ended && stopping {
+            true if time < most => End::Released,
+            true if time - most < TICK => End::MaybeReleased,
+            _ => End::Over,
+        };
         if !self.ended {
             process
                 .world
                 .log(|| format!("process {}: job {} is dropped", process.id, self.place.1));
         }
-        process.world.ledger().end(self.place, process.id, self.id, stopped);
+        process.world.ledger().end(self.place, process.id, self.id, end);
     }
 }
 

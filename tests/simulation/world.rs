@@ -411,6 +411,11 @@ impl World {
             let Ok(queue) = world.open(&client, number, &name).await else { return };
             if queue.dead_letter_key().is_some() {
                 let result = queue.dead_letters().redrive(which).await;
+                for (id, fields) in world.entries(&world.scene.queues[number].stream) {
+                    if let Some(job) = job(&fields) {
+                        world.fate((group, job), |fate| drop(fate.redriven.insert(id)));
+                    }
+                }
                 world.log(|| format!("redrive of queue {number}, {name}: {result:?}"));
             }
         });
