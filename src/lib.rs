@@ -72,6 +72,8 @@
 //! lease are WARN, a dead-lettered job is ERROR. Each job runs in a span `job`. `queue::Propagate`
 //! carries a trace context to it.
 //!
+//! `cron`: recurring jobs by cron texts in any time zone (`queue::Queue::cron`).
+//!
 //! `testing`: an in-memory server for tests (`testing::Server`), with the behaviour of nine versions
 //! and faults on request, and `queue::Job::for_test`. See [`guide::testing`].
 #![cfg_attr(docsrs, feature(doc_cfg))]

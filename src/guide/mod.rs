@@ -9,6 +9,7 @@
 //! | [`getting_started`] | install, first entry, first job |
 //! | [`streams`] | entries, ids, groups and pending entries in five minutes |
 //! | [`queue_guide`] | job lifecycle, retries, several groups, priorities |
+//! | [`recurring`] | jobs at an interval or by a cron text |
 //! | [`dead_letters`] | jobs that failed for good: list, redrive, purge |
 //! | [`reliability`] | outcomes, retries, idempotence, durability |
 //! | [`performance`] | how to measure, what to set |
@@ -39,6 +40,8 @@ pub mod operations {}
 pub mod performance {}
 #[doc = include_str!("queue_guide.md")]
 pub mod queue_guide {}
+#[doc = include_str!("recurring.md")]
+pub mod recurring {}
 #[doc = include_str!("reliability.md")]
 pub mod reliability {}
 #[doc = include_str!("resp_alone.md")]

@@ -301,6 +301,10 @@ fn texts_of_invalid_settings_say_what_to_write() {
              servers",
         ),
         (
+            SettingsError::Recurrence("0 0 30 2 * UTC has no tick".into()),
+            "the recurring job cannot be set: 0 0 30 2 * UTC has no tick",
+        ),
+        (
             SettingsError::AtMostOnce("ack_then"),
             "ack_then needs a queue that delivers at least once",
         ),

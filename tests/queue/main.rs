@@ -7,6 +7,7 @@
 //! | `blocked_threads` | handlers that block every thread of their runtime |
 //! | `consumer_names` | a name that is removed while a job is delivered to it |
 //! | `restart` | a server that is killed, or replaced by its replica |
+//! | `recurring` | one job a tick, with the least permissions |
 //! | `statistics` | permissions, and the server's time for each command |
 //!
 //! Each test has a time limit. Leases are long enough for a busy machine, and no test expects
@@ -23,6 +24,8 @@ mod consumer_names;
 mod crashes;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod recurring;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]

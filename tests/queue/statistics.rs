@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The permissions in the docs: streams, transactions, and a connection's own commands.
-const LEAST: &[&str] = &[
+pub(crate) const LEAST: &[&str] = &[
     "-@all",
     "+@stream",
     "+multi",

@@ -151,6 +151,30 @@ fn worker_lost_at_any_point_of_a_tick_loses_and_repeats_none() {
     }
 }
 
+/// It trusts its turn for too long, and the server decides.
+#[test]
+fn tick_that_another_consumer_has_recorded_has_no_second_job() {
+    on_each_version(|server| async move {
+        let setting = queue(&server, STREAM).await;
+        setting.every("report", s(10), &job()).await.unwrap();
+        let id = run(&server, "XRANGE {email}:recurring - + COUNT 1");
+        let id = id.as_list().unwrap()[0].as_list().unwrap()[0].as_str().unwrap().to_owned();
+        let ran = Ran::default();
+        let recording = async {
+            sleep(s(60)).await;
+            let now = ms(server.time());
+            let tick = now.next_multiple_of(10_000);
+            sleep(Duration::from_millis(tick - now) - Duration::from_millis(20)).await;
+            let text = format!("XCLAIM {KEY} ticks bourn 0 {id} TIME {tick} RETRYCOUNT 2");
+            run(&server, &text);
+            sleep(s(15)).await;
+            assert!(!ran.ticks().contains(&tick), "{tick} has a job");
+            assert!(ran.ticks().contains(&(tick + 10_000)), "the next one has none");
+        };
+        ran.worker(&server, recording).await;
+    });
+}
+
 #[test]
 fn ticks_without_a_worker_are_skipped_or_made_up_for() {
     on_each_version(|server| async move {
@@ -226,6 +250,10 @@ fn recurring_job_that_is_set_again_stays_as_it_is() {
 fn recurring_jobs_are_listed_with_their_ticks() {
     on_each_version(|server| async move {
         let queue = queue(&server, STREAM).await;
+        // Right after a tick, which does not count.
+        let now = ms(server.time());
+        sleep(Duration::from_millis(now.next_multiple_of(60_000) - now + 200)).await;
+        let begin = ms(server.time());
         for name in ["report", "backup"] {
             queue.every(name, MINUTE, &job()).await.unwrap();
         }
@@ -237,6 +265,7 @@ fn recurring_jobs_are_listed_with_their_ticks() {
         let ran = Ran::default();
         ran.worker(&server, sleep(5 * MINUTE)).await;
         let report = queue.recurring().get("report").await.unwrap().expect("it is set");
+        assert!(ran.ticks().iter().all(|tick| *tick > begin), "{begin}: {:?}", ran.ticks());
         assert_eq!(report.last.map(ms), ran.ticks().last().copied());
         assert_eq!(report.next.map(ms), ran.ticks().last().map(|tick| tick + 60_000));
         assert!(queue.recurring().get("backup").await.unwrap().is_none());
