@@ -413,7 +413,7 @@ impl World {
                 let result = queue.dead_letters().redrive(which).await;
                 for (id, fields) in world.entries(&world.scene.queues[number].stream) {
                     if let Some(job) = job(&fields) {
-                        world.fate((group, job), |fate| drop(fate.redriven.insert(id)));
+                        world.fate((group, job), |fate| fate.redriven.extend([id]));
                     }
                 }
                 world.log(|| format!("redrive of queue {number}, {name}: {result:?}"));
