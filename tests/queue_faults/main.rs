@@ -80,6 +80,7 @@ mod producer;
 mod reading;
 #[cfg(test)]
 mod recurring;
+#[cfg(test)]
 mod redrive;
 #[cfg(test)]
 mod refusals;
