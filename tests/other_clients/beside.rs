@@ -18,14 +18,18 @@ use tokio::time::{Instant, sleep};
 /// The fields of an entry.
 pub(crate) type Fields = Vec<(String, String)>;
 
+/// Connects a client.
+pub(crate) async fn connect(server: &Server) -> Client {
+    Client::connect(server.url().as_str()).await.expect("a connection")
+}
+
 /// Opens a queue.
 pub(crate) async fn open(
-    server: &Server,
+    client: &Client,
     (stream, group): (&str, &str),
     build: impl FnOnce(QueueBuilder) -> QueueBuilder,
 ) -> Queue<Fields> {
-    let client = Client::connect(server.url().as_str()).await.expect("a connection");
-    let builder = Queue::builder(&client, stream).group(group);
+    let builder = Queue::builder(client, stream).group(group);
     build(builder).open(Flat).await.expect("the queue opens")
 }
 

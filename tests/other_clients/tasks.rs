@@ -1,6 +1,6 @@
 //! The stream of tasks: a producer, a consumer, and consumers of three priorities.
 
-use crate::beside::{Beside, Fields, handled, open, pending, until};
+use crate::beside::{Beside, Fields, connect, handled, open, pending, until};
 use crate::process::Sample;
 use crate::support::Server;
 use bourn::queue::{Priority, Worker};
@@ -14,7 +14,7 @@ async fn tasks_of_python_and_of_bourn_are_each_done_once_by_either() {
     let server = Server::start();
     let name = ("task_queue", "task_consumers");
     // Longer than the Python consumer needs for all that it reads at once.
-    let queue = open(&server, name, |queue| queue.lease(20 * SECOND)).await;
+    let queue = open(&connect(&server).await, name, |queue| queue.lease(20 * SECOND)).await;
     let python = Sample::python(&server, "tasks_consumer.py", "");
     let worker = Beside::start(queue.worker().concurrency(1), "task_id", |_| async {
         sleep(SECOND).await;
@@ -55,9 +55,11 @@ async fn tasks_of_python_and_of_bourn_are_each_done_once_by_either() {
 async fn tasks_of_three_priorities_are_each_done_once() {
     let server = Server::start();
     let names = ["tasks:high", "tasks:normal", "tasks:low"];
+    // Queues of one worker share a client.
+    let client = connect(&server).await;
     let mut queues = Vec::new();
     for name in names {
-        queues.push(open(&server, (name, "task-processors"), |queue| queue).await);
+        queues.push(open(&client, (name, "task-processors"), |queue| queue).await);
     }
     let python = Sample::python(&server, "tasks_priority.py", "");
     let merged = Worker::merged(&queues, Priority::Strict).concurrency(1);
