@@ -14,7 +14,9 @@
 //! quarter of the lease.
 
 use crate::id::EntryId;
+use crate::queue::policy::key_hash::KeyHash;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 /// An entry: the index of its stream in the list of streams, and its id.
@@ -24,7 +26,7 @@ pub(crate) type Key = (usize, EntryId);
 #[derive(Debug)]
 pub(crate) struct Leases<M> {
     lease: Duration,
-    entries: HashMap<Key, LeaseEntry<M>>,
+    entries: HashMap<Key, LeaseEntry<M>, KeyHash>,
     tickets: u64,
 }
 
@@ -64,7 +66,7 @@ impl Decided {
 
 impl<M> Leases<M> {
     pub(crate) fn new(lease: Duration) -> Self {
-        Self { lease, entries: HashMap::new(), tickets: 0 }
+        Self { lease, entries: HashMap::default(), tickets: 0 }
     }
 
     /// Returns when a lease is considered lost, if its last confirmed command was sent at `since`.
@@ -112,22 +114,29 @@ impl<M> Leases<M> {
         mark: M,
     ) -> Option<u64> {
         let most = self.lease / 4 * 3;
-        if let Some(entry) = self.entries.get_mut(&key) {
-            let ours = match entry.decided {
-                Decided::Not | Decided::Moving => now < entry.since + most,
-                Decided::Done => true,
-                Decided::GivenBack => false,
-            };
-            if ours {
-                entry.since = entry.since.max(since);
-                entry.idle_since = entry.idle_since.max(now);
-                return None;
+        let ticket = self.tickets + 1;
+        let decided = Decided::Not;
+        let delivered = LeaseEntry { ticket, since, idle_since: now, decided, mark };
+        match self.entries.entry(key) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(delivered);
+            }
+            Entry::Occupied(mut occupied) => {
+                let entry = occupied.get_mut();
+                let ours = match entry.decided {
+                    Decided::Not | Decided::Moving => now < entry.since + most,
+                    Decided::Done => true,
+                    Decided::GivenBack => false,
+                };
+                if ours {
+                    entry.since = entry.since.max(since);
+                    entry.idle_since = entry.idle_since.max(now);
+                    return None;
+                }
+                *entry = delivered;
             }
         }
-        self.tickets += 1;
-        let ticket = self.tickets;
-        let decided = Decided::Not;
-        self.entries.insert(key, LeaseEntry { ticket, since, idle_since: now, decided, mark });
+        self.tickets = ticket;
         Some(ticket)
     }
 
@@ -146,17 +155,19 @@ impl<M> Leases<M> {
     /// Records the decision about this delivery, and stops heartbeats that would undo it. False if
     /// the lease is lost.
     pub(crate) fn decide(&mut self, key: Key, ticket: u64, decided: Decided, now: Instant) -> bool {
-        let held = self.is_valid(key, ticket, now);
-        if let Some(entry) = self.entries.get_mut(&key).filter(|_| held) {
-            entry.decided = decided;
-        }
-        held
+        let most = self.lease / 4 * 3;
+        let entry = self.entries.get_mut(&key).filter(|entry| entry.ticket == ticket);
+        let Some(entry) = entry.filter(|entry| now < entry.since + most) else { return false };
+        entry.decided = decided;
+        true
     }
 
     /// Removes this delivery, whether its lease was lost or not.
     pub(crate) fn remove(&mut self, key: Key, ticket: u64) -> Option<M> {
-        self.entries.get(&key).filter(|entry| entry.ticket == ticket)?;
-        self.entries.remove(&key).map(|entry| entry.mark)
+        match self.entries.entry(key) {
+            Entry::Occupied(entry) if entry.get().ticket == ticket => Some(entry.remove().mark),
+            _ => None,
+        }
     }
 
     /// Returns the entries whose lease is lost, sorted by stream and id. Those that are decided

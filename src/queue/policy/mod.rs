@@ -6,6 +6,7 @@ pub(crate) mod crowd;
 pub(crate) mod decision;
 pub(crate) mod delay;
 pub(crate) mod front;
+pub(crate) mod key_hash;
 pub(crate) mod leases;
 pub(crate) mod mark;
 pub(crate) mod plan;
