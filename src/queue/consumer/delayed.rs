@@ -12,6 +12,7 @@ use crate::queue::cause::Reason;
 use crate::queue::consumer::conclude::{answer, failed, owner};
 use crate::queue::consumer::in_flight::{InFlight, Out, Settlement, Settler, WeakOut};
 use crate::queue::consumer::report::JobOutcome;
+use crate::queue::consumer::state::{Memory, State};
 use crate::queue::error::QueueError;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::first;
@@ -27,7 +28,11 @@ use crate::queue::policy::delay::HELD;
 use crate::queue::policy::leases::Decided;
 use crate::queue::shared::Shared;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// The maximum number of jobs that wait in one consumer for a retry.
+const MOST_WAITING: usize = 1_024;
 
 /// The time in which a read is ended.
 const YIELD: Duration = Duration::from_millis(1);
@@ -246,5 +251,32 @@ async fn unsettled(job: &InFlight, shared: &Shared, error: &QueueError) {
     state.settled(job.key, job.ticket);
     if let Some(claimable) = claimable.filter(|_| error.outcome() == Outcome::NotApplied) {
         first(tokio::time::sleep_until(claimable.into()), state.closing.cancelled()).await;
+    }
+}
+
+impl State {
+    /// Counts a job with these bytes that waits here for a retry, until the result is dropped. `None`
+    /// if too many do, or if they take so much memory that too little would be left for others.
+    pub(crate) fn wait_here(self: &Arc<Self>, bytes: usize) -> Option<WaitsHere> {
+        let used = self.bytes.load(Ordering::Acquire).saturating_add(bytes);
+        let waiting = self.waiting.load(Ordering::Acquire);
+        if waiting >= MOST_WAITING || used > self.limits.bytes / 2 {
+            return None;
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        Some(WaitsHere { state: Arc::clone(self), _memory: self.hold(bytes) })
+    }
+}
+
+/// A job that waits in its consumer for a retry.
+#[derive(Debug)]
+pub(crate) struct WaitsHere {
+    state: Arc<State>,
+    _memory: Arc<Memory>,
+}
+
+impl Drop for WaitsHere {
+    fn drop(&mut self) {
+        self.state.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -80,7 +80,7 @@ pub(crate) struct State {
     /// may carry it out at any later time.
     unanswered: Mutex<Option<Instant>>,
     /// Jobs that wait here for a retry.
-    waiting: AtomicUsize,
+    pub(crate) waiting: AtomicUsize,
     /// Jobs that are to run alone: nothing is fetched.
     pub(crate) pauses: AtomicUsize,
     /// Notified when a job that waited here has taken room.
@@ -347,18 +347,6 @@ impl State {
         Occupied { state: Arc::clone(self), places }
     }
 
-    /// Counts a job with these bytes that waits here for a retry, until the result is dropped. `None`
-    /// if too many do, or if they take so much memory that too little would be left for others.
-    pub(crate) fn wait_here(self: &Arc<Self>, bytes: usize) -> Option<WaitsHere> {
-        let used = self.bytes.load(Ordering::Acquire).saturating_add(bytes);
-        let waiting = self.waiting.load(Ordering::Acquire);
-        if waiting >= MOST_WAITING || used > self.limits.bytes / 2 {
-            return None;
-        }
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        Some(WaitsHere { state: Arc::clone(self), _memory: self.hold(bytes) })
-    }
-
     /// Records that a job that waited here has taken room.
     pub(crate) fn take_room(&self) {
         self.taken.notify_waiters();
@@ -445,22 +433,6 @@ impl State {
         let Some(shared) = self.shared(level).filter(|_| entries > 0) else { return };
         self.outcomes.add(level, JobOutcome::Lost, entries);
         shared.emit(QueueEvent::Lost { entries });
-    }
-}
-
-/// The maximum number of jobs that wait in one consumer for a retry.
-const MOST_WAITING: usize = 1_024;
-
-/// A job that waits in its consumer for a retry.
-#[derive(Debug)]
-pub(crate) struct WaitsHere {
-    state: Arc<State>,
-    _memory: Arc<Memory>,
-}
-
-impl Drop for WaitsHere {
-    fn drop(&mut self) {
-        self.state.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
