@@ -171,7 +171,8 @@ fn without_expired(
     let (due, over): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_due);
     if !over.is_empty() {
         let error = Arc::new(failures.error(last.clone()));
-        over.into_iter().for_each(|settlement| acknowledged(state, settlement, Err(&error)));
+        let results = vec![Err(&error); over.len()];
+        acknowledged(state, over, results);
     }
     due
 }
@@ -187,8 +188,7 @@ async fn acknowledge_once(
     let Some(shared) = state.shared(level) else { return Ok(()) };
     let ids: Vec<EntryId> = jobs.iter().map(|settlement| settlement.job.key.1).collect();
     let sent = clock::now();
-    let is_held = |job: &InFlight| !state.may_be_gone(job.key, job.ticket, sent);
-    let held: Vec<bool> = jobs.iter().map(|settlement| is_held(&settlement.job)).collect();
+    let held = state.are_held(jobs.iter().map(delivery), sent);
     let sending = pin!(ack::send(shared, &ids, held.contains(&false)));
     let error = match either(sending, time_is_over(state, &jobs)).await {
         Either::Left(Ok(results)) => {
@@ -196,9 +196,7 @@ async fn acknowledge_once(
             if results.iter().zip(&held).any(is_gone) {
                 state.others_settle(sent);
             }
-            for (settlement, acked) in jobs.into_iter().zip(results) {
-                acknowledged(state, settlement, Ok(acked));
-            }
+            acknowledged(state, jobs, results.into_iter().map(Ok).collect());
             return Ok(());
         }
         Either::Left(Err(error)) => error,
@@ -222,11 +220,29 @@ async fn acknowledge_once(
     if again.is_empty() { Ok(()) } else { Err((again, error)) }
 }
 
+/// Returns the entry and the ticket of a job.
+fn delivery(settlement: &Settlement) -> (Key, u64) {
+    (settlement.job.key, settlement.job.ticket)
+}
+
+/// Records the results of acknowledgements, and reports each to its caller.
+fn acknowledged(state: &State, jobs: Vec<Settlement>, results: Vec<Result<Acked, &Arc<Error>>>) {
+    for (settlement, result) in jobs.iter().zip(&results) {
+        record(state, settlement, result);
+    }
+    // Only now: the report is complete when no lease is left.
+    state.all_settled(jobs.iter().map(delivery));
+    for (settlement, result) in jobs.into_iter().zip(results) {
+        let result = result.map(|acked| (acked, None));
+        answer(settlement.reply, result.map_err(|error| QueueError::Redis((**error).clone())));
+    }
+}
+
 /// Records the result of one acknowledgement.
-fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Arc<Error>>) {
-    let Settlement { job, action, reply, .. } = settlement;
+fn record(state: &State, settlement: &Settlement, result: &Result<Acked, &Arc<Error>>) {
+    let Settlement { job, action, .. } = settlement;
     let is_skipped = matches!(action, Action::Decide(Decision::Skip));
-    let outcome = match (&result, action) {
+    let outcome = match (result, action) {
         (Ok(Acked::AlreadyGone), _) => JobOutcome::AlreadyGone,
         (Ok(Acked::Done), Action::Decide(Decision::Discard)) => JobOutcome::Discarded,
         (Ok(Acked::Done), _) => JobOutcome::Done,
@@ -243,10 +259,6 @@ fn acknowledged(state: &State, settlement: Settlement, result: Result<Acked, &Ar
             state.settlement_failed(job.key, outcome, error);
         }
     }
-    // Only now: the report is complete when no lease is left.
-    state.settled(job.key, job.ticket);
-    let result = result.map(|acked| (acked, None));
-    answer(reply, result.map_err(|error| QueueError::Redis((**error).clone())));
 }
 
 /// Settles a job that is not acknowledged with others. It occupies a place until then.

@@ -311,10 +311,18 @@ impl State {
         lock(&self.run).contains_key(&key)
     }
 
-    /// Whether the entry of this delivery may no longer be pending for us.
-    pub(crate) fn may_be_gone(&self, key: Key, ticket: u64, now: Instant) -> bool {
+    /// Whether the entry of each of these deliveries is pending for us for certain.
+    pub(crate) fn are_held(
+        &self,
+        deliveries: impl Iterator<Item = (Key, u64)>,
+        now: Instant,
+    ) -> Vec<bool> {
         let others_settle = lock(&self.others_settle).is_some_and(|until| now < until);
-        others_settle || self.was_group_missing(ticket) || !self.leases().is_valid(key, ticket, now)
+        let leases = self.leases();
+        let is_held = |(key, ticket)| {
+            !others_settle && !self.was_group_missing(ticket) && leases.is_valid(key, ticket, now)
+        };
+        deliveries.map(is_held).collect()
     }
 
     /// Records that jobs with a valid lease were not pending.
@@ -390,7 +398,16 @@ impl State {
 
     /// Removes the lease of an entry whose decision was carried out, or failed.
     pub(crate) fn settled(&self, key: Key, ticket: u64) {
-        self.leases().remove(key, ticket);
+        self.all_settled([(key, ticket)]);
+    }
+
+    /// Removes the leases of several such entries.
+    pub(crate) fn all_settled(&self, deliveries: impl IntoIterator<Item = (Key, u64)>) {
+        let mut leases = self.leases();
+        for (key, ticket) in deliveries {
+            leases.remove(key, ticket);
+        }
+        drop(leases);
         self.room.notify_waiters();
     }
 
