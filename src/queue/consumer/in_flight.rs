@@ -146,19 +146,21 @@ impl InFlight {
     ) -> Option<Self> {
         let place = settler.0.clone().try_reserve_owned().ok()?;
         let token = CancellationToken::new();
-        let ticket = if state.at_most_once() {
-            0
+        let (ticket, deadline) = if state.at_most_once() {
+            (0, now)
         } else {
             let mut leases = state.leases();
-            if now >= leases.deadline(since) {
+            let deadline = leases.deadline(since);
+            if now >= deadline {
                 return None;
             }
             let ticket = leases.insert(key, since, now, token.clone())?;
             drop(leases);
             state.leased.notify_one();
-            ticket
+            (ticket, deadline)
         };
-        Some(Self::new(state, place, (key, ticket), attempt, entry, token))
+        let lease = Lease::new(Arc::downgrade(state), (key, ticket), deadline, token);
+        Some(Self::new(state, place, lease, (key, ticket), attempt, entry))
     }
 
     /// Creates the job of an entry that is only to be settled: it has no lease.
@@ -169,20 +171,21 @@ impl InFlight {
         entry: (Entry, Arc<Memory>),
     ) -> Option<Self> {
         let place = settler.0.clone().try_reserve_owned().ok()?;
-        Some(Self::new(state, place, (key, 0), 0, entry, CancellationToken::new()))
+        let token = CancellationToken::new();
+        let lease = Lease::new(Arc::downgrade(state), (key, 0), clock::now(), token);
+        Some(Self::new(state, place, lease, (key, 0), 0, entry))
     }
 
     fn new(
         state: &Arc<State>,
         place: OwnedPermit<Settlement>,
+        lease: Lease,
         (key, ticket): (Key, u64),
         attempt: u32,
         (entry, memory): (Entry, Arc<Memory>),
-        token: CancellationToken,
     ) -> Self {
         state.buffered.fetch_add(1, Ordering::AcqRel);
         state.undecided.fetch_add(1, Ordering::AcqRel);
-        let lease = Lease::new(Arc::downgrade(state), key, ticket, token);
         let (state, place, memory) = (Arc::clone(state), Some(place), Some(memory));
         let (is_copied, is_alone, pause) = (false, false, None);
         Self {

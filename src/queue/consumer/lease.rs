@@ -39,18 +39,25 @@ pub struct Lease {
     state: Weak<State>,
     key: Key,
     ticket: u64,
+    /// The time until which it is valid without a heartbeat.
+    first: Instant,
     token: CancellationToken,
 }
 
 impl Lease {
-    pub(crate) fn new(state: Weak<State>, key: Key, ticket: u64, token: CancellationToken) -> Self {
-        Self { state, key, ticket, token }
+    pub(crate) fn new(
+        state: Weak<State>,
+        (key, ticket): (Key, u64),
+        first: Instant,
+        token: CancellationToken,
+    ) -> Self {
+        Self { state, key, ticket, first, token }
     }
 
     /// Returns a lease that is never lost, for a job of a unit test.
     #[cfg(feature = "testing")]
     pub(crate) fn without_end(id: EntryId) -> Self {
-        Self::new(Weak::new(), (0, id), 0, CancellationToken::new())
+        Self::new(Weak::new(), ((0, id), 0), clock::now(), CancellationToken::new())
     }
 
     /// Waits until the lease is lost; indefinitely, if it never is.
@@ -73,8 +80,13 @@ impl Lease {
         if self.token.is_cancelled() {
             return true;
         }
+        let now = clock::now();
+        // Heartbeats only make it longer, so the leases of all jobs need not be locked.
+        if now < self.first {
+            return false;
+        }
         match self.deadline() {
-            Some(until) => until <= clock::now(),
+            Some(until) => until <= now,
             // Settled, or lost since the first look: it was cancelled before it was removed.
             None => self.token.is_cancelled(),
         }
@@ -126,6 +138,21 @@ mod tests {
         state.expire(clock::now());
         assert_eq!(*looks.saw.lock().expect("no panic"), Some(true));
         assert_eq!(state.outcomes.report().lease_lost, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewed_lease_is_valid_after_its_first_end_and_lost_after_the_next() {
+        let state = state(false);
+        let (settler, _jobs) = Settler::channel(9);
+        let job = claim(&state, &settler, 1);
+        let first = job.lease.deadline().expect("it is held");
+        tokio::time::advance(state.lease() / 2).await;
+        state.leases().renewed(clock::now(), clock::now(), &[job.key]);
+        tokio::time::advance(state.lease() / 2).await;
+        assert!(clock::now() > first && !job.lease.is_lost());
+        tokio::time::advance(state.lease() / 2).await;
+        assert!(job.lease.is_lost());
+        job.abandon();
     }
 
     #[tokio::test]
