@@ -9,7 +9,7 @@ use crate::random;
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// The value of a panic.
@@ -44,8 +44,9 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panic> {
 }
 
 /// Runs a future of the caller. A panic is the error.
-pub(crate) async fn caught_while<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
-    let mut work = pin!(work);
+pub(crate) async fn caught_while<T>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Panic> {
     poll_fn(|cx| match caught(|| work.as_mut().poll(cx)) {
         Ok(poll) => poll.map(Ok),
         Err(panic) => Poll::Ready(Err(panic)),

@@ -73,6 +73,11 @@ impl Lease {
             .await;
     }
 
+    /// Waits until a task of the consumer finds the lease lost. Does not look at the clock.
+    pub(crate) fn cancelled(&self) -> impl Future<Output = ()> + '_ {
+        self.token.cancelled()
+    }
+
     /// Whether the lease is lost: a heartbeat found the entry with another consumer or no longer
     /// pending, or none was confirmed for three quarters of a lease.
     #[must_use]

@@ -346,27 +346,47 @@ async fn opened(shared: &Shared) -> Result<(), QueueError> {
 /// Decodes the payload of a job. A job that cannot be decoded is settled.
 pub(crate) fn open<T: 'static>(queues: &[Queue<T>], job: InFlight) -> Option<Delivery<T>> {
     let queue = queues.get(job.key.0)?;
-    let Settings { retry, undecodable, .. } = &queue.shared().settings;
-    let text = match failure::caught(|| queue.decoded(&job.entry)) {
-        Ok(Ok(payload)) => return Some(Delivery::new(payload, job)),
-        Ok(Err(error)) => Ok(error.to_string()),
-        Err(panic) => Err(format!("the codec panicked: {}", failure::message(&*panic))),
-    };
-    let verdict = match (undecodable, &text) {
-        (Undecodable::DeadLetter, Ok(_)) => Verdict::Dead,
-        _ => Verdict::Retry,
-    };
-    let cause = match text {
-        Ok(_) => DeadLetterCause::Undecodable,
-        Err(_) => {
-            failure::panicked(&job);
-            DeadLetterCause::Panicked
+    match decoded(queue, &job) {
+        Ok(payload) => Some(Delivery::new(payload, job)),
+        Err(undecoded) => {
+            undecoded.settle(job, &queue.shared().settings);
+            None
         }
-    };
-    let (Ok(text) | Err(text)) = text;
-    let reason = format!("the payload cannot be read: {text}");
-    failure::failed(job, retry, verdict, (cause, &reason));
-    None
+    }
+}
+
+/// Decodes the payload of a job.
+pub(crate) fn decoded<T: 'static>(queue: &Queue<T>, job: &InFlight) -> Result<T, Undecoded> {
+    match failure::caught(|| queue.decoded(&job.entry)) {
+        Ok(Ok(payload)) => Ok(payload),
+        Ok(Err(error)) => Err(Undecoded::Refused(error.to_string())),
+        Err(panic) => Err(Undecoded::Panicked(failure::message(&*panic).to_owned())),
+    }
+}
+
+/// The reason why a payload cannot be decoded.
+pub(crate) enum Undecoded {
+    Refused(String),
+    Panicked(String),
+}
+
+impl Undecoded {
+    /// Settles the job.
+    pub(crate) fn settle(self, job: InFlight, settings: &Settings) {
+        let verdict = match (&self, settings.undecodable) {
+            (Self::Refused(_), Undecodable::DeadLetter) => Verdict::Dead,
+            _ => Verdict::Retry,
+        };
+        let (cause, text) = match self {
+            Self::Refused(text) => (DeadLetterCause::Undecodable, text),
+            Self::Panicked(text) => {
+                failure::panicked(&job);
+                (DeadLetterCause::Panicked, format!("the codec panicked: {text}"))
+            }
+        };
+        let reason = format!("the payload cannot be read: {text}");
+        failure::failed(job, &settings.retry, verdict, (cause, &reason));
+    }
 }
 
 impl<T: Send + 'static> futures_core::Stream for Consumer<T> {

@@ -4,7 +4,7 @@ use crate::entry::Entry;
 use crate::id::EntryId;
 use crate::queue::codec::headers::Headers;
 use crate::queue::codec::origin;
-use crate::queue::consumer::delivery::Acker;
+use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::lease::Lease;
 use crate::queue::shared::Shared;
 use std::ops::Deref;
@@ -137,9 +137,8 @@ pub(super) enum Origin {
 }
 
 impl JobInfo {
-    pub(crate) fn of(acker: &Acker, shared: Arc<Shared>) -> Self {
-        let (entry, lease) = (acker.entry().clone(), acker.lease().clone());
-        Self::new(Origin::Queue(shared), acker.attempt(), entry, lease)
+    pub(crate) fn of(job: &InFlight, shared: Arc<Shared>) -> Self {
+        Self::new(Origin::Queue(shared), job.attempt, job.entry.clone(), job.lease.clone())
     }
 
     pub(super) fn new(origin: Origin, attempt: u32, entry: Entry, lease: Lease) -> Self {

@@ -10,7 +10,7 @@ use crate::queue::cause::DeadLetterCause;
 use crate::queue::consumer::failure::{self, Panic, caught, caught_while, message};
 use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::report::{JobOutcome, Report};
-use crate::queue::consumer::{Consumer, open};
+use crate::queue::consumer::{Consumer, decoded};
 use crate::queue::error::QueueError;
 use crate::queue::first::first;
 use crate::queue::policy::decision::Decision;
@@ -111,7 +111,8 @@ where
             Event::Job(job) => {
                 let (queues, running) = (Arc::clone(&queues), Arc::clone(&running));
                 let turn = order.next();
-                tasks.spawn(async move { running.job(&queues, job, turn).await });
+                // In a box: the runtime moves a task eleven times, with the future of the handler.
+                tasks.spawn(Box::pin(running.job(queues, job, turn)));
             }
             Event::Over(result) => break result,
         }
@@ -149,30 +150,41 @@ enum End {
 
 impl<H> Running<H> {
     /// Runs one job to its end.
-    async fn job<T: 'static>(&self, queues: &[Queue<T>], job: InFlight, turn: Turn)
+    ///
+    /// An `async fn` would hold the job twice: as its argument, and as its variable.
+    fn job<T: Send + 'static>(
+        self: Arc<Self>,
+        queues: Arc<[Queue<T>]>,
+        job: InFlight,
+        turn: Turn,
+    ) -> impl Future<Output = ()> + Send + 'static
     where
         H: Handler<T>,
     {
-        let Some(queue) = queues.get(job.key.0) else { return };
-        let shared = Arc::clone(queue.shared());
-        let Some((payload, acker)) = open(queues, job).map(|delivery| delivery.split()) else {
-            return;
-        };
-        let info = Arc::new(JobInfo::of(&acker, Arc::clone(&shared)));
-        #[cfg(feature = "tracing")]
-        let span = match caught(|| super::trace::span(&info)) {
-            Ok(span) => span,
-            Err(panic) => return settle(&shared, acker.job, End::Panicked(panic)),
-        };
-        let job = Job::new(payload, Arc::clone(&info));
-        let work = self.attempt(job, &info, &shared, turn);
-        #[cfg(feature = "tracing")]
-        let work = tracing::Instrument::instrument(work, span.clone());
-        // Handler, middleware, and the destructors of what they own.
-        let end = caught_while(work).await.unwrap_or_else(End::Panicked);
-        #[cfg(feature = "tracing")]
-        let _entered = span.enter();
-        settle(&shared, acker.job, end);
+        let level = job.key.0;
+        async move {
+            let Some(queue) = queues.get(level) else { return };
+            let shared = queue.shared();
+            let payload = match decoded(queue, &job) {
+                Ok(payload) => payload,
+                Err(undecoded) => return undecoded.settle(job, &shared.settings),
+            };
+            let info = Arc::new(JobInfo::of(&job, Arc::clone(shared)));
+            #[cfg(feature = "tracing")]
+            let span = match caught(|| super::trace::span(&info)) {
+                Ok(span) => span,
+                Err(panic) => return settle(shared, job, End::Panicked(panic)),
+            };
+            let handed = Job::new(payload, Arc::clone(&info));
+            let work = self.attempt(handed, &info, shared, turn);
+            #[cfg(feature = "tracing")]
+            let work = tracing::Instrument::instrument(work, span.clone());
+            // Handler, middleware, and the destructors of what they own.
+            let end = caught_while(pin!(work)).await.unwrap_or_else(End::Panicked);
+            #[cfg(feature = "tracing")]
+            let _entered = span.enter();
+            settle(shared, job, end);
+        }
     }
 
     /// Runs the handler within its middleware, until it completes or must stop.
@@ -211,19 +223,21 @@ impl<H> Running<H> {
         let timer = crate::queue::admin::metrics::Timer::start(shared);
         #[cfg(not(feature = "metrics"))]
         let _ = shared;
-        let work = self.handler.handle(job);
-        // The next job does not wait for what this one does.
-        if let Some(turn) = turn {
-            turn.end().await;
-        }
-        let end = if self.middleware.is_empty() {
-            self.watch(work, info).await
-        } else {
-            let mut run: BoxFuture<'_, Result<(), Fail>> = Box::pin(work);
-            for layer in self.middleware.iter().rev() {
-                run = layer.around(info, run);
+        let end = {
+            let work = pin!(self.handler.handle(job));
+            // The next job does not wait for what this one does.
+            if let Some(turn) = turn {
+                turn.end().await;
             }
-            self.watch(run, info).await
+            if self.middleware.is_empty() {
+                self.watch(work, info).await
+            } else {
+                let mut run: BoxFuture<'_, Result<(), Fail>> = Box::pin(work);
+                for layer in self.middleware.iter().rev() {
+                    run = layer.around(info, run);
+                }
+                self.watch(run.as_mut(), info).await
+            }
         };
         #[cfg(feature = "metrics")]
         timer.stop(matches!(end, End::Done(Ok(()))));
@@ -257,9 +271,12 @@ impl<H> Running<H> {
         .await
     }
 
-    async fn watch(&self, work: impl Future<Output = Result<(), Fail>>, info: &JobInfo) -> End {
-        let mut work = pin!(work);
-        let mut lost = pin!(info.lease().lost());
+    async fn watch(
+        &self,
+        mut work: Pin<&mut (impl Future<Output = Result<(), Fail>> + ?Sized)>,
+        info: &JobInfo,
+    ) -> End {
+        let mut lost = pin!(info.lease().cancelled());
         let mut cancelled = pin!(async {
             if !self.is_cancellable {
                 pending::<()>().await;
@@ -277,11 +294,14 @@ impl<H> Running<H> {
         });
         poll_fn(|cx| {
             // Checked first, so that a task that wakes too late does nothing more.
-            if lost.as_mut().poll(cx).is_ready() {
+            if info.lease().is_lost() {
                 return Poll::Ready(End::LeaseLost);
             }
             if let Poll::Ready(result) = work.as_mut().poll(cx) {
                 return Poll::Ready(End::Done(result));
+            }
+            if lost.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::LeaseLost);
             }
             if cancelled.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Cancelled);
