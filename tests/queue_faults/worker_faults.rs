@@ -7,6 +7,7 @@ use bourn::queue::{
 use bourn::testing::{Fault, Server};
 use bourn::{BoxFuture, Client};
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -198,6 +199,55 @@ fn job_that_waits_to_start_leaves_its_place_when_its_lease_ends() {
         sleep(SECOND).await;
         assert_eq!(server.command(&format!("XDEL email {id}")).as_integer(), Some(1));
         assert_eq!(worker.await.unwrap().unwrap().done, 1);
+    });
+}
+
+#[test]
+fn waiting_handler_is_dropped_when_another_client_settles_its_job() {
+    on_each_version(|server| async move {
+        let queue = queue(&server, "email").await;
+        let id = queue.producer().enqueue(&Email::new()).await.unwrap();
+        let held = Arc::new(());
+        let running = Arc::clone(&held);
+        let stuck = move |_: Job<Email>| {
+            let running = Arc::clone(&running);
+            async move {
+                pending::<()>().await;
+                drop(running);
+                Ok::<_, Fail>(())
+            }
+        };
+        let worker = tokio::spawn(queue.worker().run(sleep(2 * MINUTE), stuck));
+        sleep(SECOND).await;
+        assert_eq!(Arc::strong_count(&held), 3, "it runs");
+        assert_eq!(server.command(&format!("XACK email workers {id}")).as_integer(), Some(1));
+        // A heartbeat finds it.
+        sleep(MINUTE / 3).await;
+        assert_eq!(Arc::strong_count(&held), 2, "it was dropped");
+        let report = worker.await.unwrap().unwrap();
+        assert_eq!((report.already_gone, report.lease_lost), (1, 0), "{report}");
+    });
+}
+
+#[test]
+fn handler_that_wakes_after_its_lease_has_ended_does_nothing_more() {
+    static STEPS: AtomicU32 = AtomicU32::new(0);
+    in_paused_time(async {
+        let client = Server::new().client().await.unwrap();
+        let builder = Queue::builder(&client, "email").lease(3 * SECOND);
+        let queue = builder.open(Flat).await.unwrap();
+        enqueue(&queue, 1).await;
+        let stalls_once = |job: Job<Email>| async move {
+            if job.attempt() == 1 {
+                // As after a stall of the process, all its timers are due at once.
+                tokio::time::advance(4 * SECOND).await;
+            }
+            STEPS.fetch_add(job.attempt(), Ordering::Relaxed);
+            Ok::<_, Fail>(())
+        };
+        let report = queue.worker().run(sleep(MINUTE), stalls_once).await.unwrap();
+        assert_eq!((report.done, report.lease_lost), (1, 1), "{report}");
+        assert_eq!(STEPS.load(Ordering::Relaxed), 2, "only the second attempt came so far");
     });
 }
 
