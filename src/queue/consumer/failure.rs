@@ -5,6 +5,8 @@ use crate::queue::consumer::in_flight::InFlight;
 use crate::queue::consumer::report::JobOutcome;
 use crate::queue::policy::decision::Decision;
 use crate::queue::policy::retry_policy::{RetryPolicy, Verdict};
+use crate::queue::settings::{Settings, Undecodable};
+use crate::queue::shared::Queue;
 use crate::random;
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -58,4 +60,38 @@ pub(crate) async fn caught_while<T>(
 pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Decodes the payload of a job.
+pub(crate) fn decoded<T: 'static>(queue: &Queue<T>, job: &InFlight) -> Result<T, Undecoded> {
+    match caught(|| queue.decoded(&job.entry)) {
+        Ok(Ok(payload)) => Ok(payload),
+        Ok(Err(error)) => Err(Undecoded::Refused(error.to_string())),
+        Err(panic) => Err(Undecoded::Panicked(message(&*panic).to_owned())),
+    }
+}
+
+/// The reason why a payload cannot be decoded.
+pub(crate) enum Undecoded {
+    Refused(String),
+    Panicked(String),
+}
+
+impl Undecoded {
+    /// Settles the job.
+    pub(crate) fn settle(self, job: InFlight, settings: &Settings) {
+        let verdict = match (&self, settings.undecodable) {
+            (Self::Refused(_), Undecodable::DeadLetter) => Verdict::Dead,
+            _ => Verdict::Retry,
+        };
+        let (cause, text) = match self {
+            Self::Refused(text) => (DeadLetterCause::Undecodable, text),
+            Self::Panicked(text) => {
+                panicked(&job);
+                (DeadLetterCause::Panicked, format!("the codec panicked: {text}"))
+            }
+        };
+        let reason = format!("the payload cannot be read: {text}");
+        failed(job, &settings.retry, verdict, (cause, &reason));
+    }
 }

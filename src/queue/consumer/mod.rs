@@ -26,7 +26,6 @@ pub(crate) mod state;
 mod threads;
 
 use crate::error::Error;
-use crate::queue::cause::DeadLetterCause;
 use crate::queue::consumer::alone::Alone;
 use crate::queue::consumer::delayed::Redelivery;
 use crate::queue::consumer::delivery::Delivery;
@@ -39,8 +38,6 @@ use crate::queue::first::first;
 use crate::queue::maintenance;
 use crate::queue::operation::backoff::{Backoff, is_transient};
 use crate::queue::policy::plan::Plan;
-use crate::queue::policy::retry_policy::Verdict;
-use crate::queue::settings::{Settings, Undecodable};
 use crate::queue::shared::{Queue, Shared};
 use std::fmt;
 use std::future::Future;
@@ -346,46 +343,12 @@ async fn opened(shared: &Shared) -> Result<(), QueueError> {
 /// Decodes the payload of a job. A job that cannot be decoded is settled.
 pub(crate) fn open<T: 'static>(queues: &[Queue<T>], job: InFlight) -> Option<Delivery<T>> {
     let queue = queues.get(job.key.0)?;
-    match decoded(queue, &job) {
+    match failure::decoded(queue, &job) {
         Ok(payload) => Some(Delivery::new(payload, job)),
         Err(undecoded) => {
             undecoded.settle(job, &queue.shared().settings);
             None
         }
-    }
-}
-
-/// Decodes the payload of a job.
-pub(crate) fn decoded<T: 'static>(queue: &Queue<T>, job: &InFlight) -> Result<T, Undecoded> {
-    match failure::caught(|| queue.decoded(&job.entry)) {
-        Ok(Ok(payload)) => Ok(payload),
-        Ok(Err(error)) => Err(Undecoded::Refused(error.to_string())),
-        Err(panic) => Err(Undecoded::Panicked(failure::message(&*panic).to_owned())),
-    }
-}
-
-/// The reason why a payload cannot be decoded.
-pub(crate) enum Undecoded {
-    Refused(String),
-    Panicked(String),
-}
-
-impl Undecoded {
-    /// Settles the job.
-    pub(crate) fn settle(self, job: InFlight, settings: &Settings) {
-        let verdict = match (&self, settings.undecodable) {
-            (Self::Refused(_), Undecodable::DeadLetter) => Verdict::Dead,
-            _ => Verdict::Retry,
-        };
-        let (cause, text) = match self {
-            Self::Refused(text) => (DeadLetterCause::Undecodable, text),
-            Self::Panicked(text) => {
-                failure::panicked(&job);
-                (DeadLetterCause::Panicked, format!("the codec panicked: {text}"))
-            }
-        };
-        let reason = format!("the payload cannot be read: {text}");
-        failure::failed(job, &settings.retry, verdict, (cause, &reason));
     }
 }
 
