@@ -138,17 +138,17 @@ pub use command::{
     ClientKill, ClientNoEvict, ClientPause, ClientSetName, ClientUnblock, ClientUnpause,
     ClusterNode, ClusterShards, ClusterSlots, Command, ConnectedReplica, ConsumerInfo,
     ConsumerInfoFull, ConsumerPending, DedicatedCommand, Del, DeleteOutcome, Echo, Exists, Expire,
-    ExpireWhen, GroupInfo, GroupInfoFull, GroupPending, Hello, HelloReply, IdmpInfo, Ids, KeyType,
-    LinkState, NackMode, NodeHealth, NodeRole, PExpire, PendingEntry, PendingSummary, Ping,
-    PingText, Raw, Refs, RespVersion, Role, RoleReply, Safety, Shard, ShardNode, SlotRange,
-    StreamInfo, StreamInfoFull, Trim, Type, Unlink, Wait, WaitAof, WaitAofReply, XAck, XAckDel,
-    XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId, XDel,
-    XDelEx, XGroupCreate, XGroupCreateConsumer, XGroupCreateIfMissing, XGroupDelConsumer,
+    ExpireWhen, FromReplica, GroupInfo, GroupInfoFull, GroupPending, Hello, HelloReply, IdmpInfo,
+    Ids, KeyType, LinkState, NackMode, NodeHealth, NodeRole, PExpire, PendingEntry, PendingSummary,
+    Ping, PingText, Raw, ReadCommand, Refs, RespVersion, Role, RoleReply, Safety, Shard, ShardNode,
+    SlotRange, StreamInfo, StreamInfoFull, Trim, Type, Unlink, Wait, WaitAof, WaitAofReply, XAck,
+    XAckDel, XAdd, XAddNoMkStream, XAutoClaim, XAutoClaimJustId, XCfgSet, XClaim, XClaimJustId,
+    XDel, XDelEx, XGroupCreate, XGroupCreateConsumer, XGroupCreateIfMissing, XGroupDelConsumer,
     XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord, XInfoConsumers, XInfoGroups, XInfoHelp,
     XInfoStream, XInfoStreamFull, XLen, XNack, XPending, XPendingRange, XRange, XRead, XReadGroup,
     XRevRange, XSetId, XTrim,
 };
-pub use config::{Address, Config, Protocol, Retry, Secret, WhenFull};
+pub use config::{Address, Config, Protocol, Replicas, Retry, Secret, WhenFull};
 #[cfg(feature = "tokio")]
 pub use config::{BoxFuture, Credentials, CredentialsProvider};
 #[cfg(feature = "tls")]

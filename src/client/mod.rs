@@ -11,6 +11,7 @@ mod send_all;
 mod transaction;
 
 pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
+use durable::Durables;
 pub use durable::{Durability, Durable, DurableError, Kept};
 pub(crate) use identity::Identity;
 pub use node::NodeClient;
@@ -60,6 +61,7 @@ use transaction::Transaction;
 pub struct Client {
     link: Arc<Link>,
     opener: Opener,
+    durables: Durables,
 }
 
 impl Client {
@@ -167,13 +169,13 @@ impl Client {
 
     fn open_lazy(config: Config, dialler: Dialler) -> Result<Self, Error> {
         let (link, opener) = Opener::new(Arc::new(config.at_home()), dialler).lazy()?;
-        Ok(Self { link: Arc::new(link), opener })
+        Ok(Self { link: Arc::new(link), opener, durables: Durables::default() })
     }
 
     async fn open(config: Config, dialler: Dialler) -> Result<Self, Error> {
         let opener = Opener::new(Arc::new(config.at_home()), dialler);
         let (link, opener) = opener.connect().await?;
-        Ok(Self { link: Arc::new(link), opener })
+        Ok(Self { link: Arc::new(link), opener, durables: Durables::default() })
     }
 
     /// Connects another client to the same server, on this runtime. Its connections are probed when
@@ -443,14 +445,16 @@ impl Client {
     /// Closes the connection for this client and all its clones.
     ///
     /// Commands in flight complete. Later commands fail with
-    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed. Readers, tails
-    /// and the queue's consumers keep their own connections.
+    /// [`Unsent::Closed`](crate::Unsent::Closed). Returns when the socket is closed, and those of
+    /// [`Client::durable`] are. Readers, tails and the queue's consumers keep their own connections.
     ///
     /// # Cancel safety
     ///
     /// The connection closes even if the future is dropped after its first poll.
     pub async fn close(&self) {
+        let durables = self.durables.begin_close();
         self.link.close().await;
+        durables.ended().await;
     }
 
     /// Returns the server's flavour, version and supported features, as reported when the

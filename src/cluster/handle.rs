@@ -159,7 +159,7 @@ impl Cluster {
         }
     }
 
-    fn begin_close(&self) {
+    pub(super) fn begin_close(&self) {
         self.map.closing.store(true, Relaxed);
         self.map.connections().map(Connection::shared).for_each(|shared| shared.close());
         self.map.wake.notify_one();

@@ -119,6 +119,15 @@ impl Opener {
             Some(map) => Kind::Cluster(Cluster::fork(map, config, patience)?),
         }))
     }
+
+    /// Returns a dedicated connection with the same settings, which is made in the background.
+    pub(crate) fn open_lazy(&self) -> Result<Link, Error> {
+        let config = Arc::clone(&self.config);
+        Ok(Link::new(match &self.cluster {
+            None => Kind::One(Connection::lazy(config, self.dialler.clone())?),
+            Some(map) => Kind::Cluster(Cluster::fork(map, config, Patience::Usual)?),
+        }))
+    }
 }
 
 impl Link {
@@ -187,6 +196,14 @@ impl Link {
         match &self.kind {
             Kind::One(connection) => connection.ready(within).await,
             Kind::Cluster(cluster) => cluster.ready(within).await,
+        }
+    }
+
+    /// Rejects new requests. Those in flight are finished.
+    pub(crate) fn begin_close(&self) {
+        match &self.kind {
+            Kind::One(connection) => connection.shared().close(),
+            Kind::Cluster(cluster) => cluster.begin_close(),
         }
     }
 

@@ -27,7 +27,7 @@ const MOST_NODES: usize = 1_024;
 const IDLE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Map {
-    me: Weak<Self>,
+    pub(super) me: Weak<Self>,
     pub(super) common: Common,
     pub(super) settings: ClusterSettings,
     first: Node,
@@ -48,8 +48,10 @@ pub(crate) struct Map {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     places: HashMap<Host, usize>,
+    /// The replicas of each master, as the last view has them.
+    pub(super) replicas: HashMap<usize, Vec<usize>>,
     refresh: Refresh,
     redirects: Redirects,
     /// The node that was named by the last redirect: it knows the map.
@@ -96,6 +98,7 @@ impl Map {
             home: AtomicUsize::new(from.map_or(0, |from| from.home.load(Relaxed))),
             state: Mutex::new(State {
                 places: HashMap::from([(first, 0)]),
+                replicas: HashMap::new(),
                 refresh,
                 redirects: Redirects::default(),
                 hint: None,
@@ -124,7 +127,7 @@ impl Map {
         server.or_else(|| self.like.clone())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -206,20 +209,17 @@ impl Map {
     /// Handles an event of a node's connection.
     fn happened(&self, place: usize, event: &Event) {
         let Some(node) = self.node(place) else { return };
-        let down = match event {
-            Event::Connected { .. } => Some(false),
-            Event::Disconnected { reason: Disconnect::Closed | Disconnect::Unused } => None,
-            Event::Disconnected { .. }
-            | Event::ConnectFailed { .. }
-            | Event::CredentialsRejected { .. } => Some(true),
-            _ => None,
-        };
-        if let Some(down) = down {
+        if let Some(down) = is_down(event) {
             node.is_down.store(down, Relaxed);
         }
         if node.is_missing() {
             self.want();
         }
+        self.publish(node, event);
+    }
+
+    /// Passes an event of a node's connection on.
+    pub(super) fn publish(&self, node: &Node, event: &Event) {
         let (address, event) = (Arc::clone(&node.name), Box::new(event.clone()));
         self.publisher.emit(Event::Node { address, event });
     }
@@ -229,8 +229,14 @@ impl Map {
         let place = |host| self.node_at(host).and_then(|place| u16::try_from(place).ok());
         let places: Vec<_> = view.nodes.iter().map(|host| place(host).unwrap_or(NOBODY)).collect();
         let owner = |owner: &u16| places.get(usize::from(*owner)).copied().unwrap_or(NOBODY);
+        let behind = view
+            .replicas
+            .iter()
+            .map(|replicas| replicas.iter().map(|replica| usize::from(owner(replica))).collect());
+        let replicas = places.iter().map(|master| usize::from(*master)).zip(behind).collect();
         let moved = {
             let mut state = self.state();
+            state.replicas = replicas;
             self.table.apply(view.owners.iter().map(owner), &mut state.redirects, now())
         };
         for (place, node) in self.known().enumerate() {
@@ -299,6 +305,7 @@ impl Map {
         }
         state.swept = now;
         drop(state);
+        self.known().for_each(Node::sweep_reading);
         for node in self.known().filter(|node| !node.is_master()) {
             let is_idle = node.shared().requests() == 0;
             if is_idle && node.is_idle.swap(true, Relaxed) {
@@ -310,8 +317,11 @@ impl Map {
     }
 
     /// Returns the node with this connection.
-    fn node_of(&self, shared: &Shared) -> Option<(usize, &Node)> {
-        self.known().enumerate().find(|(_, node)| std::ptr::eq(&**node.shared(), shared))
+    pub(super) fn node_of(&self, shared: &Shared) -> Option<(usize, &Node)> {
+        let is_of = |node: &Node| {
+            node.connections().any(|connection| std::ptr::eq(&**connection.shared(), shared))
+        };
+        self.known().enumerate().find(|(_, node)| is_of(node))
     }
 
     /// Returns the only node of the last view with this port.
@@ -323,7 +333,7 @@ impl Map {
     }
 
     /// Returns the attempt at a node that another one named, and records the redirect.
-    fn hop(&self, asked: usize, place: usize, target: &Target) -> Option<Hop<'_>> {
+    fn hop(&self, asked: Option<usize>, place: usize, target: &Target) -> Option<Hop<'_>> {
         let node = self.node(place)?;
         let Target { slot, asking, after } = *target;
         node.is_idle.store(false, Relaxed);
@@ -336,7 +346,7 @@ impl Map {
                 self.want();
             }
         }
-        if place == asked {
+        if Some(place) == asked {
             // Another machine has its name now: it is resolved again.
             node.shared().retire();
             self.want();
@@ -359,7 +369,7 @@ impl Map {
     }
 
     pub(super) fn connections(&self) -> impl Iterator<Item = &Connection> {
-        self.known().map(|node| &node.connection)
+        self.known().flat_map(Node::connections)
     }
 }
 
@@ -381,8 +391,18 @@ impl Route for Map {
         self.connection_of(slot)
     }
 
+    fn replica(&self, slot: Option<u16>) -> Option<&Shared> {
+        self.replica_of(slot)
+    }
+
+    fn read(&self, by: &Shared, time: Duration) {
+        self.measured(by, time);
+    }
+
     fn refused(&self, by: &Shared, error: &ServerError, hops: u8) -> Option<Hop<'_>> {
         let (asked, node) = self.node_of(by)?;
+        // The connection for reads is another one than that which a redirect leads to.
+        let asked = std::ptr::eq(&**node.shared(), by).then_some(asked);
         match decide(error, &node.host, hops, self.settings.map_address.as_ref()) {
             Step::To(target, host) => {
                 let place = self.node_at(&host)?;
@@ -412,6 +432,18 @@ impl Route for Map {
 impl std::fmt::Debug for Map {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.known().map(|node| &node.name)).finish()
+    }
+}
+
+/// Whether an event says that a connection is there, or that it is not; `None` for other events.
+pub(super) fn is_down(event: &Event) -> Option<bool> {
+    match event {
+        Event::Connected { .. } => Some(false),
+        Event::Disconnected { reason: Disconnect::Closed | Disconnect::Unused } => None,
+        Event::Disconnected { .. }
+        | Event::ConnectFailed { .. }
+        | Event::CredentialsRejected { .. } => Some(true),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `table` | the node of each slot |
 //! | `redirect` | the meaning of a refusal: MOVED, ASK and others |
 //! | `refresh` | when the map is read |
+//! | `replicas` | the replica that a read is sent to |
 //! | `ask`, `task` | who is asked for the map; the task that reads it |
 //! | `node` | one server: its address and its connection |
 //! | `map` | all nodes, the table, and the way of requests |
@@ -26,6 +27,7 @@ mod map;
 mod node;
 mod redirect;
 mod refresh;
+mod replicas;
 mod table;
 mod task;
 mod topology;

@@ -3,8 +3,8 @@
 use super::topology::Host;
 use crate::config::{Address, Config};
 use crate::connection::{Connection, Dialler, Hook, Patience, Sends, Shared};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 
 #[derive(Debug)]
@@ -23,6 +23,15 @@ pub(crate) struct Node {
     pub(super) is_listed: AtomicBool,
     /// It had no slots and no requests when idle nodes were looked for.
     pub(super) is_idle: AtomicBool,
+    /// The connection for reads from a replica, made when it is first needed. Others must not use
+    /// it: on it a replica answers what it would send to its master.
+    pub(super) reading: OnceLock<Connection>,
+    /// That connection was lost, or could not be made.
+    pub(super) is_unreadable: AtomicBool,
+    /// Nothing was read from it when idle nodes were looked for.
+    pub(super) is_unread: AtomicBool,
+    /// The average time of a read from it, in microseconds; 0 if none was made.
+    pub(super) latency: AtomicU64,
 }
 
 /// The settings and state that the connections of all nodes share.
@@ -36,17 +45,23 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// Creates a node. Its connection is not made yet.
-    pub(super) fn node(&self, host: Host, hook: Hook) -> Node {
+    /// Returns a connection to a node, which is not made yet.
+    pub(super) fn connection(&self, host: &Host, hook: Hook, for_reads: bool) -> Connection {
         let address = Address::Tcp { host: host.name.clone(), port: host.port };
-        let config = Config { address, cluster: None, ..Config::clone(&self.config) };
-        let connection = Connection::parked(
+        let mut config = Config { address, cluster: None, ..Config::clone(&self.config) };
+        config.reads_from_replica = for_reads;
+        Connection::parked(
             Arc::new(config),
             self.dialler.for_node(),
             self.patience,
             &self.runtime,
             (self.sends.clone(), hook),
-        );
+        )
+    }
+
+    /// Creates a node. Its connection is not made yet.
+    pub(super) fn node(&self, host: Host, hook: Hook) -> Node {
+        let connection = self.connection(&host, hook, false);
         Node {
             name: host.to_string().into(),
             host,
@@ -56,6 +71,10 @@ impl Common {
             is_replica: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
             is_idle: AtomicBool::new(false),
+            reading: OnceLock::new(),
+            is_unreadable: AtomicBool::new(false),
+            is_unread: AtomicBool::new(false),
+            latency: AtomicU64::new(0),
         }
     }
 }
@@ -64,6 +83,11 @@ impl Node {
     #[inline]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         self.connection.shared()
+    }
+
+    /// Returns its connections that were needed.
+    pub(super) fn connections(&self) -> impl Iterator<Item = &Connection> {
+        std::iter::once(&self.connection).chain(self.reading.get())
     }
 
     /// Whether it has slots.

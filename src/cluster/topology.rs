@@ -39,6 +39,8 @@ pub(super) struct Topology {
     pub(super) nodes: Vec<Host>,
     /// Whether each of the nodes is a master of slots.
     pub(super) is_master: Vec<bool>,
+    /// The places of the replicas of each of the nodes.
+    pub(super) replicas: Vec<Vec<u16>>,
     /// The place in `nodes` of the master of each slot; `NOBODY` for a slot without one.
     pub(super) owners: Vec<u16>,
 }
@@ -62,6 +64,7 @@ impl Topology {
             let place = *places.entry(host.clone()).or_insert_with(|| {
                 view.nodes.push(host);
                 view.is_master.push(false);
+                view.replicas.push(Vec::new());
                 view.nodes.len() - 1
             });
             if let Some(known) = view.is_master.get_mut(place) {
@@ -72,7 +75,11 @@ impl Topology {
         for range in ranges {
             let master = place(&mut view, &range.master, true);
             for replica in &range.replicas {
-                place(&mut view, replica, false);
+                let replica = place(&mut view, replica, false);
+                let known = view.replicas.get_mut(usize::from(master));
+                if let Some(known) = known.filter(|known| !known.contains(&replica)) {
+                    known.push(replica);
+                }
             }
             let (first, last) =
                 (usize::from(*range.slots.start()), usize::from(*range.slots.end()));
@@ -122,6 +129,7 @@ mod tests {
         assert_eq!([owner(0), owner(99), owner(100), owner(199)], [0, 0, NOBODY, NOBODY]);
         assert_eq!([owner(200), owner(16_383)], [2, 2]);
         assert_eq!((view.unowned(), view.is_doubtful()), (100, false));
+        assert_eq!(view.replicas, [vec![1], vec![], vec![]]);
         assert!(Topology::of(&[], "a", None).is_doubtful());
     }
 

@@ -53,6 +53,7 @@ mod cluster;
 mod dedicated;
 mod delete;
 mod echo;
+mod from_replica;
 mod ids;
 mod key;
 mod listing;
@@ -103,6 +104,7 @@ pub(crate) use dedicated::dedicated_request;
 pub use dedicated::{DedicatedCommand, encode_dedicated};
 pub use delete::DeleteOutcome;
 pub use echo::Echo;
+pub use from_replica::{FromReplica, ReadCommand};
 pub use hello::{Hello, HelloReply, RespVersion};
 pub use ids::Ids;
 pub use key::{Del, Exists, Expire, ExpireWhen, KeyType, PExpire, Type, Unlink};
@@ -234,6 +236,10 @@ pub trait Command {
     #[doc(hidden)]
     const LISTING: listing::Listing = listing::Listing::FREE;
 
+    /// Whether a replica may answer: [`FromReplica`].
+    #[doc(hidden)]
+    const FROM_REPLICA: bool = false;
+
     /// Lists the keys among the arguments, as [`Command::args`] lists all arguments. In a cluster
     /// they determine the node. By default there are none, and any node can serve the command.
     ///
@@ -273,6 +279,7 @@ impl<C: Command> Command for &C {
     const SAFETY: Safety = C::SAFETY;
     const REFUSAL: Refusal = C::REFUSAL;
     const LISTING: listing::Listing = C::LISTING;
+    const FROM_REPLICA: bool = C::FROM_REPLICA;
     type Reply = C::Reply;
 
     #[inline]

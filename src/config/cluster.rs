@@ -16,6 +16,30 @@ pub(crate) struct ClusterSettings {
     pub(crate) seeds: Vec<(String, u16)>,
     pub(crate) refresh_every: Duration,
     pub(crate) map_address: Option<MapAddress>,
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only read when connecting"))]
+    pub(crate) replicas: Replicas,
+}
+
+/// The replica that a read with [`from_replica`](crate::ReadCommand::from_replica) is sent to.
+///
+/// ```
+/// use bourn::{Config, Replicas};
+///
+/// let config = Config::cluster(["node1:7000"]).replicas(Replicas::Near);
+/// # let _ = config;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Replicas {
+    /// None: all reads go to the master, for tests or while replicas lag.
+    Never,
+    /// The replica of the slot that answers fastest. The time of each read is measured, as a moving
+    /// average over some ten reads, so no command is sent for it. One of 64 reads goes to any
+    /// replica, to measure that one again.
+    Near,
+    /// Any replica of the slot, at random: the load is shared evenly.
+    #[default]
+    Any,
 }
 
 /// A function from the address that a server announces to the one that is dialled.

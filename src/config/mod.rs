@@ -23,6 +23,7 @@ pub use address::Address;
 pub(crate) use cluster::ClusterSettings;
 #[cfg(feature = "tokio")]
 pub(crate) use cluster::MapAddress;
+pub use cluster::Replicas;
 #[cfg(feature = "tokio")]
 pub(crate) use credentials::Provider;
 #[cfg(feature = "tokio")]
@@ -96,6 +97,8 @@ pub struct Config {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<TlsSource>,
     pub(crate) database: u32,
+    /// The connection reads from a replica of a cluster: READONLY in the handshake.
+    pub(crate) reads_from_replica: bool,
     pub(crate) client_name: Option<String>,
     pub(crate) protocol: Protocol,
     pub(crate) connect_timeout: Duration,
@@ -197,6 +200,7 @@ impl Config {
             #[cfg(feature = "tls")]
             tls: None,
             database: 0,
+            reads_from_replica: false,
             client_name: None,
             protocol: Protocol::Auto,
             connect_timeout: Duration::from_secs(5),

@@ -1,7 +1,7 @@
 //! The settings of a cluster, as methods. No I/O.
 
 use super::Config;
-use super::cluster::{ClusterSettings, MapAddress, PORT, host};
+use super::cluster::{ClusterSettings, MapAddress, PORT, Replicas, host};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +29,12 @@ impl Config {
         let seeds: Vec<_> = nodes.into_iter().map(|node| host(node.as_ref(), PORT)).collect();
         // Without a node, `check` reports the empty host.
         let (host, port) = seeds.first().cloned().unwrap_or_default();
-        let cluster =
-            ClusterSettings { seeds, refresh_every: Duration::from_secs(60), map_address: None };
+        let cluster = ClusterSettings {
+            seeds,
+            refresh_every: Duration::from_secs(60),
+            map_address: None,
+            replicas: Replicas::default(),
+        };
         Self { cluster: Some(cluster), ..Self::tcp(host, port) }
     }
 
@@ -43,6 +47,17 @@ impl Config {
     pub fn refresh_every(mut self, time: Duration) -> Self {
         if let Some(cluster) = &mut self.cluster {
             cluster.refresh_every = time;
+        }
+        self
+    }
+
+    /// Sets the replica that reads with [`from_replica`](crate::ReadCommand::from_replica) are sent
+    /// to. Default [`Replicas::Any`]. Other commands always go to the master. No effect on a single
+    /// server.
+    #[must_use]
+    pub fn replicas(mut self, which: Replicas) -> Self {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.replicas = which;
         }
         self
     }

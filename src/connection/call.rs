@@ -8,7 +8,7 @@ use super::retry::Attempts;
 use super::route::{Route, without_asking};
 use super::window::Place;
 use crate::command::Safety;
-use crate::error::{Disconnect, Window};
+use crate::error::{Disconnect, Unsent, Window};
 use crate::random;
 use crate::resp::Frame;
 use std::future::Future;
@@ -43,6 +43,8 @@ struct Detour {
     asking: bool,
     /// The connection of the next attempt was named by a server.
     named: bool,
+    /// The attempt is at a replica, and has half of the time.
+    at_replica: bool,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,13 @@ impl<'a, R: Request> Call<'a, R> {
         let route = self.route.filter(|_| enqueue.is_new())?;
         match self.request.slot() {
             Ok(slot) => {
+                let has_time = R::FROM_REPLICA && enqueue.waited() > Duration::ZERO;
+                if let Some(replica) = has_time.then(|| route.replica(slot)).flatten() {
+                    self.shared = replica;
+                    enqueue.move_for_half(replica);
+                    self.detour.get_or_insert_default().at_replica = true;
+                    return None;
+                }
                 self.shared = route.connection(slot);
                 enqueue.move_to(self.shared);
                 None
@@ -171,12 +180,18 @@ impl<'a, R: Request> Call<'a, R> {
     /// Whether a request that was not queued looks for another connection, at the next poll.
     #[cold]
     #[inline(never)]
-    fn is_elsewhere(&mut self, cx: &Context<'_>) -> bool {
+    fn is_elsewhere(&mut self, unsent: &Unsent, cx: &Context<'_>) -> bool {
         let Stage::Queueing(enqueue) = &self.stage else { return false };
-        if self.route.is_none() || !enqueue.is_evicted() {
+        if self.route.is_none() {
             return false;
         }
-        let time = Time { waited: enqueue.waited(), deadline: enqueue.deadline() };
+        let is_evicted = enqueue.is_evicted();
+        let mut time = Time { waited: enqueue.waited(), deadline: enqueue.deadline() };
+        let is_busy = matches!(unsent, Unsent::TimedOut { .. } | Unsent::Full { .. });
+        let was_at_replica = R::FROM_REPLICA && self.leave_replica(&mut time);
+        if !is_evicted && !(was_at_replica && is_busy) {
+            return false;
+        }
         self.stage = Stage::Pausing { until: Instant::now(), timer: None, time };
         cx.waker().wake_by_ref();
         true
@@ -216,6 +231,27 @@ impl<'a, R: Request> Call<'a, R> {
         false
     }
 
+    /// Whether the attempt was at a replica. Gives the next one, at the master, the whole time.
+    fn leave_replica(&mut self, time: &mut Time) -> bool {
+        let Some(detour) = self.detour.as_deref_mut() else { return false };
+        if !std::mem::take(&mut detour.at_replica) {
+            return false;
+        }
+        time.deadline = time.deadline.and_then(|half| half.checked_add(time.waited));
+        time.waited = time.waited.saturating_mul(2);
+        true
+    }
+
+    /// Records the time that a replica took.
+    #[cold]
+    fn measure_replica(&self, time: Time) {
+        let at_replica = self.detour.as_ref().is_some_and(|detour| detour.at_replica);
+        let begun = time.deadline.and_then(|deadline| deadline.checked_sub(time.waited));
+        if let (true, Some(route), Some(begun)) = (at_replica, self.route, begun) {
+            route.read(self.shared, begun.elapsed());
+        }
+    }
+
     /// Removes the reply to ASKING, if that was sent.
     #[cold]
     fn own(&self, replies: Replies) -> Replies {
@@ -253,8 +289,14 @@ impl<'a, R: Request> Call<'a, R> {
         &mut self,
         replies: &Replies,
         failure: Option<&Failure>,
-        time: Time,
+        mut time: Time,
     ) -> Option<Stage<'a>> {
+        if R::FROM_REPLICA && self.leave_replica(&mut time) {
+            let was_written = matches!(failure, Some(Failure::Lost(..) | Failure::TimedOut { .. }));
+            if failure.is_some() && (!was_written || self.shared.repeats()) {
+                return Some(self.queue(time));
+            }
+        }
         if let Some(route) = self.route {
             match failure {
                 Some(Failure::Elsewhere) => return Some(self.queue(time)),
@@ -358,7 +400,7 @@ impl<R: Request> Future for Call<'_, R> {
                     }
                     Poll::Ready(Err(unsent)) => {
                         let waited = enqueue.waited();
-                        if this.is_elsewhere(cx) {
+                        if this.is_elsewhere(&unsent, cx) {
                             return Poll::Pending;
                         }
                         let failure = Some(Box::new(Failure::Unsent(unsent)));
@@ -372,6 +414,9 @@ impl<R: Request> Future for Call<'_, R> {
                         let time = *time;
                         if this.detour.is_some() {
                             replies = this.own(replies);
+                            if R::FROM_REPLICA {
+                                this.measure_replica(time);
+                            }
                         }
                         if failure.is_some() || replies.is_refusal() {
                             if let Some(stage) =

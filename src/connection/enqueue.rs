@@ -108,6 +108,13 @@ impl<S: Deref<Target = Shared> + Clone> Enqueue<S> {
         self.shared = shared;
     }
 
+    /// Uses another connection for half of the time. Call it before polling.
+    pub(super) fn move_for_half(&mut self, shared: S) {
+        self.shared = shared;
+        self.waited /= 2;
+        self.patience = Patience::For(self.waited);
+    }
+
     /// Whether the request was rejected because another connection is the right one now.
     pub(crate) fn is_evicted(&self) -> bool {
         self.sort == Sort::Evicted

@@ -13,6 +13,7 @@
 //! | | another error | the connection fails |
 //! | AUTH user password | `ERR wrong number of arguments` | AUTH password: no users before 6.0 |
 //! | AUTH, SELECT | `OK`, or the connection fails | |
+//! | READONLY, if replicas are read | `OK`, or the connection fails | |
 //! | CLIENT SETNAME | `OK`; an error if the command is unknown | no name is set |
 //! | CLIENT SETINFO | `OK` or an error | not sent again after an error |
 //! | CLIENT ID, INFO, PING | anything, except `NOAUTH` without credentials | it is alive |
@@ -37,6 +38,7 @@ enum HandshakeStep {
     SetName,
     SetInfo,
     Select,
+    ReadOnly,
     ClientId,
     Info,
     Ping,
@@ -162,6 +164,9 @@ impl<'a> Handshake<'a> {
         if self.config.database > 0 {
             let database = self.config.database.to_string();
             self.ask(HandshakeStep::Select, &mut out, &[b"SELECT", database.as_bytes()]);
+        }
+        if self.config.reads_from_replica {
+            self.ask(HandshakeStep::ReadOnly, &mut out, &[b"READONLY"]);
         }
         if self.style == HandshakeStyle::Plain {
             if !self.skip.has(Optional::CLIENT_ID) {
@@ -295,7 +300,8 @@ impl<'a> Handshake<'a> {
             HandshakeStep::Auth
             | HandshakeStep::SetName
             | HandshakeStep::SetInfo
-            | HandshakeStep::Select => {
+            | HandshakeStep::Select
+            | HandshakeStep::ReadOnly => {
                 is_text(frame, "OK")?;
             }
             HandshakeStep::Ping => is_text(frame, "PONG")?,
@@ -342,6 +348,7 @@ impl HandshakeStep {
             Self::SetName => "CLIENT SETNAME",
             Self::SetInfo => "CLIENT SETINFO",
             Self::Select => "SELECT",
+            Self::ReadOnly => "READONLY",
             Self::ClientId => "CLIENT ID",
             Self::Info => "INFO",
             Self::Ping => "PING",

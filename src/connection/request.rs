@@ -15,6 +15,9 @@ pub(crate) trait Request {
     /// The measurement made before the request is written.
     type Measure;
 
+    /// Whether a replica may answer it.
+    const FROM_REPLICA: bool = false;
+
     /// Returns the server's error, if the replies show that none of the request has run.
     fn refused(&self, _: &Replies) -> Option<ServerError> {
         None

@@ -17,6 +17,12 @@ pub(crate) trait Route: fmt::Debug + Send + Sync {
     /// Returns the connection for a request of this slot; for a request without keys, any.
     fn connection(&self, slot: Option<u16>) -> &Shared;
 
+    /// Returns the connection to a replica for a read of this slot; `None` if the master reads.
+    fn replica(&self, slot: Option<u16>) -> Option<&Shared>;
+
+    /// Records the time that a replica took.
+    fn read(&self, by: &Shared, time: Duration);
+
     /// Returns how a refused request continues; `None` if the refusal is no redirect, or the last
     /// one that is followed. `by` refused it, and `hops` redirects were followed before.
     fn refused(&self, by: &Shared, error: &ServerError, hops: u8) -> Option<Hop<'_>>;

@@ -17,6 +17,7 @@ pub(crate) struct Single<C>(pub(crate) C);
 impl<C: Command> Request for Single<C> {
     type Output = Result<C::Reply, Error>;
     type Measure = Measure;
+    const FROM_REPLICA: bool = C::FROM_REPLICA;
 
     fn refused(&self, replies: &Replies) -> Option<ServerError> {
         let Replies::Single(frame) = replies else { return None };

@@ -8,6 +8,7 @@
 //! | `migration` | slots that move under load: every acknowledged entry is there once, in order |
 //! | `failover` | a killed master and planned failovers under load |
 //! | `partitioned` | a queue of several lanes while their slots move |
+//! | `replicas` | reads from replicas, scripted and real |
 //! | `readers` | blocking reads, tails and the queue while slots move and masters fail |
 
 #[path = "../server/support.rs"]
@@ -28,5 +29,7 @@ mod partitioned;
 mod readers;
 #[cfg(test)]
 mod redirects;
+#[cfg(test)]
+mod replicas;
 #[cfg(test)]
 mod three;

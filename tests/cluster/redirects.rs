@@ -8,12 +8,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A node's answer to a request, given its words and how many there were before.
-type Answer = Arc<dyn Fn(&[String], usize) -> String + Send + Sync>;
+pub(super) type Answer = Arc<dyn Fn(&[String], usize) -> String + Send + Sync>;
 
 /// A scripted node. It answers `CLUSTER SLOTS` with the one view that all nodes share.
-struct Node {
-    port: u16,
+pub(super) struct Node {
+    pub(super) port: u16,
     seen: Arc<Mutex<Seen>>,
+    view: View,
 }
 
 /// The requests that a node has received, without those of the handshake and for the map.
@@ -27,9 +28,9 @@ struct Seen {
 }
 
 /// The reply to `CLUSTER SLOTS`.
-type View = Arc<Mutex<String>>;
+pub(super) type View = Arc<Mutex<String>>;
 
-async fn listen() -> (TcpListener, u16) {
+pub(super) async fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
@@ -46,8 +47,8 @@ async fn two(
     [serve(one, a, &view, first(a, b)), serve(other, b, &view, second(a, b))]
 }
 
-fn serve(listener: TcpListener, port: u16, view: &View, answer: Answer) -> Node {
-    let node = Node { port, seen: Arc::default() };
+pub(super) fn serve(listener: TcpListener, port: u16, view: &View, answer: Answer) -> Node {
+    let node = Node { port, seen: Arc::default(), view: Arc::clone(view) };
     let (seen, view) = (Arc::clone(&node.seen), Arc::clone(view));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
@@ -67,6 +68,7 @@ async fn speak(mut socket: TcpStream, seen: Arc<Mutex<Seen>>, view: View, answer
         while let Some(words) = next_request(&mut input) {
             match words[0].as_str() {
                 "HELLO" => out += "-ERR unknown command 'HELLO'\r\n",
+                "READONLY" => out += "+OK\r\n",
                 "CLIENT" | "INFO" | "PING" => out += "-ERR no\r\n",
                 "CLUSTER" => out += &view.lock().unwrap(),
                 _ => {
@@ -116,7 +118,9 @@ fn all_at(port: u16) -> String {
     format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$1\r\nx\r\n")
 }
 
-fn answers(answer: impl Fn(&[String], usize) -> String + Send + Sync + 'static) -> Answer {
+pub(super) fn answers(
+    answer: impl Fn(&[String], usize) -> String + Send + Sync + 'static,
+) -> Answer {
     Arc::new(answer)
 }
 
@@ -127,15 +131,20 @@ async fn client(nodes: &[Node]) -> Client {
 }
 
 impl Node {
-    fn requests(&self) -> Vec<String> {
+    /// Changes the view that this node and those that share it have.
+    pub(super) fn set_view(&self, view: String) {
+        *self.view.lock().unwrap() = view;
+    }
+
+    pub(super) fn requests(&self) -> Vec<String> {
         self.seen.lock().unwrap().requests.clone()
     }
 
-    fn reads(&self) -> Vec<String> {
+    pub(super) fn reads(&self) -> Vec<String> {
         self.seen.lock().unwrap().reads.clone()
     }
 
-    fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.seen.lock().unwrap().connections
     }
 }

@@ -4,7 +4,7 @@ use crate::steps::{LEASE, STREAM, len, requests, run, s};
 use crate::support::{Email, in_paused_time, on_each_version, queue};
 use bourn::queue::{Enqueue, Producer, QueueError, SettingsError};
 use bourn::testing::{Fault, Server};
-use bourn::{Durability, DurableError, Outcome};
+use bourn::{Durability, DurableError, Error, Outcome, Unsent, XAdd};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -171,5 +171,73 @@ fn dropped_future_adds_nothing_before_its_first_poll_and_others_go_on() {
         producer.enqueue(&other).await.expect("one replica has it");
         assert!((1..=2).contains(&len(&server, STREAM)));
         tokio::time::sleep(LEASE).await;
+    });
+}
+
+#[test]
+fn first_job_waits_for_a_connection_as_later_ones_do() {
+    on_each_version(|server| async move {
+        server.set_replicas(1);
+        let producer = producer(&server).await;
+        let later = async {
+            tokio::time::sleep(s(2)).await;
+            server.start();
+        };
+        server.stop();
+        let begun = Instant::now();
+        let (added, ()) = tokio::join!(async { producer.enqueue(&Email::new()).await }, later);
+        added.expect("there is a server in time");
+        assert!(begun.elapsed() >= s(2) && begun.elapsed() < s(4), "{:?}", begun.elapsed());
+
+        let producer = self::producer(&server).await;
+        server.stop();
+        let (begun, before) = (Instant::now(), len(&server, STREAM));
+        let error = producer.enqueue(&Email::new()).await.expect_err("no server");
+        assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("before it could be sent"), "{text}");
+        let waited = begun.elapsed();
+        assert!(waited >= s(5) && waited < s(7), "{waited:?}");
+        assert_eq!(len(&server, STREAM), before);
+    });
+}
+
+#[test]
+fn disk_is_not_asked_of_a_server_that_was_unknown_and_cannot() {
+    on_each_version(|server| async move {
+        run(&server, "CONFIG SET appendonly yes");
+        let producer = queue(&server, STREAM).await.producer().durable(Durability::disk(TIME));
+        let later = async {
+            tokio::time::sleep(s(1)).await;
+            server.start();
+        };
+        server.stop();
+        let (added, ()) = tokio::join!(async { producer.enqueue(&Email::new()).await }, later);
+        let can = !requests(&server, &["WAITAOF"]).is_empty();
+        assert_eq!((added.is_ok(), len(&server, STREAM)), (can, i64::from(can)), "{added:?}");
+    });
+}
+
+#[test]
+fn connection_ends_when_the_client_is_closed() {
+    on_each_version(|server| async move {
+        server.set_replicas(1);
+        let client = server.client().await.expect("a connection");
+        let other = client.clone();
+        let [used, unused] = [(); 2].map(|()| client.durable(Durability::replicas(1, TIME)));
+        let add = || XAdd::new(STREAM).field("n", 1);
+        used.add(add()).await.expect("one replica has it");
+        assert_eq!(server.connections(), 2);
+        other.close().await;
+        assert_eq!(server.connections(), 0);
+        let late = client.durable(Durability::replicas(1, TIME));
+        for durable in [used, unused, late] {
+            let begun = Instant::now();
+            let error = durable.add(add()).await.expect_err("it is closed");
+            let DurableError::Redis(error) = error else { panic!("{error}") };
+            let is_closed = matches!(error, Error::Unsent { reason: Unsent::Closed, .. });
+            assert!(is_closed && begun.elapsed().is_zero(), "{error}");
+        }
+        assert_eq!((len(&server, STREAM), server.connections()), (1, 0));
     });
 }

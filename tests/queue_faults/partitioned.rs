@@ -2,11 +2,12 @@
 
 use crate::steps::{len, run, s};
 use crate::support::{Email, in_paused_time, on_each_version};
-use bourn::Outcome;
 use bourn::queue::{
     Enqueue, Fail, Flat, Health, Job, Partitioned, QueueError, Redrive, RetryPolicy, SettingsError,
 };
+use bourn::resp::Value;
 use bourn::testing::{Fault, Server};
+use bourn::{Outcome, Unlink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -208,4 +209,32 @@ fn permanent_error_of_a_lane_ends_the_worker() {
         assert!(error.to_string().contains("WRONGTYPE"), "{error}");
         assert!(begun.elapsed() < s(60), "{:?}", begun.elapsed());
     });
+}
+
+#[test]
+fn all_keys_of_a_queue_are_named_with_their_server() {
+    for version in ["redis-6.2", "redis-8.10", "valkey-9.1"] {
+        in_paused_time(async {
+            let servers: [Server; 2] = servers(version);
+            let queue = over(&servers).await.unwrap();
+            for n in 0..8 {
+                queue.producer().enqueue(&job(n)).await.unwrap();
+            }
+            let fails = |_: Job<Email>| async { Err::<(), _>(Fail::retry("later")) };
+            let stop = sleep(Duration::from_millis(500));
+            queue.worker().run(stop, fails).await.unwrap();
+            for server in &servers {
+                assert_ne!(run(server, "DBSIZE"), Value::Integer(0), "{version}");
+            }
+            for (client, key) in queue.keys() {
+                client.send(Unlink::new(key)).await.unwrap();
+            }
+            for server in &servers {
+                assert_eq!(run(server, "DBSIZE"), Value::Integer(0), "{version}");
+            }
+            // With another number of lanes it is another queue now.
+            let clients = queue.lanes().iter().map(|lane| lane.client()).take(1);
+            Partitioned::over(clients, "orders").lanes(2).open::<Email, _>(Flat).await.unwrap();
+        });
+    }
 }

@@ -17,7 +17,7 @@ use crate::connection::{decode, measure};
 use crate::error::{Disconnect, Error, Repeat, Unsent};
 use crate::id::EntryId;
 use group::XADD;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -46,12 +46,50 @@ pub struct Durable {
 
 impl Client {
     /// Returns a handle that adds entries and waits until they are kept, on a connection of its
-    /// own. That is opened when the first entry is added.
+    /// own. That is opened when the first entry is added, and ends when the client is closed.
     ///
     /// Keep the handle, and clone it: each call of this method makes another connection.
     #[must_use]
     pub fn durable(&self, durability: Durability) -> Durable {
-        Durable { waiting: Arc::new(Waiting::new(self.opener.clone())), durability }
+        let waiting = Arc::new(Waiting::new(self.opener.clone()));
+        self.durables.add(&waiting, self.link.is_ended());
+        Durable { waiting, durability }
+    }
+}
+
+/// The handles of a client and its clones, which end with it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Durables(Arc<Mutex<Vec<Weak<Waiting>>>>);
+
+impl Durables {
+    fn add(&self, waiting: &Arc<Waiting>, is_closed: bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|waiting| waiting.strong_count() > 0);
+        all.push(Arc::downgrade(waiting));
+        drop(all);
+        if is_closed {
+            waiting.begin_close();
+        }
+    }
+
+    /// Rejects new entries.
+    pub(super) fn begin_close(&self) -> Closing {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+        all.iter().for_each(|waiting| waiting.begin_close());
+        Closing(all)
+    }
+}
+
+/// The handles that are closed.
+pub(super) struct Closing(Vec<Arc<Waiting>>);
+
+impl Closing {
+    /// Returns when their connections are closed.
+    pub(super) async fn ended(self) {
+        for waiting in self.0 {
+            waiting.closed().await;
+        }
     }
 }
 
@@ -64,7 +102,8 @@ impl Durable {
 
     /// Adds an entry: `XADD`, and `WAIT` or `WAITAOF` behind it.
     ///
-    /// The deadline is the command timeout and the time of the [`Durability`].
+    /// The deadline is the command timeout and the time of the [`Durability`]. Until then it waits
+    /// for a connection that cannot be made.
     ///
     /// # Cancel safety
     ///

@@ -5,14 +5,15 @@ use super::durability::{Counted, Durability};
 use super::group::{Group, Replied, XADD, refusal};
 use crate::cluster::{Link, Opener};
 use crate::command::{DedicatedCommand, Safety, Wait, WaitAof};
-use crate::connection::{Failed, Failure, Patience, error, runtime};
+use crate::connection::{Failed, Failure, error, runtime};
 use crate::error::{Error, ServerError, Unsent};
 use crate::resp::Frame;
 use crate::server::Server;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 /// The maximum number of entries of a group, and of their bytes unless it is a single one.
@@ -49,7 +50,8 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Waiting {
     opener: Opener,
-    link: OnceCell<Link>,
+    link: OnceLock<Link>,
+    is_closed: AtomicBool,
     /// The entries of each slot that has a task.
     lines: Mutex<HashMap<Option<u16>, VecDeque<Pending>>>,
     room: Arc<Semaphore>,
@@ -58,7 +60,13 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) fn new(opener: Opener) -> Self {
         let room = Arc::new(Semaphore::new(WAITING));
-        Self { opener, link: OnceCell::new(), lines: Mutex::default(), room }
+        Self {
+            opener,
+            link: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+            lines: Mutex::default(),
+            room,
+        }
     }
 
     pub(super) fn command_timeout(&self) -> Duration {
@@ -101,9 +109,36 @@ impl Waiting {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn link(&self) -> Result<&Link, Error> {
-        let open = || self.opener.open(Arc::clone(&self.opener.config), Patience::Usual);
-        self.link.get_or_try_init(open).await
+    /// Returns the connection, which is made in the background.
+    fn link(&self) -> Result<&Link, Error> {
+        if let Some(link) = self.link.get() {
+            return Ok(link);
+        }
+        if self.is_closed.load(SeqCst) {
+            return Err(Error::Unsent { command: XADD, reason: Unsent::Closed });
+        }
+        // Of two that are made at once, one is dropped before anything is sent.
+        let opened = self.opener.open_lazy()?;
+        let link = self.link.get_or_init(|| opened);
+        if self.is_closed.load(SeqCst) {
+            link.begin_close();
+        }
+        Ok(link)
+    }
+
+    /// Rejects new entries. Those on their way are finished.
+    pub(super) fn begin_close(&self) {
+        self.is_closed.store(true, SeqCst);
+        if let Some(link) = self.link.get() {
+            link.begin_close();
+        }
+    }
+
+    /// Returns when the connection is closed.
+    pub(super) async fn closed(&self) {
+        if let Some(link) = self.link.get() {
+            link.close().await;
+        }
     }
 }
 
@@ -166,19 +201,25 @@ impl Sending {
 
     /// Sends a group, and gives each entry its answer.
     async fn send(&self, group: Vec<Pending>) {
-        let link = match self.waiting.link().await {
+        let link = match self.waiting.link() {
             Ok(link) => link,
             Err(error) => return group.into_iter().for_each(|entry| entry.fail(error.clone())),
         };
         let Some(first) = group.first() else { return };
         let (durability, time) = (first.durability, first.time);
+        // Those with more time are sent again, if the group was not sent in this time.
+        let until = group.iter().filter_map(|entry| entry.until).min();
+        if durability.is_disk() && link.server().is_none() {
+            // What the server can do must be known before anything is added. If it cannot be
+            // reached, the call below says so.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let _ = link.ready(left.unwrap_or(Duration::MAX)).await;
+        }
         if let Some(reason) = durability.refused_by(link.server().as_deref()) {
             let reason = Unsent::Refused { reason };
             let error = Error::Unsent { command: XADD, reason };
             return group.into_iter().for_each(|entry| entry.fail(error.clone()));
         }
-        // Those with more time are sent again, if the group was not sent in this time.
-        let until = group.iter().filter_map(|entry| entry.until).min();
         let adds = group.iter().map(|entry| entry.command.clone()).collect();
         let request = Group { slot: self.slot, adds, wait: durability.wait() };
         let Replied { adds, wait, failure } = link.call(request).until(until, time).await;

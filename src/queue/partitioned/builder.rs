@@ -1,6 +1,6 @@
 //! Opens a partitioned queue, and checks that all who open it spread its jobs alike. An operation.
 
-use super::handle::Partitioned;
+use super::handle::{Partitioned, key, layout_key};
 use super::spread::Spread;
 use crate::client::Client;
 use crate::command::{XAdd, XRange};
@@ -128,7 +128,7 @@ impl PartitionedBuilder {
         let queues: Vec<Queue<T>> = queues.collect::<Result<_, _>>()?;
         // Producers begin with different lanes.
         let spread = Spread::new(lanes, random::below(lanes));
-        Ok(Partitioned::new(queues.into(), Arc::new(spread)))
+        Ok(Partitioned::new(queues.into(), Arc::new(spread), &name, clients.len()))
     }
 }
 
@@ -159,11 +159,6 @@ impl fmt::Debug for PartitionedBuilder {
     }
 }
 
-/// Returns a key of a lane. All keys of a lane are in one slot of a cluster.
-pub(super) fn key(name: &[u8], lane: usize, end: &str) -> Vec<u8> {
-    [b"{", name, format!(":{lane}}}:{end}").as_bytes()].concat()
-}
-
 /// Writes down the layout on one of the servers, unless it is there; then it must be the same.
 async fn layout(
     clients: &[Client],
@@ -172,13 +167,13 @@ async fn layout(
     server: usize,
 ) -> Result<(), QueueError> {
     let Some(client) = clients.get(server) else { return Ok(()) };
-    let own = key(name, server, "layout");
+    let own = layout_key(name, server);
     let (lanes, servers) = (lanes.to_string(), clients.len().to_string());
     let add = XAdd::new(&own).id(LAYOUT).field("lanes", &*lanes).field("servers", &*servers);
     let mut found = Vec::new();
     // Of the other places, none must be here: the clients would be in another order.
     for place in (0..clients.len()).filter(|place| *place != server) {
-        let key = key(name, place, "layout");
+        let key = layout_key(name, place);
         found.push((place, client.send(XRange::new(&key, LAYOUT..=LAYOUT)).await?));
     }
     if let Some((place, _)) = found.iter().find(|(_, entries)| !entries.is_empty()) {

@@ -1,6 +1,7 @@
 //! The handle of a partitioned queue. An operation.
 
 use super::spread::{Spread, lane_of};
+use crate::client::Client;
 use crate::queue::shared::Queue;
 use std::fmt;
 use std::sync::Arc;
@@ -33,17 +34,47 @@ use std::sync::Arc;
 pub struct Partitioned<T> {
     lanes: Arc<[Queue<T>]>,
     spread: Arc<Spread>,
+    name: Arc<[u8]>,
+    /// The layout is on each of them. Lane 0 is on the first, and so on in turn.
+    servers: usize,
 }
 
 impl<T: 'static> Partitioned<T> {
-    pub(super) fn new(lanes: Arc<[Queue<T>]>, spread: Arc<Spread>) -> Self {
-        Self { lanes, spread }
+    pub(super) fn new(
+        lanes: Arc<[Queue<T>]>,
+        spread: Arc<Spread>,
+        name: &[u8],
+        servers: usize,
+    ) -> Self {
+        Self { lanes, spread, name: name.into(), servers }
     }
 
     /// Returns the lanes: each is a queue, for its events, its dead letters, its statistics.
     #[must_use]
     pub fn lanes(&self) -> &[Queue<T>] {
         &self.lanes
+    }
+
+    /// Returns the keys that the queue may use, with the client of their server: those of each lane
+    /// ([`Queue::keys`]), and those that describe the layout. To delete the queue, for example; then
+    /// it must not be open anywhere.
+    ///
+    /// ```no_run
+    /// # use bourn::{Unlink, queue::Partitioned};
+    /// # async fn f(orders: Partitioned<String>) -> Result<(), bourn::Error> {
+    /// for (client, key) in orders.keys() {
+    ///     client.send(Unlink::new(key)).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn keys(&self) -> Vec<(&Client, Vec<u8>)> {
+        let of = |lane: usize, queue| {
+            let layout = (lane < self.servers).then(|| layout_key(&self.name, lane));
+            let keys = Queue::keys(queue).into_iter().chain(layout);
+            keys.map(|key| (queue.client(), key))
+        };
+        (0..).zip(&*self.lanes).flat_map(|(lane, queue)| of(lane, queue)).collect()
     }
 
     /// Returns the lane of a key, as a place in [`Partitioned::lanes`].
@@ -57,9 +88,21 @@ impl<T: 'static> Partitioned<T> {
     }
 }
 
+/// Returns a key of a lane. All keys of a lane are in one slot of a cluster.
+pub(super) fn key(name: &[u8], lane: usize, end: &str) -> Vec<u8> {
+    [b"{", name, format!(":{lane}}}:{end}").as_bytes()].concat()
+}
+
+/// Returns the key of the layout on a server.
+pub(super) fn layout_key(name: &[u8], server: usize) -> Vec<u8> {
+    key(name, server, "layout")
+}
+
 impl<T> Clone for Partitioned<T> {
     fn clone(&self) -> Self {
-        Self { lanes: Arc::clone(&self.lanes), spread: Arc::clone(&self.spread) }
+        let Self { lanes, spread, name, servers } = self;
+        let (lanes, spread, name) = (Arc::clone(lanes), Arc::clone(spread), Arc::clone(name));
+        Self { lanes, spread, name, servers: *servers }
     }
 }
 
