@@ -45,6 +45,7 @@ pub trait ReadCommand: Command + Sized {
     /// }
     /// # Ok(()) }
     /// ```
+    #[expect(clippy::wrong_self_convention, reason = "it says where the read is sent to")]
     fn from_replica(self) -> FromReplica<Self> {
         const { assert!(matches!(Self::SAFETY, Safety::ReadOnly), "the command is no read") };
         FromReplica(self)

@@ -189,7 +189,7 @@ impl<'a, R: Request> Call<'a, R> {
         let mut time = Time { waited: enqueue.waited(), deadline: enqueue.deadline() };
         let is_busy = matches!(unsent, Unsent::TimedOut { .. } | Unsent::Full { .. });
         let was_at_replica = R::FROM_REPLICA && self.leave_replica(&mut time);
-        if !is_evicted && !(was_at_replica && is_busy) {
+        if !(is_evicted || was_at_replica && is_busy) {
             return false;
         }
         self.stage = Stage::Pausing { until: Instant::now(), timer: None, time };
