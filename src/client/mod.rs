@@ -11,7 +11,7 @@ mod send_all;
 mod transaction;
 
 pub use batch::{Batch, IntoBatch, IterKind, TupleKind};
-use durable::Durables;
+use durable::closing::Durables;
 pub use durable::{Durability, Durable, DurableError, Kept};
 pub(crate) use identity::Identity;
 pub use node::NodeClient;

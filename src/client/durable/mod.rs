@@ -5,6 +5,7 @@
 //! way make up the next group: one request with all of them, and one wait behind them. What is
 //! written and what is counted cannot be on two connections.
 
+pub(super) mod closing;
 mod durability;
 mod group;
 mod waiting;
@@ -17,7 +18,7 @@ use crate::connection::{decode, measure};
 use crate::error::{Disconnect, Error, Repeat, Unsent};
 use crate::id::EntryId;
 use group::XADD;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -54,42 +55,6 @@ impl Client {
         let waiting = Arc::new(Waiting::new(self.opener.clone()));
         self.durables.add(&waiting, self.link.is_ended());
         Durable { waiting, durability }
-    }
-}
-
-/// The handles of a client and its clones, which end with it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Durables(Arc<Mutex<Vec<Weak<Waiting>>>>);
-
-impl Durables {
-    fn add(&self, waiting: &Arc<Waiting>, is_closed: bool) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|waiting| waiting.strong_count() > 0);
-        all.push(Arc::downgrade(waiting));
-        drop(all);
-        if is_closed {
-            waiting.begin_close();
-        }
-    }
-
-    /// Rejects new entries.
-    pub(super) fn begin_close(&self) -> Closing {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
-        all.iter().for_each(|waiting| waiting.begin_close());
-        Closing(all)
-    }
-}
-
-/// The handles that are closed.
-pub(super) struct Closing(Vec<Arc<Waiting>>);
-
-impl Closing {
-    /// Returns when their connections are closed.
-    pub(super) async fn ended(self) {
-        for waiting in self.0 {
-            waiting.closed().await;
-        }
     }
 }
 
