@@ -2,13 +2,17 @@
 
 use super::{Case, Words, bound, case, refs, trim, with};
 use crate::any::{bytes, given, id};
-use bourn::{XAck, XDel, XLen, XRange, XRevRange, XTrim};
+use bourn::{FromReplica, ReadCommand, XAck, XDel, XLen, XRange, XRevRange, XTrim};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 pub(super) fn entries() -> BoxedStrategy<Case> {
     let xlen = bytes().prop_map(|key| case(&XLen::new(&key), &key, Words::new("XLEN").add(&key)));
+    let from_replica = bytes().prop_map(|key| {
+        let read: FromReplica<XLen<'_>> = XLen::new(&key).from_replica();
+        case(&read, &key, Words::new("XLEN").add(&key))
+    });
     let ranges = (bytes(), bound(), bound(), option::of(any::<u64>()), any::<bool>()).prop_map(
         |(key, low, high, count, up)| {
             let counted =
@@ -36,5 +40,13 @@ pub(super) fn entries() -> BoxedStrategy<Case> {
         let command = with(XTrim::new(&key, trim), refs, |command, (refs, _)| command.refs(refs));
         case(&command, &key, words.option(refs, |words, (_, word)| words.add(word)))
     });
-    prop_oneof![xlen.boxed(), ranges.boxed(), xack.boxed(), xdel.boxed(), xtrim.boxed()].boxed()
+    prop_oneof![
+        xlen.boxed(),
+        from_replica.boxed(),
+        ranges.boxed(),
+        xack.boxed(),
+        xdel.boxed(),
+        xtrim.boxed()
+    ]
+    .boxed()
 }

@@ -7,8 +7,8 @@ use bourn::resp::{DecodeError, Frame, Value};
 use bourn::{
     Auth, ClientGetName, ClientId, ClientKill, ClientNoEvict, ClientPause, ClientSetName,
     ClientUnblock, ClientUnpause, Command, DedicatedCommand, Del, DeleteOutcome, Echo, Exists,
-    Expire, KeyType, PExpire, Ping, PingText, Raw, Type, Unlink, Wait, WaitAof, XAck, XAckDel,
-    XAdd, XAddNoMkStream, XCfgSet, XDel, XDelEx, XGroupCreate, XGroupCreateConsumer,
+    Expire, FromReplica, KeyType, PExpire, Ping, PingText, Raw, Type, Unlink, Wait, WaitAof, XAck,
+    XAckDel, XAdd, XAddNoMkStream, XCfgSet, XDel, XDelEx, XGroupCreate, XGroupCreateConsumer,
     XGroupCreateIfMissing, XGroupDelConsumer, XGroupDestroy, XGroupHelp, XGroupSetId, XIdmpRecord,
     XInfoHelp, XLen, XNack, XSetId, XTrim,
 };
@@ -21,11 +21,12 @@ type Decode<R> = fn(Frame) -> Result<R, DecodeError>;
 
 #[test]
 fn integer_replies_decode_to_counts() {
-    let decoders: [Decode<u64>; 11] = [
+    let decoders: [Decode<u64>; 12] = [
         XAck::reply,
         XDel::reply,
         XGroupDelConsumer::reply,
         XLen::reply,
+        FromReplica::<XLen<'_>>::reply,
         XNack::reply,
         XTrim::reply,
         Del::reply,

@@ -2,13 +2,17 @@
 
 use super::{A, B, check};
 use bourn::command::encode;
-use bourn::{Refs, Trim, XAck, XAckDel, XDel, XDelEx, XLen, XRange, XRevRange, XTrim};
+use bourn::{
+    FromReplica, ReadCommand, Refs, Trim, XAck, XAckDel, XDel, XDelEx, XLen, XRange, XRevRange,
+    XTrim,
+};
 use std::ops::Bound::{Excluded, Unbounded};
 
 #[test]
 fn entry_commands_encode_every_option() {
     check([
         (encode(&XLen::new("s")), "XLEN s"),
+        (encode::<FromReplica<XLen<'_>>>(&XLen::new("s").from_replica()), "XLEN s"),
         (encode(&XRange::new("s", ..)), "XRANGE s - +"),
         (encode(&XRange::new("s", A..=B)), "XRANGE s 1-2 3-4"),
         (encode(&XRange::new("s", A..B).count(5)), "XRANGE s 1-2 (3-4 COUNT 5"),
