@@ -16,7 +16,6 @@ pub(crate) struct ClusterSettings {
     pub(crate) seeds: Vec<(String, u16)>,
     pub(crate) refresh_every: Duration,
     pub(crate) map_address: Option<MapAddress>,
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "only read when connecting"))]
     pub(crate) replicas: Replicas,
 }
 
