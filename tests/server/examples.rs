@@ -71,6 +71,7 @@ fn programs_of_the_guide_are_examples() {
     let programs = [
         ("getting_started.md", "XRange", "first_entry.rs"),
         ("getting_started.md", "Queue", "first_job.rs"),
+        ("recurring.md", "Queue", "recurring.rs"),
         ("resp_alone.md", "TcpStream", "blocking_socket.rs"),
     ];
     for (guide, mark, name) in programs {
@@ -100,20 +101,36 @@ fn first_programs_add_and_read_one_entry() {
 }
 
 #[test]
+fn recurring_job_runs_until_ctrl_c() {
+    let server = Server::start();
+    let output = interrupted(&server, "recurring", "Some(\"refresh\"), due at ");
+    assert!(output.contains("hourly: last None, next Some("), "{output}");
+    // The job of each second stays for the next worker.
+    assert_eq!(server.command(&["XLEN", "{reports}:recurring"]), "1");
+}
+
+#[test]
 fn first_job_runs_and_ctrl_c_ends_the_worker() {
     let server = Server::start();
-    let mut example = Command::new(program("first_job"));
+    let output = interrupted(&server, "first_job", "attempt 1 of ");
+    assert!(output.ends_with("1 done\n"), "{output}");
+}
+
+/// Runs an example until it prints this text, and then until Ctrl-C has ended it. Returns what it
+/// printed.
+fn interrupted(server: &Server, name: &str, until: &str) -> String {
+    let mut example = Command::new(program(name));
     let example = example.arg(server.url()).stdout(Stdio::piped());
     let mut example = example.spawn().expect("the example runs");
     let mut output = BufReader::new(example.stdout.take().expect("a pipe"));
     let (pid, mut text) = (example.id().to_string(), String::new());
-    while !text.contains("attempt 1 of ") {
+    while !text.contains(until) {
         assert_ne!(output.read_line(&mut text).expect("text"), 0, "{text}");
     }
     assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
     output.read_to_string(&mut text).expect("text");
     assert!(example.wait().expect("its end").success(), "{text}");
-    assert!(text.ends_with("1 done\n"), "{text}");
+    text
 }
 
 #[test]
