@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::id::EntryId;
 use crate::queue::event::QueueEvent;
 use crate::queue::first::first;
+use crate::queue::maintenance::wheel::within;
 use crate::queue::operation::backoff::Backoff;
 use crate::queue::operation::clock;
 use crate::queue::operation::recurring::{self, LastTick, Stored};
@@ -47,7 +48,9 @@ pub(crate) async fn run(shared: &Shared, stop: &CancellationToken) {
             first(wait_for_lead(shared), stop.cancelled()).await;
             continue;
         }
-        match ticker.step(shared, stop).await {
+        // A tick that was begun is left to the next consumer.
+        let Some(step) = within(ticker.step(shared, stop), stop).await else { return };
+        match step {
             Ok(wait) => {
                 backoff = Backoff::default();
                 first(tokio::time::sleep(wait), stop.cancelled()).await;
@@ -115,7 +118,7 @@ impl Ticker {
                     // It was removed or changed, or another consumer has begun the tick.
                     self.version = None;
                     self.next_look = None;
-                    return Ok(INTERVAL / 10);
+                    return Ok(INTERVAL);
                 };
                 recurring::add(shared, &begun, tick).await?;
                 job.last.about = tick;

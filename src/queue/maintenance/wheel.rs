@@ -82,7 +82,7 @@ pub(crate) async fn run(shared: &Shared, name: impl Fn() -> Arc<[u8]>, stop: &Ca
 }
 
 /// Waits for a step; once the task is stopped, only for a moment.
-async fn within<F: Future>(step: F, stop: &CancellationToken) -> Option<F::Output> {
+pub(super) async fn within<F: Future>(step: F, stop: &CancellationToken) -> Option<F::Output> {
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(LEAVE).await;
