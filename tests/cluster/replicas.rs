@@ -126,7 +126,7 @@ async fn nearest_replica_is_read_most_and_any_evenly() {
 async fn real_replicas_answer_and_reads_go_on_through_a_failover_and_a_kill() {
     let mut three = Three::with(&["--cluster-require-full-coverage", "no"]);
     let config: Config = three.url().parse().unwrap();
-    // Otherwise nothing tells that the old master is a replica: the new one answers all reads.
+    // Otherwise the client learns of no new replica: the promoted one answers all reads.
     let config = config.refresh_every(Duration::from_millis(500));
     let client = Client::connect(config).await.unwrap();
     let key = three.keys_of(0, 1).remove(0);

@@ -129,7 +129,7 @@ impl Three {
 
     /// Whether a node knows the epoch of each master, and no two masters have the same. One that
     /// takes a slot with an epoch that is not above all others may lose it to a message that the
-    /// node that gives it has sent before, and then nobody serves the slot.
+    /// node that gives it has sent before, and then no node serves the slot.
     fn knows_epochs(&self, nth: usize) -> bool {
         let known = self.servers[nth].command(&["CLUSTER", "NODES"]);
         let masters: Vec<_> = (0..6).filter_map(|nth| self.own_line(nth)).collect();

@@ -67,7 +67,7 @@ fn each_tick_has_one_job_however_many_workers_there_are() {
             tokio::join!(worker(), worker(), worker());
         };
         let setting = async {
-            // The workers run, and nobody knows of a recurring job yet.
+            // The workers run, and there is no recurring job yet.
             sleep(s(70)).await;
             queue(&server, STREAM).await.every("report", MINUTE, &job()).await.unwrap();
         };

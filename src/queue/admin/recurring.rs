@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The recurring jobs of a queue. Created by [`Queue::recurring`].
 ///
 /// A recurring job is stored at the server, with its payload. One worker of the queue adds a job at
-/// each of its ticks, by the server's clock: exactly one, however many workers there are, and also if
-/// workers die. While no worker runs, none is added; what becomes of the ticks that passed is said by
-/// [`Missed`](crate::queue::Missed). A failover that loses what the server had acknowledged can add
+/// each of its ticks, by the server's clock: exactly one, whatever the number of workers, and also if
+/// workers die. While no worker runs, none is added; [`Missed`](crate::queue::Missed) is the choice for
+/// the ticks that pass meanwhile. A failover that loses what the server had acknowledged can add
 /// the job of a tick again.
 ///
 /// The job has two headers, `recurring` with the name and `tick` with the time in milliseconds since
@@ -51,7 +51,7 @@ pub struct Recurring<T> {
 pub struct RecurringJob {
     /// Its name.
     pub name: String,
-    /// When it is due; `None` if a newer version of this crate has set it.
+    /// Its ticks; `None` if a newer version of this crate has set it.
     pub recurrence: Option<Recurrence>,
     /// The last tick, whether a job was added for it or it was skipped; `None` if there was none.
     pub last: Option<SystemTime>,
@@ -118,8 +118,8 @@ impl<T: 'static> Recurring<T> {
     }
 
     /// Sets a recurring job: `XADD` to a stream of its own. If one of this name is set already,
-    /// nothing changes if it is the same; otherwise it is replaced, and begins anew: its ticks after
-    /// this call count.
+    /// nothing changes if it is the same; otherwise it is replaced, and only
+    /// ticks after this call count.
     ///
     /// Workers of other processes learn of the first one within about ten seconds, and of changes
     /// within a second. All workers must know its recurrence, so cron texts need the feature `cron` in

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// The interval at which changes are looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is known about the recurring jobs.
+/// The recurring jobs, as this consumer last read them.
 #[derive(Debug, Default)]
 struct Ticker {
     /// Their number and the last id, when they were read.

@@ -43,7 +43,7 @@ const NEVER: Duration = Duration::from_millis(9_000_000_000_000_000);
 /// more than clocks differ.
 const BEFORE: u64 = 1_000;
 
-/// How far the time of the last tick may be off: the server reports it as an idle time.
+/// The largest error of the time of the last tick, which the server reports as an idle time.
 const INEXACT: u64 = 500;
 
 /// A stored recurring job.

@@ -1,4 +1,4 @@
-//! Recurrence: when a recurring job is due, and what becomes of ticks that were missed. No I/O.
+//! Recurrence: the ticks of a recurring job, and the choice for those that were missed. No I/O.
 //!
 //! A *tick* is a time at which a job is added, in milliseconds since 1970 by the server's clock.
 
@@ -17,7 +17,7 @@ const LATE: u64 = 60_000;
 /// The most ticks that are made up for at once.
 const MOST: usize = 1_000;
 
-/// When a recurring job is due: at an interval, or by a cron text in a time zone.
+/// The ticks of a recurring job: at an interval, or by a cron text in a time zone.
 ///
 /// ```
 /// # use bourn::queue::{Missed, Recurrence};
@@ -39,7 +39,7 @@ enum Rule {
     Cron { text: Box<str>, zone: Box<str> },
 }
 
-/// What becomes of ticks that passed while no worker was running.
+/// The choice for ticks that passed while no worker was running.
 ///
 /// ```
 /// # use bourn::queue::{Missed, Recurrence};
@@ -79,9 +79,9 @@ impl Recurrence {
     /// Creates a recurrence of five fields, `minute hour day month weekday`, or six with the seconds
     /// first, in a time zone such as `UTC` or `Europe/Berlin`.
     ///
-    /// Where the clocks are set forward, a fixed time that does not exist comes when they are; where
-    /// they are set back, a fixed time comes once, as the
-    /// [croner](https://docs.rs/croner) crate has it.
+    /// On the day on which the clocks are set forward, a fixed time that does not exist has a tick at
+    /// that moment. On the day on which they are set back, a fixed time has one tick. The
+    /// [croner](https://docs.rs/croner) crate defines both.
     #[cfg(feature = "cron")]
     #[must_use]
     pub fn cron(text: &str, zone: &str) -> Self {
@@ -91,14 +91,14 @@ impl Recurrence {
         }
     }
 
-    /// Sets what becomes of ticks that passed while no worker was running. The default is
+    /// Sets the choice for ticks that passed while no worker was running. The default is
     /// [`Missed::One`].
     #[must_use]
     pub fn missed(self, missed: Missed) -> Self {
         Self { missed, ..self }
     }
 
-    /// Returns the rule, the time zone, and what becomes of missed ticks, as they are stored.
+    /// Returns the rule, the time zone, and the choice for missed ticks, as they are stored.
     pub(crate) fn texts(&self) -> [String; 3] {
         let (rule, zone) = match &self.rule {
             Rule::Every(interval) => (format!("every {}", interval.as_millis()), String::new()),
